@@ -1,0 +1,3 @@
+"""REST of annotation, under /api/v1/."""
+
+urlpatterns: list = []

@@ -1,0 +1,3 @@
+"""REST of benchmark, under /api/v1/."""
+
+urlpatterns: list = []

@@ -1,0 +1,4 @@
+"""Pages of benchmark."""
+
+app_name = "benchmark"
+urlpatterns: list = []

@@ -1,0 +1,22 @@
+"""Routes of the installation: each app brings its own pages and its own part of the API."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
+    path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("projects/", include("annotation.urls")),
+    path("training/", include("training.urls")),
+    path("benchmarks/", include("benchmark.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("annotation.api_urls")),
+    path("api/v1/", include("training.api_urls")),
+    path("api/v1/", include("benchmark.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+]

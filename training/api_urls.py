@@ -1,0 +1,3 @@
+"""REST of training, under /api/v1/."""
+
+urlpatterns: list = []
