@@ -6,7 +6,7 @@ from pathlib import Path
 # Set before the real settings are read: a test must never reach a developer's own database.
 os.environ.setdefault("FACTLOOP_VAR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 
 # Argon2 is slow on purpose; tests log in hundreds of times.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
