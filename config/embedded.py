@@ -82,7 +82,7 @@ class Paths:
 def database_url(var: Path) -> str:
     """The address of the private Postgres; creates its password on first use."""
     paths = Paths.under(var)
-    return f"postgres://factloop:{_password(paths)}@{quote(str(paths.sockets), safe='')}/factloop"
+    return f"postgres://factloop:{_password(paths)}@/factloop?host={quote(str(paths.sockets))}"
 
 
 def redis_url(var: Path) -> str:
@@ -121,11 +121,9 @@ def start_postgres(var: Path) -> None:
             _own(paths.sockets, who, mode=0o700)
             log = paths.postgres / "server.log"
             options = f"-c listen_addresses='' -c unix_socket_directories='{paths.sockets}'"
-            _run(
-                [binaries / "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT_SECONDS}"]
-                + ["-D", paths.postgres, "-l", log, "-o", options],
-                who,
-            )
+            command = [binaries / "pg_ctl", "start", "--wait", "-D", paths.postgres]
+            command += [f"--timeout={START_TIMEOUT_SECONDS}", "-l", log, "-o", options]
+            _run(command, who)
         _create_database(paths)
 
 
@@ -152,11 +150,9 @@ def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any]) -> No
         handed_over.write_text(paths.password.read_text())
         if who:
             os.chown(handed_over, who["user"], who["group"])
-        _run(
-            [binaries / "initdb", "-D", paths.postgres, "-U", "factloop", "-E", "UTF8"]
-            + ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={handed_over}"],
-            who,
-        )
+        command = [binaries / "initdb", "-D", paths.postgres, "-U", "factloop", "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={handed_over}"]
+        _run(command, who)
     finally:
         handed_over.unlink()
 
