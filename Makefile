@@ -1,0 +1,72 @@
+# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERVE ?= 1
+SITE ?= 127.0.0.1:8000
+
+.PHONY: help demo test check serve worker stop screenshots browser constraints clean
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/installed ## The whole loop on the small world, then the dashboard (SERVE=0: stop after the table)
+	$(BIN)/python -m demo --serve=$(SERVE) --site=$(SITE)
+
+test: $(VENV)/installed-dev browser check ## Everything: lint, types, directions of imports, all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+serve: $(VENV)/installed ## The site alone, on this machine's data
+	$(BIN)/python manage.py migrate
+	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4
+
+worker: $(VENV)/installed ## One worker for all queues, with beat
+	$(BIN)/celery -A config worker --beat -Q default,cpu,gpu --concurrency 2 --loglevel INFO
+
+stop: ## Stop the private Postgres and Valkey; data is kept
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.embedded stop; fi
+
+screenshots: $(VENV)/installed-dev browser ## Pictures of every page, wide and narrow, light and dark
+	$(BIN)/python -m tests.browser.screenshots var/screenshots
+
+clean: stop ## Remove the environment and everything made while running
+	rm -rf $(VENV) var build *.egg-info
+
+# --- Set-up ---------------------------------------------------------------------------------
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "FactLoop needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	@echo "Installing the environment into $(VENV) (a few minutes the first time)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+# The browser tests need a Chromium; Debian's where we may install it, Playwright's own otherwise.
+browser: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.browser.chromium || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  else $(BIN)/python -m playwright install chromium; fi; \
+	  $(BIN)/python -m tests.browser.chromium; }
+
+constraints: $(VENV)/installed-dev ## Pin what is installed now (after changing pyproject.toml)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
