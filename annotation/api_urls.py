@@ -1,3 +1,6 @@
 """REST of annotation, under /api/v1/."""
 
-urlpatterns: list = []
+from django.urls import URLPattern
+
+app_name = "annotation-api"
+urlpatterns: list[URLPattern] = []

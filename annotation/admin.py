@@ -1,0 +1,165 @@
+"""The site for administrators: to look at and mend rows, not to work in.
+
+What must not be changed by hand (votes, counters, frozen artefacts) is shown read-only.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db import models
+from django.http import HttpRequest
+
+from annotation.models import (
+    Adjudication,
+    ApiToken,
+    Assignment,
+    Comparison,
+    IdempotentAnswer,
+    Image,
+    ImportJob,
+    Invitation,
+    Judgment,
+    JudgmentVersion,
+    Membership,
+    Project,
+    Prompt,
+    Release,
+    User,
+)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that other code keeps consistent: visible, but not to be edited here."""
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    readonly_fields = ["pseudonym"]
+    list_display = ["username", "email", "is_active", "is_superuser", "last_login"]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    list_display = ["name", "prefix", "user", "scopes", "expires_at", "last_used_at", "revoked_at"]
+    list_select_related = ["user"]
+    exclude = ["digest"]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke selected tokens", permissions=["view"])
+    def revoke(self, request: HttpRequest, queryset: models.QuerySet[ApiToken]) -> None:
+        for token in queryset:
+            token.revoke()
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 0
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Project)
+class ProjectAdmin(admin.ModelAdmin):
+    list_display = ["name", "slug", "state", "judgments_per_comparison", "created_at"]
+    list_filter = ["state"]
+    search_fields = ["name", "slug"]
+    readonly_fields = ["created_by", "guidelines_version"]
+    inlines = [MembershipInline]
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    list_display = ["user", "project", "role", "paused", "joined_at"]
+    list_filter = ["role", "paused", "project"]
+    list_select_related = ["user", "project"]
+    autocomplete_fields = ["user", "project"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    list_display = ["project", "role", "note", "expires_at", "accepted_by", "accepted_at"]
+    list_select_related = ["project", "accepted_by"]
+    exclude = ["digest"]
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnlyAdmin):
+    list_display = ["sha256", "format", "width", "height", "bytes", "created_at"]
+    search_fields = ["sha256", "original_sha256"]
+
+
+@admin.register(Prompt)
+class PromptAdmin(ReadOnlyAdmin):
+    list_display = ["external_id", "project", "caption_type", "created_at"]
+    list_filter = ["project", "caption_type"]
+    list_select_related = ["project"]
+    search_fields = ["external_id"]
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnlyAdmin):
+    list_display = [
+        "external_id",
+        "project",
+        "outcome",
+        "judgment_count",
+        "wanted_judgments",
+        "open_slots",
+        "preference",
+        "margin",
+    ]
+    list_filter = ["outcome", "project"]
+    list_select_related = ["project"]
+    search_fields = ["external_id"]
+
+
+@admin.register(Assignment)
+class AssignmentAdmin(ReadOnlyAdmin):
+    list_display = ["comparison", "annotator", "state", "leased_at", "expires_at", "skip_reason"]
+    list_filter = ["state", "skip_reason", "project"]
+    list_select_related = ["comparison", "annotator"]
+
+
+@admin.register(Judgment)
+class JudgmentAdmin(ReadOnlyAdmin):
+    list_display = ["comparison", "more_hallucinated", "more_helpful", "version", "surplus"]
+    list_filter = ["surplus", "more_hallucinated"]
+    list_select_related = ["comparison"]
+
+
+@admin.register(JudgmentVersion)
+class JudgmentVersionAdmin(ReadOnlyAdmin):
+    list_display = ["judgment", "version", "more_hallucinated", "more_helpful", "created_at"]
+    list_select_related = ["judgment"]
+
+
+@admin.register(Adjudication)
+class AdjudicationAdmin(ReadOnlyAdmin):
+    list_display = ["comparison", "adjudicator", "more_hallucinated", "created_at"]
+    list_select_related = ["comparison", "adjudicator"]
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnlyAdmin):
+    list_display = ["project", "number", "state", "held_out_share", "frozen_at", "sha256"]
+    list_filter = ["state", "project"]
+    list_select_related = ["project"]
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(ReadOnlyAdmin):
+    list_display = ["name", "project", "format", "state", "created_count", "created_at"]
+    list_filter = ["state", "format"]
+    list_select_related = ["project"]
+
+
+@admin.register(IdempotentAnswer)
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
+    list_display = ["key", "user", "path", "status", "created_at"]
+    list_select_related = ["user"]

@@ -1,0 +1,27 @@
+"""The tables of annotation. The rules that span several of them live beside, in queue,
+preferences, importing and exporting; here is what one row may hold, and the database enforces it.
+"""
+
+from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
+from annotation.models.items import Comparison, Image, Prompt
+from annotation.models.people import ApiToken, User
+from annotation.models.projects import Invitation, Membership, Project
+from annotation.models.work import Adjudication, Assignment, Judgment, JudgmentVersion
+
+__all__ = [
+    "Adjudication",
+    "ApiToken",
+    "Assignment",
+    "Comparison",
+    "IdempotentAnswer",
+    "Image",
+    "ImportJob",
+    "Invitation",
+    "Judgment",
+    "JudgmentVersion",
+    "Membership",
+    "Project",
+    "Prompt",
+    "Release",
+    "User",
+]

@@ -1,0 +1,164 @@
+"""Data on its way in and out: import jobs, frozen releases, and answers to repeated requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from annotation.models.projects import Project
+
+
+def import_path(job: ImportJob, filename: str) -> str:
+    """Where an upload waits for its import; the person's file name is kept in the row only."""
+    return f"imports/{job.project_id}/{filename}"
+
+
+class ImportJob(models.Model):
+    """One file on its way in: taken whole, or refused whole with every bad line named."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Imported"
+        FAILED = "failed", "Refused"
+
+    class Format(models.TextChoices):
+        LLAVA_RLHF = "llava_rlhf", "LLaVA-RLHF pairs, with or without labels"
+        PROMPTS = "prompts", "Prompts without responses"
+        MMHAL = "mmhal", "Two MMHal-style answer files, side by side"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="import_jobs")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    format = models.CharField(max_length=20, choices=Format, default=Format.LLAVA_RLHF)
+    name = models.CharField(max_length=200, help_text="The name of the file as uploaded.")
+    records = models.FileField(upload_to=import_path, max_length=300)
+    second_records = models.FileField(
+        upload_to=import_path, max_length=300, blank=True, help_text="The second answer file."
+    )
+    images = models.FileField(
+        upload_to=import_path, max_length=300, blank=True, help_text="A zip of images."
+    )
+    skip_missing_images = models.BooleanField(
+        default=False, help_text="Leave out records whose image is absent instead of refusing all."
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    created_count = models.PositiveIntegerField(default=0)
+    unchanged_count = models.PositiveIntegerField(default=0)
+    problems: models.JSONField[Any] = models.JSONField(
+        default=list, blank=True, help_text='[{"line": …, "field": …, "reason": …}]: why refused.'
+    )
+    warnings: models.JSONField[Any] = models.JSONField(
+        default=list, blank=True, help_text="The same shape: worth a look, but imported."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "succeeded", "failed"]),
+                name="import_job_state_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} into {self.project}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("annotation:import", args=[self.project.slug, self.pk])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (self.State.SUCCEEDED, self.State.FAILED)
+
+
+def release_path(release: Release, filename: str) -> str:
+    return f"releases/{release.project_id}/{filename}"
+
+
+class Release(models.Model):
+    """A frozen export: once ready, its artefact and everything said about it never change."""
+
+    class State(models.TextChoices):
+        BUILDING = "building", "Being built"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="releases")
+    number = models.PositiveIntegerField(help_text="Counts from 1 within the project.")
+    state = models.CharField(max_length=10, choices=State, default=State.BUILDING)
+    policy: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text="Which votes and comparisons are in."
+    )
+    seed = models.BigIntegerField(default=0)
+    held_out_share = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0), MaxValueValidator(0.9)],
+        help_text="Share of the images, not of the records, that training never sees.",
+    )
+    guidelines_version = models.PositiveIntegerField(default=1)
+    counts: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text="Records, images and judgments, by split."
+    )
+    agreement: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text="Krippendorff's alpha and its interval."
+    )
+    artefact = models.FileField(upload_to=release_path, max_length=300, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the artefact.")
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "number"], name="release_number_once"),
+            models.CheckConstraint(
+                condition=~Q(state="ready") | ~Q(sha256="") & ~Q(artefact=""),
+                name="release_ready_has_artefact",
+            ),
+            models.CheckConstraint(
+                condition=Q(held_out_share__gte=0, held_out_share__lte=0.9),
+                name="release_held_out_share_is_share",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project.name}, release {self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("annotation:release", args=[self.project.slug, self.number])
+
+
+class IdempotentAnswer(models.Model):
+    """What a creating request was answered, for the same request sent again."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=100)
+    path = models.CharField(max_length=300)
+    body_sha256 = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    answer: models.JSONField[Any] = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key", "path"], name="idempotency_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} for {self.path}"

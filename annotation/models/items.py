@@ -1,0 +1,208 @@
+"""What is compared: images, prompts about them, and pairs of responses to a prompt."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from annotation.models.projects import Project
+
+SHA256_LENGTH = 64
+
+
+def random_shuffle() -> int:
+    """A random place in the queue: non-negative, within a signed 64-bit integer."""
+    return secrets.randbits(62)
+
+
+def image_path(image: Image, filename: str) -> str:
+    """Storage path by content, spread over folders so that none grows without bound."""
+    return f"images/{image.sha256[:2]}/{image.sha256}.{image.extension}"
+
+
+class Image(models.Model):
+    """A picture as we re-encoded it, kept once however often it was uploaded."""
+
+    class Format(models.TextChoices):
+        PNG = "png", "PNG"
+        JPEG = "jpeg", "JPEG"
+
+    sha256 = models.CharField(
+        max_length=SHA256_LENGTH, unique=True, help_text="Of the stored, re-encoded bytes."
+    )
+    original_sha256 = models.CharField(
+        max_length=SHA256_LENGTH, db_index=True, help_text="Of the bytes as uploaded."
+    )
+    file = models.FileField(upload_to=image_path, max_length=200)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    bytes = models.PositiveIntegerField()
+    format = models.CharField(max_length=8, choices=Format)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="image_has_area")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]}.{self.extension}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("annotation-api:image", args=[self.sha256])
+
+    @property
+    def extension(self) -> str:
+        return {"png": "png", "jpeg": "jpg"}[self.format]
+
+    @property
+    def content_type(self) -> str:
+        return f"image/{self.format}"
+
+    @property
+    def filename(self) -> str:
+        """The name of the file in exports and run directories."""
+        return f"{self.sha256}.{self.extension}"
+
+
+class Prompt(models.Model):
+    """An image and the conversation about it, ending with the human turn to be answered."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
+    external_id = models.CharField(max_length=200)
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="prompts")
+    conversation: models.JSONField[Any] = models.JSONField(
+        help_text='[{"from": "human" or "gpt", "value": text}], the last from "human".'
+    )
+    captions: models.JSONField[Any] = models.JSONField(
+        default=list, blank=True, help_text="Facts about the image: a list of texts."
+    )
+    caption_type = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(7)],
+        help_text="1 general; 2-5 multiple choice with truth A-D; 6 yes/no, truth no; 7 truth yes.",
+    )
+    length_bonus = models.FloatField(
+        default=1.0, help_text="Multiplies the length penalty; negative rewards length."
+    )
+    content_sha256 = models.CharField(max_length=SHA256_LENGTH)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "external_id"], name="prompt_id_once"),
+            models.CheckConstraint(
+                condition=Q(caption_type__gte=1, caption_type__lte=7),
+                name="prompt_caption_type_known",
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "content_sha256"], name="prompt_by_content")]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class Comparison(models.Model):
+    """Two responses to one prompt, and what people made of them.
+
+    At all times ``wanted_judgments = judgment_count + open assignments + open_slots``; the queue
+    keeps it so under a lock of this row.
+    """
+
+    class Outcome(models.TextChoices):
+        WAITING = "waiting", "Waiting for judgments"
+        DECIDED = "decided", "Decided"
+        UNDECIDED = "undecided", "Judged equal"
+        DISPUTED = "disputed", "Disputed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="comparisons")
+    external_id = models.CharField(max_length=200)
+    response_1 = models.TextField()
+    response_2 = models.TextField()
+    model_1 = models.CharField(max_length=200, blank=True, help_text="Never shown to annotators.")
+    model_2 = models.CharField(max_length=200, blank=True, help_text="Never shown to annotators.")
+    source = models.CharField(
+        max_length=200, blank=True, help_text="What made it: an import or a run."
+    )
+    content_sha256 = models.CharField(max_length=SHA256_LENGTH)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    priority = models.IntegerField(default=0, help_text="Higher is handed out first.")
+    shuffle = models.BigIntegerField(default=random_shuffle, editable=False)
+    wanted_judgments = models.PositiveSmallIntegerField(editable=False)
+    open_slots = models.PositiveSmallIntegerField(editable=False)
+    judgment_count = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Judgments that count; surplus ones do not."
+    )
+
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.WAITING)
+    preference = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The better response, 1 or 2; empty while undecided."
+    )
+    hallucination = models.BooleanField(
+        null=True, blank=True, help_text="True when honesty decided, false when helpfulness did."
+    )
+    margin = models.FloatField(null=True, blank=True)
+
+    gold_more_hallucinated = models.CharField(
+        max_length=4,
+        blank=True,
+        choices=[("1", "Response 1"), ("2", "Response 2"), ("tie", "About the same")],
+        help_text="The known answer of a gold item; empty for all others.",
+    )
+    gold_explanation = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "external_id"], name="comparison_id_once"),
+            models.CheckConstraint(
+                condition=Q(preference__isnull=True) | Q(preference__in=[1, 2]),
+                name="comparison_preference_1_or_2",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="decided", preference__isnull=False)
+                | ~Q(outcome="decided") & Q(preference__isnull=True),
+                name="comparison_decided_names_preference",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    preference__isnull=True, hallucination__isnull=True, margin__isnull=True
+                )
+                | Q(preference__isnull=False, hallucination__isnull=False, margin__gte=0),
+                name="comparison_preference_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    wanted_judgments__gte=models.F("open_slots") + models.F("judgment_count")
+                ),
+                name="comparison_slots_add_up",
+            ),
+        ]
+        indexes = [
+            # The queue's only search. Rows leave the index when their last slot is taken.
+            models.Index(
+                fields=["project", "-priority", "shuffle"],
+                condition=Q(open_slots__gt=0),
+                name="comparison_to_hand_out",
+            ),
+            models.Index(fields=["project", "outcome", "id"], name="comparison_by_outcome"),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("annotation:comparison", args=[self.project.slug, self.pk])
+
+    @property
+    def is_gold(self) -> bool:
+        return bool(self.gold_more_hallucinated)

@@ -1,0 +1,106 @@
+"""People and the tokens that programs use in their name."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from datetime import timedelta
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+TOKEN_PREFIX = "fl_"
+DEFAULT_TOKEN_DAYS = 90
+
+
+class User(AbstractUser):
+    """A person with a log-in. Exports name the pseudonym and nothing else of them."""
+
+    pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def usable(self) -> ApiTokenQuerySet:
+        """Neither revoked nor expired, of a person who may still log in."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            revoked_at__isnull=True,
+            user__is_active=True,
+        )
+
+    def matching(self, raw: str) -> ApiTokenQuerySet:
+        """The token that was shown as ``raw`` when it was made."""
+        return self.filter(digest=ApiToken.digest_of(raw))
+
+
+class ApiToken(models.Model):
+    """A secret of one person or service. Only its SHA-256 is kept: the text is shown once."""
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read projects, releases and scores"
+        ANNOTATE = "annotate", "Take and answer assignments"
+        MANAGE = "manage", "Create projects, comparisons and releases"
+        TRAIN = "train", "Start and cancel runs"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12, help_text="The beginning, to tell tokens apart.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope))
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @staticmethod
+    def digest_of(raw: str) -> str:
+        # No salt and no slow hash: the text has 256 random bits, so nothing can be guessed.
+        return hashlib.sha256(raw.encode()).hexdigest()
+
+    @classmethod
+    def create(
+        cls, user: User, *, name: str, scopes: list[str], days: int | None = DEFAULT_TOKEN_DAYS
+    ) -> tuple[ApiToken, str]:
+        """A new token and its text, which cannot be had again. ``days=None`` never expires."""
+        unknown = sorted(set(scopes) - set(cls.Scope.values))
+        if unknown or not scopes:
+            known = ", ".join(cls.Scope.values)
+            raise ValueError(f"scopes must be some of {known}; got {', '.join(unknown) or 'none'}")
+        raw = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        token = cls.objects.create(
+            user=user,
+            name=name,
+            prefix=raw[:8],
+            digest=cls.digest_of(raw),
+            scopes=sorted(set(scopes)),
+            expires_at=None if days is None else timezone.now() + timedelta(days=days),
+        )
+        return token, raw
+
+    def revoke(self) -> None:
+        """Ends the token's use at once; the row stays as a record."""
+        self.revoked_at = self.revoked_at or timezone.now()
+        self.save(update_fields=["revoked_at"])
+
+    @property
+    def state(self) -> str:
+        """ "usable", "expired" or "revoked"."""
+        if self.revoked_at:
+            return "revoked"
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return "expired" if expired else "usable"
+
+    def allows(self, *scopes: str) -> bool:
+        return set(scopes) <= set(self.scopes)

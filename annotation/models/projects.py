@@ -1,0 +1,197 @@
+"""Projects, who belongs to them, and invitations to join."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.models.people import User
+
+INVITATION_DAYS = 14
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role may also do what the ones before it may."""
+
+    ANNOTATOR = "annotator", "Annotator"
+    REVIEWER = "reviewer", "Reviewer"
+    MANAGER = "manager", "Manager"
+
+
+class Project(models.Model):
+    """One body of comparisons with one question, one set of rules and its own members."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        PAUSED = "paused", "Paused"
+        CLOSED = "closed", "Closed"
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    question = models.CharField(
+        max_length=200,
+        default="Which response hallucinates more?",
+        help_text="Asked above the two responses; the answer names the worse one.",
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    judgments_per_comparison = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="How many people judge each comparison.",
+    )
+    max_judgments = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="While votes give no majority one more person is asked, up to this many.",
+    )
+    allow_tie = models.BooleanField(default=True)
+    lease_minutes = models.PositiveSmallIntegerField(
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
+        help_text="How long a comparison stays with a person who does not answer.",
+    )
+    mark_spans = models.BooleanField(
+        default=False, help_text="Let annotators mark the hallucinated words."
+    )
+    ask_confidence = models.BooleanField(default=False)
+    gold_rate = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(0.5)],
+        help_text="Share of comparisons whose answer is known, 0 to 0.5.",
+    )
+    guidelines = models.TextField(blank=True, help_text="Markdown.")
+    guidelines_version = models.PositiveIntegerField(default=1)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Membership", related_name="projects"
+    )
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(judgments_per_comparison__gte=1), name="project_asks_somebody"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_judgments__gte=F("judgments_per_comparison")),
+                name="project_maximum_not_below_usual",
+            ),
+            models.CheckConstraint(
+                condition=Q(gold_rate__gte=0, gold_rate__lte=0.5), name="project_gold_rate_share"
+            ),
+            models.CheckConstraint(
+                condition=Q(lease_minutes__gte=1), name="project_lease_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("annotation:project", args=[self.slug])
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(minutes=self.lease_minutes)
+
+    def change_guidelines(self, text: str) -> None:
+        """Stores new guidelines under a new version; members are asked to acknowledge it."""
+        if text != self.guidelines:
+            self.guidelines = text
+            self.guidelines_version += 1
+            self.save(update_fields=["guidelines", "guidelines_version"])
+
+
+class Membership(models.Model):
+    """A person's role in a project. A paused member keeps access but is handed no work."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role, default=Role.ANNOTATOR)
+    paused = models.BooleanField(default=False)
+    guidelines_acknowledged = models.PositiveIntegerField(
+        default=0, help_text="The version of the guidelines last acknowledged; 0 for none."
+    )
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["joined_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="membership_once"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.project} as {self.role}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def usable(self) -> InvitationQuerySet:
+        return self.filter(accepted_at__isnull=True, expires_at__gt=timezone.now())
+
+    def matching(self, raw: str) -> InvitationQuerySet:
+        """The invitation that was shown as ``raw`` when it was made."""
+        return self.filter(digest=hashlib.sha256(raw.encode()).hexdigest())
+
+
+class Invitation(models.Model):
+    """Lets one person join one project, once. The text of the link is kept only as a digest."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=10, choices=Role, default=Role.ANNOTATOR)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    note = models.CharField(max_length=120, blank=True, help_text="For whom it is.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="accepted_invitations",
+    )
+    accepted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_known")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.project}"
+
+    @classmethod
+    def create(
+        cls, project: Project, *, role: str, created_by: User | None = None, note: str = ""
+    ) -> tuple[Invitation, str]:
+        """A new invitation and the text of its link, which cannot be had again."""
+        raw = secrets.token_urlsafe(24)
+        invitation = cls.objects.create(
+            project=project,
+            role=Role(role),
+            digest=hashlib.sha256(raw.encode()).hexdigest(),
+            note=note,
+            created_by=created_by,
+            expires_at=timezone.now() + timedelta(days=INVITATION_DAYS),
+        )
+        return invitation, raw

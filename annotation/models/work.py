@@ -1,0 +1,204 @@
+"""Who has a comparison now, and what each person answered.
+
+A judgment stores which *response* was named, never which side of the screen it stood on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from annotation.models.items import Comparison
+from annotation.models.projects import Project
+
+
+class Assignment(models.Model):
+    """A lease on a comparison: one per comparison and person, for ever.
+
+    An expired one may be handed to the same person again; it keeps its token and shown order, so
+    that an answer still waiting in somebody's browser finds its place.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "With the annotator"
+        EXPIRED = "expired", "Given back"
+        SKIPPED = "skipped", "Skipped"
+        JUDGED = "judged", "Judged"
+
+    class SkipReason(models.TextChoices):
+        IMAGE_BROKEN = "image_broken", "The image is broken or missing"
+        LANGUAGE = "language", "I do not know the language"
+        SENSITIVE = "sensitive", "The content is sensitive"
+        CANNOT_TELL = "cannot_tell", "I cannot tell"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="assignments")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments"
+    )
+    token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    shown_first = models.PositiveSmallIntegerField(
+        help_text="The response shown as A (left, or on top): 1 or 2."
+    )
+    skip_reason = models.CharField(max_length=20, choices=SkipReason, blank=True)
+    skip_note = models.TextField(blank=True)
+    leased_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-leased_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["comparison", "annotator"], name="assignment_once_per_person"
+            ),
+            models.CheckConstraint(
+                condition=Q(shown_first__in=[1, 2]), name="assignment_shown_first_1_or_2"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="skipped") & ~Q(skip_reason="")
+                | ~Q(state="skipped") & Q(skip_reason=""),
+                name="assignment_skip_has_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=Q(state="open"), name="assignment_to_expire"
+            ),
+            models.Index(
+                fields=["annotator", "project", "state", "-ended_at"], name="assignment_of_person"
+            ),
+            models.Index(fields=["project", "state"], name="assignment_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.comparison_id} with {self.annotator_id}"
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The numbers of the responses in the order shown: A, then B."""
+        return (1, 2) if self.shown_first == 1 else (2, 1)
+
+    @property
+    def responses(self) -> list[tuple[str, int, str]]:
+        """("A", number, text) and ("B", number, text) as shown."""
+        texts = {1: self.comparison.response_1, 2: self.comparison.response_2}
+        return [
+            (label, number, texts[number]) for label, number in zip("AB", self.order, strict=True)
+        ]
+
+
+class Choice(models.TextChoices):
+    """An answer to one of the two questions: a response, or neither."""
+
+    RESPONSE_1 = "1", "Response 1"
+    RESPONSE_2 = "2", "Response 2"
+    TIE = "tie", "About the same"
+
+
+class AnswerFields(models.Model):
+    """What a person answers. Helpfulness is asked after a tie and only then."""
+
+    more_hallucinated = models.CharField(max_length=4, choices=Choice)
+    more_helpful = models.CharField(max_length=4, choices=Choice, blank=True)
+    spans: models.JSONField[Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='[{"response": 1 or 2, "start": …, "end": …, "kind": …}], in characters.',
+    )
+    confidence = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(5)]
+    )
+    note = models.TextField(blank=True)
+    active_seconds = models.FloatField(
+        null=True, blank=True, help_text="Time with the page visible and in use."
+    )
+
+    class Meta:
+        abstract = True
+
+
+ANSWER_FIELDS = tuple(field.name for field in AnswerFields._meta.local_fields)
+
+ANSWER_IS_WHOLE = Q(more_hallucinated="tie", more_helpful__in=Choice.values) | Q(
+    more_hallucinated__in=["1", "2"], more_helpful=""
+)
+
+
+class Judgment(AnswerFields):
+    """One person's answer to one comparison, as it stands now; every version is kept beside."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="judgment")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="judgments")
+    version = models.PositiveIntegerField(default=1)
+    surplus = models.BooleanField(
+        default=False,
+        help_text="Came after its place had gone to somebody else: kept, but not counted.",
+    )
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=ANSWER_IS_WHOLE, name="judgment_answer_is_whole"),
+            models.CheckConstraint(
+                condition=Q(active_seconds__isnull=True) | Q(active_seconds__gte=0),
+                name="judgment_time_not_negative",
+            ),
+        ]
+        indexes = [models.Index(fields=["comparison", "surplus"], name="judgment_votes")]
+
+    def __str__(self) -> str:
+        return f"judgment {self.pk} of comparison {self.comparison_id}"
+
+
+class JudgmentVersion(AnswerFields):
+    """A judgment as it was given at one time. Rows are added, never changed."""
+
+    judgment = models.ForeignKey(Judgment, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    client_uuid = models.UUIDField(
+        unique=True, help_text="Made by the client: the same one is the same act, sent again."
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["judgment", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["judgment", "version"], name="judgment_version_once"),
+            models.CheckConstraint(condition=ANSWER_IS_WHOLE, name="version_answer_is_whole"),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version} of judgment {self.judgment_id}"
+
+
+class Adjudication(models.Model):
+    """A reviewer's word on a disputed comparison; it replaces the votes."""
+
+    comparison = models.OneToOneField(
+        Comparison, on_delete=models.CASCADE, related_name="adjudication"
+    )
+    adjudicator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="adjudications"
+    )
+    more_hallucinated = models.CharField(max_length=4, choices=Choice)
+    more_helpful = models.CharField(max_length=4, choices=Choice, blank=True)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=ANSWER_IS_WHOLE, name="adjudication_is_whole")
+        ]
+
+    def __str__(self) -> str:
+        return f"adjudication of comparison {self.comparison_id}"
