@@ -1,0 +1,77 @@
+// What every page has: theme toggle, messages that can be put away, menus that close.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function currentTheme() {
+  return document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+}
+
+function toggleTheme() {
+  const next = currentTheme() === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("theme", next);
+  document.dispatchEvent(new CustomEvent("themechange"));
+}
+
+dark.addEventListener("change", () => document.dispatchEvent(new CustomEvent("themechange")));
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-theme-toggle]")) toggleTheme();
+  event.target.closest("[data-dismiss]")?.parentElement.remove();
+  const opener = event.target.closest("[data-open-dialog]");
+  if (opener) document.getElementById(opener.dataset.openDialog)?.showModal();
+  if (event.target.closest("[data-close-dialog]")) event.target.closest("dialog").close();
+  // A click on the backdrop lands on the dialog itself.
+  if (event.target instanceof HTMLDialogElement) event.target.close();
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+// A copy button names its source: <button data-copy="#element-id">.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  const label = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = label), 1500);
+});
+
+// An error page in answer to an htmx request is said aloud instead of failing silently.
+export function toast(text, { error = false } = {}) {
+  const region = document.getElementById("toasts");
+  const element = document.createElement("div");
+  element.className = error ? "toast toast-error" : "toast";
+  element.append(text);
+  region.append(element);
+  setTimeout(() => element.remove(), error ? 8000 : 4000);
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // 422 carries the form with its errors: shown like a success.
+  if (event.detail.xhr.status === 422) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 403) toast("You may not do that any more. Reload the page and log in again.", { error: true });
+  else if (status === 404) toast("This no longer exists. Reload the page.", { error: true });
+  else toast(`The server answered with error ${status}.`, { error: true });
+});

@@ -1,0 +1,307 @@
+/*
+ * Charts as progressive enhancement.
+ *
+ *   <figure class="chart" data-chart="line" data-source="/runs/7/metrics.json" data-refresh="5">
+ *     <figcaption>Reward <span class="chart-note">mean of a rollout, normalised</span></figcaption>
+ *     (anything here, such as a table, is shown until the drawing replaces it)
+ *   </figure>
+ *
+ * data-source   an address that answers with JSON, or "#id" of a json_script element.
+ * data-refresh  seconds between readings; reading stops once the JSON says {"ended": true}.
+ *
+ * line          {"x_label": "step", "y_label": "reward", "y_unit": "", "ended": false,
+ *                "series": [{"name": "train", "x": [1, 2], "y": [0.1, 0.3]}]}      (y may hold null)
+ * bars, radar   {"label": "mean rating", "min": 0, "max": 6, "categories": ["attribute", …],
+ *                "series": [{"name": "Base", "values": [2.1, …], "low": [1.5, …], "high": [2.7, …]}]}
+ *               low and high are the ends of an interval and may be left out or hold null.
+ *
+ * Every chart brings its figures as a table for those who do not see the drawing.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const drawn = new Map(); // figure -> {data, redraw}
+
+function format(value) {
+  return value === null || value === undefined ? "–" : number.format(value);
+}
+
+function colour(name) {
+  // A custom property may hold light-dark(…): only a used value says which of the two it is.
+  const probe = document.createElement("i");
+  probe.hidden = true;
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const used = getComputedStyle(probe).color;
+  probe.remove();
+  return used;
+}
+
+function html(tag, className, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function legend(series) {
+  return html("ul", "legend", ...series.map((one, i) => html("li", `series-${(i % 6) + 1}`, one.name)));
+}
+
+function dataTable(headings, rows) {
+  const head = html("thead", "", html("tr", "", ...headings.map((h) => html("th", "", h))));
+  const body = html("tbody", "", ...rows.map((row) => html("tr", "", ...row.map((cell) => html("td", "", cell)))));
+  const wrap = html("div", "table-wrap", html("table", "table", head, body));
+  wrap.tabIndex = 0;
+  return html("details", "", html("summary", "", "Figures as a table"), wrap);
+}
+
+// --- Lines -----------------------------------------------------------------------------------
+
+function alignSeries(series) {
+  const steps = [...new Set(series.flatMap((one) => one.x))].sort((a, b) => a - b);
+  const place = new Map(steps.map((step, i) => [step, i]));
+  const columns = series.map((one) => {
+    const column = new Array(steps.length).fill(undefined);
+    one.x.forEach((step, i) => (column[place.get(step)] = one.y[i]));
+    return column;
+  });
+  return [steps, ...columns];
+}
+
+function axisTitle(label, unit) {
+  return unit ? `${label} (${unit})` : label;
+}
+
+async function drawLine(body, data) {
+  const { default: uPlot } = await import("../vendor/uplot/uPlot.esm.js");
+  const columns = alignSeries(data.series);
+  const text = colour("--chart-text");
+  const axis = { stroke: text, grid: { stroke: colour("--chart-grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui", labelFont: "500 11px system-ui", labelSize: 18 };
+  const few = columns[0].length < 40;
+  const holder = html("div");
+  body.replaceChildren(holder);
+  const plot = new uPlot(
+    {
+      width: Math.max(body.clientWidth, 200),
+      height: 220,
+      scales: { x: { time: false } },
+      axes: [
+        { ...axis, label: data.x_label ?? "step", size: 32 },
+        { ...axis, label: axisTitle(data.y_label ?? "", data.y_unit), size: 52, values: (_, ticks) => ticks.map(format) },
+      ],
+      series: [
+        { label: data.x_label ?? "step", value: (_, value) => format(value) },
+        ...data.series.map((one, i) => ({
+          label: one.name,
+          stroke: colour(`--series-${(i % 6) + 1}`),
+          width: 1.8,
+          spanGaps: true,
+          points: { show: few, size: 5 },
+          value: (_, value) => format(value),
+        })),
+      ],
+      cursor: { points: { size: 7 }, drag: { setScale: true } },
+    },
+    columns,
+    holder,
+  );
+  const resize = new ResizeObserver(() => plot.setSize({ width: Math.max(body.clientWidth, 200), height: 220 }));
+  resize.observe(body);
+  const latest = data.series.map((one) => `${one.name} ${format(one.y.at(-1))}`).join(", ");
+  holder.setAttribute("role", "img");
+  holder.setAttribute("aria-label", `Line chart of ${data.y_label ?? "values"} by ${data.x_label ?? "step"}. Latest: ${latest || "no values yet"}.`);
+  const rows = columns[0].map((step, i) => [format(step), ...columns.slice(1).map((column) => format(column[i]))]);
+  body.append(dataTable([data.x_label ?? "step", ...data.series.map((one) => one.name)], rows.slice(-200)));
+  return () => {
+    resize.disconnect();
+    plot.destroy();
+  };
+}
+
+// --- Bars and radar --------------------------------------------------------------------------
+
+function intervalText(one, i) {
+  const low = one.low?.[i];
+  const high = one.high?.[i];
+  const ends = low === undefined || low === null || high === undefined || high === null ? "" : ` (${format(low)} to ${format(high)})`;
+  return format(one.values[i]) + ends;
+}
+
+function categoryTable(data) {
+  const rows = data.categories.map((name, i) => [name, ...data.series.map((one) => intervalText(one, i))]);
+  return dataTable(["", ...data.series.map((one) => one.name)], rows);
+}
+
+function bounds(data) {
+  const ends = data.series.flatMap((one) => [...one.values, ...(one.high ?? [])]).filter((v) => v !== null && v !== undefined);
+  const low = data.min ?? 0;
+  return [low, data.max ?? Math.max(low + 1e-9, ...ends)];
+}
+
+function drawBars(body, data) {
+  const width = Math.max(body.clientWidth, 260);
+  const left = Math.min(120, width * 0.32);
+  const right = 16;
+  const bar = 9;
+  const gap = 14;
+  const group = data.series.length * (bar + 3) + gap;
+  const top = 6;
+  const height = top + data.categories.length * group + 34;
+  const [low, high] = bounds(data);
+  const x = (value) => left + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (width - left - right);
+  const drawing = svg("svg", { class: "chart-svg", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Bars of ${data.label}; the figures are in the table below.` });
+  const ticks = high - low <= 10 && Number.isInteger(high - low) ? high - low : 5;
+  for (let i = 0; i <= ticks; i += 1) {
+    const value = low + ((high - low) * i) / ticks;
+    drawing.append(
+      svg("line", { class: "grid-line", x1: x(value), x2: x(value), y1: top, y2: height - 30 }),
+      svg("text", { x: x(value), y: height - 16, "text-anchor": "middle" }, format(value)),
+    );
+  }
+  drawing.append(svg("text", { x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle" }, axisTitle(data.label ?? "", data.unit)));
+  data.categories.forEach((name, c) => {
+    const y = top + c * group + gap / 2;
+    const middle = y + (group - gap) / 2;
+    drawing.append(svg("text", { class: "chart-label", x: left - 10, y: middle + 4, "text-anchor": "end" }, name));
+    data.series.forEach((one, s) => drawing.append(...barOf(one, c, s, y + s * (bar + 3), bar, x, low)));
+  });
+  body.replaceChildren(drawing, legend(data.series), categoryTable(data));
+}
+
+function barOf(one, c, s, y, bar, x, low) {
+  const value = one.values[c];
+  if (value === null || value === undefined) return [];
+  const parts = [
+    svg("rect", { class: `fill series-${(s % 6) + 1}`, x: x(low), y, width: Math.max(x(value) - x(low), 1), height: bar, rx: 2 }, svg("title", {}, `${one.name}: ${intervalText(one, c)}`)),
+  ];
+  const from = one.low?.[c];
+  const to = one.high?.[c];
+  if (from !== undefined && from !== null && to !== undefined && to !== null) {
+    const middle = y + bar / 2;
+    parts.push(svg("path", { class: "whisker", fill: "none", d: `M${x(from)} ${middle}H${x(to)}M${x(from)} ${middle - 3}v6M${x(to)} ${middle - 3}v6` }));
+  }
+  return parts;
+}
+
+function drawRadar(body, data) {
+  const size = 340;
+  const radius = 112;
+  const centre = size / 2;
+  const [low, high] = bounds(data);
+  const count = data.categories.length;
+  const point = (i, value) => {
+    const angle = (Math.PI * 2 * i) / count - Math.PI / 2;
+    const distance = ((value - low) / (high - low)) * radius;
+    return [centre + Math.cos(angle) * distance, centre + Math.sin(angle) * distance * 0.98];
+  };
+  const ring = (values) => values.map((value, i) => point(i, value).map((n) => n.toFixed(1)).join(",")).join(" ");
+  const drawing = svg("svg", { class: "chart-svg", viewBox: `-30 10 ${size + 60} ${size - 20}`, role: "img", "aria-label": `Radar of ${data.label}; the figures are in the table below.` });
+  for (let i = 1; i <= 3; i += 1) {
+    const value = low + ((high - low) * i) / 3;
+    drawing.append(svg("polygon", { class: "grid-line", points: ring(new Array(count).fill(value)) }));
+    drawing.append(svg("text", { x: centre + 4, y: point(0, value)[1] + 11 }, format(value)));
+  }
+  data.categories.forEach((name, i) => {
+    const [ex, ey] = point(i, high);
+    drawing.append(svg("line", { class: "grid-line", x1: centre, y1: centre, x2: ex, y2: ey }));
+    const [tx, ty] = point(i, high + (high - low) * 0.13);
+    const anchor = Math.abs(tx - centre) < 8 ? "middle" : tx > centre ? "start" : "end";
+    drawing.append(svg("text", { class: "chart-label", x: tx, y: ty + 4, "text-anchor": anchor }, name));
+  });
+  data.series.forEach((one, s) => {
+    const values = one.values.map((value) => Math.min(Math.max(value ?? low, low), high));
+    drawing.append(svg("polygon", { class: `radar-area series-${(s % 6) + 1}`, points: ring(values) }));
+  });
+  body.replaceChildren(drawing, legend(data.series), categoryTable(data));
+}
+
+// --- Reading and redrawing -------------------------------------------------------------------
+
+const draw = { line: drawLine, bars: drawBars, radar: drawRadar };
+
+async function read(source) {
+  if (source.startsWith("#")) return JSON.parse(document.querySelector(source).textContent);
+  const answer = await fetch(source, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`${source} answered ${answer.status}`);
+  return answer.json();
+}
+
+async function refresh(figure, body) {
+  const state = drawn.get(figure);
+  const data = await read(figure.dataset.source);
+  const text = JSON.stringify(data);
+  if (text !== state.text) {
+    state.text = text;
+    state.data = data;
+    await redraw(figure, body);
+  }
+  return data;
+}
+
+async function redraw(figure, body) {
+  const state = drawn.get(figure);
+  const open = body.querySelector("details")?.open;
+  state.clear?.();
+  if (!state.data.series.length) {
+    body.replaceChildren(html("p", "muted small", "No values yet."));
+    return;
+  }
+  state.clear = await draw[figure.dataset.chart](body, state.data);
+  const details = body.querySelector("details");
+  if (open && details) details.open = true;
+}
+
+async function start(figure) {
+  if (drawn.has(figure)) return;
+  drawn.set(figure, {});
+  const body = html("div", "chart-body");
+  const caption = figure.querySelector("figcaption");
+  figure.replaceChildren(...(caption ? [caption] : []), body);
+  const seconds = Number(figure.dataset.refresh ?? 0);
+  const step = async () => {
+    if (!figure.isConnected) {
+      drawn.get(figure)?.clear?.();
+      drawn.delete(figure);
+      return;
+    }
+    let ended = false;
+    try {
+      ended = document.hidden ? false : (await refresh(figure, body)).ended === true;
+    } catch (error) {
+      if (!body.hasChildNodes()) body.replaceChildren(html("p", "muted small", "The figures could not be read; trying again."));
+      console.warn(error.message);
+    }
+    if (seconds && !ended) setTimeout(step, seconds * 1000);
+  };
+  await step();
+}
+
+function startAll(root) {
+  for (const figure of root.querySelectorAll("figure[data-chart]")) start(figure);
+  if (root.matches?.("figure[data-chart]")) start(root);
+}
+
+function redrawAll() {
+  for (const figure of drawn.keys()) {
+    const body = figure.querySelector(".chart-body");
+    if (figure.isConnected && drawn.get(figure).data) redraw(figure, body);
+  }
+}
+
+startAll(document);
+document.addEventListener("htmx:load", (event) => startAll(event.target));
+document.addEventListener("themechange", redrawAll);
+let resizing;
+addEventListener("resize", () => {
+  clearTimeout(resizing);
+  // uPlot watches its own width; the SVG charts are drawn for a width.
+  resizing = setTimeout(redrawAll, 200);
+});
