@@ -1,0 +1,337 @@
+"""Runs, their attempts, and what they leave behind: checkpoints, metrics, samples.
+
+Nothing here changes a run's state: every transition lives in ``training.scheduling``, where a
+conditional UPDATE decides races. The constraints below keep a wrong transition out even so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
+from django.utils import timezone
+
+
+class State(models.TextChoices):
+    """What drives logic. ``Run.stage`` is the text for people."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.LOST)
+ENDED_BADLY = (State.FAILED, State.CANCELLED, State.LOST)
+
+
+class Chain(models.Model):
+    """Runs that were asked for together, each ``after`` another."""
+
+    project = models.ForeignKey("annotation.Project", models.PROTECT, related_name="chains")
+    name = models.CharField(max_length=200)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    def in_projects(self, projects: models.QuerySet[Any]) -> CheckpointQuerySet:
+        """Those of runs of ``projects``, and imported bases, which belong to no project."""
+        return self.filter(Q(run__project__in=projects) | Q(run=None))
+
+    def usable(self) -> CheckpointQuerySet:
+        """Those that another run may start from; the rest exist only to resume their own run."""
+        return self.filter(final=True)
+
+    def with_lineage(self) -> CheckpointQuerySet:
+        return self.select_related("base", "run__project", "run__release")
+
+
+class Checkpoint(models.Model):
+    """A model that can be used: an imported base, or what a run saved.
+
+    The files lie in Django's default storage under ``path``, listed with their digests in
+    ``files``; an imported base may instead name a ``source`` (an absolute folder that every worker
+    sees, or a hub id) that the engine opens itself.
+    """
+
+    class Kind(models.TextChoices):
+        BASE = "base"
+        POLICY = "policy"
+        REWARD_MODEL = "reward_model", "reward model"
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    name = models.CharField(max_length=200)
+    run = models.ForeignKey("Run", models.PROTECT, null=True, blank=True, related_name="checkpoints")
+    base = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="adapters")
+    step = models.PositiveIntegerField(default=0)
+    final = models.BooleanField(default=True)
+    path = models.CharField(max_length=500, blank=True)
+    source = models.CharField(max_length=500, blank=True)
+    files = models.JSONField(default=list, blank=True)
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    metrics = models.JSONField(default=dict, blank=True)
+    promoted = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CheckpointQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "step", "final"], name="checkpoint_once_per_step_of_a_run"
+            ),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(run=None), name="checkpoint_imported_name_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(path="") ^ Q(source=""), name="checkpoint_has_path_or_source"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="base") | Q(base__isnull=False), name="checkpoint_adapter_has_base"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("training:checkpoint", args=[self.pk])
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def in_projects(self, projects: models.QuerySet[Any]) -> RunQuerySet:
+        return self.filter(project__in=projects)
+
+    def ready(self) -> RunQuerySet:
+        """Queued, and what they wait for has succeeded; oldest first."""
+        return (
+            self.filter(state=State.QUEUED)
+            .filter(Q(after=None) | Q(after__state=State.SUCCEEDED))
+            .order_by("created_at", "pk")
+        )
+
+    def waiting_on(self, runs: models.QuerySet[Run] | list[int]) -> RunQuerySet:
+        return self.filter(state=State.QUEUED, after__in=runs)
+
+    def with_expired_lease(self, now: Any) -> RunQuerySet:
+        """Running by the record, but their worker has not been heard of in time."""
+        held = Attempt.objects.filter(
+            run=OuterRef("pk"), token=OuterRef("token"), lease_expires_at__gte=now
+        )
+        return self.filter(state=State.RUNNING).filter(~Exists(held))
+
+
+class Run(models.Model):
+    """One thing a worker is asked to carry out: train, sample, score or evaluate."""
+
+    project = models.ForeignKey("annotation.Project", models.PROTECT, related_name="runs")
+    chain = models.ForeignKey(Chain, models.PROTECT, null=True, blank=True, related_name="runs")
+    after = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="followers"
+    )
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=200)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+
+    settings = models.JSONField(default=dict, help_text="Complete settings of the engine.")
+    model = models.JSONField(default=dict, help_text="How the base model is loaded.")
+    options = models.JSONField(default=dict, help_text="What the kind asks beyond that.")
+    preset = models.CharField(max_length=40, default="default")
+    seed = models.PositiveIntegerField(default=0)
+    gpus = models.PositiveSmallIntegerField(default=0)
+
+    release = models.ForeignKey(
+        "annotation.Release", models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    base = models.ForeignKey(
+        Checkpoint, models.PROTECT, null=True, blank=True, related_name="runs_on_base"
+    )
+    policy = models.ForeignKey(
+        Checkpoint, models.PROTECT, null=True, blank=True, related_name="runs_from_policy"
+    )
+    reward_model = models.ForeignKey(
+        Checkpoint, models.PROTECT, null=True, blank=True, related_name="runs_with_reward_model"
+    )
+
+    state = models.CharField(max_length=20, choices=State, default=State.QUEUED)
+    stage = models.CharField(max_length=200, blank=True)
+    progress_done = models.PositiveBigIntegerField(default=0)
+    progress_total = models.PositiveBigIntegerField(default=0)
+    progress_unit = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+
+    token = models.UUIDField(null=True, editable=False, help_text="Fencing token while running.")
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(state="queued"), name="run_queued_by_age"
+            ),
+            models.Index(fields=["state"], condition=Q(state="running"), name="run_running"),
+            models.Index(fields=["project", "-created_at"], name="run_of_project_by_age"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="run_known_state"),
+            models.CheckConstraint(
+                condition=Q(state__in=ENDED, finished_at__isnull=False)
+                | (~Q(state__in=ENDED) & Q(finished_at__isnull=True)),
+                name="run_finished_at_when_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running", token__isnull=False, started_at__isnull=False)
+                | (~Q(state="running") & Q(token__isnull=True)),
+                name="run_token_while_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempt_count__lte=models.F("max_attempts")),
+                name="run_attempts_bounded",
+            ),
+            models.CheckConstraint(
+                condition=Q(after=None) | ~Q(after=models.F("id")), name="run_not_after_itself"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("training:run", args=[self.pk])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def percent(self) -> int:
+        """Progress in 0..100, for a bar."""
+        if self.state == State.SUCCEEDED:
+            return 100
+        if not self.progress_total:
+            return 0
+        return min(100, self.progress_done * 100 // self.progress_total)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Time since a worker first took it, until now or until it ended."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+
+class Attempt(models.Model):
+    """One worker's try at a run; it may write only while its token is the run's."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    token = models.UUIDField(unique=True, editable=False)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField(help_text="The worker's process.")
+    claimed_at = models.DateTimeField()
+    lease_expires_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, choices=State, blank=True)
+    reason = models.TextField(blank=True)
+    log_tail = models.TextField(blank=True)
+    pace_from_done = models.PositiveBigIntegerField(default=0)
+    pace_from_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="attempt_number_once"),
+            models.CheckConstraint(
+                condition=Q(outcome="", ended_at__isnull=True)
+                | (~Q(outcome="") & Q(ended_at__isnull=False)),
+                name="attempt_outcome_when_ended",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.number}"
+
+    def remaining(self, run: Run, now: datetime) -> timedelta | None:
+        """Time left at the pace since this attempt's first progress; None while unknown."""
+        made = run.progress_done - self.pace_from_done
+        if self.pace_from_at is None or made <= 0 or run.state != State.RUNNING:
+            return None
+        return (now - self.pace_from_at) * ((run.progress_total - run.progress_done) / made)
+
+
+class GpuSlot(models.Model):
+    """One GPU of one host; whoever holds the row holds the device."""
+
+    host = models.CharField(max_length=200)
+    index = models.PositiveSmallIntegerField()
+    attempt = models.ForeignKey(
+        Attempt, models.SET_NULL, null=True, blank=True, related_name="gpu_slots"
+    )
+
+    class Meta:
+        ordering = ["host", "index"]
+        constraints = [models.UniqueConstraint(fields=["host", "index"], name="gpu_slot_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.index}"
+
+
+class Metric(models.Model):
+    """One figure at one step. A resumed run writes a step again: the later value stands."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=100)
+    step = models.PositiveIntegerField()
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "name", "step"], name="metric_once_per_step")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.step}={self.value:g}"
+
+
+class Sample(models.Model):
+    """A response worth looking at, with the reward it got and the facts that were shown."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="samples")
+    step = models.PositiveIntegerField()
+    prompt_id = models.CharField(max_length=200)
+    image = models.CharField(max_length=300, blank=True, help_text="Name in the run's images.")
+    prompt = models.TextField()
+    response = models.TextField()
+    reward = models.FloatField(null=True)
+    facts = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-step", "prompt_id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "step", "prompt_id"], name="sample_once_per_step"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id}@{self.step}"

@@ -1,0 +1,237 @@
+"""Checkpoints: what other apps may ask for, and how their files come and go.
+
+Files lie in Django's default storage under a prefix of their own per checkpoint, with a digest
+each, so that a worker on another host can fetch and verify them. Nothing is ever unpickled: a
+folder that holds a format other than those in ``ALLOWED_SUFFIXES`` is refused on the way in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from training.models import Checkpoint, Run
+
+CHUNK = 1 << 20
+ALLOWED_SUFFIXES = {".safetensors", ".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
+
+
+class RegistryError(ValueError):
+    """A checkpoint that cannot be taken in or handed out, with a reason for people."""
+
+
+# --------------------------------------------------------------------------------------------
+# In
+# --------------------------------------------------------------------------------------------
+
+
+def register_base(name: str, *, source: str = "", folder: Path | None = None) -> Checkpoint:
+    """A base model under ``name``: a hub id or absolute folder to be opened in place (``source``),
+    or a ``folder`` whose files are copied to storage.
+
+    The same name with the same content is the same checkpoint again; with other content it is a
+    RegistryError, because runs refer to it.
+    """
+    if bool(source) == (folder is not None):
+        raise RegistryError("a base model is either a source or a folder")
+    existing = Checkpoint.objects.filter(run=None, name=name).first()
+    if source:
+        if existing is not None:
+            return _same(existing, source=source)
+        return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, name=name, source=source)
+    assert folder is not None
+    if not (folder / "config.json").is_file():
+        raise RegistryError(f"{folder.name} has no config.json: it is not a model folder")
+    if existing is not None:
+        return _same(existing, sha256=_digest(_manifest(folder)))
+    stored = store(folder, prefix=f"bases/{uuid.uuid4().hex}")
+    return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, name=name, **stored)
+
+
+def _same(existing: Checkpoint, **expected: str) -> Checkpoint:
+    if any(getattr(existing, field) != value for field, value in expected.items()):
+        raise RegistryError(f"a different base model is registered as {existing.name}")
+    return existing
+
+
+def store(folder: Path, *, prefix: str) -> dict[str, Any]:
+    """Copy a folder to storage file by file; returns the fields that a Checkpoint keeps of it.
+
+    The row is made afterwards: until then nobody can see files that are not all there.
+    """
+    files = _manifest(folder)
+    for file in files:
+        with (folder / file["name"]).open("rb") as handle:
+            default_storage.save(f"{prefix}/{file['name']}", File(handle))
+    return {
+        "path": prefix,
+        "files": files,
+        "size": sum(file["size"] for file in files),
+        "sha256": _digest(files),
+    }
+
+
+def _manifest(folder: Path) -> list[dict[str, Any]]:
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        if path.suffix not in ALLOWED_SUFFIXES:
+            raise RegistryError(
+                f"{path.name} is not taken: a checkpoint holds {', '.join(sorted(ALLOWED_SUFFIXES))}"
+            )
+        name = path.relative_to(folder).as_posix()
+        files.append({"name": name, "size": path.stat().st_size, "sha256": _file_digest(path)})
+    if not files:
+        raise RegistryError(f"{folder.name} holds no files")
+    return files
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _digest(files: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------
+# Out
+# --------------------------------------------------------------------------------------------
+
+
+def engine_name(checkpoint: Checkpoint, directory: Path, name: str) -> str:
+    """Make a base or adapter available to a run and return what its spec must call it.
+
+    An imported base with a ``source`` is named as it is; everything else is fetched to
+    ``directory / name``.
+    """
+    if checkpoint.source:
+        return checkpoint.source
+    fetch(checkpoint, directory / name)
+    return name
+
+
+def fetch(checkpoint: Checkpoint, directory: Path, *, link: bool = True) -> None:
+    """Put the checkpoint's files into ``directory``, verified.
+
+    Where storage is a local folder the files are symbolic links, unless ``link`` is off: a trainer
+    only reads what it starts from, but it owns the checkpoints that it resumes.
+    Raises RegistryError when storage does not hold what was stored.
+    """
+    if checkpoint.source:
+        raise RegistryError(f"{checkpoint.name} is opened at its source, not fetched")
+    if directory.exists():
+        shutil.rmtree(directory)
+    for file in checkpoint.files:
+        target = _inside(directory, file["name"])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stored = f"{checkpoint.path}/{file['name']}"
+        local = _local(stored) if link else None
+        if local is not None:
+            target.symlink_to(local)
+        else:
+            _copy(stored, target)
+        if target.stat().st_size != file["size"] or _file_digest(target) != file["sha256"]:
+            raise RegistryError(f"{checkpoint.name}: {file['name']} differs from what was stored")
+
+
+def _inside(directory: Path, name: str) -> Path:
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise RegistryError(f"{name} would leave the checkpoint's folder")
+    return directory / name
+
+
+def _local(stored: str) -> Path | None:
+    try:
+        return Path(default_storage.path(stored))
+    except NotImplementedError:
+        return None  # Storage elsewhere, such as S3.
+
+
+def _copy(stored: str, target: Path) -> None:
+    with default_storage.open(stored) as source, target.open("wb") as handle:
+        for chunk in iter(lambda: source.read(CHUNK), b""):
+            handle.write(chunk)
+
+
+def open_file(checkpoint: Checkpoint, name: str) -> File:
+    """One file of a checkpoint for reading; RegistryError when it has none of that name."""
+    if name not in {file["name"] for file in checkpoint.files}:
+        raise RegistryError(f"{checkpoint.name} has no file {name}")
+    return default_storage.open(f"{checkpoint.path}/{name}")
+
+
+def discard(checkpoint: Checkpoint) -> None:
+    """Delete the row, and its files once that is durable. ProtectedError while something needs it."""
+    names = [f"{checkpoint.path}/{file['name']}" for file in checkpoint.files]
+    checkpoint.delete()
+    transaction.on_commit(lambda: _delete_files(names), robust=True)
+
+
+def _delete_files(names: list[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
+
+
+# --------------------------------------------------------------------------------------------
+# Lineage
+# --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """One step of where a checkpoint comes from: how deep, what role it played, and what it is."""
+
+    depth: int
+    role: str
+    item: Any
+    """A Checkpoint, or the Release that the run read."""
+
+
+def lineage(checkpoint: Checkpoint) -> list[Ancestor]:
+    """Everything ``checkpoint`` was made from, nearest first, each once: releases, reward model,
+    the policy begun from, the base."""
+    seen: set[tuple[type, int]] = set()
+    found: list[Ancestor] = []
+    queue: list[Ancestor] = [Ancestor(0, "this", checkpoint)]
+    while queue:
+        current = queue.pop(0)
+        key = (type(current.item), current.item.pk)
+        if key in seen:
+            continue
+        seen.add(key)
+        if current.depth:
+            found.append(current)
+        if isinstance(current.item, Checkpoint):
+            queue += _parents(current.item, current.depth + 1)
+    return found
+
+
+def _parents(checkpoint: Checkpoint, depth: int) -> Iterator[Ancestor]:
+    run = checkpoint.run
+    if run is not None:
+        inputs: list[tuple[str, Any]] = [
+            ("release", run.release),
+            ("reward model", run.reward_model),
+            ("policy begun from", run.policy),
+        ]
+        yield from (Ancestor(depth, role, item) for role, item in inputs if item is not None)
+    if checkpoint.base is not None:
+        yield Ancestor(depth, "base", checkpoint.base)
+
+
+def final_checkpoint(run: Run) -> Checkpoint | None:
+    """What the run produced, or None while it has not succeeded or when its kind saves none."""
+    return run.checkpoints.filter(final=True).first()

@@ -1,0 +1,52 @@
+"""Telling workers that a run is ready: a hint over Redis that may be lost without harm.
+
+The row is the truth. Whatever is not delivered here is announced again by beat, so no caller ever
+waits for Redis or fails because of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from config.celery import app
+
+log = logging.getLogger(__name__)
+
+QUEUE = settings.CELERY_TASK_ROUTES["training.tasks.execute_run"]["queue"]
+
+
+def after_commit(run_ids: list[int]) -> None:
+    """Announce the runs once this transaction is durable."""
+    transaction.on_commit(partial(_announce, run_ids), robust=True)
+
+
+def announce_unless_pending(run_ids: list[int]) -> int:
+    """Announce again what a lost message left behind; returns how many were announced.
+
+    Only when no message waits: while all workers are busy for hours, a message every few seconds
+    and run would pile up, and one that waits will make a worker look anyway.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            pending = connection.default_channel.queue_declare(QUEUE, passive=True).message_count
+    except connection.connection_errors as error:
+        log.warning("Redis is away, nothing announced: %s", error)
+        return 0
+    except connection.channel_errors:
+        pending = 0  # The queue exists only while something is in it.
+    return 0 if pending else _announce(run_ids)
+
+
+def _announce(run_ids: list[int]) -> int:
+    for sent, run_id in enumerate(run_ids):
+        try:
+            app.send_task("training.tasks.execute_run", args=[run_id], queue=QUEUE)
+        except (OperationalError, OSError) as error:
+            log.warning("run %s not announced, beat will do it: %s", run_id, error)
+            return sent
+    return len(run_ids)
