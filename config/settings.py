@@ -142,6 +142,19 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "retry_on_timeout": False,
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
+# Messages that nobody took in time are thrown away: the next one asks the same question.
+CELERY_BEAT_SCHEDULE = {
+    "announce-ready-runs": {
+        "task": "training.tasks.announce_ready_runs",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "reap-lost-runs": {
+        "task": "training.tasks.reap_lost_runs",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+}
 
 # --- People ---------------------------------------------------------------------------------
 
@@ -273,6 +286,14 @@ RUNS_ROOT = Path(env("RUNS_ROOT", default=str(VAR / "runs")))
 WORKER_GPUS = env.int("WORKER_GPUS", default=0)
 # The interpreter that starts the engine; empty means the worker's own.
 TRAINER_PYTHON = env("TRAINER_PYTHON", default="")
+# Threads of a trainer on the CPU; 0 leaves the choice to torch.
+TRAINER_THREADS = env.int("TRAINER_THREADS", default=0)
+# A worker that is silent for this long loses its run; its trainer is ended before that.
+RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", default=30)
+# What a trainer gets to save its work when it is asked to stop, before it is killed.
+RUN_STOP_SECONDS = env.float("RUN_STOP_SECONDS", default=60)
+# How often a worker renews its lease and looks whether somebody cancelled the run.
+RUN_HEARTBEAT_SECONDS = env.float("RUN_HEARTBEAT_SECONDS", default=3)
 
 # --- Words and time -------------------------------------------------------------------------
 

@@ -71,7 +71,9 @@ class Checkpoint(models.Model):
 
     kind = models.CharField(max_length=20, choices=Kind)
     name = models.CharField(max_length=200)
-    run = models.ForeignKey("Run", models.PROTECT, null=True, blank=True, related_name="checkpoints")
+    run = models.ForeignKey(
+        "Run", models.PROTECT, null=True, blank=True, related_name="checkpoints"
+    )
     base = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="adapters")
     step = models.PositiveIntegerField(default=0)
     final = models.BooleanField(default=True)

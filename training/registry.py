@@ -88,7 +88,7 @@ def _manifest(folder: Path) -> list[dict[str, Any]]:
             continue
         if path.suffix not in ALLOWED_SUFFIXES:
             raise RegistryError(
-                f"{path.name} is not taken: a checkpoint holds {', '.join(sorted(ALLOWED_SUFFIXES))}"
+                f"{path.name} is not taken: files end in {', '.join(sorted(ALLOWED_SUFFIXES))}"
             )
         name = path.relative_to(folder).as_posix()
         files.append({"name": name, "size": path.stat().st_size, "sha256": _file_digest(path)})
@@ -166,7 +166,7 @@ def _copy(stored: str, target: Path) -> None:
             handle.write(chunk)
 
 
-def open_file(checkpoint: Checkpoint, name: str) -> File:
+def open_file(checkpoint: Checkpoint, name: str) -> File[bytes]:
     """One file of a checkpoint for reading; RegistryError when it has none of that name."""
     if name not in {file["name"] for file in checkpoint.files}:
         raise RegistryError(f"{checkpoint.name} has no file {name}")
@@ -174,7 +174,10 @@ def open_file(checkpoint: Checkpoint, name: str) -> File:
 
 
 def discard(checkpoint: Checkpoint) -> None:
-    """Delete the row, and its files once that is durable. ProtectedError while something needs it."""
+    """Delete the row, then its files once that is durable.
+
+    Raises ProtectedError while a run or another checkpoint depends on it.
+    """
     names = [f"{checkpoint.path}/{file['name']}" for file in checkpoint.files]
     checkpoint.delete()
     transaction.on_commit(lambda: _delete_files(names), robust=True)

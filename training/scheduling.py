@@ -224,9 +224,7 @@ def lose(attempt: Attempt, reason: str) -> State:
 
 
 def _end(attempt: Attempt, state: State, *, reason: str) -> None:
-    ended = Run.objects.filter(
-        pk=attempt.run_id, state=State.RUNNING, token=attempt.token
-    ).update(
+    ended = Run.objects.filter(pk=attempt.run_id, state=State.RUNNING, token=attempt.token).update(
         state=state,
         token=None,
         finished_at=None if state is State.QUEUED else Now(),
@@ -297,7 +295,7 @@ def _reap(run_id: int) -> bool:
     # Run first, then attempt: the order in which every ending locks them. The lease is looked at
     # again under the lock, where a heartbeat can no longer renew it unnoticed.
     run = Run.objects.select_for_update().filter(pk=run_id, state=State.RUNNING).first()
-    if run is None:
+    if run is None or run.token is None:
         return False
     expired = Attempt.objects.filter(run=run, token=run.token, lease_expires_at__lt=Now())
     attempt = expired.select_for_update().first()
