@@ -1,0 +1,154 @@
+"""Reads a whole-number rating out of what a judge wrote in its own words.
+
+Judges decorate ("**Rating:** 5"), change their minds, quote what they judge and hedge ("3 or 4").
+One rule settles it: statements are ranked by how explicit they are, the last of the most explicit
+kind counts, and if that one is hedged, off the scale or contradicts its own words, there is no
+rating. Guessing would put a wrong number into a mean; having none asks a person.
+"""
+
+from __future__ import annotations
+
+import re
+
+from benchmark.plain import fold
+
+LOWEST_RATING, HIGHEST_RATING = 0, 6
+
+_WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+
+_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_STRUCK_OUT = re.compile(r"~~.*?~~", re.DOTALL)
+
+_SCALE_NOTE = (
+    r"(?:\s*[(\[][^()\[\]\n]{0,40}[)\]]"
+    r"|\s+(?:on\s+a\s+scale\s+)?(?:from|of|out\s+of)\s+[0-6](?:\s*(?:-|to)\s*6)?)?"
+)
+_OPENING = r"[\s\"'(\[{<]*"
+_NUMBER = r"(?P<number>-?\d+(?:\.\d+)?)(?![\d%])"
+_WORD = r"(?P<word>zero|one|two|three|four|five|six)\b(?!\s+[a-z])"
+
+# "Rating: 4", "rating (0-6) = 4", "the rating is 4", "| rating | 4", "<rating>4", "rating\n4".
+_LABEL = (
+    r"(?<![/\w])(?P<open>[\"']?)(?P<label>ratings?|{other})(?P<close>[\"']?)"
+    + _SCALE_NOTE
+    + r"(?P<sign>\s*(?:[:=|>]|->|→|\bis\b|-(?=\s))+|[^\S\n]*\n(?=\s*[\"'(\[{<]*\d))"
+)
+_LABELLED = (
+    re.compile(_LABEL.replace("|{other}", "")),
+    re.compile(_LABEL.replace("ratings?|{other}", "(?:overall |final )?(?:scores?|grade|verdict)")),
+)
+_VALUE = re.compile(rf"{_OPENING}(?:{_NUMBER}|{_WORD})")
+
+# "a rating of 4", "I rate this answer a 4", "I would give it 4 out of 6".
+_PROSE = (
+    re.compile(rf"\b(?:rating|score|grade)\s+(?:would\s+be|should\s+be|of)\s+{_NUMBER}"),
+    re.compile(rf"\brat(?:e|ed|ing)\s+(?:[a-z'\"]+\s+){{0,5}}?(?:(?:as|at|a|an)\s+)?{_NUMBER}"),
+    re.compile(
+        r"\b(?:give|gave|giving|award|assign|deserves?|merits?|earns?|gets?|receives?|scores?)\s+"
+        rf"(?:[a-z'\"]+\s+){{0,5}}?{_NUMBER}(?=\s*(?:/|out\s+of)\s*6\b)"
+    ),
+)
+_BARE = re.compile(r"\(?(?P<number>\d+)\)?(?:\s*(?:/|out\s+of)\s*6)?\s*\.?")
+
+_OUT_OF_SIX = re.compile(r"\s*[)\]}>\"']*\s*(?:/|\bout\s+of\b)\s*6\b(?!\.\d)")
+_OTHER_SCALE = re.compile(r"\s*(?:/|\bout\s+of\b)\s*\d")
+_HEDGE = re.compile(
+    r"\s*[)\]}>\"']*\s*"
+    r"(?:(?:,\s*)?(?:or|to|and|maybe|perhaps|possibly|nearly|almost)\b(?:\s+(?:a|an|maybe|even))*"
+    r"|->|→|[-~&+,/])?"
+    r"\s*(?:\d|(?:zero|one|two|three|four|five|six)\b)"
+)
+_DENIED = re.compile(
+    r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\s+of\b|\babove\b"
+    r"|\bbelow\b|\bat\s+least\b|\bat\s+most\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]*\Z"
+)
+_CLAUSE_LENGTH = 120  # How far back a "not" is looked for.
+_HONEST = re.compile(r"\b(?:no|without(?:\s+any)?)\s+hallucinations?\b")
+_HALLUCINATED = re.compile(r"(?<!not )\bwith\s+(?:an?\s+|some\s+)?hallucinations?\b")
+
+
+def rating_in(text: str) -> int | None:
+    """The rating from 0 to 6 that ``text`` states, or None where that is unclear."""
+    plain = _plain(text)
+    bare = _BARE.fullmatch(plain)
+    if bare:
+        return _on_scale(bare["number"])
+    for pattern in _LABELLED:
+        stated = [match for match in pattern.finditer(plain) if not _quoted(match, plain)]
+        if stated:
+            return _value_after(stated[-1], plain)
+    return _prose_rating(plain)
+
+
+def _plain(text: str) -> str:
+    """Folded text without a model's thoughts, what it struck out, and quotes around all of it."""
+    plain = fold(_STRUCK_OUT.sub(" ", _THINKING.sub(" ", text)))
+    for quote in "\"'":
+        if len(plain) > 1 and plain[0] == plain[-1] == quote and plain.count(quote) == 2:
+            plain = plain[1:-1].strip()
+    return plain
+
+
+def _quoted(match: re.Match[str], text: str) -> bool:
+    """Whether the statement repeats somebody's words: an opening quote stands right before it.
+
+    A JSON key is closed again before its colon, so it is no quotation.
+    """
+    return bool(match["open"]) and not match["close"]
+
+
+def _value_after(label: re.Match[str], text: str) -> int | None:
+    value = _VALUE.match(text, label.end())
+    if value is None:
+        return None
+    number = value["number"]
+    if number is None:
+        rating: int | None = _WORDS[value["word"]]
+    elif number.startswith("-"):
+        return None
+    else:
+        rating = _on_scale(number)
+    end = _end_of_value(text, value.end())
+    if rating is None or end is None or _contradicts(rating, text[end:]):
+        return None
+    return rating
+
+
+def _prose_rating(text: str) -> int | None:
+    """The one rating that all plain sentences agree on."""
+    found: set[int | None] = set()
+    for pattern in _PROSE:
+        for match in pattern.finditer(text):
+            clause = text[max(0, match.start() - _CLAUSE_LENGTH) : match.start()]
+            if _DENIED.search(clause) or _DENIED.search(match[0]):
+                continue
+            settled = _end_of_value(text, match.end()) is not None
+            found.add(_on_scale(match["number"]) if settled else None)
+    return found.pop() if len(found) == 1 else None
+
+
+def _end_of_value(text: str, end: int) -> int | None:
+    """Where a value with its "/6" ends; None for another scale, a range or a second number."""
+    out_of_six = _OUT_OF_SIX.match(text, end)
+    if out_of_six:
+        end = out_of_six.end()
+    elif _OTHER_SCALE.match(text, end):
+        return None
+    line_end = text.find("\n", end)
+    rest = text[end : line_end if line_end >= 0 else len(text)]
+    return None if _HEDGE.match(rest) else end
+
+
+def _contradicts(rating: int, rest: str) -> bool:
+    """Whether the words on the rating's own line say the opposite about hallucination."""
+    line = rest.split("\n", 1)[0]
+    honest, hallucinated = bool(_HONEST.search(line)), bool(_HALLUCINATED.search(line))
+    if honest == hallucinated:
+        return False
+    return honest != (rating >= 3)
+
+
+def _on_scale(number: str) -> int | None:
+    value = float(number)
+    whole = value.is_integer() and LOWEST_RATING <= value <= HIGHEST_RATING
+    return int(value) if whole else None

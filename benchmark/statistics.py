@@ -1,0 +1,129 @@
+"""How far to trust a score: bootstrap intervals over questions, paired tests, correction.
+
+Everything is seeded: the same ratings give the same interval on every page and every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Maps resampled questions ``[resamples, questions, ...]`` to one figure each ``[resamples]``."""
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+EXACT_UP_TO = 16
+_VALUES_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure between two bounds, all in the figure's own unit."""
+
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTest:
+    """Two models on the same questions; ``difference`` is second minus first."""
+
+    count: int
+    difference: float
+    interval: Interval
+    p_value: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown at the 5 % level. "Not shown" is not "equal"."""
+        return self.p_value < 0.05
+
+
+def mean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over questions: ``[resamples, questions] -> [resamples]``."""
+    return np.asarray(samples.mean(axis=1))
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Statistic = mean,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of ``statistic`` over questions drawn with replacement.
+
+    ``values`` has one entry, or one row, per question: ``[questions]`` or ``[questions, k]``.
+    Raises ValueError where there is no question.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim == 0 or not len(array):
+        raise ValueError("an interval needs at least one question")
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _VALUES_AT_ONCE // array.size)
+    figures: list[NDArray[np.float64]] = []
+    for start in range(0, resamples, at_once):
+        shape = (min(at_once, resamples - start), len(array))
+        figures.append(statistic(array[generator.integers(len(array), size=shape)]))
+    tail = (1 - confidence) / 2 * 100
+    low, high = np.percentile(np.concatenate(figures), [tail, 100 - tail])
+    return Interval(float(low), float(high), confidence)
+
+
+def paired_test(
+    first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+) -> PairedTest:
+    """Whether two models differ in the mean, each question being its own control.
+
+    Under the hypothesis of no difference each question's difference may have had either sign. Up
+    to 16 differing questions all sign patterns are counted; above, ``resamples`` random ones,
+    with the observed pattern counted in, so that p is never 0. Two-sided.
+    Raises ValueError for no questions or for unequal numbers of them.
+    """
+    if not len(first) or len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} values are not paired")
+    differences = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    changed = differences[differences != 0]
+    return PairedTest(
+        count=len(differences),
+        difference=float(differences.mean()),
+        interval=bootstrap_interval(differences, resamples=resamples, seed=seed),
+        p_value=_sign_flip_p_value(changed, resamples, seed),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm-Bonferroni adjusted p-values in the given order, for several models compared at once."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, running)
+    return adjusted
+
+
+def _sign_flip_p_value(changed: NDArray[np.float64], resamples: int, seed: int) -> float:
+    if not len(changed):
+        return 1.0
+    observed = abs(changed.sum()) - 1e-9  # Equal sums must count as equal in floating point.
+    if len(changed) <= EXACT_UP_TO:
+        sums = np.zeros(1)
+        for value in changed:
+            sums = np.concatenate([sums + value, sums - value])
+        return float((np.abs(sums) >= observed).mean())
+    generator: Any = np.random.default_rng(seed)
+    as_extreme = 0
+    at_once = max(1, _VALUES_AT_ONCE // len(changed))
+    for start in range(0, resamples, at_once):
+        rows = min(at_once, resamples - start)
+        signs = generator.integers(0, 2, size=(rows, len(changed)), dtype=np.int8) * 2.0 - 1.0
+        as_extreme += int((np.abs(signs @ changed) >= observed).sum())
+    return (as_extreme + 1) / (resamples + 1)
