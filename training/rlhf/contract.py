@@ -121,6 +121,17 @@ class RewardSettings:
         "responses of a pair share one prefix; after it is what the paper did.",
         source="paper: after_response",
     )
+    facts_introduction: str = setting(
+        "These statements about the image are true. The response has to agree with them.",
+        "The line before the facts.",
+    )
+    fact_format: str = setting("- {caption}", "How a fact is written; {caption} is its text.")
+    rating_prompt: str = setting(
+        "Rate the last response. First of all it should be accurate: everything it says is "
+        "supported by the image and by the facts, where facts are given. It should also be "
+        "helpful, sound natural and waste no words. The rating is:",
+        "What asks for the rating after the response; the reward is read at its last token.",
+    )
     center_coefficient: float = setting(
         1e-3, "Weight of |mean(r_better + r_worse)|, keeping rewards near zero.", minimum=0
     )
@@ -170,6 +181,9 @@ class PpoSettings:
     kl_target: float = setting(
         0.0, "Adapt beta towards this KL per response; 0 keeps beta fixed.", minimum=0
     )
+    kl_horizon: float = setting(
+        10_000, "Rollouts over which beta adapts; smaller adapts faster.", minimum=1
+    )
     kl_stop: float = setting(
         0.0, "Stop when the mean KL per response passes this; 0 never stops.", minimum=0
     )
@@ -179,7 +193,7 @@ class PpoSettings:
     mask_padding: bool = setting(
         True, "Average losses over response tokens only.", source="paper: all slots"
     )
-    whiten_advantages: bool = setting(True, "Whiten advantages over each batch.")
+    whiten_advantages: bool = setting(True, "Whiten advantages over each round of rollouts.")
     reward_scale: float = setting(
         1.0, "Rewards are multiplied by this.", source="paper: 10, instead of whitening"
     )

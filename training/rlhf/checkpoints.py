@@ -1,0 +1,124 @@
+"""Folders that are either complete or not there.
+
+Everything is written under a temporary name, synced to disk, and renamed. Weights and optimiser
+state are safetensors, the rest is JSON; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.rlhf.errors import CheckpointError
+
+STATE = "state.json"
+OPTIMIZER = "{name}.optimizer.safetensors"
+RESUMABLE = 2
+"""How many of the newest checkpoints keep the (large) state needed to resume."""
+
+_STEP = re.compile(r"step-(\d+)")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint on disk."""
+
+    step: int
+    folder: Path
+
+    def state(self) -> dict[str, Any]:
+        """What the trainer noted in ``save``; CheckpointError when it cannot be read."""
+        try:
+            state: dict[str, Any] = json.loads((self.folder / STATE).read_text())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.folder.name}/{STATE} is damaged: {error}") from error
+        return state
+
+    def optimizer(self, name: str) -> dict[str, Tensor]:
+        """State of the optimiser ``name``."""
+        path = self.folder / OPTIMIZER.format(name=name)
+        try:
+            return load_file(path)
+        except Exception as error:  # safetensors raises a type of its own per cause
+            raise CheckpointError(f"{self.folder.name}/{path.name} is damaged: {error}") from error
+
+
+@contextlib.contextmanager
+def atomic_folder(final: Path) -> Iterator[Path]:
+    """Fill the folder that is yielded; it appears as ``final``, whole, when the block succeeds."""
+    temporary = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*"), reverse=True):
+            _sync(path)
+        _sync(temporary)
+        _replace(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def saving(root: Path, step: int, state: Mapping[str, Any]) -> Iterator[Path]:
+    """Write checkpoint ``step``: the block adds weights, then it counts as complete."""
+    with atomic_folder(root / f"step-{step}") as folder:
+        yield folder
+        (folder / STATE).write_text(json.dumps({"step": step, **state}))
+    for old in _complete(root)[:-RESUMABLE]:
+        for path in old.folder.glob(OPTIMIZER.format(name="*")):
+            path.unlink()
+
+
+def save_optimizer(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Put an optimiser's state into a checkpoint that is being written."""
+    contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    save_file(contiguous, folder / OPTIMIZER.format(name=name))
+
+
+def newest(root: Path) -> Checkpoint | None:
+    """The newest complete checkpoint, if any; leftovers of a crash are removed."""
+    if not root.is_dir():
+        return None
+    for leftover in root.glob(".*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    complete = _complete(root)
+    return complete[-1] if complete else None
+
+
+def _complete(root: Path) -> list[Checkpoint]:
+    found = []
+    for folder in root.iterdir():
+        match = _STEP.fullmatch(folder.name)
+        if match and (folder / STATE).is_file():
+            found.append(Checkpoint(int(match[1]), folder))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    old = final.with_name(f".{final.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    temporary.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""Records from JSON lines, and token sequences to padded batches.
+
+An error names file, line number and field. An image is looked up only inside ``images/``: a record
+cannot name a file elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from training.rlhf.contract import ContractError, Record
+from training.rlhf.errors import DataError
+from training.rlhf.images import EncodedImage
+
+R = TypeVar("R", bound=Record, covariant=True)
+T = TypeVar("T")
+
+
+class RecordType(Protocol[R]):
+    """A record class of the contract."""
+
+    def from_json(self, data: dict[str, object]) -> R: ...
+
+
+def read_records(path: Path, record_type: RecordType[R], *, images: Path) -> list[R]:
+    """All records of a JSON-lines file; blank lines are skipped.
+
+    Raises DataError for a missing or empty file, a line that is not JSON, a field that does not
+    follow the contract, and an image that is not in ``images``.
+    """
+    if not path.is_file():
+        raise DataError(f"{path.parent.name}/{path.name} is missing")
+    records: list[R] = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            where = f"{path.parent.name}/{path.name}, line {number}"
+            try:
+                record = record_type.from_json(json.loads(line))
+                image_path(images, record.image)
+            except json.JSONDecodeError as error:
+                raise DataError(f"{where}: is not JSON ({error})") from None
+            except (ContractError, DataError) as error:
+                raise DataError(f"{where}: {error}") from None
+            records.append(record)
+    if not records:
+        raise DataError(f"{path.parent.name}/{path.name} has no records")
+    return records
+
+
+def image_path(images: Path, name: str) -> Path:
+    """The file of an image; DataError when it is missing or outside the folder."""
+    path = images / name
+    if not path.resolve().is_relative_to(images.resolve()):
+        raise DataError(f"image: {name!r} is outside the images folder")
+    if not path.is_file():
+        raise DataError(f"image: {name!r} is not in the images folder")
+    return path
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Consecutive groups of ``size``; the last may be smaller."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def by_length(lengths: Sequence[int]) -> list[int]:
+    """Indices from longest to shortest: a batch holds like lengths and memory peaks first."""
+    return sorted(range(len(lengths)), key=lambda index: -lengths[index])
+
+
+@dataclass(frozen=True)
+class EndlessOrder:
+    """A shuffled order over ``count`` items, epoch after epoch, computed from the seed alone.
+
+    Any position can be asked for at any time, so a resumed run needs no saved iterator.
+    """
+
+    count: int
+    seed: int
+
+    def epoch(self, number: int) -> list[int]:
+        order = list(range(self.count))
+        random.Random(f"order-{self.seed}-{number}").shuffle(order)
+        return order
+
+    def slice(self, start: int, size: int) -> list[tuple[int, int]]:
+        """``(epoch, index)`` of ``size`` items from position ``start`` on, crossing epochs."""
+        result: list[tuple[int, int]] = []
+        while len(result) < size:
+            epoch, offset = divmod(start + len(result), self.count)
+            wanted = self.epoch(epoch)[offset : offset + size - len(result)]
+            result.extend((epoch, index) for index in wanted)
+        return result
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """Token ids, image placeholders included, and the image that fills them."""
+
+    ids: list[int]
+    image: EncodedImage
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded sequences; ``images[i]`` belongs to row ``i``."""
+
+    input_ids: Tensor
+    """``[batch, sequence]``"""
+    attention_mask: Tensor
+    """``[batch, sequence]``, 1 on tokens and 0 on padding."""
+    images: list[EncodedImage]
+
+    @classmethod
+    def pad(
+        cls, sequences: Sequence[TokenSequence], *, pad_id: int, device: torch.device, side: str
+    ) -> Self:
+        """``side`` is "left" for prompts that go on, "right" for finished sequences."""
+        width = max(len(sequence) for sequence in sequences)
+        ids, mask = [], []
+        for sequence in sequences:
+            gap = width - len(sequence)
+            padding, zeros, ones = [pad_id] * gap, [0] * gap, [1] * len(sequence)
+            ids.append(padding + sequence.ids if side == "left" else sequence.ids + padding)
+            mask.append(zeros + ones if side == "left" else ones + zeros)
+        return cls(
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            images=[sequence.image for sequence in sequences],
+        )

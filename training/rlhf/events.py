@@ -1,0 +1,107 @@
+"""Progress as JSON lines, to ``events.jsonl`` and to stdout at once.
+
+A resumed run appends to the same file and repeats the steps since its checkpoint: readers take the
+latest event of a step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from training.rlhf.contract import (
+    CheckpointSaved,
+    Event,
+    Failure,
+    Metric,
+    Progress,
+    Sample,
+    Stage,
+)
+
+
+class EventWriter:
+    """Writes events whole lines at a time, flushed, so that a follower never waits for a buffer."""
+
+    def __init__(self, path: Path, *, stream: IO[str] | None = None) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._stream: IO[str] | None = sys.stdout if stream is None else stream
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def emit(self, event: Event) -> None:
+        line = json.dumps(event.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+        self._file.write(line)
+        self._file.flush()
+        if self._stream is not None:
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except BrokenPipeError:
+                self._stream = None  # whoever listened is gone; the file still tells all
+
+    def stage(self, text: str) -> None:
+        self.emit(Stage(time=time.time(), text=text))
+
+    def progress(self, done: int, total: int, *, unit: str = "step") -> None:
+        self.emit(Progress(time=time.time(), done=done, total=total, unit=unit))
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Figures of a step; one that is not a number is left out (JSON has no NaN)."""
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        self.emit(Metric(time=time.time(), step=step, values=finite))
+
+    def sample(
+        self,
+        step: int,
+        *,
+        prompt_id: str,
+        image: str,
+        prompt: str,
+        response: str,
+        reward: float | None = None,
+        facts: Iterable[str] = (),
+    ) -> None:
+        self.emit(
+            Sample(
+                time=time.time(),
+                step=step,
+                prompt_id=prompt_id,
+                image=image,
+                prompt=prompt,
+                response=response,
+                reward=reward,
+                facts=tuple(facts),
+            )
+        )
+
+    def checkpoint(
+        self,
+        step: int,
+        path: str,
+        *,
+        final: bool = False,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        finite = {k: float(v) for k, v in (metrics or {}).items() if math.isfinite(v)}
+        self.emit(
+            CheckpointSaved(time=time.time(), step=step, path=path, final=final, metrics=finite)
+        )
+
+    def failure(self, message: str, detail: str = "") -> None:
+        self.emit(Failure(time=time.time(), message=message, detail=detail))

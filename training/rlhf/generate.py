@@ -1,0 +1,81 @@
+"""Answers to prompts: for benchmarks, or several per prompt for people to compare.
+
+Each batch draws from its own seed, so a restarted run repeats the answers it had already given.
+"""
+
+from __future__ import annotations
+
+import json
+
+from training.rlhf import checkpoints
+from training.rlhf.contract import GenerateSettings, Generation, Kind, PromptRecord
+from training.rlhf.data import batches
+from training.rlhf.errors import Interrupted
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.optimization import seed_step
+from training.rlhf.rollout import Responses, sample
+from training.rlhf.run_directory import Run
+
+POLICY = "policy"
+GENERATIONS = "generations.jsonl"
+_SAMPLES = 8
+
+
+def generate(run: Run) -> None:
+    """Answer every prompt of ``data/train.jsonl`` into ``final/generations.jsonl``."""
+    settings = run.spec.settings
+    assert isinstance(settings, GenerateSettings)
+    run.events.stage("reading prompts")
+    records = run.records(PromptRecord)
+    run.events.stage("loading the base model")
+    model = VisionLanguageModel.load(run.base_model(), run.spec.model)
+    adapter = None
+    if run.spec.policy_adapter is not None:
+        adapter = POLICY
+        model.load_adapter(adapter, run.folder(run.spec.policy_adapter, field="policy_adapter"))
+
+    run.events.stage("answering")
+    generations: list[Generation] = []
+    for number, group in enumerate(batches(records, settings.batch_size)):
+        if run.terminating:
+            raise Interrupted
+        seed_step(run.spec.seed, Kind.GENERATE, number)
+        images = model.encode_images([run.image_path(record) for record in group])
+        prompts = [
+            model.chat.prompt(record.conversation, image)
+            for record, image in zip(group, images, strict=True)
+        ]
+        repeated = [prompt for prompt in prompts for _ in range(settings.samples_per_prompt)]
+        responses = sample(
+            model,
+            repeated,
+            settings.sampling,
+            adapter=adapter,
+            batch_size=settings.batch_size * settings.samples_per_prompt,
+        )
+        generations += _grouped(group, responses, settings.samples_per_prompt)
+        run.events.progress(len(generations), len(records), unit="prompt")
+
+    for record, generation in zip(records[:_SAMPLES], generations, strict=False):
+        run.events.sample(
+            0,
+            prompt_id=record.id,
+            image=record.image,
+            prompt=record.conversation[-1].text,
+            response=generation.responses[0],
+        )
+    with checkpoints.atomic_folder(run.final) as folder:
+        lines = [json.dumps(g.to_json(), ensure_ascii=False) + "\n" for g in generations]
+        (folder / GENERATIONS).write_text("".join(lines), encoding="utf-8")
+    run.events.checkpoint(len(generations), run.final.name, final=True)
+
+
+def _grouped(records: list[PromptRecord], responses: Responses, each: int) -> list[Generation]:
+    return [
+        Generation(
+            id=record.id,
+            responses=tuple(responses.texts[start : start + each]),
+            finished=tuple(responses.finished[start : start + each]),
+        )
+        for record, start in zip(records, range(0, len(responses.texts), each), strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""Images read, preprocessed and encoded once; afterwards only their features travel.
+
+How many placeholder tokens an image takes is asked of the processor, never computed here, so any
+family's processor may decide it (tiles, merged patches, a fixed number).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from training.rlhf.errors import DataError
+
+ENCODE_BATCH = 32
+_TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """What the language model needs of an image."""
+
+    features: Tensor
+    """``[image_tokens, hidden]``, after the projector."""
+    placeholder_ids: list[int]
+    """The token ids that stand for the image in a prompt."""
+    extras: dict[str, Tensor]
+    """Further per-image tensors the model's forward wants, such as a grid size."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    inputs: dict[str, Tensor]
+    placeholder_ids: list[int]
+
+
+class ImageEncoder:
+    """Image files to ``EncodedImage``, remembering the most recent ones up to a budget."""
+
+    def __init__(
+        self,
+        processor: Any,
+        encode: Callable[[dict[str, Tensor]], Sequence[Tensor]],
+        *,
+        extra_inputs: frozenset[str],
+        placeholder: str,
+        pad_to_square: bool,
+        budget_bytes: int = 4 * 2**30,
+    ) -> None:
+        self._processor = processor
+        self._encode = encode
+        self._extra_inputs = extra_inputs
+        self._placeholder = placeholder
+        self._pad_to_square = pad_to_square
+        self._budget_bytes = budget_bytes
+        self._known: OrderedDict[Path, EncodedImage] = OrderedDict()
+        self._held_bytes = 0
+
+    def __call__(self, paths: Sequence[Path]) -> list[EncodedImage]:
+        """Encode ``paths``, in their order; DataError names a file that is no picture."""
+        result: dict[Path, EncodedImage] = {}
+        missing: list[Path] = []
+        for path in dict.fromkeys(paths):
+            if path in self._known:
+                self._known.move_to_end(path)
+                result[path] = self._known[path]
+            else:
+                missing.append(path)
+        for start in range(0, len(missing), ENCODE_BATCH):
+            part = missing[start : start + ENCODE_BATCH]
+            for path, image in zip(part, self._encode_files(part), strict=True):
+                result[path] = image
+                self._remember(path, image)
+        return [result[path] for path in paths]
+
+    def _encode_files(self, paths: list[Path]) -> list[EncodedImage]:
+        pixels = [self._preprocess(path) for path in paths]
+        encoded: list[EncodedImage] = []
+        start = 0
+        while start < len(pixels):  # images of one shape share a forward pass
+            stop = start + 1
+            while stop < len(pixels) and _stackable(pixels[start], pixels[stop]):
+                stop += 1
+            group = pixels[start:stop]
+            inputs = {k: torch.cat([p.inputs[k] for p in group]) for k in group[0].inputs}
+            with torch.no_grad():
+                features = self._encode(inputs)
+            for one, tensor in zip(group, features, strict=True):
+                extras = {k: v for k, v in one.inputs.items() if k in self._extra_inputs}
+                # a copy: a slice would keep the whole batch in memory
+                encoded.append(EncodedImage(tensor.clone(), one.placeholder_ids, extras))
+            start = stop
+        return encoded
+
+    def _preprocess(self, path: Path) -> _Pixels:
+        picture = read_image(path)
+        if self._pad_to_square:
+            picture = padded_to_square(picture, self._background())
+        inputs = self._processor(
+            text=[self._placeholder],
+            images=[picture],
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
+        ids = inputs["input_ids"][0].tolist()
+        return _Pixels({k: v for k, v in inputs.items() if k not in _TEXT_KEYS}, ids)
+
+    def _background(self) -> tuple[int, int, int]:
+        mean = getattr(self._processor.image_processor, "image_mean", None) or (0.5, 0.5, 0.5)
+        red, green, blue = (round(255 * channel) for channel in mean)
+        return red, green, blue
+
+    def _remember(self, path: Path, image: EncodedImage) -> None:
+        self._known[path] = image
+        self._held_bytes += image.features.nbytes
+        while self._held_bytes > self._budget_bytes and len(self._known) > 1:
+            _, oldest = self._known.popitem(last=False)
+            self._held_bytes -= oldest.features.nbytes
+
+
+def read_image(path: Path) -> Image.Image:
+    """An RGB picture; DataError names the file when it is broken or no picture."""
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"images/{path.name} cannot be read as a picture ({error})") from None
+
+
+def padded_to_square(picture: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """The picture centred on a square of ``colour`` (the paper's preprocessing)."""
+    width, height = picture.size
+    if width == height:
+        return picture
+    side = max(width, height)
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(picture, ((side - width) // 2, (side - height) // 2))
+    return square
+
+
+def _stackable(a: _Pixels, b: _Pixels) -> bool:
+    return all(a.inputs[name].shape == b.inputs[name].shape for name in a.inputs)

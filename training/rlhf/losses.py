@@ -1,0 +1,87 @@
+"""The three losses of the method as pure functions of tensors.
+
+Everything here sees finished numbers: which tokens count is said by ``mask`` alone, so a mask of
+ones reproduces the paper's averages over all response slots.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of ``x`` where ``mask`` is 1; both of one shape; 0 where the mask is empty. Scalar."""
+    weights = mask.to(x.dtype)
+    return (x * weights).sum() / weights.sum().clamp(min=1)
+
+
+def preference_loss(
+    chosen_rewards: Tensor,
+    rejected_rewards: Tensor,
+    *,
+    margin: Tensor | None = None,
+    labels: Tensor | None = None,
+    center_coefficient: float = 1e-3,
+) -> Tensor:
+    """Bradley-Terry loss that also keeps rewards near zero (fact-rlhf §3, paper §2.2).
+
+    ``BCE(r_better - r_worse - margin, label) + center_coefficient * |mean(r_better + r_worse)|``
+
+    All tensors are ``[batch]``; ``labels`` is the probability that the chosen one is better
+    (1 by default, the share of votes with soft labels). Returns a scalar.
+    """
+    difference = chosen_rewards - rejected_rewards
+    logits = difference if margin is None else difference - margin
+    targets = torch.ones_like(logits) if labels is None else labels.to(logits.dtype)
+    loss = functional.binary_cross_entropy_with_logits(logits, targets)
+    return loss + center_coefficient * (chosen_rewards + rejected_rewards).mean().abs()
+
+
+def policy_loss(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, *, clip_range: float
+) -> tuple[Tensor, Tensor]:
+    """PPO's clipped surrogate (Schulman et al. 2017, eq. 7), to be minimised.
+
+    All tensors are ``[batch, response]``. Returns the scalar loss and the share of masked tokens
+    whose loss was the clipped one (detached).
+    """
+    ratio = torch.exp(logprobs - old_logprobs)
+    unclipped = -advantages * ratio
+    clipped = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
+    clip_fraction = masked_mean((clipped > unclipped).to(logprobs.dtype), mask)
+    return masked_mean(torch.maximum(unclipped, clipped), mask), clip_fraction.detach()
+
+
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, *, clip_range: float
+) -> tuple[Tensor, Tensor]:
+    """Half the squared error, with the value kept within ``clip_range`` of its old self.
+
+    All tensors are ``[batch, response]``. Returns the scalar loss and the share of masked tokens
+    whose loss was the clipped one (detached).
+    """
+    near = old_values + (values - old_values).clamp(-clip_range, clip_range)
+    unclipped = (values - returns) ** 2
+    clipped = (near - returns) ** 2
+    clip_fraction = masked_mean((clipped > unclipped).to(values.dtype), mask)
+    return 0.5 * masked_mean(torch.maximum(unclipped, clipped), mask), clip_fraction.detach()
+
+
+def answer_loss(
+    logprobs: Tensor, mask: Tensor, *, average: str, total: float | None = None
+) -> Tensor:
+    """Negative log-likelihood of answers, for supervised fine-tuning.
+
+    ``logprobs`` and ``mask`` are ``[batch, response]``. ``average`` is "token" (every token weighs
+    the same) or "example" (every answer does, so that one-word answers are heard among long ones).
+    ``total`` is what the sum is divided by, tokens or examples of the whole optimiser step, so that
+    micro-batches add up to exactly the loss of the batch; by default those of this call.
+    """
+    weights = mask.to(logprobs.dtype)
+    negative = -(logprobs * weights)
+    if average == "example":
+        per_example = negative.sum(1) / weights.sum(1).clamp(min=1)
+        return per_example.sum() / (total if total is not None else len(logprobs))
+    return negative.sum() / (total if total is not None else float(weights.sum().clamp(min=1)))

@@ -1,0 +1,352 @@
+"""One vision-language model in memory, with named LoRA adapters and scalar heads.
+
+Policy, reference, value and reward model are the same base weights under different adapters.
+Switching adapters here never touches ``requires_grad`` (PEFT's own ``set_adapter`` does): what is
+trained is said once, by ``train_only``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import logging as transformers_logging
+
+from training.rlhf.contract import LoraSettings, ModelSettings
+from training.rlhf.data import Batch
+from training.rlhf.errors import ModelError
+from training.rlhf.images import EncodedImage, ImageEncoder
+from training.rlhf.prompts import ChatFormat
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+HEAD_WEIGHTS = "head.safetensors"
+_SUPPRESSED_LOGIT = -1e9  # finite, so that p * log p is 0 and not NaN
+
+
+class VisionLanguageModel:
+    """A base model, its processor, its adapters and its heads."""
+
+    def __init__(
+        self, base: Any, processor: Any, *, device: torch.device, pad_images_to_square: bool = False
+    ) -> None:
+        """``base`` is any image-text-to-text model of transformers that takes encoded images."""
+        self.base = base.to(device).eval().requires_grad_(False)
+        self.processor = processor
+        self.device = device
+        self.heads = nn.ModuleDict()
+        self._peft: PeftModel | None = None
+        self._layers: list[BaseTunerLayer] = []
+        self._decoder_name, self._linear_names = _language_model(base)
+        forward_inputs = set(inspect.signature(base.model.forward).parameters)
+        if "mm_encoder_outputs" not in forward_inputs:
+            raise ModelError(f"{type(base).__name__} does not take images encoded beforehand")
+        # Models with their own three-dimensional positions work them out from the token ids.
+        self._own_positions = hasattr(base.model, "get_rope_index")
+
+        tokenizer = processor.tokenizer
+        self.stop_ids = _stop_ids(base, tokenizer)
+        base.generation_config = GenerationConfig()  # no family's sampling defaults creep in
+        image_token = _image_token(processor)
+        self.chat = ChatFormat(processor, image_token=image_token, stop_ids=self.stop_ids)
+        self.pad_id: int = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.chat.end_id
+        )
+        self.suppressed_ids = _suppressed_ids(base, tokenizer, image_token, self.stop_ids)
+        self.encode_images = ImageEncoder(
+            processor,
+            self._image_features,
+            extra_inputs=frozenset(forward_inputs - {"pixel_values"}),
+            placeholder=image_token,
+            pad_to_square=pad_images_to_square,
+        )
+
+    @classmethod
+    def load(cls, name: str, settings: ModelSettings) -> VisionLanguageModel:
+        """Load a folder or hub id; ModelError says what is wrong with it."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        transformers_logging.disable_progress_bar()
+        options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
+        if settings.quantization == "nf4":
+            options["quantization_config"] = _nf4(options["dtype"])
+        try:
+            processor = AutoProcessor.from_pretrained(name)
+            base = AutoModelForImageTextToText.from_pretrained(name, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
+        return cls(
+            base, processor, device=device, pad_images_to_square=settings.pad_images_to_square
+        )
+
+    @property
+    def hidden_size(self) -> int:
+        size: int = self.base.get_input_embeddings().weight.shape[1]
+        return size
+
+    # ---- adapters and heads ------------------------------------------------------------------
+
+    def add_adapter(self, name: str, lora: LoraSettings) -> None:
+        """A fresh adapter: it changes nothing until trained (B starts at zero)."""
+        self._inject(
+            name,
+            LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=self._target_pattern(),
+            ),
+        )
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """An adapter in PEFT's format; ModelError when it does not fit this base model."""
+        if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
+            raise ModelError(f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+        try:
+            self._inject(name, LoraConfig.from_pretrained(str(folder)))
+            self.load_adapter_weights(name, load_file(folder / ADAPTER_WEIGHTS))
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ModelError(
+                f"adapter {folder.name} does not fit the base model: {error}"
+            ) from error
+
+    def copy_adapter(self, source: str, target: str) -> None:
+        """``target`` becomes a new adapter equal to ``source``."""
+        assert self._peft is not None
+        self._inject(target, LoraConfig(**_lora_fields(self._peft.peft_config[source])))
+        self.load_adapter_weights(target, self.adapter_weights(source))
+
+    def adapter_weights(self, name: str) -> dict[str, Tensor]:
+        """The adapter's tensors under the names PEFT saves them by (not copies)."""
+        assert self._peft is not None
+        weights: dict[str, Tensor] = get_peft_model_state_dict(
+            self._peft, adapter_name=name, save_embedding_layers=False
+        )
+        return weights
+
+    def load_adapter_weights(self, name: str, weights: dict[str, Tensor]) -> None:
+        """Overwrite an adapter; ModelError when a tensor is missing or too many."""
+        assert self._peft is not None
+        wanted = set(self.adapter_weights(name))
+        if wanted != set(weights):
+            different = sorted(wanted ^ set(weights))
+            raise ModelError(f"adapter {name!r}: tensors do not match, first {different[0]}")
+        set_peft_model_state_dict(self._peft, weights, adapter_name=name)
+
+    def save_adapter(self, name: str, folder: Path) -> None:
+        """Write the adapter so that ``PeftModel.from_pretrained(base, folder)`` reads it."""
+        assert self._peft is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {k: v.contiguous() for k, v in self.adapter_weights(name).items()}
+        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        config = LoraConfig(**_lora_fields(self._peft.peft_config[name]))
+        config.base_model_name_or_path = self.base.config.name_or_path
+        config.inference_mode = True
+        config.save_pretrained(str(folder))
+
+    def add_head(self, name: str) -> None:
+        """A linear map from hidden state to one number, in float32, starting at zero."""
+        head = nn.Linear(self.hidden_size, 1, device=self.device, dtype=torch.float32)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.heads[name] = head.requires_grad_(False)
+
+    def save_head(self, name: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.heads[name].state_dict(), folder / HEAD_WEIGHTS)
+
+    def load_head(self, name: str, folder: Path) -> None:
+        """Raises ModelError when the head is missing or of another width."""
+        if name not in self.heads:
+            self.add_head(name)
+        try:
+            self.heads[name].load_state_dict(load_file(folder / HEAD_WEIGHTS))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{folder.name}/{HEAD_WEIGHTS} does not fit: {error}") from error
+
+    @contextlib.contextmanager
+    def using(self, adapter: str | None) -> Iterator[None]:
+        """Run the base under one adapter, or bare with None."""
+        before = [(layer._active_adapter, layer._disable_adapters) for layer in self._layers]
+        for layer in self._layers:
+            layer._active_adapter = [adapter] if adapter else []
+            layer._disable_adapters = adapter is None
+        try:
+            yield
+        finally:
+            for layer, (active, disabled) in zip(self._layers, before, strict=True):
+                layer._active_adapter, layer._disable_adapters = active, disabled
+
+    def trainable(self, name: str) -> dict[str, nn.Parameter]:
+        """Parameters of an adapter and of the head of its name, by a name that never changes."""
+        found = {
+            key: parameter
+            for key, parameter in self.base.named_parameters()
+            if f".{name}." in key and ".lora_" in key
+        }
+        if name in self.heads:
+            found |= {f"head.{key}": p for key, p in self.heads[name].named_parameters()}
+        return found
+
+    def language_parameters(self) -> dict[str, nn.Parameter]:
+        """All weights of the language model, for training without adapters."""
+        decoder = self.base.get_submodule(self._decoder_name)
+        found = {f"{self._decoder_name}.{key}": p for key, p in decoder.named_parameters()}
+        known = {id(parameter) for parameter in found.values()}
+        head = self.base.get_output_embeddings()
+        return found | {f"head.{k}": p for k, p in head.named_parameters() if id(p) not in known}
+
+    def train_only(self, *groups: dict[str, nn.Parameter]) -> None:
+        """Freeze everything but these parameters; called once, before the optimiser is made."""
+        self.base.requires_grad_(False)
+        self.heads.requires_grad_(False)
+        for group in groups:
+            for parameter in group.values():
+                parameter.requires_grad_(True)
+
+    # ---- forward passes ----------------------------------------------------------------------
+
+    def hidden_states(self, batch: Batch) -> Tensor:
+        """Last hidden states ``[batch, sequence, hidden]``, no vocabulary logits built."""
+        inputs = self.model_inputs(batch)
+        if not self._own_positions:
+            positions = batch.attention_mask.cumsum(-1) - 1
+            inputs["position_ids"] = positions.clamp(min=0)
+        hidden: Tensor = self.base.model(**inputs, use_cache=False).last_hidden_state
+        return hidden
+
+    def model_inputs(self, batch: Batch) -> dict[str, Any]:
+        """Keyword arguments of the base's forward or generate; fresh objects at each call."""
+        extras = batch.images[0].extras
+        return {
+            "input_ids": batch.input_ids,
+            "attention_mask": batch.attention_mask,
+            "mm_encoder_outputs": {"image": self._encoded(batch.images)},
+            **{key: torch.cat([image.extras[key] for image in batch.images]) for key in extras},
+        }
+
+    def logits(self, hidden: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Float32 logits of ``hidden`` with the tokens that may never be sampled taken out."""
+        logits: Tensor = self.base.get_output_embeddings()(hidden).float()
+        cap = getattr(self.base.config.get_text_config(), "final_logit_softcapping", None)
+        if cap:
+            logits = torch.tanh(logits / cap) * cap
+        if temperature != 1.0:
+            logits = logits / temperature
+        suppressed = torch.tensor(self.suppressed_ids, device=logits.device, dtype=torch.long)
+        return logits.index_fill_(-1, suppressed, _SUPPRESSED_LOGIT)
+
+    def head_values(self, name: str, hidden: Tensor) -> Tensor:
+        """The head on hidden states ``[..., hidden]``; returns ``[...]`` in float32."""
+        values: Tensor = self.heads[name](hidden.float()).squeeze(-1)
+        return values
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _encoded(self, images: Sequence[EncodedImage]) -> BaseModelOutputWithPooling:
+        return BaseModelOutputWithPooling(pooler_output=[image.features for image in images])
+
+    def _image_features(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+        dtype = self.base.get_input_embeddings().weight.dtype
+        moved = {
+            key: value.to(self.device, dtype if value.is_floating_point() else None)
+            for key, value in inputs.items()
+        }
+        return list(self.base.get_image_features(**moved).pooler_output)
+
+    def _target_pattern(self) -> str:
+        # Bare names such as q_proj would also match the vision tower.
+        names = "|".join(self._linear_names)
+        return rf"{re.escape(self._decoder_name)}\..*\.({names})"
+
+    def _inject(self, name: str, config: LoraConfig) -> None:
+        config.inference_mode = False
+        with warnings.catch_warnings():  # PEFT asks for an attribute that transformers renamed
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+            if self._peft is None:
+                self._peft = PeftModel(self.base, config, adapter_name=name)
+            else:
+                self._peft.add_adapter(name, config)
+        self._layers = [m for m in self.base.modules() if isinstance(m, BaseTunerLayer)]
+        self.base.requires_grad_(False)
+
+
+def _language_model(base: Any) -> tuple[str, list[str]]:
+    """Name of the language model inside ``base`` and the last names of its linear layers."""
+    decoder = base.get_decoder()
+    name = next((name for name, module in base.named_modules() if module is decoder), "")
+    linear = {
+        key.rpartition(".")[2]
+        for key, module in decoder.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    if not name or not linear:
+        raise ModelError(f"{type(base).__name__} has no separate language model to adapt")
+    return name, sorted(linear)
+
+
+def _lora_fields(config: Any) -> dict[str, Any]:
+    return {
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": config.lora_dropout,
+        "target_modules": config.target_modules,
+        "use_rslora": config.use_rslora,
+        "use_dora": config.use_dora,
+        "bias": config.bias,
+        "rank_pattern": config.rank_pattern,
+        "alpha_pattern": config.alpha_pattern,
+    }
+
+
+def _stop_ids(base: Any, tokenizer: Any) -> tuple[int, ...]:
+    configured = base.generation_config.eos_token_id if base.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None}))
+
+
+def _image_token(processor: Any) -> str:
+    token = getattr(processor, "boi_token", None) or getattr(processor, "image_token", None)
+    if not isinstance(token, str):
+        raise ModelError(f"{type(processor).__name__} names no image token")
+    return token
+
+
+def _suppressed_ids(
+    base: Any, tokenizer: Any, image_token: str, stop_ids: tuple[int, ...]
+) -> list[int]:
+    """Tokens that would break the next forward pass or mean nothing in a response."""
+    ids = {
+        tokenizer.convert_tokens_to_ids(image_token),
+        getattr(base.config, "image_token_id", None),
+        getattr(base.config, "video_token_id", None),
+        tokenizer.pad_token_id,
+        tokenizer.bos_token_id,
+    }
+    return sorted(i for i in ids if i is not None and i not in stop_ids)
+
+
+def _nf4(dtype: torch.dtype) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401  (an extra: only here)
+    except ImportError:
+        raise ModelError("quantization nf4 needs the bitsandbytes package") from None
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )

@@ -1,0 +1,139 @@
+"""Starting settings per kind of run: the paper's, ours, and those of the small world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from training.rlhf.contract import (
+    SETTINGS,
+    GenerateSettings,
+    Kind,
+    LoraSettings,
+    ModelSettings,
+    OptimizerSettings,
+    PpoSettings,
+    RewardSettings,
+    RunSpec,
+    SamplingSettings,
+    ScoreSettings,
+    Settings,
+    SftSettings,
+)
+
+PRESETS = ("default", "paper", "small-world")
+
+_PAPER_LORA = LoraSettings(rank=64, alpha=16, dropout=0.0)
+
+_PAPER: dict[Kind, Settings] = {
+    # "policy-init adapters lr 1e-4, 1 epoch" (fact-rlhf §2)
+    Kind.SFT: SftSettings(
+        lora=_PAPER_LORA,
+        optimizer=OptimizerSettings(learning_rate=1e-4, schedule="cosine"),
+        epochs=1.0,
+        batch_size=32,
+    ),
+    # 3 % of the 200 steps after which the paper stopped (fact-rlhf §3)
+    Kind.REWARD: RewardSettings(
+        lora=_PAPER_LORA,
+        optimizer=OptimizerSettings(learning_rate=2e-5, schedule="constant", warmup_steps=6),
+        facts_position="after_response",
+        epochs=1.0,
+        batch_size=32,
+        max_steps=200,
+        keep_best=False,
+        normalise=True,
+    ),
+    Kind.PPO: PpoSettings(
+        lora=_PAPER_LORA,
+        policy_optimizer=OptimizerSettings(
+            learning_rate=3e-5, schedule="cosine", warmup_steps=5, gradient_norm=1.0
+        ),
+        value_optimizer=OptimizerSettings(
+            learning_rate=3e-5, schedule="cosine", warmup_steps=5, gradient_norm=1.0
+        ),
+        joint_clipping=True,
+        sampling=SamplingSettings(temperature=1.0, query_length=128, response_length=896),
+        rollout_batch_size=512,
+        batch_size=256,
+        update_epochs=2,
+        clip_range=0.2,
+        value_clip_range=0.2,
+        value_coefficient=0.1,
+        gamma=1.0,
+        lam=1.0,
+        kl_coefficient=0.1,
+        kl_estimator="k1_clamped",
+        score_position="last_slot",
+        mask_padding=False,
+        whiten_advantages=False,
+        reward_scale=10.0,
+    ),
+    Kind.GENERATE: GenerateSettings(sampling=SamplingSettings(temperature=0.7)),
+    Kind.SCORE: ScoreSettings(),
+}
+
+_SMALL_LORA = LoraSettings(rank=32, alpha=32)
+_SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=32)
+
+_SMALL_WORLD: dict[Kind, Settings] = {
+    Kind.SFT: SftSettings(
+        lora=_SMALL_LORA,
+        optimizer=OptimizerSettings(learning_rate=1e-3, schedule="cosine", warmup_steps=10),
+        batch_size=64,
+        micro_batch_size=64,
+        average="example",
+        max_length=128,
+    ),
+    Kind.REWARD: RewardSettings(
+        lora=_SMALL_LORA,
+        optimizer=OptimizerSettings(learning_rate=1e-3, schedule="cosine", warmup_steps=10),
+        facts_position="before_response",
+        facts_introduction="facts :",
+        fact_format="{caption}",
+        rating_prompt="rate :",
+        batch_size=32,
+        micro_batch_size=32,
+        evaluate_every=25,
+        epochs=2.0,
+        max_length=160,
+    ),
+    Kind.PPO: PpoSettings(
+        lora=_SMALL_LORA,
+        policy_optimizer=OptimizerSettings(learning_rate=3e-4, schedule="constant"),
+        value_optimizer=OptimizerSettings(learning_rate=1e-3, schedule="constant"),
+        sampling=_SMALL_SAMPLING,
+        steps=20,
+        rollout_batch_size=128,
+        rollout_micro_batch_size=128,
+        batch_size=64,
+        micro_batch_size=64,
+        update_epochs=2,
+        kl_horizon=1000,
+        length_coefficient=0.0,
+        no_end_token_penalty=-2.0,
+        symbolic_rewards=False,
+    ),
+    Kind.GENERATE: GenerateSettings(sampling=_SMALL_SAMPLING, batch_size=128),
+    Kind.SCORE: ScoreSettings(batch_size=64),
+}
+
+_MODELS = {
+    "default": ModelSettings(),
+    "paper": ModelSettings(quantization="nf4", pad_images_to_square=True),
+    "small-world": ModelSettings(dtype="float32"),
+}
+
+
+def preset_spec(kind: Kind, preset: str, **changes: Any) -> RunSpec:
+    """A spec of ``kind`` with the settings of ``preset``; ``changes`` replace fields of the spec.
+
+    Raises ValueError for an unknown preset.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}, not one of {', '.join(PRESETS)}")
+    settings = {"default": {}, "paper": _PAPER, "small-world": _SMALL_WORLD}[preset].get(
+        kind, SETTINGS[kind]()
+    )
+    spec = RunSpec(kind=kind, settings=settings, model=_MODELS[preset], preset=preset)
+    return replace(spec, **changes)

@@ -1,0 +1,205 @@
+"""A trained reward model: adapter, head, wording, normalisation, and proof that they belong.
+
+The folder also holds five golden inputs with the scores they had when it was saved. Loading scores
+them again: another base model, a changed template or a damaged file is an error, not a bad reward.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.rlhf.contract import Record, RewardSettings, Turn
+from training.rlhf.data import Batch, TokenSequence, batches, by_length, image_path
+from training.rlhf.errors import DataError, ModelError
+from training.rlhf.facts import RatingTemplate
+from training.rlhf.images import EncodedImage
+from training.rlhf.models import VisionLanguageModel
+
+DESCRIPTION = "reward_model.json"
+ADAPTER = "reward"
+GOLDEN_COUNT = 5
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """An input with its raw score; ``image`` is a file in the reward model's own folder."""
+
+    image: str
+    conversation: tuple[Turn, ...]
+    response: str
+    captions: tuple[str, ...]
+    score: float
+
+
+class RewardModel:
+    """Scores responses with the ``reward`` adapter and head of a vision-language model."""
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        template: RatingTemplate,
+        *,
+        max_length: int,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+    ) -> None:
+        self.model = model
+        self.template = template
+        self.max_length = max_length
+        self.mean = mean
+        self.deviation = deviation
+
+    @classmethod
+    def fresh(cls, model: VisionLanguageModel, settings: RewardSettings) -> RewardModel:
+        """An untrained one: a new adapter and a head of zeros."""
+        model.add_adapter(ADAPTER, settings.lora)
+        model.add_head(ADAPTER)
+        template = RatingTemplate.from_settings(settings)
+        return cls(model, template, max_length=settings.max_length)
+
+    def sequence(
+        self,
+        conversation: Sequence[Turn],
+        image: EncodedImage,
+        response: str,
+        captions: Sequence[str] = (),
+    ) -> TokenSequence:
+        """Prompt, response and rating prompt as one sequence; the reward is read at its end.
+
+        A response that does not fit ``max_length`` text tokens is cut at its end, so that the
+        rating prompt always stands. DataError when the rest alone does not fit.
+        """
+        chat, template = self.model.chat, self.template
+        prompt = chat.prompt(conversation, image, addition=template.before_response(captions))
+        rating = chat.following_ids(conversation, template.after_response(captions))
+        room = self.max_length - chat.text_length(prompt) - len(rating)
+        if room < 1:
+            raise DataError(
+                f"prompt, facts and rating prompt leave no room for a response in "
+                f"{self.max_length} tokens (settings.max_length)"
+            )
+        return TokenSequence(prompt.ids + chat.response_ids(response)[:room] + rating, image)
+
+    def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
+        """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled."""
+        model = self.model
+        batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="right")
+        with model.using(ADAPTER):
+            hidden = model.hidden_states(batch)
+        rows = torch.arange(len(sequences), device=model.device)
+        last = batch.attention_mask.sum(1) - 1
+        return model.head_values(ADAPTER, hidden[rows, last])
+
+    @torch.no_grad()
+    def score(self, sequences: Sequence[TokenSequence], *, batch_size: int) -> Tensor:
+        """Raw rewards of many sequences, ``[count]`` on the CPU, in their order."""
+        scores = torch.zeros(len(sequences))
+        for indices in batches(by_length([len(s) for s in sequences]), batch_size):
+            scores[indices] = self.raw_rewards([sequences[i] for i in indices]).cpu()
+        return scores
+
+    def normalised(self, raw: Tensor) -> Tensor:
+        """Raw rewards shifted and scaled as found after training."""
+        return (raw - self.mean) / self.deviation
+
+    def save(
+        self, folder: Path, *, golden: Sequence[tuple[Record, str]] = (), images: Path | None = None
+    ) -> None:
+        """Write adapter, head and description; ``golden`` are records with a response each."""
+        self.model.save_adapter(ADAPTER, folder)
+        self.model.save_head(ADAPTER, folder)
+        examples = [] if images is None else self._golden(folder, golden[:GOLDEN_COUNT], images)
+        description = {
+            "template": asdict(self.template),
+            "template_sha256": self.template.sha256,
+            "max_length": self.max_length,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "golden": [asdict(example) for example in examples],
+        }
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, model: VisionLanguageModel, folder: Path, *, batch_size: int = 8) -> RewardModel:
+        """Read a saved reward model onto ``model``; ModelError when it is not what it was."""
+        try:
+            description = json.loads((folder / DESCRIPTION).read_text())
+            template = RatingTemplate(**description["template"])
+            golden = [_golden_from_json(example) for example in description["golden"]]
+            reward_model = cls(
+                model,
+                template,
+                max_length=description["max_length"],
+                mean=description["mean"],
+                deviation=description["deviation"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder.name} is not a reward model: {error!r}") from error
+        if template.sha256 != description.get("template_sha256"):
+            raise ModelError(f"{folder.name}: the rating template was changed after training")
+        model.load_adapter(ADAPTER, folder)
+        model.load_head(ADAPTER, folder)
+        reward_model._check(golden, folder, batch_size)
+        return reward_model
+
+    def _golden(
+        self, folder: Path, golden: Sequence[tuple[Record, str]], images: Path
+    ) -> list[Golden]:
+        examples = []
+        (folder / "golden").mkdir(exist_ok=True)
+        for number, (record, response) in enumerate(golden):
+            source = images / record.image
+            name = f"golden/{number}{source.suffix}"
+            shutil.copyfile(source, folder / name)
+            image = self.model.encode_images([folder / name])[0]
+            sequence = self.sequence(record.conversation, image, response, record.captions)
+            examples.append(
+                Golden(
+                    image=name,
+                    conversation=record.conversation,
+                    response=response,
+                    captions=record.captions,
+                    score=float(self.score([sequence], batch_size=1)[0]),
+                )
+            )
+        return examples
+
+    def _check(self, golden: Sequence[Golden], folder: Path, batch_size: int) -> None:
+        if not golden:
+            return
+        images = self.model.encode_images([image_path(folder, g.image) for g in golden])
+        sequences = [
+            self.sequence(example.conversation, image, example.response, example.captions)
+            for example, image in zip(golden, images, strict=True)
+        ]
+        scores = self.score(sequences, batch_size=batch_size).tolist()
+        dtype = self.model.base.get_input_embeddings().weight.dtype
+        tolerance = _TOLERANCE.get(dtype, 0.15) * max(self.deviation, 0.1)
+        for number, (example, score) in enumerate(zip(golden, scores, strict=True)):
+            if abs(score - example.score) > tolerance:
+                raise ModelError(
+                    f"{folder.name}: golden input {number} scores {score:.4f}, "
+                    f"but scored {example.score:.4f} when the reward model was saved; "
+                    "it belongs to another base model, or a file was changed"
+                )
+
+
+def _golden_from_json(data: dict[str, object]) -> Golden:
+    turns = data["conversation"]
+    captions = data["captions"]
+    assert isinstance(turns, list) and isinstance(captions, list)
+    return Golden(
+        image=str(data["image"]),
+        conversation=tuple(Turn(**turn) for turn in turns),
+        response=str(data["response"]),
+        captions=tuple(captions),
+        score=float(str(data["score"])),
+    )

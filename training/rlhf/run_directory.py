@@ -1,0 +1,145 @@
+"""The run directory as the entry points see it: spec, records, images, events, interruption.
+
+It is the only thing an engine process reads and the only place it writes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from training.rlhf import checkpoints
+from training.rlhf.contract import ContractError, Kind, Record, RunSpec
+from training.rlhf.data import RecordType, image_path, read_records
+from training.rlhf.errors import EngineError, Interrupted
+from training.rlhf.events import EventWriter
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+EXIT_FAILED = 1
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """One engine run in its directory."""
+
+    def __init__(self, directory: Path, spec: RunSpec, events: EventWriter) -> None:
+        self.directory = directory
+        self.spec = spec
+        self.events = events
+        self._terminate = False
+
+    @property
+    def images(self) -> Path:
+        return self.directory / "images"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    @property
+    def final(self) -> Path:
+        return self.directory / "final"
+
+    def base_model(self) -> str:
+        """The base model's folder when it lies in the run directory, else the name as given."""
+        local = self.directory / self.spec.base_model
+        return str(local) if local.is_dir() else self.spec.base_model
+
+    def folder(self, name: str, *, field: str) -> Path:
+        """A folder inside the run directory that the spec names; EngineError when it is not."""
+        path = (self.directory / name).resolve()
+        if not path.is_relative_to(self.directory.resolve()) or not path.is_dir():
+            raise EngineError(f"spec.json, {field}: {name!r} is no folder of the run directory")
+        return path
+
+    def records(self, record_type: RecordType[RecordT], name: str = "train") -> list[RecordT]:
+        """All records of ``data/NAME.jsonl``."""
+        path = self.directory / "data" / f"{name}.jsonl"
+        return read_records(path, record_type, images=self.images)
+
+    def has_records(self, name: str) -> bool:
+        path = self.directory / "data" / f"{name}.jsonl"
+        return path.is_file() and path.stat().st_size > 0
+
+    def image_path(self, record: Record) -> Path:
+        return image_path(self.images, record.image)
+
+    def terminate(self, signal_number: int = 0, frame: FrameType | None = None) -> None:
+        """Ask the run to stop at the next place where it can; the signal handler of SIGTERM."""
+        self._terminate = True
+
+    @property
+    def terminating(self) -> bool:
+        return self._terminate
+
+    def newest_checkpoint(self) -> checkpoints.Checkpoint | None:
+        """Where to resume from, announced; None for a fresh start."""
+        found = checkpoints.newest(self.checkpoints)
+        if found is not None:
+            self.events.stage(f"resuming from step {found.step}")
+        return found
+
+
+def read_spec(directory: Path, kind: Kind) -> RunSpec:
+    """The run's spec; EngineError when it is missing, malformed or of another kind."""
+    path = directory / "spec.json"
+    try:
+        spec = RunSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise EngineError("spec.json is missing; --preset writes one to begin from") from None
+    except json.JSONDecodeError as error:
+        raise EngineError(f"spec.json is not JSON ({error})") from None
+    except ContractError as error:
+        raise EngineError(f"spec.json, {error}") from None
+    if spec.kind is not kind:
+        raise EngineError(f"spec.json, kind: is {spec.kind.value!r}, but {kind.value!r} was asked")
+    return spec
+
+
+def carry_out(directory: Path, kind: Kind, work: Callable[[Run], None]) -> int:
+    """Run ``work`` in ``directory`` and return the process's exit code.
+
+    0 when it succeeded; 143 after SIGTERM, saved and resumable, with no Failure event; 1 after an
+    error, told in a Failure event.
+    """
+    if not directory.is_dir():
+        log.error("%s is no folder", directory)
+        return EXIT_FAILED
+    with EventWriter(directory / "events.jsonl") as events:
+        try:
+            run = Run(directory, read_spec(directory, kind), events)
+            previous = signal.signal(signal.SIGTERM, run.terminate)
+            try:
+                work(run)
+            finally:
+                signal.signal(signal.SIGTERM, previous)
+        except Interrupted:
+            log.info("terminated; the same command resumes")
+            return EXIT_TERMINATED
+        except EngineError as error:
+            log.error("%s", error)
+            events.failure(str(error))
+            return EXIT_FAILED
+        except Exception as error:
+            log.exception("the run failed")
+            events.failure(_explained(error), detail=traceback.format_exc())
+            return EXIT_FAILED
+    return 0
+
+
+def _explained(error: Exception) -> str:
+    name = type(error).__name__
+    if name == "OutOfMemoryError":
+        return "the device ran out of memory; lower micro_batch_size or the sequence lengths"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"{name}: {error}"

@@ -1,0 +1,298 @@
+"""Reward model: learn from preference pairs which response is better (fact-rlhf §3).
+
+Both responses of a pair go through the model in one forward pass with their facts in one order, so
+neither padding nor the order of facts can tell them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from training.rlhf import checkpoints
+from training.rlhf.contract import Kind, PreferencePair, RewardSettings
+from training.rlhf.data import EndlessOrder, TokenSequence, batches
+from training.rlhf.errors import DataError, Interrupted
+from training.rlhf.facts import shuffled
+from training.rlhf.losses import preference_loss
+from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.optimization import Optimizer, seed_step
+from training.rlhf.reward_model import ADAPTER, RewardModel
+from training.rlhf.run_directory import Run
+
+NORMALISATION_PAIRS = 512
+BEST = "best"
+_BEST_METRICS = "metrics.json"
+
+log = logging.getLogger(__name__)
+
+
+def train_reward(run: Run) -> None:
+    """Train in ``run`` from its newest checkpoint on, and leave the reward model in ``final/``."""
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+
+    # 1. Records, model, optimiser
+    run.events.stage("reading preference pairs")
+    pairs = run.records(PreferencePair)
+    held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
+    run.events.stage("loading the base model")
+    seed_step(run.spec.seed, Kind.REWARD, -1)
+    model = VisionLanguageModel.load(run.base_model(), run.spec.model)
+    reward_model = RewardModel.fresh(model, settings)
+    parameters = model.trainable(ADAPTER)
+    model.train_only(parameters)
+    total = steps_in(settings.epochs, len(pairs), settings.batch_size, settings.max_steps)
+    optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
+
+    # 2. Where to begin
+    done, best = 0, -1.0
+    checkpoint = run.newest_checkpoint()
+    if checkpoint is not None:
+        done, best = checkpoint.step, checkpoint.state()["best"]
+        _load(model, checkpoint.folder, optimizer, checkpoint)
+
+    # 3. Steps
+    run.events.stage("training the reward model")
+    order = EndlessOrder(len(pairs), run.spec.seed)
+    while done < total:
+        seed_step(run.spec.seed, Kind.REWARD, done)
+        chosen = order.slice(done * settings.batch_size, settings.batch_size)
+        batch = [(pairs[index], f"{run.spec.seed}-{epoch}") for epoch, index in chosen]
+        metrics = _train_step(run, reward_model, optimizer, batch, step=done)
+        done += 1
+        if held_out and (done % settings.evaluate_every == 0 or done == total):
+            figures, _ = evaluate(run, reward_model, held_out)
+            metrics |= figures
+            if settings.keep_best and _merit(figures) > best:
+                best = _merit(figures)
+                _keep_best(run, reward_model, done)
+        run.events.metrics(done, metrics)
+        run.events.progress(done, total)
+        if done % settings.checkpoint_every == 0 or done == total or run.terminating:
+            _save(run, reward_model, optimizer, step=done, best=best)
+        if run.terminating and done < total:
+            raise Interrupted
+
+    # 4. The reward model to keep: the best one, normalised
+    if held_out and settings.keep_best:
+        kept = run.checkpoints / BEST
+        _load(model, kept)
+        log.info("keeping step %s", json.loads((kept / _BEST_METRICS).read_text())["step"])
+    _finish(run, reward_model, pairs, held_out, step=done)
+
+
+def steps_in(epochs: float, count: int, batch_size: int, max_steps: int) -> int:
+    """Optimiser steps of a run: all epochs, or ``max_steps`` when that is fewer and not 0."""
+    steps = max(math.ceil(epochs * count / batch_size), 1)
+    return min(steps, max_steps) if max_steps else steps
+
+
+def evaluate(
+    run: Run, reward_model: RewardModel, pairs: Sequence[PreferencePair], *, swapped: bool = False
+) -> tuple[dict[str, float], Tensor]:
+    """Held-out figures and the raw rewards ``[count, 2]`` of ``output_1`` and ``output_2``.
+
+    ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
+    reward depends on the place in the batch. Equal rewards count as half right.
+    """
+    model = reward_model.model
+    settings = run.spec.settings
+    size = getattr(settings, "micro_batch_size", 0) or getattr(settings, "batch_size", 8)
+    model.base.eval()
+    rows = []
+    for group in batches(pairs, 64):
+        sequences = []
+        for one, two in sequences_of(run, reward_model, group):
+            sequences += [two, one] if swapped else [one, two]
+        scores = reward_model.score(sequences, batch_size=2 * size).view(-1, 2)
+        rows.append(scores.flip(1) if swapped else scores)
+    rewards = torch.cat(rows)
+    first_better = torch.tensor([pair.preference == 1 for pair in pairs])
+    lengths = torch.tensor(
+        [[len(model.chat.response_ids(t)) for t in (p.output_1, p.output_2)] for p in pairs]
+    )
+    return preference_metrics(rewards, first_better, lengths), rewards
+
+
+def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -> dict[str, float]:
+    """Figures of raw ``rewards`` ``[count, 2]`` against which output people preferred.
+
+    ``first_better`` is ``[count]`` (bool), ``lengths`` ``[count, 2]`` in tokens. Calibration error
+    is the expected one over ten bins of P(output_1 better).
+    """
+    difference = rewards[:, 0] - rewards[:, 1]
+    toward_better = torch.where(first_better, difference, -difference)
+    correct = (toward_better > 0).float() + 0.5 * (toward_better == 0).float()
+    return {
+        "held_out/accuracy": float(correct.mean()),
+        "held_out/loss": float(-functional.logsigmoid(toward_better).mean()),
+        "held_out/mean_reward": float(rewards.mean()),
+        "held_out/calibration_error": calibration_error(torch.sigmoid(difference), first_better),
+        "held_out/length_correlation": correlation(rewards.flatten(), lengths.flatten().float()),
+    }
+
+
+def calibration_error(probabilities: Tensor, outcomes: Tensor, *, bins: int = 10) -> float:
+    """Mean gap between stated probability and observed frequency, weighted by bin size."""
+    index = (probabilities * bins).long().clamp(max=bins - 1)
+    total = 0.0
+    for number in range(bins):
+        inside = index == number
+        if inside.any():
+            gap = probabilities[inside].mean() - outcomes[inside].float().mean()
+            total += float(gap.abs()) * int(inside.sum())
+    return total / len(probabilities)
+
+
+def correlation(x: Tensor, y: Tensor) -> float:
+    """Pearson's r of two vectors; 0 when one of them does not vary."""
+    x, y = x - x.mean(), y - y.mean()
+    norm = float(x.norm() * y.norm())
+    return float(x @ y) / norm if norm > 0 else 0.0
+
+
+def sequences_of(
+    run: Run,
+    reward_model: RewardModel,
+    pairs: Sequence[PreferencePair],
+    *,
+    order: Sequence[str] | None = None,
+) -> list[tuple[TokenSequence, TokenSequence]]:
+    """Both outputs of each pair as sequences; ``order`` seeds the shuffling of its facts."""
+    images = reward_model.model.encode_images([run.image_path(pair) for pair in pairs])
+    result = []
+    for number, (pair, image) in enumerate(zip(pairs, images, strict=True)):
+        facts: Sequence[str] = pair.captions
+        if order is not None:
+            facts = shuffled(facts, seed=f"{order[number]}-{pair.id}")
+        try:
+            one, two = (
+                reward_model.sequence(pair.conversation, image, text, facts)
+                for text in (pair.output_1, pair.output_2)
+            )
+        except DataError as error:
+            raise DataError(f"record {pair.id}: {error}") from None
+        result.append((one, two))
+    return result
+
+
+def _train_step(
+    run: Run,
+    reward_model: RewardModel,
+    optimizer: Optimizer,
+    batch: list[tuple[PreferencePair, str]],
+    *,
+    step: int,
+) -> dict[str, float]:
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    reward_model.model.base.train(settings.lora.dropout > 0)
+    loss_sum, correct, reward_sum = 0.0, 0.0, 0.0
+    for group in batches(batch, settings.micro_batch_size):
+        pairs = [pair for pair, _ in group]
+        both = sequences_of(run, reward_model, pairs, order=[seed for _, seed in group])
+        rewards = reward_model.raw_rewards([s for pair in both for s in pair]).view(-1, 2)
+        better = torch.tensor([p.preference - 1 for p in pairs], device=rewards.device)[:, None]
+        chosen = rewards.gather(1, better).squeeze(1)
+        rejected = rewards.gather(1, 1 - better).squeeze(1)
+        loss = preference_loss(
+            chosen,
+            rejected,
+            margin=_tensor((p.margin for p in pairs), chosen) if settings.use_margin else None,
+            labels=_tensor(map(soft_label, pairs), chosen) if settings.soft_labels else None,
+            center_coefficient=settings.center_coefficient,
+        )
+        (loss * (len(group) / len(batch))).backward()
+        loss_sum += loss.item() * len(group)
+        correct += float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
+        reward_sum += float(rewards.detach().sum()) / 2
+    norm = optimizer.clip()
+    rate = optimizer.step(step)
+    return {
+        "train/loss": loss_sum / len(batch),
+        "train/accuracy": correct / len(batch),
+        "train/mean_reward": reward_sum / len(batch),
+        "train/gradient_norm": norm,
+        "train/learning_rate": rate,
+    }
+
+
+def soft_label(pair: PreferencePair) -> float:
+    """Share of the votes for the better output, a tie counting half; 1 without votes."""
+    total = sum(pair.votes.values())
+    if not total:
+        return 1.0
+    return (pair.votes.get(str(pair.preference), 0) + 0.5 * pair.votes.get("tie", 0)) / total
+
+
+def _finish(
+    run: Run,
+    reward_model: RewardModel,
+    pairs: Sequence[PreferencePair],
+    held_out: Sequence[PreferencePair],
+    *,
+    step: int,
+) -> None:
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    run.events.stage("measuring the reward model")
+    reference = held_out or pairs[:NORMALISATION_PAIRS]
+    figures, rewards = evaluate(run, reward_model, reference)
+    if held_out:
+        swapped, _ = evaluate(run, reward_model, held_out, swapped=True)
+        figures["held_out/accuracy_swapped"] = swapped["held_out/accuracy"]
+    else:
+        figures = {}
+    if settings.normalise:
+        reward_model.mean = float(rewards.mean())
+        reward_model.deviation = max(float(rewards.std(correction=0)), 1e-6)
+    with checkpoints.atomic_folder(run.final) as folder:
+        golden = [(pair, pair.output_1) for pair in reference]
+        reward_model.save(folder, golden=golden, images=run.images)
+    run.events.checkpoint(step, run.final.name, final=True, metrics=figures)
+
+
+def _merit(figures: dict[str, float]) -> float:
+    # Accuracy decides; among equals the lower loss, which never outweighs one pair in 10^5.
+    return figures["held_out/accuracy"] - 1e-6 * min(figures["held_out/loss"], 1.0)
+
+
+def _keep_best(run: Run, reward_model: RewardModel, step: int) -> None:
+    with checkpoints.atomic_folder(run.checkpoints / BEST) as folder:
+        reward_model.model.save_adapter(ADAPTER, folder / ADAPTER)
+        reward_model.model.save_head(ADAPTER, folder / ADAPTER)
+        (folder / _BEST_METRICS).write_text(json.dumps({"step": step}))
+
+
+def _load(
+    model: VisionLanguageModel,
+    folder: Path,
+    optimizer: Optimizer | None = None,
+    checkpoint: checkpoints.Checkpoint | None = None,
+) -> None:
+    model.load_adapter_weights(ADAPTER, load_file(folder / ADAPTER / ADAPTER_WEIGHTS))
+    model.load_head(ADAPTER, folder / ADAPTER)
+    if optimizer is not None and checkpoint is not None:
+        optimizer.load_state(checkpoint.optimizer(ADAPTER))
+
+
+def _save(
+    run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, best: float
+) -> None:
+    with checkpoints.saving(run.checkpoints, step, {"best": best}) as folder:
+        reward_model.save(folder / ADAPTER)
+        checkpoints.save_optimizer(folder, ADAPTER, optimizer.state())
+    run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
+
+
+def _tensor(values: Iterable[float], like: Tensor) -> Tensor:
+    return torch.tensor(list(values), dtype=like.dtype, device=like.device)
