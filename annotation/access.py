@@ -1,0 +1,134 @@
+"""Who may see or do what: the only place that answers 403 or 404.
+
+An outsider gets 404, the same as for something that does not exist, so that addresses tell
+nothing; a member whose role does not reach gets 403 and is told so.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404
+
+from annotation.models import (
+    Assignment,
+    Comparison,
+    Image,
+    ImportJob,
+    Judgment,
+    Membership,
+    Project,
+    Prompt,
+    Release,
+    User,
+)
+from annotation.models.projects import Role
+
+AnyUser = User | AnonymousUser
+M = TypeVar("M", bound=Model)
+
+
+class Permission(StrEnum):
+    """What can be asked for; a role has all permissions of the roles below it."""
+
+    SEE = "see"
+    """The project, its images, guidelines and one's own progress."""
+    ANNOTATE = "annotate"
+    """Take comparisons and answer them."""
+    REVIEW = "review"
+    """See votes, agreement and releases; adjudicate."""
+    MANAGE = "manage"
+    """Change the project, its members and comparisons; make releases; start runs."""
+
+
+LEAST_ROLE = {
+    Permission.SEE: Role.ANNOTATOR,
+    Permission.ANNOTATE: Role.ANNOTATOR,
+    Permission.REVIEW: Role.REVIEWER,
+    Permission.MANAGE: Role.MANAGER,
+}
+RANK = {Role.ANNOTATOR: 0, Role.REVIEWER: 1, Role.MANAGER: 2}
+
+PATH_TO_PROJECT: dict[type[Model], str] = {
+    Project: "pk",
+    Assignment: "project",
+    Comparison: "project",
+    Image: "prompts__project",
+    ImportJob: "project",
+    Judgment: "comparison__project",
+    Prompt: "project",
+    Release: "project",
+}
+
+
+def visible(user: AnyUser, rows: QuerySet[M]) -> QuerySet[M]:
+    """Those of ``rows`` that belong to a project of ``user``; all of them for a superuser."""
+    path = PATH_TO_PROJECT[rows.model]
+    if not user.is_authenticated:
+        return rows.none()
+    if user.is_superuser:
+        return rows
+    mine = Membership.objects.filter(user=user).values("project")
+    if rows.model is Image:
+        # By the prompts' side: a join would repeat an image that several prompts show.
+        shown = Prompt.objects.filter(project__in=mine).values("image")
+        return rows.filter(pk__in=shown)
+    return rows.filter(**{f"{path}__in": mine})
+
+
+def projects(user: AnyUser) -> QuerySet[Project]:
+    """The projects that ``user`` may see."""
+    return visible(user, Project.objects.all())
+
+
+def role(user: AnyUser, project: Project) -> Role | None:
+    """The role of ``user`` in ``project``; None for outsiders. A superuser is a manager."""
+    if not user.is_authenticated:
+        return None
+    if user.is_superuser:
+        return Role.MANAGER
+    membership = Membership.objects.filter(user=user, project=project).first()
+    return Role(membership.role) if membership else None
+
+
+def may(user: AnyUser, project: Project, permission: str) -> bool:
+    """Whether ``user`` has ``permission`` (see Permission) in ``project``."""
+    held = role(user, project)
+    return held is not None and RANK[held] >= RANK[LEAST_ROLE[Permission(permission)]]
+
+
+def require(user: AnyUser, project: Project | str | int, permission: str) -> Project:
+    """The project (given itself, by slug or by primary key) if ``user`` has ``permission`` in it.
+
+    Raises Http404 for outsiders and PermissionDenied for members whose role does not reach.
+    """
+    if not isinstance(project, Project):
+        found = projects(user).filter(**{_key(project): project}).first()
+        if found is None:
+            raise Http404
+        project = found
+    held = role(user, project)
+    if held is None:
+        raise Http404
+    needed = LEAST_ROLE[Permission(permission)]
+    if RANK[held] < RANK[needed]:
+        raise PermissionDenied(f"This needs the role {needed.label.lower()} in {project.name}.")
+    return project
+
+
+def may_create_projects(user: AnyUser) -> bool:
+    return user.has_perm("annotation.add_project")
+
+
+def require_project_creation(user: AnyUser) -> None:
+    """Raises PermissionDenied unless ``user`` may create projects (a permission of Django's)."""
+    if not may_create_projects(user):
+        raise PermissionDenied("Creating projects needs an administrator's permission.")
+
+
+def _key(project: str | int) -> str:
+    return "slug" if isinstance(project, str) else "pk"

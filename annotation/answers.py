@@ -1,0 +1,74 @@
+"""What a person may answer, checked against the project and the responses it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from annotation.errors import DomainError
+from annotation.models import Comparison, Judgment, JudgmentVersion, Project
+from annotation.models.work import ANSWER_FIELDS, Choice
+
+SPAN_KINDS = ("object", "attribute", "number", "position", "action", "text", "other")
+LONGEST_NOTE = 2000
+
+
+class InvalidAnswer(DomainError):
+    """``extra["field"]`` names the part at fault."""
+
+    status = 422
+    title = "The answer is not valid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a person says about a comparison; choices are "1", "2" (responses) or "tie"."""
+
+    more_hallucinated: str
+    more_helpful: str = ""
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    confidence: int | None = None
+    note: str = ""
+    active_seconds: float | None = None
+
+    def check(self, project: Project, comparison: Comparison) -> None:
+        """Raises InvalidAnswer, naming the field, unless the project can take this answer."""
+        if self.more_hallucinated not in Choice.values:
+            raise InvalidAnswer("must be 1, 2 or tie", field="more_hallucinated")
+        tie = self.more_hallucinated == Choice.TIE
+        if tie and not project.allow_tie:
+            raise InvalidAnswer("this project takes no ties", field="more_hallucinated")
+        if tie and self.more_helpful not in Choice.values:
+            raise InvalidAnswer("must be 1, 2 or tie after a tie", field="more_helpful")
+        if not tie and self.more_helpful:
+            raise InvalidAnswer("is asked only after a tie", field="more_helpful")
+        if self.confidence is not None and self.confidence not in range(1, 6):
+            raise InvalidAnswer("must be from 1 to 5", field="confidence")
+        if len(self.note) > LONGEST_NOTE:
+            raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+        if self.active_seconds is not None and not 0 <= self.active_seconds < 1e6:
+            raise InvalidAnswer("is not a duration", field="active_seconds")
+        texts = {1: comparison.response_1, 2: comparison.response_2}
+        for position, span in enumerate(self.spans):
+            _check_span(span, texts, f"spans[{position}]")
+
+    def says_the_same_as(self, other: JudgmentVersion | Judgment) -> bool:
+        """Equal in all that a person chose; the time a retry measured is not part of it."""
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ANSWER_FIELDS
+            if name != "active_seconds"
+        )
+
+
+def _check_span(span: Any, texts: dict[int, str], where: str) -> None:
+    if not isinstance(span, dict) or set(span) != {"response", "start", "end", "kind"}:
+        raise InvalidAnswer("must have response, start, end and kind", field=where)
+    start, end = span["start"], span["end"]
+    if span["response"] not in texts or isinstance(span["response"], bool):
+        raise InvalidAnswer("must be 1 or 2", field=f"{where}.response")
+    whole = type(start) is int and type(end) is int
+    if not whole or not 0 <= start < end <= len(texts[span["response"]]):
+        raise InvalidAnswer("lies outside the response", field=f"{where}.start")
+    if span["kind"] not in SPAN_KINDS:
+        raise InvalidAnswer(f"must be one of {', '.join(SPAN_KINDS)}", field=f"{where}.kind")

@@ -1,0 +1,263 @@
+"""Handing out comparisons and taking answers back: the concurrency contract, nothing else.
+
+1. ``claim`` gives a person one comparison with an open slot, in one statement, never one that
+   they have judged or skipped. Asking again gives the same lease.
+2. A slot is held by a lease until it is answered, skipped, or expires; then it is given back.
+3. ``submit`` with the same client UUID and the same answer is the same act: it returns what is
+   stored. With another answer it is refused.
+4. An answer is never thrown away. One that comes after its slot went to somebody else is kept as
+   surplus and does not count.
+5. Every comparison gets exactly as many counted judgments as it wants: the project's usual
+   number, and one more while the votes are split, up to the project's maximum.
+6. ``edit`` names the version it saw, and adds a version; nothing is overwritten.
+
+Locks are taken in one order (person, comparison, assignment), so no two of these functions can
+wait for each other. Times are the database's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import Http404
+
+from annotation.answers import LONGEST_NOTE, Answer, InvalidAnswer
+from annotation.errors import DomainError
+from annotation.leases import (
+    LeaseLost,
+    NotHandedOut,
+    change_overlap,
+    claim,
+    load,
+    locked,
+    pause,
+    renew,
+    return_expired_leases,
+)
+from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion, Project, User
+from annotation.models.work import ANSWER_FIELDS
+from annotation.preferences import settle
+
+__all__ = [
+    "AlreadyJudged",
+    "Answer",
+    "ClientUuidReused",
+    "InvalidAnswer",
+    "LeaseLost",
+    "NotHandedOut",
+    "Submission",
+    "TooOldToEdit",
+    "VersionMismatch",
+    "change_overlap",
+    "claim",
+    "edit",
+    "editable_judgments",
+    "pause",
+    "renew",
+    "return_expired_leases",
+    "skip",
+    "submit",
+]
+
+EDITABLE_ANSWERS = 20
+
+
+class ClientUuidReused(DomainError):
+    status = 422
+    title = "The client UUID belongs to another answer"
+
+
+class AlreadyJudged(DomainError):
+    """Judged in another tab: ``extra`` holds the judgment's id and version, to edit it."""
+
+    status = 409
+    title = "Already judged"
+
+
+class VersionMismatch(DomainError):
+    status = 412
+    title = "The judgment was changed meanwhile"
+
+
+class TooOldToEdit(DomainError):
+    status = 409
+    title = "Too long ago to change"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The stored judgment, and whether this call stored it (False: it was there already)."""
+
+    judgment: Judgment
+    created: bool
+
+
+def submit(
+    annotator: User, token: uuid.UUID, answer: Answer, *, client_uuid: uuid.UUID
+) -> Submission:
+    """Stores the answer to a lease.
+
+    Raises Http404 for a token that is not this person's, InvalidAnswer, ClientUuidReused, and
+    AlreadyJudged when another tab has answered differently. A skip can be taken back this way.
+    """
+    with transaction.atomic():
+        assignment, comparison = locked(annotator, token)
+        stored = _sent_before(assignment, answer, client_uuid)
+        if stored is not None:
+            return Submission(stored, created=False)
+        answer.check(assignment.project, comparison)
+        surplus = not _take_slot(assignment, comparison)
+        judgment = Judgment(
+            assignment=assignment,
+            comparison=comparison,
+            surplus=surplus,
+            created_at=Now(),
+            changed_at=Now(),
+        )
+        _write(judgment, answer, client_uuid)
+        assignment.state = Assignment.State.JUDGED
+        assignment.skip_reason = assignment.skip_note = ""
+        assignment.ended_at = Now()
+        assignment.save(update_fields=["state", "skip_reason", "skip_note", "ended_at"])
+        if not surplus:
+            comparison.judgment_count += 1
+            settle(comparison)
+    judgment.refresh_from_db()
+    return Submission(judgment, created=True)
+
+
+def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> Assignment:
+    """Gives a comparison back for good, with a reason; this person is not asked again.
+
+    Raises InvalidAnswer for an unknown reason and AlreadyJudged after an answer.
+    """
+    if reason not in Assignment.SkipReason.values:
+        known = ", ".join(Assignment.SkipReason.values)
+        raise InvalidAnswer(f"must be one of {known}", field="reason")
+    if len(note) > LONGEST_NOTE:
+        raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+    with transaction.atomic():
+        assignment, comparison = locked(annotator, token)
+        if assignment.state == Assignment.State.JUDGED:
+            raise _already_judged(assignment.judgment)
+        if assignment.state == Assignment.State.OPEN:
+            if comparison.outcome == Comparison.Outcome.WAITING:
+                comparison.open_slots += 1
+            else:
+                comparison.wanted_judgments -= 1
+            comparison.save(update_fields=["open_slots", "wanted_judgments"])
+        assignment.state = Assignment.State.SKIPPED
+        assignment.skip_reason = reason
+        assignment.skip_note = note
+        assignment.ended_at = Now()
+        assignment.save(update_fields=["state", "skip_reason", "skip_note", "ended_at"])
+    return load(assignment.pk)
+
+
+def edit(
+    annotator: User, judgment_id: int, answer: Answer, *, version: int, client_uuid: uuid.UUID
+) -> Judgment:
+    """Replaces one of a person's last answers by a new version.
+
+    Raises Http404 for somebody else's judgment, VersionMismatch unless ``version`` is the current
+    one, TooOldToEdit, InvalidAnswer and ClientUuidReused.
+    """
+    mine = Judgment.objects.filter(pk=judgment_id, assignment__annotator=annotator)
+    token = mine.values_list("assignment__token", flat=True).first()
+    if token is None:
+        raise Http404
+    with transaction.atomic():
+        assignment, comparison = locked(annotator, token)
+        judgment = assignment.judgment
+        before = JudgmentVersion.objects.filter(client_uuid=client_uuid).first()
+        if before is not None:
+            if before.judgment_id != judgment.pk or not answer.says_the_same_as(before):
+                raise ClientUuidReused("Make a new UUID for each answer.")
+            return judgment
+        if judgment.version != version:
+            raise VersionMismatch(
+                f"You saw version {version}; it is at version {judgment.version}.",
+                version=judgment.version,
+            )
+        if not editable_judgments(assignment.project, annotator).filter(pk=judgment.pk).exists():
+            raise TooOldToEdit(f"Only your last {EDITABLE_ANSWERS} answers can be changed.")
+        answer.check(assignment.project, comparison)
+        judgment.version += 1
+        judgment.changed_at = Now()
+        _write(judgment, answer, client_uuid)
+        if not judgment.surplus:
+            settle(comparison)
+    judgment.refresh_from_db()
+    return judgment
+
+
+def editable_judgments(project: Project, annotator: User) -> QuerySet[Judgment]:
+    """A person's last answers in a project, newest first: the ones that can still be changed."""
+    newest = (
+        Judgment.objects.filter(assignment__project=project, assignment__annotator=annotator)
+        .order_by("-created_at", "-id")
+        .values("pk")[:EDITABLE_ANSWERS]
+    )
+    return (
+        Judgment.objects.filter(pk__in=newest)
+        .select_related("assignment__project", "comparison__prompt__image")
+        .order_by("-created_at", "-id")
+    )
+
+
+def _sent_before(assignment: Assignment, answer: Answer, client_uuid: uuid.UUID) -> Judgment | None:
+    before = (
+        JudgmentVersion.objects.filter(client_uuid=client_uuid).select_related("judgment").first()
+    )
+    if before is not None:
+        same = before.judgment.assignment_id == assignment.pk and answer.says_the_same_as(before)
+        if not same:
+            raise ClientUuidReused("This UUID was used for another answer; make a new one.")
+        return before.judgment
+    if assignment.state != Assignment.State.JUDGED:
+        return None
+    if answer.says_the_same_as(assignment.judgment):
+        return assignment.judgment
+    raise _already_judged(assignment.judgment)
+
+
+def _already_judged(judgment: Judgment) -> AlreadyJudged:
+    return AlreadyJudged(
+        "You have answered this one already; change that answer instead.",
+        judgment=judgment.pk,
+        version=judgment.version,
+    )
+
+
+def _take_slot(assignment: Assignment, comparison: Comparison) -> bool:
+    """Whether the answer counts: its slot is still held, or one is free to be taken again."""
+    if assignment.state == Assignment.State.OPEN:
+        return True
+    if comparison.open_slots == 0:
+        return False
+    comparison.open_slots -= 1
+    return True
+
+
+def _write(judgment: Judgment, answer: Answer, client_uuid: uuid.UUID) -> None:
+    values = {name: getattr(answer, name) for name in ANSWER_FIELDS}
+    for name, value in values.items():
+        setattr(judgment, name, value)
+    try:
+        with transaction.atomic():
+            judgment.save()
+            JudgmentVersion.objects.create(
+                judgment=judgment,
+                version=judgment.version,
+                client_uuid=client_uuid,
+                created_at=Now(),
+                **values,
+            )
+    except IntegrityError as error:
+        if "client_uuid" not in str(error):
+            raise
+        raise ClientUuidReused("This UUID was used for another answer; make a new one.") from None
