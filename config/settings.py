@@ -282,6 +282,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 
 # Where workers keep run directories; needs room for checkpoints, is local to the host.
 RUNS_ROOT = Path(env("RUNS_ROOT", default=str(VAR / "runs")))
+# The name under which this host holds its GPUs; empty means what the system calls it.
+WORKER_HOST = env("WORKER_HOST", default="")
 # GPUs this host offers; 0 lets runs that ask for none run on the CPU.
 WORKER_GPUS = env.int("WORKER_GPUS", default=0)
 # The interpreter that starts the engine; empty means the worker's own.

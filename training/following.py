@@ -42,6 +42,8 @@ class Reader:
     """Whole new lines of a growing file, as events; a line that is none is counted and skipped."""
 
     path: Path
+    replayed: int = 0
+    """Up to this byte the file is of earlier attempts, whose failures and checkpoints are past."""
     offset: int = 0
     malformed: int = 0
 
@@ -55,9 +57,13 @@ class Reader:
             if block and b"\n" not in block:
                 block += handle.readline()
         complete = block[: block.rfind(b"\n") + 1]
-        self.offset += len(complete)
-        parsed = [self._parse(line) for line in complete.splitlines() if line.strip()]
-        return [event for event in parsed if event is not None]
+        events = []
+        for line in complete.splitlines(keepends=True):
+            event = self._parse(line) if line.strip() else None
+            if event is not None and not (self.offset < self.replayed and _past(event)):
+                events.append(event)
+            self.offset += len(line)
+        return events
 
     def _parse(self, line: bytes) -> Event | None:
         try:
@@ -69,6 +75,10 @@ class Reader:
             self.malformed += 1
             log.warning("%s: a line that is no event was skipped: %s", self.path, error)
             return None
+
+
+def _past(event: Event) -> bool:
+    return isinstance(event, (Failure, CheckpointSaved))
 
 
 @dataclass

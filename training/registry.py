@@ -13,12 +13,13 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from training.models import Checkpoint, Run
 
@@ -178,14 +179,28 @@ def discard(checkpoint: Checkpoint) -> None:
 
     Raises ProtectedError while a run or another checkpoint depends on it.
     """
-    names = [f"{checkpoint.path}/{file['name']}" for file in checkpoint.files]
     checkpoint.delete()
-    transaction.on_commit(lambda: _delete_files(names), robust=True)
+    transaction.on_commit(partial(discard_files, checkpoint), robust=True)
 
 
-def _delete_files(names: list[str]) -> None:
-    for name in names:
-        default_storage.delete(name)
+def discard_files(checkpoint: Checkpoint) -> None:
+    """Delete the files of a checkpoint that has no row any more."""
+    for file in checkpoint.files:
+        default_storage.delete(f"{checkpoint.path}/{file['name']}")
+
+
+def discard_orphan(unsaved: Checkpoint) -> None:
+    """Delete the files of a row that could not be saved.
+
+    A commit whose answer was lost may have saved it all the same, so the row is looked for; files
+    that nobody can look up are left alone.
+    """
+    try:
+        saved = Checkpoint.objects.filter(path=unsaved.path).exists()
+    except DatabaseError:
+        return
+    if not saved:
+        discard_files(unsaved)
 
 
 # --------------------------------------------------------------------------------------------

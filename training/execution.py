@@ -1,0 +1,337 @@
+"""One claimed run, from its claim to its end: the worker between database and trainer.
+
+1. **Claim** the run: an Attempt with a token and a lease. Nothing to claim: nothing to do.
+2. **Settle** which checkpoints it starts from: those of the runs before it in the chain.
+3. **Prepare** the run directory under RUNS_ROOT: data, images, base, adapters, spec. A directory
+   of an earlier attempt on this host is used as it is; on another host the last uploaded
+   checkpoint is put where the engine looks for one to resume.
+4. **Start** the trainer, in a process group that dies with this process.
+5. **Follow** its events into rows, upload each checkpoint, obey a request to cancel.
+6. **Finish**: upload ``final/``, then in one transaction its row, what the kind takes in, and the
+   new state. Files that lost the race are deleted again.
+
+Each step may be interrupted anywhere and done again by another attempt: files go to names that
+carry the token, rows are upserts, and every write is fenced (``scheduling.holding``). The lease is
+renewed by a thread of its own, so that no step is too long for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from training import following, kinds, registry, scheduling
+from training.heartbeat import Heartbeat
+from training.models import Attempt, Checkpoint, Run
+from training.rlhf.contract import CheckpointSaved, Failure
+from training.trainer import DirectoryBusy, Trainer, engine_command, log_tail
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PREPARED = "prepared.json"
+KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock"}
+POLL_SECONDS = 0.5
+SIGNALLED = 128
+
+
+class Cancelled(Exception):
+    """Somebody asked to cancel the run and its trainer is gone."""
+
+
+class Failed(Exception):
+    """The run cannot succeed; the message is for the person who asked for it."""
+
+
+class Vanished(Exception):
+    """The trainer was ended from outside; another attempt may well succeed."""
+
+
+def host_name() -> str:
+    return settings.WORKER_HOST or socket.gethostname()
+
+
+def execute(run_id: int) -> None:
+    """Carry out the run if it can be claimed. Never raises for what belongs to the run."""
+    asked_at = time.monotonic()
+    attempt = scheduling.claim(run_id, host=host_name(), gpus=settings.WORKER_GPUS)
+    if attempt is None:
+        return
+    log.info("run %s: attempt %s begins", run_id, attempt.number)
+    with Heartbeat(attempt, claimed_at=asked_at) as heart:
+        try:
+            end = _carry_out(attempt, heart)
+        except scheduling.Fenced:
+            log.warning("run %s: attempt %s was overtaken", run_id, attempt.number)
+            return
+        try:
+            _insist(heart, end)
+        except scheduling.Fenced:
+            log.warning("run %s: attempt %s ended too late", run_id, attempt.number)
+
+
+def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
+    """Steps 2 to 6; returns what is left to record when the run did not succeed."""
+    try:
+        run = _insist(heart, partial(_settle, attempt))
+        directory = _prepare(run)
+        final = _train(run, attempt, directory, heart)
+        _finish(run, attempt, directory, heart, final)
+    except scheduling.Fenced:
+        raise
+    except Cancelled:
+        return partial(scheduling.stopped, attempt)
+    except (Vanished, DirectoryBusy) as error:
+        return partial(scheduling.lose, attempt, str(error))
+    except (Failed, ValueError) as error:
+        return partial(scheduling.fail, attempt, str(error))
+    except Exception as error:
+        log.exception("run %s failed in the worker", attempt.run_id)
+        return partial(scheduling.fail, attempt, f"{type(error).__name__}: {error}")
+    return lambda: None
+
+
+def _insist(heart: Heartbeat, work: Callable[[], T]) -> T:
+    """Do ``work``, again and again while the database is away and the lease may still hold."""
+    while True:
+        try:
+            return work()
+        except (OperationalError, InterfaceError) as error:
+            if heart.lost.is_set():
+                raise scheduling.Fenced("the database was away for too long") from error
+            log.warning("the database is away: %s", error)
+            close_old_connections()
+            time.sleep(POLL_SECONDS)
+
+
+# --------------------------------------------------------------------------------------------
+# 2 and 3: settle and prepare
+# --------------------------------------------------------------------------------------------
+
+
+def _settle(attempt: Attempt) -> Run:
+    with scheduling.holding(attempt) as run:
+        found = kinds.settle_inputs(run)
+        for name, checkpoint in found.items():
+            setattr(run, name, checkpoint)
+        run.save(update_fields=list(found))
+        missing = kinds.missing_input(run)
+    if missing is not None:
+        raise Failed(f"the runs before it left no {missing.replace('_', ' ')}")
+    related = ("base", "policy", "reward_model", "release", "project", "after")
+    return Run.objects.select_related(*related).get(pk=run.pk)
+
+
+def run_directory(run: Run) -> Path:
+    return settings.RUNS_ROOT / str(run.pk)
+
+
+def _prepare(run: Run) -> Path:
+    directory = run_directory(run)
+    mark = directory / PREPARED
+    identity = {"run": run.pk, "created_at": run.created_at.isoformat()}
+    if mark.exists() and json.loads(mark.read_text()) == identity:
+        return directory
+    if directory.exists():
+        # Half prepared, or of another database that gave out the same number.
+        shutil.rmtree(directory)
+    for name in ("data", "images", "adapters", "checkpoints"):
+        (directory / name).mkdir(parents=True)
+    spec = kinds.get(run.kind).prepare(run, directory)
+    (directory / "spec.json").write_text(json.dumps(spec.to_json(), indent=2))
+    _restore_checkpoint(run, directory)
+    mark.write_text(json.dumps(identity))
+    return directory
+
+
+def _restore_checkpoint(run: Run, directory: Path) -> None:
+    saved = run.checkpoints.filter(final=False).order_by("-step").first()
+    if saved is not None:
+        registry.fetch(saved, directory / "checkpoints" / f"step-{saved.step}", link=False)
+
+
+# --------------------------------------------------------------------------------------------
+# 4 and 5: start and follow
+# --------------------------------------------------------------------------------------------
+
+
+def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
+    """Returns the figures of the final checkpoint."""
+    events = directory / following.EVENTS
+    reader = following.Reader(events, replayed=events.stat().st_size if events.exists() else 0)
+    gpus = list(attempt.gpu_slots.values_list("index", flat=True))
+    command = engine_command(kinds.get(run.kind).engine.value, directory, gpus=run.gpus)
+    trainer = Trainer.start(command, directory, gpus=gpus)
+    try:
+        heart.watch(trainer)
+        following_ = Follower(run, attempt, directory, reader, heart)
+        while not trainer.wait(POLL_SECONDS):
+            following_.catch_up()
+            if heart.cancel_requested.is_set():
+                trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
+                raise Cancelled
+            if heart.lost.is_set():
+                raise scheduling.Fenced(f"attempt {attempt} lost its lease")
+    finally:
+        code = trainer.close()
+    following_.catch_up(to_the_end=True)
+    _judge_exit(code, following_.failure, directory)
+    return following_.final_metrics
+
+
+def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:
+    if failure is not None:
+        raise Failed(failure.message)
+    if code > SIGNALLED:
+        raise Vanished(f"the trainer was ended by signal {code - SIGNALLED}")
+    if code:
+        last_words = log_tail(directory).strip().rpartition("\n")[2]
+        raise Failed(f"the trainer exited with code {code}: {last_words}")
+    if not (directory / "final").is_dir():
+        raise Failed("the trainer ended without leaving final/")
+
+
+class Follower:
+    """Carries events of one attempt into the database and remembers what steers the worker."""
+
+    def __init__(
+        self,
+        run: Run,
+        attempt: Attempt,
+        directory: Path,
+        reader: following.Reader,
+        heart: Heartbeat,
+    ) -> None:
+        self.failure: Failure | None = None
+        self.final_metrics: dict[str, Any] = {}
+        self._run = run
+        self._attempt = attempt
+        self._directory = directory
+        self._reader = reader
+        self._heart = heart
+        self._tail = ""
+
+    def catch_up(self, *, to_the_end: bool = False) -> None:
+        """One batch, or all there is; raises Fenced when the run is not ours any more."""
+        while True:
+            events, tail = self._reader.read(), log_tail(self._directory)
+            if not events and tail == self._tail:
+                return
+            write = partial(following.record, self._attempt, events, log_tail=tail)
+            seen = _insist(self._heart, write)
+            self._tail = tail
+            self.failure = self.failure or seen.failure
+            for saved in seen.checkpoints:
+                self._take(saved)
+            if not to_the_end:
+                return
+
+    def _take(self, saved: CheckpointSaved) -> None:
+        if saved.final:
+            self.final_metrics = saved.metrics
+        else:
+            _upload_progress(self._run, self._attempt, self._directory, saved, self._heart)
+
+
+# --------------------------------------------------------------------------------------------
+# Checkpoints while training, and 6: finish
+# --------------------------------------------------------------------------------------------
+
+
+def _prefix(attempt: Attempt, name: str) -> str:
+    return f"checkpoints/run-{attempt.run_id}/{name}-{attempt.token.hex[:12]}"
+
+
+def _upload_progress(
+    run: Run, attempt: Attempt, directory: Path, saved: CheckpointSaved, heart: Heartbeat
+) -> None:
+    """Keep the newest checkpoint in storage, so that any host can resume from it."""
+    folder = directory / "checkpoints" / Path(saved.path).name
+    try:
+        stored = registry.store(folder, prefix=_prefix(attempt, f"step-{saved.step}"))
+    except (OSError, registry.RegistryError) as error:
+        # Superseded on disk already, or storage is away: training is worth more than this copy.
+        log.warning("run %s: checkpoint %s not uploaded: %s", run.pk, saved.step, error)
+        return
+    row = _row(run, stored, saved.metrics, step=saved.step, final=False)
+    _insist(heart, partial(_replace_progress, attempt, row))
+
+
+def _replace_progress(attempt: Attempt, row: Checkpoint) -> None:
+    try:
+        with scheduling.holding(attempt) as run:
+            for older in run.checkpoints.filter(final=False).exclude(path=row.path):
+                registry.discard(older)
+            run.checkpoints.filter(path=row.path).delete()
+            row.pk = None
+            row.save(force_insert=True)
+    except scheduling.Fenced:
+        registry.discard_orphan(row)
+        raise
+
+
+def _row(
+    run: Run, stored: dict[str, Any], metrics: dict[str, Any], *, step: int, final: bool
+) -> Checkpoint:
+    kind = kinds.get(run.kind).produces or Checkpoint.Kind.POLICY
+    if run.settings.get("full_model"):
+        kind = Checkpoint.Kind.BASE
+    return Checkpoint(
+        run=run,
+        kind=kind,
+        name=run.name if final else f"{run.name}, step {step}",
+        base=None if kind == Checkpoint.Kind.BASE else run.base,
+        step=step,
+        final=final,
+        metrics=metrics,
+        **stored,
+    )
+
+
+def _finish(
+    run: Run, attempt: Attempt, directory: Path, heart: Heartbeat, metrics: dict[str, Any]
+) -> None:
+    kind = kinds.get(run.kind)
+    row = None
+    if kind.produces:
+        stored = registry.store(directory / "final", prefix=_prefix(attempt, "final"))
+        row = _row(run, stored, metrics, step=0, final=True)
+    try:
+        _insist(heart, partial(_succeed, run, attempt, directory, row))
+    except BaseException:
+        if row is not None:
+            registry.discard_orphan(row)
+        raise
+    _tidy(directory)
+
+
+def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None) -> None:
+    with scheduling.holding(attempt) as held:
+        if row is not None:
+            row.pk = None
+            row.step = held.progress_done
+            row.save(force_insert=True)
+        kinds.get(run.kind).finish(run, attempt, directory)
+        for unfinished in held.checkpoints.filter(final=False):
+            registry.discard(unfinished)
+        scheduling.finish(attempt)
+
+
+def _tidy(directory: Path) -> None:
+    """All that matters is in the database and in storage; what a person may read is kept."""
+    for path in directory.iterdir():
+        if path.name not in KEPT:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""Asking for runs: what a person or program says, checked whole before anything is queued.
+
+Settings are those of a preset with the caller's changes on top, and are saved complete, so that a
+later change of a default does not alter what a run was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from annotation.errors import DomainError
+from training import kinds, scheduling
+from training.models import Chain, Checkpoint, Run
+from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
+from training.rlhf.presets import PRESETS, preset_spec
+
+MOST_ATTEMPTS = 20
+MOST_GPUS = 64
+
+
+class Refused(DomainError):
+    """The run cannot be asked for like this; ``field`` names what is wrong."""
+
+    status = 422
+    title = "The run cannot be started like this"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}", field=field)
+        self.field = field
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a chain: its kind, changes to the preset's settings, the kind's own options."""
+
+    kind: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all runs of a chain share, and a single run has as well."""
+
+    project: Any
+    requested_by: Any
+    base: Checkpoint
+    release: Any = None
+    policy: Checkpoint | None = None
+    reward_model: Checkpoint | None = None
+    preset: str = "default"
+    model_changes: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    gpus: int = 0
+    max_attempts: int = 3
+
+
+def request_run(common: Common, step: Step, *, name: str = "", after: Run | None = None) -> Run:
+    """Queue one run. Raises Refused with the field at fault; nothing is queued then."""
+    with transaction.atomic():
+        return _queue(common, step, name=name, after=after, chain=None)
+
+
+def request_chain(common: Common, steps: list[Step], *, name: str) -> Chain:
+    """Queue ``steps`` in order, each after the one before it; all of them or none."""
+    if not steps:
+        raise Refused("steps", "name at least one run")
+    with transaction.atomic():
+        chain = Chain.objects.create(
+            project=common.project, name=name, created_by=common.requested_by
+        )
+        after: Run | None = None
+        for step in steps:
+            title = f"{name}: {_kind(step).title}"
+            after = _queue(common, step, name=title, after=after, chain=chain)
+    return chain
+
+
+def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: Chain | None) -> Run:
+    kind = _kind(step)
+    _check(common, kind, after)
+    spec = complete_spec(kind.engine, common.preset, step.changes, common.model_changes)
+    run = Run(
+        project=common.project,
+        chain=chain,
+        after=after,
+        kind=kind.name,
+        name=(name or _default_name(common, kind))[:200],
+        requested_by=common.requested_by,
+        settings=to_json(spec.settings),
+        model=to_json(spec.model),
+        options=_options(common, kind, step.options),
+        preset=common.preset,
+        seed=common.seed,
+        gpus=common.gpus,
+        max_attempts=common.max_attempts,
+        release=common.release if "release" in kind.needs else None,
+        base=common.base,
+        policy=_chosen(common, kind, "policy", after),
+        reward_model=_chosen(common, kind, "reward_model", after),
+    )
+    missing = kinds.missing_input(run)
+    if missing is not None:
+        raise Refused(missing, f"is needed for {kind.title}")
+    try:
+        return scheduling.enqueue(run)
+    except scheduling.ParentEnded as error:
+        raise Refused("after", str(error)) from error
+
+
+def _chosen(common: Common, kind: kinds.RunKind, name: str, after: Run | None) -> Checkpoint | None:
+    """What was named for the chain, unless a run before this one will make a newer one."""
+    if name not in kind.takes | kind.needs:
+        return None
+    ancestor = after
+    while ancestor is not None:
+        if kinds.get(ancestor.kind).produces == name:
+            return None
+        ancestor = ancestor.after
+    chosen: Checkpoint | None = getattr(common, name)
+    return chosen
+
+
+def _kind(step: Step) -> kinds.RunKind:
+    try:
+        return kinds.get(step.kind)
+    except KeyError:
+        known = ", ".join(sorted(kind.name for kind in kinds.all_kinds()))
+        raise Refused("kind", f"is {step.kind!r}, not one of {known}") from None
+
+
+def _default_name(common: Common, kind: kinds.RunKind) -> str:
+    return f"{kind.title}, {common.release}" if common.release is not None else kind.title
+
+
+def _check(common: Common, kind: kinds.RunKind, after: Run | None) -> None:
+    release = common.release
+    if common.base.kind != Checkpoint.Kind.BASE:
+        raise Refused("base", f"{common.base} is a {common.base.get_kind_display()}, not a base")
+    if release is not None and release.project_id != common.project.pk:
+        raise Refused("release", "is of another project")
+    if release is not None and "release" in kind.needs and release.state != "ready":
+        raise Refused("release", "is not ready: it is being built, or could not be")
+    if after is not None and after.project_id != common.project.pk:
+        raise Refused("after", "is a run of another project")
+    for name in ("policy", "reward_model"):
+        checkpoint: Checkpoint | None = getattr(common, name)
+        if checkpoint is None:
+            continue
+        if checkpoint.kind != name:
+            raise Refused(name, f"{checkpoint} is a {checkpoint.get_kind_display()}")
+        if checkpoint.base_id != common.base.pk:
+            raise Refused(name, f"{checkpoint} was trained on another base than {common.base}")
+    for name, most, least in (("gpus", MOST_GPUS, 0), ("max_attempts", MOST_ATTEMPTS, 1)):
+        if not least <= getattr(common, name) <= most:
+            raise Refused(name, f"must be from {least} to {most}")
+    if not 0 <= common.seed < 2**31:
+        raise Refused("seed", "must be from 0 to 2147483647")
+
+
+def complete_spec(
+    engine: Kind, preset: str, changes: dict[str, Any], model_changes: dict[str, Any]
+) -> RunSpec:
+    """The preset's spec with ``changes`` on top; Refused names the first bad field."""
+    if preset not in PRESETS:
+        raise Refused("preset", f"is {preset!r}, not one of {', '.join(PRESETS)}")
+    start = preset_spec(engine, preset).to_json()
+    try:
+        merged = {
+            **start,
+            "settings": _merge(start["settings"], changes, "settings"),
+            "model": _merge(start["model"], model_changes, "model"),
+        }
+        return RunSpec.from_json(merged)
+    except ContractError as error:
+        raise Refused(error.field, error.problem) from error
+
+
+def _merge(start: dict[str, Any], changes: Any, path: str) -> dict[str, Any]:
+    if not isinstance(changes, dict):
+        raise ContractError(path, "is not an object")
+    merged = dict(start)
+    for name, value in changes.items():
+        nested = isinstance(start.get(name), dict)
+        merged[name] = _merge(start[name], value, f"{path}.{name}") if nested else value
+    return merged
+
+
+def _options(common: Common, kind: kinds.RunKind, given: dict[str, Any]) -> dict[str, Any]:
+    if kind.options_form is None:
+        if given:
+            raise Refused("options", f"{kind.title} has none")
+        return {}
+    if not isinstance(given, dict):
+        raise Refused("options", "is not an object")
+    form = kind.options_form(given, project=common.project, user=common.requested_by)
+    unknown = sorted(given.keys() - form.fields.keys())
+    if unknown:
+        raise Refused(f"options.{unknown[0]}", "is not a known field")
+    if not form.is_valid():
+        name, problems = next(iter(form.errors.items()))
+        raise Refused(f"options.{name}" if name != "__all__" else "options", str(problems[0]))
+    return form.options()
