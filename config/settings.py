@@ -154,6 +154,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "resume-judging": {
+        "task": "benchmark.tasks.resume_judging",
+        "schedule": 20.0,
+        "options": {"expires": 20},
+    },
 }
 
 # --- People ---------------------------------------------------------------------------------
@@ -296,6 +301,14 @@ RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", default=30)
 RUN_STOP_SECONDS = env.float("RUN_STOP_SECONDS", default=60)
 # How often a worker renews its lease and looks whether somebody cancelled the run.
 RUN_HEARTBEAT_SECONDS = env.float("RUN_HEARTBEAT_SECONDS", default=3)
+
+# --- Benchmarks -----------------------------------------------------------------------------
+
+# How long a judge may take, and how often one question is asked before its verdict has failed.
+JUDGE_PATIENCE = {
+    "timeout_seconds": env.float("JUDGE_TIMEOUT_SECONDS", default=90),
+    "attempts": env.int("JUDGE_ATTEMPTS", default=7),
+}
 
 # --- Words and time -------------------------------------------------------------------------
 

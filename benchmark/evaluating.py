@@ -1,0 +1,292 @@
+"""An evaluation from its answers to its score: store, judge, settle, conclude.
+
+Every step may be repeated: answers are stored once per question, a verdict once per answer, judge
+and wording, each as soon as it is there. A worker that is killed loses the replies under way and
+nothing else; whoever continues asks only what has no verdict. One worker at a time judges an
+evaluation, held by a lock of Postgres that ends with the worker's connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from annotation.errors import DomainError
+from benchmark import judges, scoring
+from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
+from config.celery import app
+
+log = logging.getLogger(__name__)
+
+State = Evaluation.State
+_LOCK_CLASS = 0x4A55  # Keeps these advisory locks apart from other uses of the same numbers.
+_ANNOUNCEMENT_SECONDS = 20
+
+
+class EvaluationError(DomainError):
+    """A step that the evaluation's state or parts do not allow."""
+
+    status = 409
+    title = "The evaluation does not allow this"
+
+
+class NotSuitable(EvaluationError):
+    """A judge that cannot judge the question set."""
+
+    status = 422
+    title = "This judge cannot judge these questions"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A model's answer to one question."""
+
+    text: str
+    finished: bool = True
+
+
+def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields: Any) -> Evaluation:
+    """A new evaluation that waits for its answers; ``fields`` are further ones of the model."""
+    check_suitable(question_set, judge)
+    return Evaluation.objects.create(
+        question_set=question_set,
+        judge=judge,
+        prompt_hash=judge.prompt_hash,
+        model_name=model_name,
+        **fields,
+    )
+
+
+def check_suitable(question_set: QuestionSet, judge: Judge) -> None:
+    """Raises NotSuitable for the exact judge on questions whose truth it does not know."""
+    if not judge.can_judge(question_set):
+        raise NotSuitable(f"{judge} knows the truth of the small world only, not {question_set}.")
+
+
+def store_answers(evaluation: Evaluation, answers: Mapping[Question, Said]) -> None:
+    """Keep the answers and hand the evaluation to a judge; a repetition changes nothing.
+
+    Raises EvaluationError when there is no answer at all.
+    """
+    if not answers:
+        raise EvaluationError("There is no answer to judge.")
+    with transaction.atomic():
+        locked = Evaluation.objects.select_for_update().get(pk=evaluation.pk)
+        if locked.state != State.ANSWERING:
+            return
+        Answer.objects.bulk_create(
+            [
+                Answer(
+                    evaluation=locked,
+                    question=question,
+                    text=said.text,
+                    text_sha256=Answer.digest_of(said.text),
+                    finished=said.finished,
+                )
+                for question, said in answers.items()
+            ]
+        )
+        locked.coverage = coverage_of(question.index for question in answers)
+        locked.state = State.JUDGING
+        locked.save(update_fields=["coverage", "state"])
+        _announce_after_commit(locked.pk)
+    evaluation.refresh_from_db()
+
+
+def coverage_of(indexes: Iterable[int]) -> str:
+    """Names a set of questions of one question set: equal sets, equal names."""
+    joined = ",".join(map(str, sorted(indexes)))
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------
+# Judging
+# --------------------------------------------------------------------------------------------
+
+
+def judge(evaluation_id: int) -> None:
+    """Ask for every verdict that is missing, then conclude. Does nothing where there is nothing
+    to do or another worker does it."""
+    with _only_one(evaluation_id) as mine:
+        evaluation = Evaluation.objects.filter(pk=evaluation_id, state=State.JUDGING).first()
+        if not mine or evaluation is None:
+            return
+        try:
+            _remember(evaluation)
+            for item, outcome in _ask(evaluation):
+                _keep(evaluation, item.id, outcome)
+        except judges.JudgeRefused as error:
+            fail(evaluation, f"{evaluation.judge}: {error}")
+        else:
+            conclude(evaluation)
+
+
+def conclude(evaluation: Evaluation) -> None:
+    """Compute the figures and say whether they are complete."""
+    summary = scoring.summarise(evaluation)
+    open_verdicts = summary["unparsed"] + summary["failed"]
+    ended = State.INCOMPLETE if open_verdicts else State.COMPLETE
+    Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING).update(
+        state=ended, summary=summary, error="", finished_at=timezone.now()
+    )
+
+
+def fail(evaluation: Evaluation, reason: str) -> None:
+    """End an evaluation that has no score, with a reason for people."""
+    Evaluation.objects.filter(pk=evaluation.pk, state__in=[State.ANSWERING, State.JUDGING]).update(
+        state=State.FAILED, error=reason, finished_at=timezone.now()
+    )
+
+
+def judge_again(evaluation: Evaluation) -> None:
+    """Ask anew for what is unparsed or failed; verdicts that have a rating stay.
+
+    Raises EvaluationError unless the evaluation is incomplete or failed in judging.
+    """
+    with transaction.atomic():
+        moved = Evaluation.objects.filter(
+            pk=evaluation.pk,
+            state__in=[State.INCOMPLETE, State.FAILED],
+            answers__isnull=False,
+        )
+        if not Evaluation.objects.filter(pk__in=moved.values("pk")).update(
+            state=State.JUDGING, error="", finished_at=None
+        ):
+            raise EvaluationError("Only an incomplete or failed evaluation can be judged again.")
+        evaluation.verdicts().filter(
+            state__in=[Verdict.State.UNPARSED, Verdict.State.FAILED]
+        ).delete()
+        _announce_after_commit(evaluation.pk)
+
+
+def settle(verdict: Verdict, rating: int, user: Any) -> None:
+    """A person decides an unclear verdict; the figures follow.
+
+    Raises EvaluationError for a verdict that a judge has settled, or while judging goes on.
+    """
+    evaluation = verdict.answer.evaluation
+    if not evaluation.ended:
+        raise EvaluationError("The judge is still at work; wait until it has ended.")
+    changed = (
+        Verdict.objects.filter(pk=verdict.pk)
+        .exclude(state=Verdict.State.PARSED)
+        .update(
+            rating=rating, state=Verdict.State.SETTLED, settled_by=user, updated_at=timezone.now()
+        )
+    )
+    if not changed:
+        raise EvaluationError("This verdict has a rating already.")
+    conclude(evaluation)
+
+
+def resume_judging() -> None:
+    """Announce every evaluation that waits for a judge, should its message have been lost."""
+    for pk in Evaluation.objects.filter(state=State.JUDGING).values_list("pk", flat=True):
+        _announce(pk)
+
+
+def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
+    judge_row = evaluation.judge
+    if judge_row.prompt_hash != evaluation.prompt_hash:
+        raise judges.JudgeRefused("the wording has changed since this evaluation began")
+    items = [
+        judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text)
+        for answer in _unjudged(evaluation)
+    ]
+    if not items:
+        return iter(())
+    if judge_row.kind == Judge.Kind.EXACT:
+        return judges.exact_verdicts(items)
+    return judges.endpoint_verdicts(endpoint_of(judge_row), items, mode=judge_row.parser)
+
+
+def endpoint_of(judge_row: Judge) -> judges.Endpoint:
+    """Where and how to ask a judge; its key is read from the environment here."""
+    return judges.Endpoint(
+        base_url=judge_row.base_url,
+        model=judge_row.model,
+        key=judges.key_from_environment(judge_row.key_variable),
+        options=judge_row.options,
+        concurrency=judge_row.concurrency,
+        **settings.JUDGE_PATIENCE,
+    )
+
+
+def _unjudged(evaluation: Evaluation) -> list[Answer]:
+    judged = evaluation.verdicts().values("answer")
+    return list(evaluation.answers.exclude(pk__in=judged).select_related("question"))
+
+
+def _keep(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> None:
+    Verdict.objects.create(
+        answer_id=answer_id,
+        judge_id=evaluation.judge_id,
+        prompt_hash=evaluation.prompt_hash,
+        text=outcome.text.replace("\x00", ""),  # Postgres keeps no NUL in a text.
+        rating=outcome.rating,
+        state=outcome.state,
+        calls=outcome.calls,
+        tokens=outcome.tokens,
+    )
+
+
+def _remember(evaluation: Evaluation) -> None:
+    """Copy verdicts that the same judge gave in the same wording to the same answer before."""
+    waiting = {(a.question_id, a.text_sha256): a for a in _unjudged(evaluation)}
+    known = Verdict.objects.filter(
+        judge=evaluation.judge_id,
+        prompt_hash=evaluation.prompt_hash,
+        state=Verdict.State.PARSED,
+        answer__question__in=[question for question, _ in waiting],
+        answer__text_sha256__in=[digest for _, digest in waiting],
+    ).select_related("answer")
+    copies: dict[int, Verdict] = {}
+    for verdict in known:
+        answer = waiting.get((verdict.answer.question_id, verdict.answer.text_sha256))
+        if answer is not None:
+            copies[answer.pk] = Verdict(
+                answer=answer,
+                judge_id=evaluation.judge_id,
+                prompt_hash=evaluation.prompt_hash,
+                text=verdict.text,
+                rating=verdict.rating,
+                state=Verdict.State.PARSED,
+            )
+    Verdict.objects.bulk_create(copies.values(), ignore_conflicts=True)
+
+
+@contextmanager
+def _only_one(evaluation_id: int) -> Iterator[bool]:
+    """Whether this connection is the one that may judge the evaluation now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, evaluation_id])
+        mine = bool(cursor.fetchone()[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, evaluation_id])
+
+
+def _announce_after_commit(evaluation_id: int) -> None:
+    transaction.on_commit(partial(_announce, evaluation_id), robust=True)
+
+
+def _announce(evaluation_id: int) -> None:
+    try:
+        app.send_task(
+            "benchmark.tasks.judge_evaluation", args=[evaluation_id], expires=_ANNOUNCEMENT_SECONDS
+        )
+    except (OperationalError, OSError) as error:
+        log.warning("evaluation %s not announced, beat will do it: %s", evaluation_id, error)

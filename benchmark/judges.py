@@ -1,0 +1,262 @@
+"""The only module that talks to a judge: a chat endpoint in OpenAI's form, or the exact rule.
+
+It knows no database. ``verdicts`` yields each outcome as soon as it is there, so that a caller who
+stores them one by one pays for nothing twice after a kill. A judge that cannot be reached for one
+answer gives the outcome ``failed``; one that refuses altogether (wrong key, no such model) raises
+JudgeRefused, because asking on would refuse every question.
+
+Keys come from the environment only, from variables whose names begin with JUDGE_API_KEY: whoever
+may enter an endpoint must not be able to have another secret of this installation sent to it.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import inspect
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+
+from benchmark import mmhal
+
+KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
+LARGEST_REPLY_BYTES = 1 << 20
+_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+_REFUSED = {401, 402, 403, 404, 405}
+
+State = Literal["parsed", "unparsed", "failed"]
+
+
+class JudgeError(Exception):
+    """Base of what can go wrong with a judge; the message is meant for people."""
+
+
+class JudgeRefused(JudgeError):
+    """No question will be answered: the endpoint, the key or the model is wrong."""
+
+
+class JudgeUnavailable(JudgeError):
+    """One question got no usable reply, however often it was asked."""
+
+
+class _Again(Exception):
+    """A reply worth another try; ``after_seconds`` is what the endpoint asked for."""
+
+    def __init__(self, reason: str, after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_seconds = after_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a judge listens and how patiently it is asked."""
+
+    base_url: str
+    """Up to and without ``/chat/completions``."""
+    model: str
+    key: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further members of the request; they override temperature 0, and null leaves one out."""
+    timeout_seconds: float = 90
+    attempts: int = 7
+    first_delay_seconds: float = 1
+    longest_delay_seconds: float = 60
+    concurrency: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One answer to be judged; ``id`` is the caller's."""
+
+    id: int
+    question: dict[str, Any]
+    """The question's record in MMHal-Bench's fields."""
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a judge made of one answer. ``rating`` is None unless ``state`` is "parsed"."""
+
+    text: str
+    rating: int | None
+    state: State
+    calls: int = 0
+    tokens: int = 0
+
+
+def key_from_environment(variable: str) -> str:
+    """The key in an environment variable, empty where it is not set.
+
+    Raises JudgeRefused for a name that does not begin with JUDGE_API_KEY.
+    """
+    if not KEY_VARIABLE.fullmatch(variable):
+        raise JudgeRefused(f"{variable} is not a name of a judge's key: JUDGE_API_KEY…")
+    return os.environ.get(variable, "")
+
+
+# --------------------------------------------------------------------------------------------
+# The exact judge
+# --------------------------------------------------------------------------------------------
+
+
+def exact_rule_hash() -> str:
+    """Names the exact judge's rule: ratings made by different rules are not comparable."""
+    from benchmark import small_world
+
+    return hashlib.sha256(inspect.getsource(small_world).encode()).hexdigest()
+
+
+def exact_verdicts(items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+    """Verdicts by the small world's rule; JudgeRefused for a question that knows no truth."""
+    from benchmark import small_world
+
+    for item in items:
+        try:
+            verdict = small_world.rate(item.question, item.answer)
+        except small_world.QuestionError as error:
+            raise JudgeRefused(f"the exact judge cannot judge this: {error}") from error
+        yield item, Outcome(text=verdict.explanation, rating=verdict.rating, state="parsed")
+
+
+# --------------------------------------------------------------------------------------------
+# Endpoints in OpenAI's form
+# --------------------------------------------------------------------------------------------
+
+
+def endpoint_verdicts(
+    endpoint: Endpoint, items: Sequence[Item], *, mode: mmhal.Mode = "careful"
+) -> Iterator[tuple[Item, Outcome]]:
+    """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once.
+
+    Raises JudgeRefused once the endpoint refuses; what was already asked is then dropped. Closing
+    the iterator stops asking.
+    """
+    stop = threading.Event()
+    headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    timeout = httpx.Timeout(endpoint.timeout_seconds, connect=15)
+    with (
+        ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="judge") as pool,
+        # Closed before the pool is waited for, which ends the requests that nobody wants any more.
+        httpx.Client(headers=headers, timeout=timeout) as client,
+    ):
+        futures: dict[Future[Outcome], Item] = {
+            pool.submit(_judge_one, client, endpoint, item, mode, stop): item for item in items
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _judge_one(
+    client: httpx.Client, endpoint: Endpoint, item: Item, mode: mmhal.Mode, stop: threading.Event
+) -> Outcome:
+    question = mmhal.Question.from_json(item.question)
+    body = {
+        "model": endpoint.model,
+        "messages": mmhal.judge_messages(question, item.answer),
+        "temperature": 0,
+        "max_tokens": 1024,
+        **endpoint.options,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    reason = ""
+    for attempt in range(1, endpoint.attempts + 1):
+        try:
+            text, tokens = _ask(client, endpoint, body)
+        except _Again as again:
+            reason = str(again)
+            if attempt == endpoint.attempts or stop.wait(_delay(endpoint, attempt, again)):
+                break
+            continue
+        except JudgeUnavailable as error:
+            return Outcome(text=str(error), rating=None, state="failed", calls=attempt)
+        rating = mmhal.parse_rating(text, mode=mode)
+        state: State = "unparsed" if rating is None else "parsed"
+        return Outcome(text=text, rating=rating, state=state, calls=attempt, tokens=tokens)
+    problem = f"No usable reply after {attempt} attempts; the last: {reason}."
+    return Outcome(text=problem, rating=None, state="failed", calls=attempt)
+
+
+def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> tuple[str, int]:
+    """The judge's text and the tokens it was billed for."""
+    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+    try:
+        with client.stream("POST", url, json=body) as response:
+            content = _read(response)
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise JudgeRefused(f"{endpoint.base_url} is not an address of a judge: {error}") from error
+    except httpx.TimeoutException:
+        raise _Again(f"no reply within {endpoint.timeout_seconds:g} s") from None
+    except httpx.HTTPError as error:
+        raise _Again(f"the connection failed ({error or type(error).__name__})") from None
+    status = response.status_code
+    if status in _REFUSED or 300 <= status < 400:
+        raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
+    if status in _RETRIED:
+        raise _Again(f"status {status}", _retry_after(response))
+    if status != 200:
+        raise JudgeUnavailable(f"The judge's endpoint answered {status}: {_excerpt(content)}")
+    return _text_of(response, content)
+
+
+def _read(response: httpx.Response) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > LARGEST_REPLY_BYTES:
+            raise _Again("a reply of more than 1 MiB")
+    return bytes(content)
+
+
+def _text_of(response: httpx.Response, content: bytes) -> tuple[str, int]:
+    try:
+        data = httpx.Response(200, content=content).json()
+        said = data["choices"][0]["message"]["content"]
+        usage = data.get("usage") or {}
+        tokens = int(usage.get("total_tokens") or 0)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
+    if isinstance(said, list):
+        said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
+    if not isinstance(said, str) or not said.strip():
+        raise _Again("a reply without text")
+    return said, tokens
+
+
+def _delay(endpoint: Endpoint, attempt: int, again: _Again) -> float:
+    """Seconds until the next attempt: what was asked for, else doubling; spread so that many
+    waiting questions do not return at one moment."""
+    longest = endpoint.longest_delay_seconds
+    if again.after_seconds is not None:
+        return min(again.after_seconds, longest) * random.uniform(1, 1.2)
+    doubled = endpoint.first_delay_seconds * 2 ** (attempt - 1)
+    return float(min(doubled, longest)) * random.uniform(0.5, 1)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def _excerpt(content: bytes) -> str:
+    text = " ".join(content.decode(errors="replace").split())
+    return text[:200] or "(nothing)"

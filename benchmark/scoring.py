@@ -1,0 +1,155 @@
+"""Figures of evaluations, with intervals: the only place where ratings become scores.
+
+An evaluation with an unparsed or failed verdict gets counts and the types that are settled, but no
+headline figure. Intervals are bootstrap over questions, seeded, so a page and an export agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmark import mmhal
+from benchmark.models import Answer, Evaluation, Question, Verdict
+from benchmark.statistics import PairedTest, bootstrap_interval, paired_test
+
+Rating = int | None
+Value = Callable[[int], float]
+
+FIGURES: dict[str, Value] = {
+    "score": float,
+    "hallucination_rate": lambda rating: float(rating < mmhal.LOWEST_HONEST_RATING),
+    "informativeness": lambda rating: mmhal.informative_part(rating) / 3 * 100,
+}
+"""Each headline figure as a mean of a value per question."""
+
+
+class _Typed:
+    def __init__(self, question_type: str) -> None:
+        self.question_type = question_type
+
+
+def ratings_of(evaluation: Evaluation) -> list[tuple[Question, Rating]]:
+    """Every answered question with the rating of the evaluation's own judge, by index."""
+    answers = (
+        Answer.objects.filter(evaluation=evaluation)
+        .select_related("question")
+        .order_by("question__index")
+        .judged_by(evaluation)
+    )
+    return [(a.question, a.verdict.rating if a.verdict else None) for a in answers]
+
+
+def summarise(evaluation: Evaluation) -> dict[str, Any]:
+    """What ``Evaluation.summary`` holds: figures as {"value", "low", "high"}, null while open.
+
+    ``by_type`` maps each question type to its mean rating, its hallucination rate and its count;
+    ``asked`` and ``total`` are what "81 of 96" is said with.
+    """
+    rated = ratings_of(evaluation)
+    total = evaluation.question_set.questions.count()
+    states = _verdict_states(evaluation)
+    summary: dict[str, Any] = {
+        "asked": len(rated),
+        "total": total,
+        "unparsed": states.get(Verdict.State.UNPARSED, 0),
+        "failed": states.get(Verdict.State.FAILED, 0),
+        "settled_by_hand": states.get(Verdict.State.SETTLED, 0),
+        "calls": states["calls"],
+        "tokens": states["tokens"],
+        "unfinished_answers": evaluation.answers.filter(finished=False).count(),
+    }
+    if not rated:
+        return {**summary, **dict.fromkeys(FIGURES), "by_type": {}}
+    ratings = [rating for _, rating in rated]
+    figures = mmhal.summarise([_Typed(question.type) for question, _ in rated], ratings)
+    for name, value in FIGURES.items():
+        summary[name] = _figure(getattr(figures, name), ratings, value)
+    groups = {
+        name: [rating for question, rating in rated if question.type == name]
+        for name in figures.by_type
+    }
+    summary["by_type"] = {
+        name: {
+            "count": len(groups[name]),
+            "score": _figure(mean, groups[name], FIGURES["score"]),
+            "hallucination_rate": _figure(
+                figures.hallucination_rate_by_type[name],
+                groups[name],
+                FIGURES["hallucination_rate"],
+            ),
+        }
+        for name, mean in figures.by_type.items()
+    }
+    return summary
+
+
+def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
+    """Paired tests of two evaluations on the questions that both have a rating for.
+
+    Each figure maps to the two means and a PairedTest (second minus first) as plain JSON types.
+    Raises ValueError when they are not comparable or share no rated question.
+    """
+    if not comparable(first, second):
+        raise ValueError(
+            "These evaluations were made with other questions, another judge or another wording; "
+            "their scores cannot be compared."
+        )
+    mine = {question.index: rating for question, rating in ratings_of(first)}
+    theirs = {question.index: rating for question, rating in ratings_of(second)}
+    shared = [
+        (mine[index], theirs[index])
+        for index in sorted(mine.keys() & theirs.keys())
+        if mine[index] is not None and theirs[index] is not None
+    ]
+    if not shared:
+        raise ValueError("These evaluations share no question that both have a rating for.")
+    result: dict[str, Any] = {"count": len(shared)}
+    for name, value in FIGURES.items():
+        a = [value(rating) for rating, _ in shared if rating is not None]
+        b = [value(rating) for _, rating in shared if rating is not None]
+        result[name] = {
+            "first": sum(a) / len(a),
+            "second": sum(b) / len(b),
+            **_plain(paired_test(a, b)),
+        }
+    return result
+
+
+def comparable(first: Evaluation, second: Evaluation) -> bool:
+    """Whether both have the same questions, judge and wording; pairing takes care of coverage."""
+    return (first.question_set_id, first.judge_id, first.prompt_hash) == (
+        second.question_set_id,
+        second.judge_id,
+        second.prompt_hash,
+    )
+
+
+def _plain(test: PairedTest) -> dict[str, Any]:
+    return {
+        "difference": test.difference,
+        "low": test.interval.low,
+        "high": test.interval.high,
+        "p_value": test.p_value,
+        "shown": test.shown,
+    }
+
+
+def _figure(
+    value: float | None, ratings: Sequence[Rating], of_rating: Value
+) -> dict[str, float] | None:
+    if value is None:
+        return None
+    interval = bootstrap_interval([of_rating(rating) for rating in ratings if rating is not None])
+    bounds = asdict(interval)
+    return {"value": value, "low": bounds["low"], "high": bounds["high"]}
+
+
+def _verdict_states(evaluation: Evaluation) -> dict[str, int]:
+    counts: dict[str, int] = {"calls": 0, "tokens": 0}
+    for state, calls, tokens in evaluation.verdicts().values_list("state", "calls", "tokens"):
+        counts[state] = counts.get(state, 0) + 1
+        counts["calls"] += calls
+        counts["tokens"] += tokens
+    return counts

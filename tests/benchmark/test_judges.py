@@ -1,0 +1,207 @@
+import dataclasses
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from benchmark import judges
+from benchmark.judges import Endpoint, Item, Outcome
+from tests.benchmark.fake_judge import FakeJudge, Reply, fake_judge
+
+QUESTION = {
+    "question_type": "counting",
+    "question_topic": "outdoor",
+    "image_id": "a",
+    "image_src": "https://example.org/a.jpg",
+    "image_content": ["Boat"],
+    "question": "How many boats are there?",
+    "gt_answer": "Three.",
+}
+
+
+def items(count: int = 1) -> list[Item]:
+    return [Item(id=n, question=QUESTION, answer=f"answer {n}.") for n in range(count)]
+
+
+def endpoint(judge: FakeJudge, **changes: Any) -> Endpoint:
+    patient = Endpoint(
+        base_url=judge.url,
+        model="judge-1",
+        key="a key",
+        timeout_seconds=5,
+        first_delay_seconds=0.001,
+        longest_delay_seconds=0.01,
+    )
+    return dataclasses.replace(patient, **changes)
+
+
+def ask(judge: FakeJudge, asked: list[Item] | None = None, **changes: Any) -> dict[int, Outcome]:
+    verdicts = judges.endpoint_verdicts(endpoint(judge, **changes), asked or items())
+    return {item.id: outcome for item, outcome in verdicts}
+
+
+def test_a_verdict_carries_text_rating_and_cost() -> None:
+    with fake_judge(lambda prompt, before: Reply("Fine.\n\n**Rating:** 4")) as judge:
+        (outcome,) = ask(judge).values()
+    assert outcome == Outcome(
+        text="Fine.\n\n**Rating:** 4", rating=4, state="parsed", calls=1, tokens=40
+    )
+
+
+def test_the_request_is_deterministic_and_text_only() -> None:
+    with fake_judge(lambda prompt, before: Reply()) as judge:
+        ask(judge)
+    (request,) = judge.requests
+    assert (request["model"], request["temperature"]) == ("judge-1", 0)
+    assert all(isinstance(message["content"], str) for message in request["messages"])
+    assert judge.authorizations == ["Bearer a key"]
+
+
+def test_options_override_and_null_removes() -> None:
+    options = {"max_tokens": None, "max_completion_tokens": 50}
+    with fake_judge(lambda prompt, before: Reply()) as judge:
+        ask(judge, options=options)
+    assert "max_tokens" not in judge.requests[0]
+    assert judge.requests[0]["max_completion_tokens"] == 50
+
+
+def test_no_key_sends_no_authorization() -> None:
+    with fake_judge(lambda prompt, before: Reply()) as judge:
+        ask(judge, key="")
+    assert judge.authorizations == [""]
+
+
+def test_an_unclear_text_is_unparsed_and_not_asked_again() -> None:
+    with fake_judge(lambda prompt, before: Reply("Rating: 3 or 4")) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.rating, outcome.state, outcome.calls) == (None, "unparsed", 1)
+    assert outcome.text == "Rating: 3 or 4"
+
+
+def test_reference_mode_reads_as_the_original_did() -> None:
+    with fake_judge(lambda prompt, before: Reply("**Rating:** 5")) as judge:
+        asked = judges.endpoint_verdicts(endpoint(judge), items(), mode="reference")
+        ((_, outcome),) = asked
+    assert (outcome.rating, outcome.state) == (0, "parsed")
+
+
+TROUBLE = [
+    Reply(status=429, headers={"Retry-After": "0"}),
+    Reply(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    Reply(status=500),
+    Reply(status=503, body=b"<html>busy</html>"),
+    Reply(body=b"not json"),
+    Reply(body=b"{}"),
+    Reply(body=b'{"choices": []}'),
+    Reply(body=b"[1, 2]"),
+    Reply(text=None),
+    Reply(text="  "),
+    Reply(body=b"short", headers={"Content-Length": "500"}),
+    Reply(body=b"x" * (judges.LARGEST_REPLY_BYTES + 1)),
+    Reply(after_seconds=0.6),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_trouble_is_asked_again(trouble: Reply) -> None:
+    with fake_judge(lambda prompt, before: trouble if before == 0 else Reply()) as judge:
+        (outcome,) = ask(judge, timeout_seconds=0.3).values()
+    assert (outcome.rating, outcome.state, outcome.calls) == (5, "parsed", 2)
+
+
+def test_text_in_parts_is_joined() -> None:
+    parts = [{"type": "text", "text": "Rating: "}, {"type": "text", "text": "2"}]
+    with fake_judge(lambda prompt, before: Reply(parts)) as judge:
+        (outcome,) = ask(judge).values()
+    assert outcome.rating == 2
+
+
+def test_patience_ends_and_says_why() -> None:
+    with fake_judge(lambda prompt, before: Reply(status=503)) as judge:
+        (outcome,) = ask(judge, attempts=3).values()
+    assert (outcome.state, outcome.rating, outcome.calls) == ("failed", None, 3)
+    assert outcome.text == "No usable reply after 3 attempts; the last: status 503."
+
+
+def test_one_bad_question_fails_alone() -> None:
+    def answer(prompt: str, before: int) -> Reply:
+        return Reply(status=400, body=b"filtered") if "answer 1." in prompt else Reply()
+
+    with fake_judge(answer) as judge:
+        outcomes = ask(judge, items(3))
+    assert {n: outcome.state for n, outcome in outcomes.items()} == {
+        0: "parsed",
+        1: "failed",
+        2: "parsed",
+    }
+    assert "400: filtered" in outcomes[1].text
+    assert outcomes[1].calls == 1
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404])
+def test_a_refusal_ends_the_asking(status: int) -> None:
+    reply = Reply(status=status, body=b"go away", headers={"Location": "http://127.0.0.1:1/"})
+    with (
+        fake_judge(lambda prompt, before: reply) as judge,
+        pytest.raises(judges.JudgeRefused, match=f"{status}: go away"),
+    ):
+        ask(judge, items(40), concurrency=2)
+    assert len(judge.requests) < 40
+
+
+def test_no_address_of_a_judge() -> None:
+    with pytest.raises(judges.JudgeRefused, match="not an address"):
+        list(judges.endpoint_verdicts(Endpoint(base_url="ftp://example", model="x"), items()))
+
+
+def test_a_judge_that_is_away_fails_after_its_attempts() -> None:
+    with fake_judge(lambda prompt, before: Reply()) as judge:
+        gone = endpoint(judge, attempts=2)
+    ((_, outcome),) = judges.endpoint_verdicts(gone, items())
+    assert outcome.state == "failed"
+    assert "the connection failed" in outcome.text
+
+
+def test_concurrency_is_bounded_and_used() -> None:
+    with fake_judge(lambda prompt, before: Reply(after_seconds=0.02)) as judge:
+        ask(judge, items(24), concurrency=3)
+    assert judge.busiest == 3
+
+
+def test_closing_the_iterator_stops_asking() -> None:
+    with fake_judge(lambda prompt, before: Reply(after_seconds=0.01)) as judge:
+        verdicts = judges.endpoint_verdicts(endpoint(judge, concurrency=2), items(60))
+        next(verdicts)
+        verdicts.close()  # type: ignore[attr-defined]
+        asked = len(judge.requests)
+    assert asked < 60
+    assert not [t for t in threading.enumerate() if t.name.startswith("judge")]
+
+
+def test_each_answer_is_asked_once_through_a_troubled_endpoint() -> None:
+    """Three questions in ten meet trouble once; no other request is made."""
+
+    def answer(prompt: str, before: int) -> Reply:
+        number = int(prompt.rsplit("answer ", 1)[1].split(".")[0])
+        return TROUBLE[number % 4] if number % 10 < 3 and before == 0 else Reply()
+
+    with fake_judge(answer) as judge:
+        outcomes = ask(judge, items(50))
+    assert Counter(outcome.rating for outcome in outcomes.values()) == {5: 50}
+    assert len(judge.requests) == 50 + 15
+
+
+# --- Keys -----------------------------------------------------------------------------------
+
+
+def test_a_key_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_API_KEY_LAB", "secret")
+    assert judges.key_from_environment("JUDGE_API_KEY_LAB") == "secret"
+    assert judges.key_from_environment("JUDGE_API_KEY_NONE") == ""
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "XJUDGE_API_KEY", "JUDGE_API_KEY;"])
+def test_no_other_secret_can_be_sent_to_a_judge(name: str) -> None:
+    with pytest.raises(judges.JudgeRefused, match="is not a name"):
+        judges.key_from_environment(name)
