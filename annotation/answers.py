@@ -8,6 +8,7 @@ from typing import Any
 from annotation.errors import DomainError
 from annotation.models import Comparison, Judgment, JudgmentVersion, Project
 from annotation.models.work import ANSWER_FIELDS, Choice
+from annotation.texts import storable
 
 SPAN_KINDS = ("object", "attribute", "number", "position", "action", "text", "other")
 LONGEST_NOTE = 2000
@@ -44,8 +45,7 @@ class Answer:
             raise InvalidAnswer("is asked only after a tie", field="more_helpful")
         if self.confidence is not None and self.confidence not in range(1, 6):
             raise InvalidAnswer("must be from 1 to 5", field="confidence")
-        if len(self.note) > LONGEST_NOTE:
-            raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+        check_note(self.note)
         if self.active_seconds is not None and not 0 <= self.active_seconds < 1e6:
             raise InvalidAnswer("is not a duration", field="active_seconds")
         texts = {1: comparison.response_1, 2: comparison.response_2}
@@ -59,6 +59,14 @@ class Answer:
             for name in ANSWER_FIELDS
             if name != "active_seconds"
         )
+
+
+def check_note(note: str) -> None:
+    """Raises InvalidAnswer for a note that is too long or cannot be stored."""
+    if len(note) > LONGEST_NOTE:
+        raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+    if not storable(note):
+        raise InvalidAnswer("holds characters that cannot be stored", field="note")
 
 
 def _check_span(span: Any, texts: dict[int, str], where: str) -> None:

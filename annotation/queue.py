@@ -25,7 +25,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 
-from annotation.answers import LONGEST_NOTE, Answer, InvalidAnswer
+from annotation.answers import Answer, InvalidAnswer, check_note
 from annotation.errors import DomainError
 from annotation.leases import (
     LeaseLost,
@@ -138,8 +138,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
     if reason not in Assignment.SkipReason.values:
         known = ", ".join(Assignment.SkipReason.values)
         raise InvalidAnswer(f"must be one of {known}", field="reason")
-    if len(note) > LONGEST_NOTE:
-        raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+    check_note(note)
     with transaction.atomic():
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.JUDGED:

@@ -48,6 +48,9 @@ class ImportJob(models.Model):
     skip_missing_images = models.BooleanField(
         default=False, help_text="Leave out records whose image is absent instead of refusing all."
     )
+    keep_labels = models.BooleanField(
+        default=True, help_text="Take preferences of the file as decided, not to be judged again."
+    )
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)

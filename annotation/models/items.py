@@ -151,6 +151,9 @@ class Comparison(models.Model):
         null=True, blank=True, help_text="True when honesty decided, false when helpfulness did."
     )
     margin = models.FloatField(null=True, blank=True)
+    imported_votes: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text="Votes stated by the file that brought the preference."
+    )
 
     gold_more_hallucinated = models.CharField(
         max_length=4,

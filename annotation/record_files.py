@@ -1,0 +1,94 @@
+"""Files of records: JSON lines or one JSON array, with every fault named by line and field.
+
+In an array, "line" counts records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a file; line 0 is the file as a whole."""
+
+    line: int
+    field: str
+    reason: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = f"line {self.line}" if self.line else "the file"
+        prefix = f"{self.file}, " if self.file else ""
+        named = f", {self.field}" if self.field else ""
+        return f"{prefix}{place}{named}: {self.reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "field": self.field,
+            "reason": self.reason,
+        }
+
+
+class BadField(ValueError):
+    """A record's fault, before it is known on which line it stands."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+def read_objects(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
+    """(line, parsed value) of each record; lines that are not JSON go to ``problems``."""
+    start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    file.seek(0)
+    if start.startswith(b"["):
+        yield from _read_array(file, problems)
+        return
+    for number, raw in enumerate(file, start=1):
+        if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
+            continue
+        try:
+            yield number, json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
+        except UnicodeDecodeError:
+            problems.append(Problem(number, "", "is not UTF-8 text"))
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(number, "", f"is not JSON ({error})"))
+
+
+def _read_array(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
+    try:
+        values = json.loads(file.read().decode("utf-8-sig"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        problems.append(Problem(0, "", "is not UTF-8 text"))
+    except json.JSONDecodeError as error:
+        problems.append(Problem(error.lineno, "", f"is not JSON ({error.msg})"))
+    except (ValueError, RecursionError) as error:
+        problems.append(Problem(0, "", f"is not JSON ({error})"))
+    else:
+        yield from enumerate(values, start=1)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def parse_all(file: IO[bytes], parse: Callable[[int, Any], T], problems: list[Problem]) -> list[T]:
+    """Every record that parses; the faults of the others are added to ``problems``."""
+    records = []
+    for line, value in read_objects(file, problems):
+        try:
+            records.append(parse(line, value))
+        except BadField as error:
+            problems.append(Problem(line, error.field, error.reason))
+    if not records and not problems:
+        problems.append(Problem(0, "", "holds no records"))
+    return records

@@ -1,0 +1,292 @@
+"""The formats that come in, one object at a time: parsed whole, or refused with the field named.
+
+The wire format is the one of releases (docs/labelling-protocol.md) and of the paper's own files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from annotation.record_files import BadField, Problem
+from annotation.texts import names_a_model, storable
+
+LONGEST_ID = 200
+LONGEST_TEXT = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """A preference that came with the file: the better response, and how it was found."""
+
+    preference: int
+    hallucination: bool = True
+    margin: float = 1.0
+    votes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptIn:
+    """A prompt of a file; ``image`` is the name by which the file calls its image."""
+
+    line: int
+    id: str
+    image: str
+    conversation: list[dict[str, str]]
+    captions: list[str] = field(default_factory=list)
+    caption_type: int = 1
+    length_bonus: float = 1.0
+
+    def content_sha256(self, image_sha256: str) -> str:
+        """Equal for prompts that ask the same about the same image with the same facts."""
+        return digest(
+            image_sha256, self.conversation, self.captions, self.caption_type, self.length_bonus
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairIn:
+    """A prompt of a file with two responses to it."""
+
+    prompt: PromptIn
+    id: str
+    response_1: str
+    response_2: str
+    model_1: str = ""
+    model_2: str = ""
+    label: Label | None = None
+
+    @property
+    def line(self) -> int:
+        return self.prompt.line
+
+    def warnings(self) -> Iterator[Problem]:
+        """What an annotator should not see, or need not judge."""
+        models = (self.model_1, self.model_2)
+        for number, text in ((1, self.response_1), (2, self.response_2)):
+            name = names_a_model(text, *models)
+            if name is not None:
+                yield Problem(self.line, f"output_{number}", f"names a model: {name}")
+        if self.response_1.strip() == self.response_2.strip():
+            yield Problem(self.line, "output_2", "is the same text as output_1")
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 of JSON-able parts, the same for equal parts in every process."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------
+# Objects to records
+# --------------------------------------------------------------------------------------------
+
+
+def parse_prompt(line: int, data: Any) -> PromptIn:
+    """A prompt record: id, image, conversations, and optionally facts. Raises BadField."""
+    if not isinstance(data, dict):
+        raise BadField("", "is not an object")
+    caption_type = data.get("caption_type", 1)
+    if type(caption_type) is not int or not 1 <= caption_type <= 7:
+        raise BadField("caption_type", "is not a whole number from 1 to 7")
+    return PromptIn(
+        line=line,
+        id=_identifier(data),
+        image=_text(data, "image"),
+        conversation=_conversation(data),
+        captions=_captions(data),
+        caption_type=caption_type,
+        length_bonus=_number(data, "length_bonus", 1.0),
+    )
+
+
+def parse_pair(line: int, data: Any) -> PairIn:
+    """A prompt record with output_1 and output_2, labelled or not. Raises BadField."""
+    prompt = parse_prompt(line, data)
+    outputs = [_output(data, f"output_{number}") for number in (1, 2)]
+    return PairIn(
+        prompt=prompt,
+        id=prompt.id,
+        response_1=outputs[0][0],
+        response_2=outputs[1][0],
+        model_1=outputs[0][1],
+        model_2=outputs[1][1],
+        label=_label(data),
+    )
+
+
+def pair_answers(
+    first: list[dict[str, Any]],
+    second: list[dict[str, Any]],
+    *,
+    models: tuple[str, str],
+    problems: list[Problem],
+) -> list[PairIn]:
+    """Two MMHal-style answer files side by side: one comparison per question.
+
+    The questions must be the same in the same order, as answer files of one benchmark are.
+    """
+    if len(first) != len(second):
+        counts = f"{len(first)} and {len(second)}"
+        problems.append(
+            Problem(0, "", f"the two files hold different numbers of answers: {counts}")
+        )
+        return []
+    pairs = []
+    for number, (one, two) in enumerate(zip(first, second, strict=True), start=1):
+        try:
+            pairs.append(_answer_pair(number, one, two, models))
+        except BadField as error:
+            problems.append(Problem(number, error.field, error.reason))
+    return pairs
+
+
+def parse_answer(line: int, data: Any) -> dict[str, Any]:
+    """One record of an MMHal-style answer file. Raises BadField."""
+    if not isinstance(data, dict):
+        raise BadField("", "is not an object")
+    objects = data.get("image_content") or []
+    if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
+        raise BadField("image_content", "is not a list of texts")
+    return {
+        "question": _text(data, "question"),
+        "image_src": _text(data, "image_src"),
+        "model_answer": _text(data, "model_answer"),
+        "gt_answer": _text(data, "gt_answer") if data.get("gt_answer") else "",
+        "image_content": objects,
+    }
+
+
+def _answer_pair(
+    number: int, one: dict[str, Any], two: dict[str, Any], models: tuple[str, str]
+) -> PairIn:
+    for name in ("question", "image_src"):
+        if one[name] != two[name]:
+            raise BadField(name, "differs between the two files")
+    facts = []
+    if one["image_content"]:
+        facts.append(f"The image shows: {', '.join(one['image_content'])}.")
+    if one["gt_answer"]:
+        facts.append(one["gt_answer"])
+    prompt = PromptIn(
+        line=number,
+        id=f"mmhal-{number:03d}",
+        image=PurePosixPath(urlsplit(one["image_src"]).path).name,
+        conversation=[{"from": "human", "value": f"<image>\n{one['question']}"}],
+        captions=facts,
+    )
+    return PairIn(
+        prompt=prompt,
+        id=f"{prompt.id} {models[0]} {models[1]}"[:LONGEST_ID],
+        response_1=one["model_answer"],
+        response_2=two["model_answer"],
+        model_1=models[0],
+        model_2=models[1],
+    )
+
+
+def _identifier(data: dict[str, Any]) -> str:
+    value = data.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = _text(data, "id")
+    if len(text) > LONGEST_ID:
+        raise BadField("id", f"is longer than {LONGEST_ID} characters")
+    return text
+
+
+def _conversation(data: dict[str, Any]) -> list[dict[str, str]]:
+    turns = data.get("conversations")
+    if not isinstance(turns, list) or not turns:
+        raise BadField("conversations", "is missing" if turns is None else "is not a list of turns")
+    conversation = []
+    for position, turn in enumerate(turns):
+        where = f"conversations[{position}]"
+        if not isinstance(turn, dict):
+            raise BadField(where, "is not an object with from and value")
+        if turn.get("from") not in ("human", "gpt"):
+            raise BadField(f"{where}.from", "is neither human nor gpt")
+        conversation.append({"from": turn["from"], "value": _text(turn, "value", where, True)})
+    if conversation[-1]["from"] == "gpt":
+        conversation.pop()
+    if not conversation or conversation[-1]["from"] != "human":
+        raise BadField("conversations", "does not end with a human turn to answer")
+    if not conversation[-1]["value"].replace("<image>", "").strip():
+        raise BadField("conversations", "ends with an empty question")
+    return conversation
+
+
+def _captions(data: dict[str, Any]) -> list[str]:
+    captions = data.get("captions")
+    if captions is None:
+        return []
+    if not isinstance(captions, list):
+        raise BadField("captions", "is not a list of texts")
+    for position, caption in enumerate(captions):
+        _check_text(caption, f"captions[{position}]")
+    return captions
+
+
+def _output(data: dict[str, Any], name: str) -> tuple[str, str]:
+    """(text, model) of {"from": model, "value": text} or of a bare text."""
+    value = data.get(name)
+    if isinstance(value, dict):
+        model = value.get("from", "")
+        if not isinstance(model, str) or len(model) > LONGEST_ID or not storable(model):
+            raise BadField(f"{name}.from", "is not the name of a model")
+        text = _text(value, "value", name)
+    else:
+        model, text = "", _text(data, name)
+    return text, model
+
+
+def _label(data: dict[str, Any]) -> Label | None:
+    preference = data.get("preference")
+    if preference is None:
+        return None
+    if preference not in (1, 2) or isinstance(preference, bool):
+        raise BadField("preference", "is not 1 or 2")
+    margin = _number(data, "margin", 1.0)
+    if not 0 <= margin <= 1:
+        raise BadField("margin", "is not between 0 and 1")
+    votes = data.get("votes") or {}
+    if not isinstance(votes, dict) or not all(type(n) is int and n >= 0 for n in votes.values()):
+        raise BadField("votes", "is not an object of counts")
+    hallucination = data.get("hallucination", True)
+    if not isinstance(hallucination, bool):
+        raise BadField("hallucination", "is not true or false")
+    return Label(
+        preference=int(preference), hallucination=hallucination, margin=margin, votes=votes
+    )
+
+
+def _number(data: dict[str, Any], name: str, default: float) -> float:
+    value = data.get(name, default)
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise BadField(name, "is not a number")
+    return float(value)
+
+
+def _text(data: dict[str, Any], name: str, where: str = "", empty: bool = False) -> str:
+    path = f"{where}.{name}" if where else name
+    if data.get(name) is None:
+        raise BadField(path, "is missing")
+    _check_text(data[name], path)
+    if not empty and not data[name].strip():
+        raise BadField(path, "is empty")
+    return str(data[name])
+
+
+def _check_text(value: Any, path: str) -> None:
+    if not isinstance(value, str):
+        raise BadField(path, "is not a text")
+    if len(value) > LONGEST_TEXT:
+        raise BadField(path, f"is longer than {LONGEST_TEXT} characters")
+    if not storable(value):
+        raise BadField(path, "holds characters that cannot be stored")
