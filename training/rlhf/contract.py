@@ -344,7 +344,7 @@ class PreferencePair(Record):
         preference = _require(data, "preference", int)
         if preference not in (1, 2):
             raise ContractError("preference", f"is {preference}, not 1 or 2")
-        outputs: dict[str, str] = {}
+        outputs: dict[str, Any] = {}
         for number in ("1", "2"):
             name = f"output_{number}"
             outputs[name] = _text(_require(data, name, dict), "value", name)
@@ -573,7 +573,7 @@ def parse_event(line: str) -> Event:
         data = json.loads(line)
     except json.JSONDecodeError as error:
         raise ContractError("event", f"is not JSON ({error})") from None
-    cls = EVENTS.get(data.get("event")) if isinstance(data, dict) else None
+    cls = EVENTS.get(str(data.get("event"))) if isinstance(data, dict) else None
     if cls is None:
         raise ContractError("event", f"is none of {sorted(EVENTS)}")
     return _build(cls, {key: value for key, value in data.items() if key != "event"}, "")

@@ -10,7 +10,6 @@ import json
 from training.rlhf import checkpoints
 from training.rlhf.contract import GenerateSettings, Generation, Kind, PromptRecord
 from training.rlhf.data import batches
-from training.rlhf.errors import Interrupted
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import seed_step
 from training.rlhf.rollout import Responses, sample
@@ -37,8 +36,7 @@ def generate(run: Run) -> None:
     run.events.stage("answering")
     generations: list[Generation] = []
     for number, group in enumerate(batches(records, settings.batch_size)):
-        if run.terminating:
-            raise Interrupted
+        run.check_termination()
         seed_step(run.spec.seed, Kind.GENERATE, number)
         images = model.encode_images([run.image_path(record) for record in group])
         prompts = [

@@ -58,6 +58,7 @@ class VisionLanguageModel:
 
         tokenizer = processor.tokenizer
         self.stop_ids = _stop_ids(base, tokenizer)
+        self._generation_config = base.generation_config
         base.generation_config = GenerationConfig()  # no family's sampling defaults creep in
         image_token = _image_token(processor)
         self.chat = ChatFormat(processor, image_token=image_token, stop_ids=self.stop_ids)
@@ -155,6 +156,15 @@ class VisionLanguageModel:
         config.inference_mode = True
         config.save_pretrained(str(folder))
 
+    def save_base(self, folder: Path) -> None:
+        """Write the whole model with its processor, loadable by transformers alone."""
+        empty, self.base.generation_config = self.base.generation_config, self._generation_config
+        try:
+            self.base.save_pretrained(str(folder))
+        finally:
+            self.base.generation_config = empty
+        self.processor.save_pretrained(str(folder))
+
     def add_head(self, name: str) -> None:
         """A linear map from hidden state to one number, in float32, starting at zero."""
         head = nn.Linear(self.hidden_size, 1, device=self.device, dtype=torch.float32)
@@ -236,14 +246,16 @@ class VisionLanguageModel:
             **{key: torch.cat([image.extras[key] for image in batch.images]) for key in extras},
         }
 
-    def logits(self, hidden: Tensor, *, temperature: float = 1.0) -> Tensor:
-        """Float32 logits of ``hidden`` with the tokens that may never be sampled taken out."""
+    def logits(self, hidden: Tensor, *, temperature: float = 1.0, suppress: bool = True) -> Tensor:
+        """Float32 logits of ``hidden``; ``suppress`` takes out tokens that are never sampled."""
         logits: Tensor = self.base.get_output_embeddings()(hidden).float()
         cap = getattr(self.base.config.get_text_config(), "final_logit_softcapping", None)
         if cap:
             logits = torch.tanh(logits / cap) * cap
         if temperature != 1.0:
             logits = logits / temperature
+        if not suppress:
+            return logits
         suppressed = torch.tensor(self.suppressed_ids, device=logits.device, dtype=torch.long)
         return logits.index_fill_(-1, suppressed, _SUPPRESSED_LOGIT)
 
@@ -255,7 +267,9 @@ class VisionLanguageModel:
     # ---- inside ------------------------------------------------------------------------------
 
     def _encoded(self, images: Sequence[EncodedImage]) -> BaseModelOutputWithPooling:
-        return BaseModelOutputWithPooling(pooler_output=[image.features for image in images])
+        # The annotation says one tensor; every family's forward takes a list of them.
+        features: Any = [image.features for image in images]
+        return BaseModelOutputWithPooling(pooler_output=features)
 
     def _image_features(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
         dtype = self.base.get_input_embeddings().weight.dtype

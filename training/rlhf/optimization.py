@@ -91,6 +91,12 @@ def learning_rate(settings: OptimizerSettings, step: int, total_steps: int) -> f
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
+def steps_in(epochs: float, count: int, batch_size: int, max_steps: int) -> int:
+    """Optimiser steps of a run: all epochs, or ``max_steps`` when that is fewer and not 0."""
+    steps = max(math.ceil(epochs * count / batch_size), 1)
+    return min(steps, max_steps) if max_steps else steps
+
+
 def seed_step(seed: int, purpose: str, step: int) -> None:
     """Seed torch for one step, so that a resumed run draws what an uninterrupted one would."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()

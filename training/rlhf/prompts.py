@@ -72,9 +72,9 @@ class ChatFormat:
 
     def _prompt_ids(self, conversation: Sequence[Turn], addition: str) -> list[int]:
         text = self._render(self._messages(conversation, addition), add_generation_prompt=True)
-        bos = getattr(self._tokenizer, "bos_token", None)
-        has_bos = bool(bos) and text.startswith(bos)
-        ids = self._ids(text, add_special_tokens=not has_bos)
+        begin: str | None = getattr(self._tokenizer, "bos_token", None)
+        has_begin = begin is not None and text.startswith(begin)
+        ids = self._ids(text, add_special_tokens=not has_begin)
         if ids.count(self._image_token_id) != 1:
             raise ModelError("the chat template did not place exactly one image in the prompt")
         return ids

@@ -6,7 +6,7 @@ hidden states predicts response token ``t`` in every row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,16 +59,18 @@ def sample(
     *,
     adapter: str | None,
     batch_size: int,
+    before_batch: Callable[[], None] = lambda: None,
 ) -> Responses:
     """One response to each prompt, in the order of ``prompts``.
 
     Prompts of like length are answered together; the image, padding and begin tokens cannot be
-    sampled; the earliest of all stop tokens ends a response.
+    sampled; the earliest of all stop tokens ends a response. ``before_batch`` may raise to give up.
     """
     model.base.eval()
     config = _generation_config(model, settings)
     ids = torch.full((len(prompts), settings.response_length), model.pad_id)
     for indices in batches(by_length([len(prompt) for prompt in prompts]), batch_size):
+        before_batch()
         batch = Batch.pad(
             [prompts[i] for i in indices], pad_id=model.pad_id, device=model.device, side="left"
         )
@@ -138,7 +140,7 @@ def response_batch(
 
 def response_hidden(
     model: VisionLanguageModel,
-    adapter: str,
+    adapter: str | None,
     prompts: Sequence[TokenSequence],
     ids: Tensor,
     mask: Tensor,
@@ -150,15 +152,24 @@ def response_hidden(
 
 
 def token_logprobs(
-    model: VisionLanguageModel, hidden: Tensor, ids: Tensor, mask: Tensor, *, temperature: float
+    model: VisionLanguageModel,
+    hidden: Tensor,
+    ids: Tensor,
+    mask: Tensor,
+    *,
+    temperature: float,
+    suppress: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each response token and the entropy there, ``[batch, response]`` both.
 
-    Logits are divided by the sampling temperature and exclude what sampling excludes, so these are
-    the probabilities that the tokens were drawn with. Padding is 0; entropy carries no gradient.
+    Logits are divided by the sampling temperature and, with ``suppress``, exclude what sampling
+    excludes: these are the probabilities that the tokens were drawn with. Padding is 0; entropy
+    carries no gradient.
     """
     ids, mask = ids.to(hidden.device), mask.to(hidden.device)
-    distribution = torch.log_softmax(model.logits(hidden, temperature=temperature), dim=-1)
+    distribution = torch.log_softmax(
+        model.logits(hidden, temperature=temperature, suppress=suppress), dim=-1
+    )
     chosen = distribution.gather(-1, ids[..., None]).squeeze(-1)
     with torch.no_grad():
         entropy = -(distribution.exp() * distribution).sum(-1)

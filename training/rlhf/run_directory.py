@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from training.rlhf import checkpoints
+from training.rlhf.checkpoints import Checkpoint, newest
 from training.rlhf.contract import ContractError, Kind, Record, RunSpec
 from training.rlhf.data import RecordType, image_path, read_records
 from training.rlhf.errors import EngineError, Interrupted
@@ -81,9 +81,14 @@ class Run:
     def terminating(self) -> bool:
         return self._terminate
 
-    def newest_checkpoint(self) -> checkpoints.Checkpoint | None:
+    def check_termination(self) -> None:
+        """Raise Interrupted when the run was asked to end."""
+        if self._terminate:
+            raise Interrupted
+
+    def newest_checkpoint(self) -> Checkpoint | None:
         """Where to resume from, announced; None for a fresh start."""
-        found = checkpoints.newest(self.checkpoints)
+        found = newest(self.checkpoints)
         if found is not None:
             self.events.stage(f"resuming from step {found.step}")
         return found

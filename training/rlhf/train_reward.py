@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional
 
 from training.rlhf import checkpoints
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
-from training.rlhf.data import EndlessOrder, TokenSequence, batches
-from training.rlhf.errors import DataError, Interrupted
-from training.rlhf.facts import shuffled
+from training.rlhf.data import EndlessOrder, batches
+from training.rlhf.errors import Interrupted
+from training.rlhf.evaluation import evaluate, sequences_of
 from training.rlhf.losses import preference_loss
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
-from training.rlhf.optimization import Optimizer, seed_step
+from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.run_directory import Run
 
@@ -70,8 +68,9 @@ def train_reward(run: Run) -> None:
         metrics = _train_step(run, reward_model, optimizer, batch, step=done)
         done += 1
         if held_out and (done % settings.evaluate_every == 0 or done == total):
-            figures, _ = evaluate(run, reward_model, held_out)
-            metrics |= figures
+            size = settings.micro_batch_size
+            figures, _ = evaluate(run, reward_model, held_out, batch_size=size)
+            metrics |= _named(figures)
             if settings.keep_best and _merit(figures) > best:
                 best = _merit(figures)
                 _keep_best(run, reward_model, done)
@@ -88,101 +87,6 @@ def train_reward(run: Run) -> None:
         _load(model, kept)
         log.info("keeping step %s", json.loads((kept / _BEST_METRICS).read_text())["step"])
     _finish(run, reward_model, pairs, held_out, step=done)
-
-
-def steps_in(epochs: float, count: int, batch_size: int, max_steps: int) -> int:
-    """Optimiser steps of a run: all epochs, or ``max_steps`` when that is fewer and not 0."""
-    steps = max(math.ceil(epochs * count / batch_size), 1)
-    return min(steps, max_steps) if max_steps else steps
-
-
-def evaluate(
-    run: Run, reward_model: RewardModel, pairs: Sequence[PreferencePair], *, swapped: bool = False
-) -> tuple[dict[str, float], Tensor]:
-    """Held-out figures and the raw rewards ``[count, 2]`` of ``output_1`` and ``output_2``.
-
-    ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
-    reward depends on the place in the batch. Equal rewards count as half right.
-    """
-    model = reward_model.model
-    settings = run.spec.settings
-    size = getattr(settings, "micro_batch_size", 0) or getattr(settings, "batch_size", 8)
-    model.base.eval()
-    rows = []
-    for group in batches(pairs, 64):
-        sequences = []
-        for one, two in sequences_of(run, reward_model, group):
-            sequences += [two, one] if swapped else [one, two]
-        scores = reward_model.score(sequences, batch_size=2 * size).view(-1, 2)
-        rows.append(scores.flip(1) if swapped else scores)
-    rewards = torch.cat(rows)
-    first_better = torch.tensor([pair.preference == 1 for pair in pairs])
-    lengths = torch.tensor(
-        [[len(model.chat.response_ids(t)) for t in (p.output_1, p.output_2)] for p in pairs]
-    )
-    return preference_metrics(rewards, first_better, lengths), rewards
-
-
-def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -> dict[str, float]:
-    """Figures of raw ``rewards`` ``[count, 2]`` against which output people preferred.
-
-    ``first_better`` is ``[count]`` (bool), ``lengths`` ``[count, 2]`` in tokens. Calibration error
-    is the expected one over ten bins of P(output_1 better).
-    """
-    difference = rewards[:, 0] - rewards[:, 1]
-    toward_better = torch.where(first_better, difference, -difference)
-    correct = (toward_better > 0).float() + 0.5 * (toward_better == 0).float()
-    return {
-        "held_out/accuracy": float(correct.mean()),
-        "held_out/loss": float(-functional.logsigmoid(toward_better).mean()),
-        "held_out/mean_reward": float(rewards.mean()),
-        "held_out/calibration_error": calibration_error(torch.sigmoid(difference), first_better),
-        "held_out/length_correlation": correlation(rewards.flatten(), lengths.flatten().float()),
-    }
-
-
-def calibration_error(probabilities: Tensor, outcomes: Tensor, *, bins: int = 10) -> float:
-    """Mean gap between stated probability and observed frequency, weighted by bin size."""
-    index = (probabilities * bins).long().clamp(max=bins - 1)
-    total = 0.0
-    for number in range(bins):
-        inside = index == number
-        if inside.any():
-            gap = probabilities[inside].mean() - outcomes[inside].float().mean()
-            total += float(gap.abs()) * int(inside.sum())
-    return total / len(probabilities)
-
-
-def correlation(x: Tensor, y: Tensor) -> float:
-    """Pearson's r of two vectors; 0 when one of them does not vary."""
-    x, y = x - x.mean(), y - y.mean()
-    norm = float(x.norm() * y.norm())
-    return float(x @ y) / norm if norm > 0 else 0.0
-
-
-def sequences_of(
-    run: Run,
-    reward_model: RewardModel,
-    pairs: Sequence[PreferencePair],
-    *,
-    order: Sequence[str] | None = None,
-) -> list[tuple[TokenSequence, TokenSequence]]:
-    """Both outputs of each pair as sequences; ``order`` seeds the shuffling of its facts."""
-    images = reward_model.model.encode_images([run.image_path(pair) for pair in pairs])
-    result = []
-    for number, (pair, image) in enumerate(zip(pairs, images, strict=True)):
-        facts: Sequence[str] = pair.captions
-        if order is not None:
-            facts = shuffled(facts, seed=f"{order[number]}-{pair.id}")
-        try:
-            one, two = (
-                reward_model.sequence(pair.conversation, image, text, facts)
-                for text in (pair.output_1, pair.output_2)
-            )
-        except DataError as error:
-            raise DataError(f"record {pair.id}: {error}") from None
-        result.append((one, two))
-    return result
 
 
 def _train_step(
@@ -246,24 +150,29 @@ def _finish(
     assert isinstance(settings, RewardSettings)
     run.events.stage("measuring the reward model")
     reference = held_out or pairs[:NORMALISATION_PAIRS]
-    figures, rewards = evaluate(run, reward_model, reference)
+    size = settings.micro_batch_size
+    figures, rewards = evaluate(run, reward_model, reference, batch_size=size)
     if held_out:
-        swapped, _ = evaluate(run, reward_model, held_out, swapped=True)
-        figures["held_out/accuracy_swapped"] = swapped["held_out/accuracy"]
-    else:
-        figures = {}
+        swapped, _ = evaluate(run, reward_model, held_out, batch_size=size, swapped=True)
+        figures["accuracy_swapped"] = swapped["accuracy"]
     if settings.normalise:
         reward_model.mean = float(rewards.mean())
         reward_model.deviation = max(float(rewards.std(correction=0)), 1e-6)
     with checkpoints.atomic_folder(run.final) as folder:
         golden = [(pair, pair.output_1) for pair in reference]
         reward_model.save(folder, golden=golden, images=run.images)
-    run.events.checkpoint(step, run.final.name, final=True, metrics=figures)
+    run.events.checkpoint(
+        step, run.final.name, final=True, metrics=_named(figures) if held_out else {}
+    )
+
+
+def _named(figures: dict[str, float]) -> dict[str, float]:
+    return {f"held_out/{name}": value for name, value in figures.items()}
 
 
 def _merit(figures: dict[str, float]) -> float:
     # Accuracy decides; among equals the lower loss, which never outweighs one pair in 10^5.
-    return figures["held_out/accuracy"] - 1e-6 * min(figures["held_out/loss"], 1.0)
+    return figures["accuracy"] - 1e-6 * min(figures["loss"], 1.0)
 
 
 def _keep_best(run: Run, reward_model: RewardModel, step: int) -> None:

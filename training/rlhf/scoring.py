@@ -1,0 +1,70 @@
+"""What a response earns in PPO: the reward model's word and the rewards that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.rlhf.contract import PpoSettings, PromptRecord
+from training.rlhf.data import TokenSequence
+from training.rlhf.facts import correctness_bonus, length_penalty
+from training.rlhf.reward_model import RewardModel
+from training.rlhf.rollout import Responses
+
+
+@dataclass
+class Scores:
+    """What each response of a round earned, ``[count]`` on the CPU."""
+
+    reward: Tensor
+    """The reward model's, normalised."""
+    symbolic: Tensor
+    length: Tensor
+    no_end: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.reward + self.symbolic + self.length + self.no_end
+
+
+def score(
+    reward_model: RewardModel,
+    settings: PpoSettings,
+    records: Sequence[PromptRecord],
+    prompts: Sequence[TokenSequence],
+    responses: Responses,
+) -> Scores:
+    """Reward model, symbolic rewards, length and a missing end (fact-rlhf §4)."""
+    sequences = [
+        reward_model.sequence(
+            record.conversation,
+            prompt.image,
+            text,
+            record.captions if settings.with_facts else (),
+        )
+        for record, prompt, text in zip(records, prompts, responses.texts, strict=True)
+    ]
+    raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size)
+    symbolic = [
+        correctness_bonus(text, record.caption_type) if settings.symbolic_rewards else 0.0
+        for record, text in zip(records, responses.texts, strict=True)
+    ]
+    length = [
+        length_penalty(
+            count,
+            response_length=settings.sampling.response_length,
+            multiplier=record.length_bonus,
+            coefficient=settings.length_coefficient,
+        )
+        for record, count in zip(records, responses.lengths.tolist(), strict=True)
+    ]
+    no_end = [0.0 if ended else settings.no_end_token_penalty for ended in responses.finished]
+    return Scores(
+        reward_model.normalised(raw),
+        torch.tensor(symbolic),
+        torch.tensor(length),
+        torch.tensor(no_end),
+    )

@@ -1,0 +1,213 @@
+"""Supervised fine-tuning: learn to give the answers of a set of conversations (fact-rlhf §2).
+
+The loss is on answer tokens only, end token included. What is trained is an adapter, or, with
+``full_model``, every weight of the language model; vision tower and projector stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.rlhf import checkpoints
+from training.rlhf.contract import ConversationRecord, Kind, SftSettings
+from training.rlhf.data import EndlessOrder, TokenSequence, batches, by_length
+from training.rlhf.errors import DataError, EngineError, Interrupted
+from training.rlhf.losses import answer_loss
+from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.optimization import Optimizer, seed_step, steps_in
+from training.rlhf.rollout import response_hidden, token_logprobs
+from training.rlhf.run_directory import Run
+
+POLICY = "policy"
+_FULL_WEIGHTS = "language_model.safetensors"
+
+Example = tuple[TokenSequence, list[int]]
+"""A prompt and the answer's tokens with its end token."""
+
+
+def train_sft(run: Run) -> None:
+    """Train in ``run`` from its newest checkpoint on; ``final/`` is an adapter or a whole model."""
+    settings = run.spec.settings
+    assert isinstance(settings, SftSettings)
+
+    # 1. Records, model, optimiser
+    run.events.stage("reading conversations")
+    records = run.records(ConversationRecord)
+    held_out = run.records(ConversationRecord, "held_out") if run.has_records("held_out") else []
+    run.events.stage("loading the base model")
+    model, optimizer = _prepare(run, settings, len(records))
+    total = optimizer.total_steps
+
+    # 2. Where to begin
+    done = 0
+    checkpoint = run.newest_checkpoint()
+    if checkpoint is not None:
+        done = checkpoint.step
+        _resume(settings, model, optimizer, checkpoint)
+
+    # 3. Steps
+    run.events.stage("fine-tuning")
+    order = EndlessOrder(len(records), run.spec.seed)
+    metrics: dict[str, float] = {}
+    while done < total:
+        seed_step(run.spec.seed, Kind.SFT, done)
+        chosen = order.slice(done * settings.batch_size, settings.batch_size)
+        metrics = _train_step(run, model, optimizer, [records[i] for _, i in chosen], step=done)
+        done += 1
+        save = done % settings.checkpoint_every == 0 or done == total or run.terminating
+        if held_out and save:
+            metrics["held_out/loss"] = held_out_loss(run, model, held_out)
+        run.events.metrics(done, metrics)
+        run.events.progress(done, total)
+        if save:
+            _save(run, settings, model, optimizer, step=done)
+        if run.terminating and done < total:
+            raise Interrupted
+
+    # 4. What others begin from
+    with checkpoints.atomic_folder(run.final) as folder:
+        if settings.full_model:
+            model.save_base(folder)
+        else:
+            model.save_adapter(POLICY, folder)
+    run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
+
+
+@torch.no_grad()
+def held_out_loss(
+    run: Run, model: VisionLanguageModel, records: Sequence[ConversationRecord]
+) -> float:
+    """Loss over ``records``, averaged as in training."""
+    settings = run.spec.settings
+    assert isinstance(settings, SftSettings)
+    model.base.eval()
+    examples = _examples(run, model, records)
+    total = _weight(examples, settings)
+    return sum(
+        float(_loss(model, [examples[i] for i in indices], settings, total=total))
+        for indices in batches(_longest_first(examples), settings.micro_batch_size)
+    )
+
+
+def _prepare(run: Run, settings: SftSettings, count: int) -> tuple[VisionLanguageModel, Optimizer]:
+    if settings.full_model and run.spec.model.dtype != "float32":
+        raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
+    if settings.full_model and run.spec.policy_adapter is not None:
+        raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
+    seed_step(run.spec.seed, Kind.SFT, -1)
+    model = VisionLanguageModel.load(run.base_model(), run.spec.model)
+    if settings.full_model:
+        parameters = model.language_parameters()
+    else:
+        if run.spec.policy_adapter is not None:
+            folder = run.folder(run.spec.policy_adapter, field="policy_adapter")
+            model.load_adapter(POLICY, folder)
+        else:
+            model.add_adapter(POLICY, settings.lora)
+        parameters = model.trainable(POLICY)
+    model.train_only(parameters)
+    total = steps_in(settings.epochs, count, settings.batch_size, settings.max_steps)
+    return model, Optimizer(parameters, settings.optimizer, total_steps=total)
+
+
+def _examples(
+    run: Run, model: VisionLanguageModel, records: Sequence[ConversationRecord]
+) -> list[Example]:
+    settings = run.spec.settings
+    assert isinstance(settings, SftSettings)
+    images = model.encode_images([run.image_path(record) for record in records])
+    examples = []
+    for record, image in zip(records, images, strict=True):
+        prompt = model.chat.prompt(record.conversation, image)
+        room = settings.max_length - model.chat.text_length(prompt)
+        if room < 1:
+            raise DataError(
+                f"record {record.id}: the prompt leaves no room for an answer in "
+                f"{settings.max_length} tokens (settings.max_length)"
+            )
+        answer = [*model.chat.response_ids(record.answer), model.chat.end_id]
+        examples.append((prompt, answer[:room]))
+    return examples
+
+
+def _train_step(
+    run: Run,
+    model: VisionLanguageModel,
+    optimizer: Optimizer,
+    records: Sequence[ConversationRecord],
+    *,
+    step: int,
+) -> dict[str, float]:
+    settings = run.spec.settings
+    assert isinstance(settings, SftSettings)
+    model.base.train(settings.lora.dropout > 0 and not settings.full_model)
+    examples = _examples(run, model, records)
+    total = _weight(examples, settings)
+    loss_sum = 0.0
+    for indices in batches(_longest_first(examples), settings.micro_batch_size):
+        loss = _loss(model, [examples[i] for i in indices], settings, total=total)
+        loss.backward()
+        loss_sum += float(loss.detach())
+    norm = optimizer.clip()
+    rate = optimizer.step(step)
+    return {"train/loss": loss_sum, "train/gradient_norm": norm, "train/learning_rate": rate}
+
+
+def _loss(
+    model: VisionLanguageModel, examples: Sequence[Example], settings: SftSettings, *, total: float
+) -> Tensor:
+    width = max(len(answer) for _, answer in examples)
+    ids = torch.full((len(examples), width), model.pad_id)
+    mask = torch.zeros((len(examples), width), dtype=torch.long)
+    for row, (_, answer) in enumerate(examples):
+        ids[row, : len(answer)] = torch.tensor(answer)
+        mask[row, : len(answer)] = 1
+    adapter = None if settings.full_model else POLICY
+    hidden = response_hidden(model, adapter, [prompt for prompt, _ in examples], ids, mask)
+    logprobs, _ = token_logprobs(model, hidden, ids, mask, temperature=1.0, suppress=False)
+    return answer_loss(logprobs, mask.to(logprobs.device), average=settings.average, total=total)
+
+
+def _weight(examples: Sequence[Example], settings: SftSettings) -> float:
+    """What the loss of an optimiser step is divided by: its examples or its answer tokens."""
+    if settings.average == "example":
+        return float(len(examples))
+    return float(sum(len(answer) for _, answer in examples))
+
+
+def _longest_first(examples: Sequence[Example]) -> list[int]:
+    return by_length([len(prompt) + len(answer) for prompt, answer in examples])
+
+
+def _save(
+    run: Run, settings: SftSettings, model: VisionLanguageModel, optimizer: Optimizer, *, step: int
+) -> None:
+    with checkpoints.saving(run.checkpoints, step, {}) as folder:
+        if settings.full_model:
+            weights = {name: p.detach().contiguous() for name, p in optimizer.parameters.items()}
+            save_file(weights, folder / _FULL_WEIGHTS)
+        else:
+            model.save_adapter(POLICY, folder / POLICY)
+        checkpoints.save_optimizer(folder, POLICY, optimizer.state())
+    run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
+
+
+def _resume(
+    settings: SftSettings,
+    model: VisionLanguageModel,
+    optimizer: Optimizer,
+    checkpoint: checkpoints.Checkpoint,
+) -> None:
+    if settings.full_model:
+        weights = load_file(checkpoint.folder / _FULL_WEIGHTS)
+        with torch.no_grad():
+            for name, parameter in optimizer.parameters.items():
+                parameter.copy_(weights[name])
+    else:
+        weights = load_file(checkpoint.folder / POLICY / ADAPTER_WEIGHTS)
+        model.load_adapter_weights(POLICY, weights)
+    optimizer.load_state(checkpoint.optimizer(POLICY))
