@@ -118,9 +118,8 @@ def sequences_of(
         if order is not None:
             facts = shuffled(facts, seed=f"{order[number]}-{pair.id}")
         try:
-            one, two = (
-                reward_model.sequence(pair.conversation, image, text, facts)
-                for text in (pair.output_1, pair.output_2)
+            one, two = reward_model.sequences(
+                pair.conversation, image, (pair.output_1, pair.output_2), facts
             )
         except DataError as error:
             raise DataError(f"record {pair.id}: {error}") from None

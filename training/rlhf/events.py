@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO
 
 from training.rlhf.contract import (
+    IMAGE_TOKEN,
     CheckpointSaved,
     Event,
     Failure,
@@ -83,7 +84,7 @@ class EventWriter:
                 step=step,
                 prompt_id=prompt_id,
                 image=image,
-                prompt=prompt,
+                prompt=prompt.replace(IMAGE_TOKEN, "").strip(),
                 response=response,
                 reward=reward,
                 facts=tuple(facts),

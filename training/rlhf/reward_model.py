@@ -65,14 +65,14 @@ class RewardModel:
         template = RatingTemplate.from_settings(settings)
         return cls(model, template, max_length=settings.max_length)
 
-    def sequence(
+    def sequences(
         self,
         conversation: Sequence[Turn],
         image: EncodedImage,
-        response: str,
+        responses: Sequence[str],
         captions: Sequence[str] = (),
-    ) -> TokenSequence:
-        """Prompt, response and rating prompt as one sequence; the reward is read at its end.
+    ) -> list[TokenSequence]:
+        """Prompt, response and rating prompt as one sequence per response; rewards are read last.
 
         A response that does not fit ``max_length`` text tokens is cut at its end, so that the
         rating prompt always stands. DataError when the rest alone does not fit.
@@ -86,7 +86,10 @@ class RewardModel:
                 f"prompt, facts and rating prompt leave no room for a response in "
                 f"{self.max_length} tokens (settings.max_length)"
             )
-        return TokenSequence(prompt.ids + chat.response_ids(response)[:room] + rating, image)
+        return [
+            TokenSequence(prompt.ids + chat.response_ids(response)[:room] + rating, image)
+            for response in responses
+        ]
 
     def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
         """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled."""
@@ -160,14 +163,14 @@ class RewardModel:
             name = f"golden/{number}{source.suffix}"
             shutil.copyfile(source, folder / name)
             image = self.model.encode_images([folder / name])[0]
-            sequence = self.sequence(record.conversation, image, response, record.captions)
+            sequences = self.sequences(record.conversation, image, [response], record.captions)
             examples.append(
                 Golden(
                     image=name,
                     conversation=record.conversation,
                     response=response,
                     captions=record.captions,
-                    score=float(self.score([sequence], batch_size=1)[0]),
+                    score=float(self.score(sequences, batch_size=1)[0]),
                 )
             )
         return examples
@@ -177,8 +180,11 @@ class RewardModel:
             return
         images = self.model.encode_images([image_path(folder, g.image) for g in golden])
         sequences = [
-            self.sequence(example.conversation, image, example.response, example.captions)
+            sequence
             for example, image in zip(golden, images, strict=True)
+            for sequence in self.sequences(
+                example.conversation, image, [example.response], example.captions
+            )
         ]
         scores = self.score(sequences, batch_size=batch_size).tolist()
         dtype = self.model.base.get_input_embeddings().weight.dtype

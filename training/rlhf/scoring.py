@@ -39,13 +39,14 @@ def score(
 ) -> Scores:
     """Reward model, symbolic rewards, length and a missing end (fact-rlhf §4)."""
     sequences = [
-        reward_model.sequence(
+        sequence
+        for record, prompt, text in zip(records, prompts, responses.texts, strict=True)
+        for sequence in reward_model.sequences(
             record.conversation,
             prompt.image,
-            text,
+            [text],
             record.captions if settings.with_facts else (),
         )
-        for record, prompt, text in zip(records, prompts, responses.texts, strict=True)
     ]
     raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size)
     symbolic = [

@@ -27,6 +27,7 @@ from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.run_directory import Run
 
 NORMALISATION_PAIRS = 512
+SAMPLE_PAIRS = 4
 BEST = "best"
 _BEST_METRICS = "metrics.json"
 
@@ -158,12 +159,27 @@ def _finish(
     if settings.normalise:
         reward_model.mean = float(rewards.mean())
         reward_model.deviation = max(float(rewards.std(correction=0)), 1e-6)
+    _show_samples(run, reference, reward_model.normalised(rewards), step=step)
     with checkpoints.atomic_folder(run.final) as folder:
         golden = [(pair, pair.output_1) for pair in reference]
         reward_model.save(folder, golden=golden, images=run.images)
     run.events.checkpoint(
         step, run.final.name, final=True, metrics=_named(figures) if held_out else {}
     )
+
+
+def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *, step: int) -> None:
+    for pair, row in zip(pairs[:SAMPLE_PAIRS], rewards.tolist(), strict=False):
+        for response, reward in zip((pair.output_1, pair.output_2), row, strict=True):
+            run.events.sample(
+                step,
+                prompt_id=pair.id,
+                image=pair.image,
+                prompt=pair.conversation[-1].text,
+                response=response,
+                reward=reward,
+                facts=pair.captions,
+            )
 
 
 def _named(figures: dict[str, float]) -> dict[str, float]:
