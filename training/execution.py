@@ -34,7 +34,7 @@ from training import following, kinds, registry, scheduling
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import CheckpointSaved, Failure
-from training.trainer import DirectoryBusy, Trainer, engine_command, log_tail
+from training.trainer import DirectoryBusy, Trainer, log_tail
 
 log = logging.getLogger(__name__)
 
@@ -170,13 +170,12 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
     events = directory / following.EVENTS
     reader = following.Reader(events, replayed=events.stat().st_size if events.exists() else 0)
     gpus = list(attempt.gpu_slots.values_list("index", flat=True))
-    command = engine_command(kinds.get(run.kind).engine.value, directory, gpus=run.gpus)
-    trainer = Trainer.start(command, directory, gpus=gpus)
+    trainer = Trainer.start(kinds.get(run.kind).command(run, directory), directory, gpus=gpus)
     try:
         heart.watch(trainer)
-        following_ = Follower(run, attempt, directory, reader, heart)
+        follower = Follower(run, attempt, directory, reader, heart)
         while not trainer.wait(POLL_SECONDS):
-            following_.catch_up()
+            follower.catch_up()
             if heart.cancel_requested.is_set():
                 trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
                 raise Cancelled
@@ -184,9 +183,9 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
                 raise scheduling.Fenced(f"attempt {attempt} lost its lease")
     finally:
         code = trainer.close()
-    following_.catch_up(to_the_end=True)
-    _judge_exit(code, following_.failure, directory)
-    return following_.final_metrics
+    follower.catch_up(to_the_end=True)
+    _judge_exit(code, follower.failure, directory)
+    return follower.final_metrics
 
 
 def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:

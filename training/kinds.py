@@ -16,6 +16,7 @@ from django.db import models
 from training import registry
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind, RunSpec
+from training.trainer import engine_command
 
 
 class OptionsForm(forms.Form):
@@ -60,6 +61,10 @@ class RunKind:
     def write_data(self, run: Run, directory: Path) -> None:
         """Write ``data/`` and ``images/``. Raises ValueError with a reason for people."""
         raise NotImplementedError
+
+    def command(self, run: Run, directory: Path) -> list[str]:
+        """The program that carries the run out, which keeps to the contract of a run directory."""
+        return engine_command(self.engine.value, directory, gpus=run.gpus)
 
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
         """Take in what the engine left, in the transaction that makes the run succeeded.

@@ -25,6 +25,7 @@ LOG = "trainer.log"
 LOCK = "lock"
 PROCESS = "process.json"
 TAIL_BYTES = 16_384
+LOCK_SECONDS = 10
 # What a trainer may know of the worker's environment: never a database, broker or secret key.
 PASSED_NAMES = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LD_LIBRARY_PATH"}
 PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH", "PYTORCH_", "HF_", "OMP_", "MKL_")
@@ -37,17 +38,15 @@ class DirectoryBusy(RuntimeError):
 class Trainer:
     """One trainer process with its group, in one run directory."""
 
-    def __init__(self, process: subprocess.Popen[bytes], lock: IO[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._lock = lock
         self._exited = os.pidfd_open(process.pid)
         self._reaping = threading.Lock()
 
     @classmethod
     def start(cls, command: list[str], directory: Path, *, gpus: list[int]) -> Trainer:
         """Start ``command``; raises DirectoryBusy while an earlier trainer holds the directory."""
-        lock = _lock(directory)
-        with (directory / LOG).open("ab") as log:
+        with _locked(directory) as lock, (directory / LOG).open("ab") as log:
             process = subprocess.Popen(
                 [_python(), "-m", "training.guardian", "--", *command],
                 stdin=subprocess.PIPE,
@@ -59,7 +58,7 @@ class Trainer:
                 pass_fds=[lock.fileno()],
             )
         (directory / PROCESS).write_text(json.dumps({"group": process.pid}))
-        return cls(process, lock)
+        return cls(process)
 
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds``; whether it has exited. It is not reaped yet: until then the
@@ -77,18 +76,13 @@ class Trainer:
         self._signal(signal.SIGKILL)
 
     def close(self) -> int:
-        """Kill what is left, give the directory free, and return the exit code.
-
-        128 + n when signal n ended it.
-        """
+        """Kill what is left and return the exit code: 128 + n when signal n ended it."""
         self.kill()
         with self._reaping:
             code = self._process.wait()
-            if not self._lock.closed:
+            if self._process.stdin is not None and not self._process.stdin.closed:
+                self._process.stdin.close()
                 os.close(self._exited)
-                self._lock.close()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         return code if code >= 0 else 128 - code
 
     def _signal(self, number: int) -> None:
@@ -139,26 +133,28 @@ def _environment(gpus: list[int]) -> dict[str, str]:
     return passed
 
 
-def _lock(directory: Path) -> IO[str]:
+def _locked(directory: Path) -> IO[str]:
+    """A lock that lasts as long as anybody has the file open: soon the trainer's group alone."""
     lock = (directory / LOCK).open("w")
-    for attempt in range(2):
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return lock
         except BlockingIOError:
-            if attempt == 0:
-                _end_leftovers(directory)
-    lock.close()
-    raise DirectoryBusy("another trainer still runs in the run's directory on this host")
+            _end_leftovers(directory)
+        if time.monotonic() > deadline:
+            lock.close()
+            raise DirectoryBusy("another trainer still runs in the run's directory on this host")
+        time.sleep(0.2)
 
 
 def _end_leftovers(directory: Path) -> None:
-    """Kill the group of an earlier attempt whose lease is over, and wait until it let go."""
+    """Kill the group of an earlier attempt, whose lease is over: this attempt holds the run."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         group = int(json.loads((directory / PROCESS).read_text())["group"])
         if _in_directory(group, directory):
             _signal_group(group, signal.SIGKILL)
-    time.sleep(1)
 
 
 def _in_directory(group: int, directory: Path) -> bool:

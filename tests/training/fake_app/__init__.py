@@ -1,0 +1,1 @@
+"""An app beside training that brings kinds of run of its own, as benchmark does."""
