@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class BenchmarkConfig(AppConfig):
     name = "benchmark"
+
+    def ready(self) -> None:
+        from benchmark import runs
+
+        runs.register()

@@ -25,6 +25,7 @@ from annotation.errors import DomainError
 from benchmark import judges, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from config.celery import app
+from training.models import ENDED_BADLY
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +188,15 @@ def settle(verdict: Verdict, rating: int, user: Any) -> None:
     if not changed:
         raise EvaluationError("This verdict has a rating already.")
     conclude(evaluation)
+
+
+def end_abandoned() -> None:
+    """Fail evaluations whose run ended without answers."""
+    Evaluation.objects.filter(state=State.ANSWERING, run__state__in=ENDED_BADLY).update(
+        state=State.FAILED,
+        error="The run that was to answer the questions ended without answers.",
+        finished_at=timezone.now(),
+    )
 
 
 def resume_judging() -> None:

@@ -14,4 +14,5 @@ def judge_evaluation(evaluation_id: int) -> None:
 @shared_task
 def resume_judging() -> None:
     """Wake workers for evaluations whose message was lost or whose worker vanished."""
+    evaluating.end_abandoned()
     evaluating.resume_judging()

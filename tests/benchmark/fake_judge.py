@@ -69,8 +69,11 @@ def fake_judge(answer: Callable[[str, int], Reply]) -> Iterator[FakeJudge]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            request = json.loads(self.rfile.read(length))
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                request = json.loads(content)
+            except ValueError:
+                return  # The client went away in the middle of its request.
             path = self.path
             known = path == "/v1/chat/completions"
             reply = (

@@ -1,0 +1,188 @@
+"""Question sets and answer files on their way in: taken whole, or refused whole with reasons.
+
+The version of a question set is a digest of its questions and of its images' files, so a set with
+81 of 96 photographs, or with resized ones, is another version than the complete original: answers
+to different pictures are not answers to the same question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from annotation import images
+from annotation.errors import DomainError
+from annotation.models import Image
+from benchmark import evaluating, mmhal
+from benchmark.evaluating import Said
+from benchmark.models import Evaluation, Judge, Question, QuestionSet
+
+MOST_REASONS = 20
+
+
+class NotTaken(DomainError):
+    """A file that is refused whole; ``reasons`` names each place at fault."""
+
+    status = 422
+    title = "The file is not taken"
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self.reasons = list(reasons)
+        shown = self.reasons[:MOST_REASONS]
+        more = len(self.reasons) - len(shown)
+        super().__init__("\n".join([*shown, *([f"and {more} more"] if more else [])]))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One question as read: what is stored, and the image it names."""
+
+    data: dict[str, Any]
+    image_name: str
+
+
+def import_questions(
+    protocol: str,
+    path: Path,
+    *,
+    images_from: images.ImageSource,
+    allow_missing: bool = False,
+    name: str = "",
+) -> QuestionSet:
+    """The question set of a file in MMHal-Bench's published form; the same again is found again.
+
+    Raises NotTaken for a broken file or image, and, unless ``allow_missing``, for a missing image;
+    with it the set lists the names and its evaluations say "81 of 96".
+    """
+    read = _read_questions(protocol, path)
+    found, missing = _find_images(read, images_from)
+    if missing and not allow_missing:
+        raise NotTaken(f"image {name} is missing" for name in missing)
+    version = _version(read, found)
+    with transaction.atomic():
+        existing = QuestionSet.objects.filter(protocol=protocol, version=version).first()
+        if existing is not None:
+            return existing
+        question_set = QuestionSet.objects.create(
+            protocol=protocol,
+            name=_free_name(name or QuestionSet.Protocol(protocol).label, version),
+            version=version,
+            missing_images=missing,
+        )
+        saved = images.save(found.values())
+        Question.objects.bulk_create(
+            Question(
+                question_set=question_set,
+                index=index,
+                type=item.data["question_type"],
+                data=item.data,
+                image=saved[found[item.image_name].sha256] if item.image_name in found else None,
+            )
+            for index, item in enumerate(read)
+        )
+    return question_set
+
+
+def import_answers(
+    question_set: QuestionSet, path: Path, *, judge: Judge, model_name: str, **fields: Any
+) -> Evaluation:
+    """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
+
+    Answers are joined by image and question text, never by position. A question without an answer
+    is left out and counted; an answer to a question that the set does not have is NotTaken.
+    """
+    try:
+        answered = mmhal.load_questions(path)
+    except mmhal.QuestionError as error:
+        raise NotTaken([str(error)]) from error
+    known = {_key(question.data): question for question in question_set.questions.all()}
+    reasons: list[str] = []
+    answers: dict[Question, Said] = {}
+    for number, item in enumerate(answered, start=1):
+        question = known.get((item.image_id, item.question))
+        if question is None:
+            reasons.append(f"{path.name}, question {number}: is not in {question_set}")
+        elif question in answers:
+            reasons.append(f"{path.name}, question {number}: is answered twice")
+        elif item.model_answer.strip():
+            answers[question] = Said(item.model_answer.replace("\x00", ""))
+    if not answers and not reasons:
+        reasons.append(f"{path.name}: holds no model_answer")
+    if reasons:
+        raise NotTaken(reasons)
+    with transaction.atomic():
+        evaluation = evaluating.start(
+            question_set=question_set, judge=judge, model_name=model_name, **fields
+        )
+        evaluating.store_answers(evaluation, answers)
+    return evaluation
+
+
+def _read_questions(protocol: str, path: Path) -> list[_Read]:
+    try:
+        questions = mmhal.load_questions(path)
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except mmhal.QuestionError as error:
+        raise NotTaken([str(error)]) from error
+    read = [
+        _Read({**record, "model_answer": ""}, question.image_name)
+        for record, question in zip(records, questions, strict=True)
+    ]
+    reasons: list[str] = []
+    seen: dict[tuple[str, str], int] = {}
+    for number, item in enumerate(read, start=1):
+        first = seen.setdefault(_key(item.data), number)
+        if first != number:
+            reasons.append(f"{path.name}, question {number}: is question {first} again")
+        if protocol == QuestionSet.Protocol.SMALL_WORLD and "truth" not in item.data:
+            reasons.append(f"{path.name}, question {number}: truth is missing")
+    if reasons:
+        raise NotTaken(reasons)
+    return read
+
+
+def _find_images(
+    read: list[_Read], source: images.ImageSource
+) -> tuple[dict[str, Image], list[str]]:
+    """Images by name, and the names that ``source`` does not have, in the file's order."""
+    found: dict[str, Image] = {}
+    missing: list[str] = []
+    reasons: list[str] = []
+    with images.Decoder() as decoder:
+        for name in dict.fromkeys(item.image_name for item in read):
+            try:
+                image = source.find(name, decoder)
+            except images.BadImage as error:
+                reasons.append(f"image {name} {error}")
+                continue
+            if image is None:
+                missing.append(name)
+            else:
+                found[name] = image
+    if reasons:
+        raise NotTaken(reasons)
+    return found, missing
+
+
+def _version(read: list[_Read], found: dict[str, Image]) -> str:
+    content = [
+        [item.data, found[item.image_name].original_sha256 if item.image_name in found else None]
+        for item in read
+    ]
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _free_name(wanted: str, version: str) -> str:
+    taken = QuestionSet.objects.filter(name=wanted).exists()
+    return f"{wanted} ({version[:8]})" if taken else wanted
+
+
+def _key(data: dict[str, Any]) -> tuple[str, str]:
+    return (data["image_id"], data["question"])

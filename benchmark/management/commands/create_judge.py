@@ -1,0 +1,53 @@
+"""Makes a judge known. Keys stay in the environment of the workers and are never stored."""
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from benchmark.models import Judge
+
+
+class Command(BaseCommand):
+    help = "Create a judge: --exact for the small world, or a chat endpoint in OpenAI's form."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--exact", action="store_true")
+        parser.add_argument("--base-url", default="", help="Up to and without /chat/completions.")
+        parser.add_argument("--model", default="")
+        parser.add_argument("--parser", choices=Judge.Parser.values, default=Judge.Parser.CAREFUL)
+        parser.add_argument(
+            "--key-variable", default="JUDGE_API_KEY", help="Environment variable of the workers."
+        )
+        parser.add_argument("--options", default="{}", help="JSON merged into each request.")
+        parser.add_argument("--concurrency", type=int, default=4)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        judge = Judge(
+            name=options["name"],
+            kind=Judge.Kind.EXACT if options["exact"] else Judge.Kind.OPENAI,
+            parser=options["parser"],
+            base_url=options["base_url"],
+            model=options["model"],
+            key_variable=options["key_variable"],
+            options=_object(options["options"]),
+            concurrency=options["concurrency"],
+        )
+        try:
+            judge.full_clean()
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
+        judge.save(force_insert=True)
+        self.stdout.write(f"judge {judge.name}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"--options is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise CommandError("--options is not a JSON object")
+    return value

@@ -1,0 +1,56 @@
+"""Takes in the answers that a model gave elsewhere and hands them to a judge."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.errors import DomainError
+from annotation.models import Project
+from benchmark import evaluating
+from benchmark.importing import import_answers
+from benchmark.models import Evaluation, Judge, QuestionSet
+
+
+class Command(BaseCommand):
+    help = "Evaluate an answer file in MMHal-Bench's form (model_answer filled in)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("question_set", help="The name of an imported question set.")
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--model", required=True, help="The model's name on the dashboard.")
+        parser.add_argument("--judge", required=True, help="The name of a judge.")
+        parser.add_argument(
+            "--project", default="", help="Slug; without one every reviewer may see the result."
+        )
+        parser.add_argument(
+            "--wait", action="store_true", help="Judge here instead of leaving it to a worker."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        slug = options["project"]
+        try:
+            evaluation = import_answers(
+                _named(QuestionSet, name=options["question_set"]),
+                options["file"],
+                judge=_named(Judge, name=options["judge"]),
+                model_name=options["model"],
+                project=_named(Project, slug=slug) if slug else None,
+            )
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        if options["wait"]:
+            evaluating.judge(evaluation.pk)
+            evaluation = Evaluation.objects.get(pk=evaluation.pk)
+        self.stdout.write(f"evaluation {evaluation.pk}: {evaluation.get_state_display().lower()}")
+        if evaluation.state == Evaluation.State.FAILED:
+            raise CommandError(evaluation.error)
+
+
+def _named(model: Any, **key: str) -> Any:
+    found = model.objects.filter(**key).first()
+    if found is None:
+        what = model._meta.verbose_name
+        known = ", ".join(model.objects.values_list(*key, flat=True)) or "none"
+        raise CommandError(f"there is no {what} {next(iter(key.values()))!r}; there are: {known}")
+    return found

@@ -1,0 +1,155 @@
+"""The run kind "evaluation": the engine answers a question set, a judge rates the answers.
+
+The run ends when the answers are there; judging needs no GPU and goes on as a task of its own, on
+the evaluation's page. Training knows this kind only as one of those that are registered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.urls import reverse
+
+from annotation.models import Image
+from benchmark import evaluating
+from benchmark.evaluating import Said
+from benchmark.models import Evaluation, Judge, Question, QuestionSet
+from training import kinds
+from training.kinds import OptionsForm, RunKind
+from training.models import Attempt, Run
+from training.rlhf.contract import (
+    IMAGE_TOKEN,
+    GenerateSettings,
+    Generation,
+    Kind,
+    PromptRecord,
+    RunSpec,
+    Turn,
+)
+
+
+class EvaluationOptions(OptionsForm):
+    """Which questions, which judge, and how answers are drawn."""
+
+    question_set = forms.ModelChoiceField(QuestionSet.objects.all(), label="Benchmark")
+    judge = forms.ModelChoiceField(Judge.objects.all())
+    temperature = forms.FloatField(
+        min_value=0,
+        max_value=2,
+        initial=0,
+        required=False,
+        help_text="0 always takes the likeliest word, which repeats exactly; 1 samples.",
+    )
+
+    def clean_temperature(self) -> float:
+        return self.cleaned_data["temperature"] or 0.0
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        question_set, judge = cleaned.get("question_set"), cleaned.get("judge")
+        if question_set and judge and not judge.can_judge(question_set):
+            self.add_error("judge", f"{judge} cannot judge {question_set}.")
+        if question_set and not question_set.questions.exclude(image=None).exists():
+            self.add_error("question_set", f"No question of {question_set} has its image.")
+        return cleaned
+
+
+class EvaluationKind(RunKind):
+    name = "evaluation"
+    title = "Evaluation"
+    description = "Answers a benchmark's questions and has a judge rate the answers."
+    engine = Kind.GENERATE
+    takes = frozenset({"policy"})
+    chain_order = 40
+    options_form = EvaluationOptions
+
+    def prepare(self, run: Run, directory: Path) -> RunSpec:
+        spec = super().prepare(run, directory)
+        assert isinstance(spec.settings, GenerateSettings)
+        sampling = dataclasses.replace(
+            spec.settings.sampling, temperature=float(run.options["temperature"])
+        )
+        one_each = dataclasses.replace(spec.settings, sampling=sampling, samples_per_prompt=1)
+        return dataclasses.replace(spec, settings=one_each)
+
+    def write_data(self, run: Run, directory: Path) -> None:
+        questions = _questions(evaluation_of(run)).exclude(image=None).select_related("image")
+        lines = []
+        for question in questions:
+            image = question.image
+            assert image is not None
+            _copy(image, directory / "images" / image.filename)
+            lines.append(json.dumps(_prompt(question, image).to_json(), ensure_ascii=False))
+        if not lines:
+            raise ValueError("no question of the benchmark has its image")
+        (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
+        evaluation = evaluation_of(run)
+        path = directory / "final" / "generations.jsonl"
+        with path.open(encoding="utf-8") as handle:
+            said = [Generation.from_json(json.loads(line)) for line in handle if line.strip()]
+        by_id = {_record_id(question): question for question in _questions(evaluation)}
+        evaluating.store_answers(
+            evaluation,
+            {
+                by_id[generation.id]: Said(
+                    generation.responses[0].replace("\x00", ""), finished=generation.finished[0]
+                )
+                for generation in said
+            },
+        )
+
+    def result_url(self, run: Run) -> str | None:
+        evaluation = Evaluation.objects.filter(run=run).first()
+        return reverse("benchmark:evaluation", args=[evaluation.pk]) if evaluation else None
+
+
+def evaluation_of(run: Run) -> Evaluation:
+    """The run's evaluation, made when the run begins: only then is its checkpoint known."""
+    checkpoint = run.policy or run.base
+    assert checkpoint is not None
+    judge = Judge.objects.get(pk=run.options["judge"])
+    evaluation, _ = Evaluation.objects.get_or_create(
+        run=run,
+        defaults={
+            "question_set": QuestionSet.objects.get(pk=run.options["question_set"]),
+            "judge": judge,
+            "prompt_hash": judge.prompt_hash,
+            "project": run.project,
+            "checkpoint": checkpoint,
+            "model_name": checkpoint.name,
+            "sampling": {"temperature": run.options["temperature"], "seed": run.seed},
+            "created_by": run.requested_by,
+        },
+    )
+    return evaluation
+
+
+def register() -> None:
+    kinds.register(EvaluationKind())
+
+
+def _questions(evaluation: Evaluation) -> Any:
+    return Question.objects.filter(question_set=evaluation.question_set_id).order_by("index")
+
+
+def _prompt(question: Question, image: Image) -> PromptRecord:
+    turn = Turn(speaker="human", text=f"{IMAGE_TOKEN}\n{question.text}")
+    return PromptRecord(id=_record_id(question), image=image.filename, conversation=(turn,))
+
+
+def _record_id(question: Question) -> str:
+    return f"question-{question.number}"
+
+
+def _copy(image: Image, target: Path) -> None:
+    if target.exists():
+        return
+    with image.file.open("rb") as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
