@@ -363,4 +363,3 @@ def job_report(job: ImportJob) -> Report:
             ImportJob.objects.filter(pk=job.pk).update(done=done, total=total)
 
     return report
-
