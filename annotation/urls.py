@@ -1,4 +1,29 @@
-"""Pages of annotation."""
+"""Pages of annotation. Included at the root: each route is written out whole here."""
+
+from django.urls import path
+
+from annotation.views import account, comparisons, images, labelling, members, projects
 
 app_name = "annotation"
-urlpatterns: list = []
+urlpatterns = [
+    path("projects/", projects.index, name="projects"),
+    path("new-project/", projects.create, name="project-new"),
+    path("projects/<slug:slug>/", projects.detail, name="project"),
+    path("projects/<slug:slug>/settings/", projects.edit, name="project-edit"),
+    path("projects/<slug:slug>/members/", members.index, name="members"),
+    path("projects/<slug:slug>/members/<int:pk>/", members.change, name="member"),
+    path("projects/<slug:slug>/invitations/", members.invite, name="invitations"),
+    path("join/<str:raw>/", members.join, name="join"),
+    path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
+    path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),
+    path("projects/<slug:slug>/label/", labelling.page, name="label"),
+    path("projects/<slug:slug>/label/next/", labelling.ahead, name="label-next"),
+    path("projects/<slug:slug>/label/previous/", labelling.previous, name="label-previous"),
+    path("projects/<slug:slug>/label/guidelines/", labelling.acknowledge, name="acknowledge"),
+    path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
+    path("label/<uuid:token>/skip/", labelling.skip, name="skip"),
+    path("label/<uuid:token>/renew/", labelling.renew, name="renew"),
+    path("images/<slug:sha256>/", images.image, name="image"),
+    path("account/tokens/", account.tokens, name="tokens"),
+    path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
+]

@@ -10,7 +10,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
     path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("projects/", include("annotation.urls")),
+    path("", include("annotation.urls")),
     path("training/", include("training.urls")),
     path("benchmarks/", include("benchmark.urls")),
     path("admin/", admin.site.urls),

@@ -1,4 +1,7 @@
 // What every page has: theme toggle, messages that can be put away, menus that close.
+// Nothing imports this file: under hashed names it would then run twice.
+
+import { toast } from "./toast.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -51,16 +54,6 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => (button.textContent = label), 1500);
 });
 
-// An error page in answer to an htmx request is said aloud instead of failing silently.
-export function toast(text, { error = false } = {}) {
-  const region = document.getElementById("toasts");
-  const element = document.createElement("div");
-  element.className = error ? "toast toast-error" : "toast";
-  element.append(text);
-  region.append(element);
-  setTimeout(() => element.remove(), error ? 8000 : 4000);
-}
-
 document.addEventListener("htmx:beforeSwap", (event) => {
   // 422 carries the form with its errors: shown like a success.
   if (event.detail.xhr.status === 422) {
@@ -69,6 +62,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// An error in answer to an htmx request is said aloud instead of failing silently.
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 403) toast("You may not do that any more. Reload the page and log in again.", { error: true });

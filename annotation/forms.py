@@ -1,0 +1,217 @@
+"""What people may send to the pages of annotation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import UserCreationForm
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+
+from annotation.answers import Answer
+from annotation.models import ApiToken, Assignment, Comparison, ImportJob, Project, User
+from annotation.models.projects import Role
+from annotation.models.work import Choice
+
+# --- Labelling --------------------------------------------------------------------------------
+
+
+class AheadForm(forms.Form):
+    beside = forms.UUIDField(required=False)
+
+
+class PreviousForm(forms.Form):
+    before = forms.IntegerField(required=False)
+
+
+class AnswerForm(forms.Form):
+    """An answer as the labelling page sends it; the domain checks it against the project."""
+
+    client_uuid = forms.UUIDField()
+    version = forms.IntegerField(required=False, min_value=1)
+    more_hallucinated = forms.ChoiceField(choices=Choice.choices)
+    more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
+    active_seconds = forms.FloatField(required=False, min_value=0)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("more_hallucinated") == Choice.TIE and not given.get("more_helpful"):
+            self.add_error("more_helpful", ValidationError("Asked after a tie.", code="after_tie"))
+        return given
+
+    def lacks_only_helpfulness(self) -> bool:
+        return set(self.errors) == {"more_helpful"} and self.has_error("more_helpful", "after_tie")
+
+    def answer(self) -> Answer:
+        given = self.cleaned_data
+        return Answer(
+            more_hallucinated=given["more_hallucinated"],
+            more_helpful=given["more_helpful"],
+            active_seconds=given["active_seconds"],
+        )
+
+
+class SkipForm(forms.Form):
+    reason = forms.ChoiceField(choices=Assignment.SkipReason.choices)
+
+
+# --- Projects and people ----------------------------------------------------------------------
+
+
+class ProjectForm(forms.ModelForm):
+    """A project's settings; the short name in its address is made from the name."""
+
+    class Meta:
+        model = Project
+        fields = [
+            "name",
+            "description",
+            "question",
+            "state",
+            "judgments_per_comparison",
+            "max_judgments",
+            "allow_tie",
+            "lease_minutes",
+            "guidelines",
+        ]
+        labels = {
+            "judgments_per_comparison": "People per comparison",
+            "max_judgments": "At most, while votes are split",
+            "allow_tie": "Allow “about the same”",
+            "lease_minutes": "Minutes a comparison is held",
+        }
+        help_texts = {
+            "description": "What the images are and what the labels are for.",
+            "guidelines": "Markdown. Annotators are asked to read every new version.",
+        }
+        widgets = {
+            "description": forms.Textarea(attrs={"rows": 3}),
+            "guidelines": forms.Textarea(attrs={"rows": 14}),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        usual, most = given.get("judgments_per_comparison"), given.get("max_judgments")
+        if usual and most and most < usual:
+            self.add_error("max_judgments", "Must not be below the usual number of people.")
+        if self.instance.pk is None and given.get("name"):
+            self.instance.slug = free_slug(given["name"])
+        return given
+
+
+def free_slug(name: str) -> str:
+    """A short name for addresses that no project has yet."""
+    wanted = slugify(name)[:50] or "project"
+    taken = set(Project.objects.filter(slug__startswith=wanted).values_list("slug", flat=True))
+    numbered = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
+    return next(slug for slug in [wanted, *numbered] if slug not in taken)
+
+
+class MemberForm(forms.Form):
+    """Adds somebody who has an account already."""
+
+    username = forms.CharField(max_length=150, label="Username")
+    role = forms.ChoiceField(choices=Role.choices)
+
+    def clean_username(self) -> User:
+        user = User.objects.filter(username=self.cleaned_data["username"], is_active=True).first()
+        if user is None:
+            raise ValidationError("Nobody has this username. Send an invitation link instead.")
+        return user
+
+
+class InvitationForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+    note = forms.CharField(max_length=120, required=False, label="For whom")
+
+
+class MembershipForm(forms.Form):
+    """One change of a member; the buttons of the list send one field at a time."""
+
+    role = forms.ChoiceField(choices=Role.choices, required=False)
+    action = forms.ChoiceField(
+        choices=[(one, one) for one in ("pause", "resume", "remove")], required=False
+    )
+
+
+class SignUpForm(UserCreationForm):
+    class Meta:
+        model = User
+        fields = ["username"]
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=100, help_text="What uses it, such as “export script”.")
+    scopes = forms.MultipleChoiceField(
+        choices=ApiToken.Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+        label="It may",
+    )
+    days = forms.TypedChoiceField(
+        coerce=int,
+        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year")],
+        initial=90,
+        label="Expires after",
+    )
+
+
+# --- Data in and out --------------------------------------------------------------------------
+
+
+class ComparisonFilterForm(forms.Form):
+    """The only parameters by which comparisons can be filtered."""
+
+    outcome = forms.ChoiceField(
+        choices=[("", "Any outcome"), *Comparison.Outcome.choices],
+        required=False,
+        widget=forms.Select(attrs={"aria-label": "Outcome"}),
+    )
+    text = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Id contains…", "aria-label": "Id contains"}
+        ),
+    )
+
+
+class ImportForm(forms.ModelForm):
+    class Meta:
+        model = ImportJob
+        fields = ["format", "records", "second_records", "images", "skip_missing_images"]
+        labels = {
+            "records": "File of records",
+            "second_records": "Second answer file",
+            "images": "Zip of images",
+            "skip_missing_images": "Leave out records whose image is missing",
+        }
+        help_texts = {
+            "records": "JSON lines, or a JSON list.",
+            "second_records": "Only for two MMHal-style files: the other model's answers.",
+            "images": "Not needed for images that were uploaded before.",
+            "skip_missing_images": "Otherwise one missing image refuses the whole file.",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        pairs = given.get("format") == ImportJob.Format.MMHAL
+        if pairs and not given.get("second_records"):
+            self.add_error("second_records", "The second model's answer file is needed.")
+        if not pairs and given.get("second_records"):
+            self.add_error("second_records", "This format takes one file.")
+        if given.get("records"):
+            self.instance.name = re.sub(r"\s+", " ", given["records"].name)[:200]
+        return given
+
+
+class ReleaseForm(forms.Form):
+    held_out_percent = forms.IntegerField(
+        initial=10,
+        min_value=0,
+        max_value=90,
+        label="Held out, % of the images",
+        help_text="Kept from training, to measure the reward model on.",
+    )
+    seed = forms.IntegerField(initial=0, help_text="The same seed splits the images the same way.")

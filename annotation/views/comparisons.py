@@ -1,0 +1,57 @@
+"""Comparisons as reviewers and managers see them: outcomes and votes, without names."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from annotation import access
+from annotation.forms import ComparisonFilterForm
+from annotation.models import Comparison
+from annotation.views.shared import one_page, project_page, query_without_page
+
+
+@login_required
+@require_GET
+def index(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "review")
+    form = ComparisonFilterForm(request.GET)
+    rows = Comparison.objects.filter(project=project).select_related("prompt__image")
+    if form.is_valid():
+        if form.cleaned_data["outcome"]:
+            rows = rows.filter(outcome=form.cleaned_data["outcome"])
+        if form.cleaned_data["text"]:
+            rows = rows.filter(external_id__icontains=form.cleaned_data["text"])
+    return project_page(
+        request,
+        project,
+        "annotation/comparisons.html",
+        tab="comparisons",
+        form=form,
+        filtered=any(form.data.get(name) for name in form.fields),
+        page=one_page(request, rows.order_by("id"), size=25),
+        query=query_without_page(request),
+    )
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    project = access.require(request.user, slug, "review")
+    rows = Comparison.objects.filter(project=project).select_related("prompt__image")
+    comparison = get_object_or_404(rows, pk=pk)
+    judgments = comparison.judgments.select_related("assignment").order_by("created_at", "id")
+    skips = comparison.assignments.filter(state="skipped")
+    return project_page(
+        request,
+        project,
+        "annotation/comparison.html",
+        tab="comparisons",
+        comparison=comparison,
+        prompt=comparison.prompt,
+        image=comparison.prompt.image,
+        judgments=judgments,
+        skips=skips,
+    )

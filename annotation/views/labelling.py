@@ -1,0 +1,196 @@
+"""The labelling page: one comparison at a time, the next one ahead, the last ones again.
+
+Every view but ``page`` answers the page's script with a fragment; without scripts the form of a
+comparison still works and leads back to ``page``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation import access, leases, projects, queue
+from annotation.forms import AheadForm, AnswerForm, PreviousForm, SkipForm
+from annotation.models import Assignment, Judgment, Membership, Project
+from annotation.views.shared import project_page, says_domain_errors
+
+NOTHING = {
+    "work": "There is no work for you right now",
+    "earlier": "There is no earlier answer that can be changed",
+}
+
+
+@login_required
+@require_GET
+@never_cache
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "annotate")
+    refusal = ""
+    try:
+        assignment = queue.claim(project, request.user)
+    except queue.NotHandedOut as error:
+        assignment, refusal = None, error.detail
+    return _page(request, project, assignment, refusal=refusal)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="label")
+def ahead(request: HttpRequest, slug: str) -> HttpResponse:
+    """The comparison after the one on screen, whose token is ``beside``."""
+    project = access.require(request.user, slug, "annotate")
+    form = AheadForm(request.POST)
+    if not form.is_valid():
+        return _invalid(form)
+    assignment = queue.claim(project, request.user, ahead_of=form.cleaned_data["beside"])
+    return _fragment(request, project, assignment, nothing="work")
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="projects")
+def answer(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Stores an answer, or a new version of one when ``version`` is named."""
+    assignment = _assignment(request, token)
+    form = AnswerForm(request.POST)
+    if not form.is_valid():
+        if request.htmx or not form.lacks_only_helpfulness():
+            return _invalid(form)
+        return _page(request, assignment.project, leases.load(assignment.pk), step="helpful")
+    given, client_uuid = form.answer(), form.cleaned_data["client_uuid"]
+    version = form.cleaned_data["version"]
+    if version is None:
+        queue.submit(request.user, token, given, client_uuid=client_uuid)
+    else:
+        judgment = get_object_or_404(Judgment, assignment=assignment)
+        queue.edit(request.user, judgment.pk, given, version=version, client_uuid=client_uuid)
+    return _done(request, assignment.project)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="projects")
+def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    assignment = _assignment(request, token)
+    form = SkipForm(request.POST)
+    if not form.is_valid():
+        return _invalid(form)
+    queue.skip(request.user, token, reason=form.cleaned_data["reason"])
+    return _done(request, assignment.project)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="projects")
+def renew(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    _assignment(request, token)
+    queue.renew(request.user, token)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="label")
+def previous(request: HttpRequest, slug: str) -> HttpResponse:
+    """My answer before the one named by ``before`` (a judgment), or my last one."""
+    project = access.require(request.user, slug, "annotate")
+    form = PreviousForm(request.POST)
+    if not form.is_valid():
+        return _invalid(form)
+    mine = list(queue.editable_judgments(project, request.user))
+    before = form.cleaned_data["before"]
+    place = next((i + 1 for i, one in enumerate(mine) if one.pk == before), 0)
+    judgment = mine[place] if place < len(mine) else None
+    assignment = judgment.assignment if judgment else None
+    return _fragment(request, project, assignment, judgment=judgment, nothing="earlier")
+
+
+@login_required
+@require_POST
+def acknowledge(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "annotate")
+    Membership.objects.filter(project=project, user=request.user).update(
+        guidelines_acknowledged=project.guidelines_version
+    )
+    return redirect("annotation:label", slug)
+
+
+def _page(
+    request: HttpRequest,
+    project: Project,
+    assignment: Assignment | None,
+    *,
+    refusal: str = "",
+    step: str = "hallucinates",
+) -> HttpResponse:
+    membership = Membership.objects.filter(project=project, user=request.user).first()
+    unread = membership and membership.guidelines_acknowledged < project.guidelines_version
+    context = {
+        "refusal": refusal,
+        "step": step,
+        "nothing": NOTHING["work"],
+        "guidelines_unread": bool(project.guidelines and unread),
+        "skip_reasons": Assignment.SkipReason.choices,
+        "renew_seconds": max(60, project.lease_minutes * 60 // 3),
+        **_progress(project, request),
+        **_task(assignment),
+    }
+    return project_page(request, project, "annotation/label.html", **context)
+
+
+def _assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
+    """A person's own assignment, of a project in which they may still annotate."""
+    mine = Assignment.objects.select_related("project").filter(annotator=request.user)
+    assignment = get_object_or_404(mine, token=token)
+    access.require(request.user, assignment.project, "annotate")
+    return assignment
+
+
+def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> dict[str, Any]:
+    if assignment is None:
+        return {"assignment": None}
+    comparison = judgment.comparison if judgment else assignment.comparison
+    assignment.comparison = comparison
+    return {
+        "assignment": assignment,
+        "judgment": judgment,
+        "prompt": comparison.prompt,
+        "image": comparison.prompt.image,
+        "client_uuid": uuid.uuid4(),
+    }
+
+
+def _progress(project: Project, request: HttpRequest) -> dict[str, Any]:
+    return {"progress": projects.progress(project, request.user)}
+
+
+def _fragment(
+    request: HttpRequest,
+    project: Project,
+    assignment: Assignment | None,
+    *,
+    judgment: Judgment | None = None,
+    nothing: str,
+) -> HttpResponse:
+    template = "annotation/_task.html" if assignment else "annotation/_nothing.html"
+    context = {"project": project, "nothing": NOTHING[nothing], **_task(assignment, judgment)}
+    return render(request, template, context)
+
+
+def _done(request: HttpRequest, project: Project) -> HttpResponse:
+    if not request.htmx:
+        return redirect("annotation:label", project.slug)
+    context = {"project": project, **_progress(project, request)}
+    return render(request, "annotation/_label_progress.html", context)
+
+
+def _invalid(form: Form) -> HttpResponse:
+    problems = [f"{name}: {error}" for name, errors in form.errors.items() for error in errors]
+    return HttpResponse("\n".join(problems), status=422, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,107 @@
+"""Members of a project and invitations to it."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotation import access, joining, leases, projects
+from annotation.forms import InvitationForm, MemberForm, MembershipForm, SignUpForm
+from annotation.models import Invitation, Membership, Project
+from annotation.views.shared import project_page, says_domain_errors
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@says_domain_errors(back="members")
+def index(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    form = MemberForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        added = joining.add(project, form.cleaned_data["username"], form.cleaned_data["role"])
+        messages.success(request, f"{added.user.username} is a member now.")
+        return redirect("annotation:members", slug)
+    return _page(request, project, form=form, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+@never_cache
+def invite(request: HttpRequest, slug: str) -> HttpResponse:
+    """Makes an invitation and shows its link, this once."""
+    project = access.require(request.user, slug, "manage")
+    form = InvitationForm(request.POST)
+    if not form.is_valid():
+        return _page(request, project, invitation_form=form, status=422)
+    _, raw = Invitation.create(project, created_by=request.user, **form.cleaned_data)
+    link = request.build_absolute_uri(reverse("annotation:join", args=[raw]))
+    return _page(request, project, link=link)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="members")
+def change(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    membership = get_object_or_404(Membership, project=project, pk=pk)
+    form = MembershipForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse("Unknown role or action.", status=422, content_type="text/plain")
+    actions = {"pause": leases.pause, "resume": joining.resume, "remove": joining.remove}
+    if form.cleaned_data["action"]:
+        actions[form.cleaned_data["action"]](membership)
+    elif form.cleaned_data["role"]:
+        joining.change_role(membership, form.cleaned_data["role"])
+    return redirect("annotation:members", slug)
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@says_domain_errors(back="projects")
+def join(request: HttpRequest, raw: str) -> HttpResponse:
+    """What an invitation link opens: joining, for a newcomer after choosing a password."""
+    invitation = Invitation.objects.usable().matching(raw).select_related("project").first()
+    if invitation is None:
+        return render(request, "annotation/join.html", {"invitation": None}, status=410)
+    newcomer = not request.user.is_authenticated
+    form = SignUpForm(request.POST or None) if newcomer else None
+    if request.method == "POST" and (form is None or form.is_valid()):
+        user = form.save() if form else request.user
+        project = joining.accept(raw, user)
+        if form:
+            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        return redirect(project)
+    status = 422 if form and form.errors else 200
+    return render(
+        request, "annotation/join.html", {"invitation": invitation, "form": form}, status=status
+    )
+
+
+def _page(
+    request: HttpRequest,
+    project: Project,
+    *,
+    form: MemberForm | None = None,
+    invitation_form: InvitationForm | None = None,
+    link: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    return project_page(
+        request,
+        project,
+        "annotation/members.html",
+        tab="members",
+        people=projects.people(project),
+        roles=Membership._meta.get_field("role").choices,
+        invitations=project.invitations.usable(),
+        form=form or MemberForm(),
+        invitation_form=invitation_form or InvitationForm(),
+        link=link,
+        status=status,
+    )

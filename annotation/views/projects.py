@@ -1,0 +1,74 @@
+"""Projects: the list, the overview, making one and changing its settings."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation import access, projects
+from annotation.forms import ProjectForm
+from annotation.views.shared import project_page
+
+
+@login_required
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    context = {
+        "cards": projects.with_progress(access.projects(request.user), request.user),
+        "may_create": access.may_create_projects(request.user),
+    }
+    return render(request, "annotation/projects.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    access.require_project_creation(request.user)
+    form = ProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        project = projects.create(form.save(commit=False), manager=request.user)
+        messages.success(request, f"{project.name} is made. Next: import comparisons.")
+        return redirect(project)
+    context = {"form": form}
+    return render(request, "annotation/project_new.html", context, status=_status(form))
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "see")
+    return project_page(
+        request,
+        project,
+        "annotation/project.html",
+        tab="overview",
+        progress=projects.progress(project, request.user),
+        people=projects.people(project),
+        releases=project.releases.order_by("-number")[:3],
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    form = ProjectForm(request.POST or None, instance=project)
+    if request.method == "POST" and form.is_valid():
+        projects.change(project, form.cleaned_data)
+        messages.success(request, "Settings saved.")
+        return redirect(project)
+    return project_page(
+        request,
+        project,
+        "annotation/project_edit.html",
+        tab="settings",
+        form=form,
+        status=_status(form),
+    )
+
+
+def _status(form: ProjectForm) -> int:
+    return 422 if form.is_bound and form.errors else 200

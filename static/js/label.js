@@ -1,0 +1,254 @@
+/*
+ * The labelling page. One comparison is on screen, the next one waits in memory with its image
+ * loaded, so that an answer shows the next one at once; the answer itself travels by the outbox.
+ */
+
+import { Outbox, postFragment } from "./outbox.js";
+import { toast } from "./toast.js";
+import { Viewer } from "./viewer.js";
+
+const IDLE_SECONDS = 30;
+const page = document.querySelector("[data-label-page]");
+const holder = document.getElementById("task-holder");
+const status = document.getElementById("label-status");
+const outbox = new Outbox(page.dataset.owner);
+
+let current = null; // the article on screen
+let viewer = null;
+let ahead = []; // articles ready to be shown, the next one first
+let asking = null; // the promise of one more article
+let answered = []; // {article, id}: what could still be taken back before it is sent
+
+// --- Time with the page visible and in use ----------------------------------------------------
+
+const clock = { seconds: 0, lastUse: 0, lastTick: performance.now() };
+
+function tick() {
+  const now = performance.now();
+  const inUse = !document.hidden && now - clock.lastUse < IDLE_SECONDS * 1000;
+  if (inUse) clock.seconds += Math.min((now - clock.lastTick) / 1000, 2);
+  clock.lastTick = now;
+}
+
+setInterval(tick, 500);
+for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "scroll"]) {
+  addEventListener(name, () => (clock.lastUse = performance.now()), { passive: true, capture: true });
+}
+
+// --- Showing and fetching ---------------------------------------------------------------------
+
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const article = template.content.querySelector("[data-task], [data-nothing]");
+  // What the template holds belongs to an inert document; adopted, its image starts to load.
+  return document.adoptNode(article);
+}
+
+function show(article, { focus = true } = {}) {
+  current = article;
+  if (article.parentNode !== holder || holder.children.length !== 1) holder.replaceChildren(article);
+  const frame = article.querySelector("[data-viewer]");
+  viewer = frame ? (article.viewer ??= new Viewer(frame)) : null;
+  setStep("hallucinates");
+  Object.assign(clock, { seconds: 0, lastUse: performance.now(), lastTick: performance.now() });
+  if (focus) {
+    scrollTo({ top: 0 });
+    article.focus({ preventScroll: true });
+  }
+  page.toggleAttribute("data-has-task", article.matches("[data-task]"));
+  if (article.matches("[data-task]")) prepareNext();
+}
+
+function held() {
+  const tokens = [current, ...ahead].map((article) => article?.dataset.task).filter(Boolean);
+  return [...tokens, ...outbox.entries.map((entry) => entry.token ?? "").filter(Boolean)];
+}
+
+function prepareNext() {
+  if (ahead.length || asking) return asking;
+  asking = postFragment(page.dataset.nextUrl, held().map((token) => ["beside", token]))
+    .then(async (html) => {
+      const article = parse(html);
+      if (!article.matches("[data-task]")) return article;
+      await article.querySelector("[data-viewer] img").decode().catch(() => {});
+      ahead.push(article);
+      return article;
+    })
+    .finally(() => (asking = null));
+  asking.catch(() => {});
+  return asking;
+}
+
+async function advance() {
+  if (ahead.length) return show(ahead.shift());
+  const left = current;
+  holder.setAttribute("aria-busy", "true");
+  try {
+    // What waits may free the last places, and the server must not hand the same one out again.
+    await outbox.flush();
+    const article = (await prepareNext()) ?? null;
+    if (current !== left) return;
+    show(ahead.shift() ?? article);
+  } catch {
+    if (current === left) show(waitingNotice());
+  } finally {
+    holder.removeAttribute("aria-busy");
+  }
+}
+
+function waitingNotice() {
+  const article = document.getElementById("offline-notice").content.firstElementChild.cloneNode(true);
+  article.querySelector("[data-retry]").addEventListener("click", advance);
+  addEventListener("online", () => current === article && advance(), { once: true });
+  return article;
+}
+
+// --- Answering --------------------------------------------------------------------------------
+
+function setStep(step) {
+  for (const fieldset of current?.querySelectorAll("[data-question]") ?? []) {
+    fieldset.hidden = fieldset.dataset.question !== step;
+  }
+  if (current) current.dataset.step = step;
+}
+
+function answer(name, value) {
+  if (name === "more_hallucinated" && value === "tie") {
+    setStep("helpful");
+    const question = current.querySelector('[data-question="helpful"]');
+    status.textContent = question.querySelector("legend").textContent;
+    question.querySelector("button").focus({ preventScroll: true, focusVisible: false });
+    return;
+  }
+  const fields = name === "more_helpful" ? { more_hallucinated: "tie", more_helpful: value } : { more_hallucinated: value };
+  send(current.querySelector("form"), fields);
+  status.textContent = "Answer recorded.";
+}
+
+function send(form, extra) {
+  tick();
+  const article = current;
+  const fields = { ...Object.fromEntries(new FormData(form)), active_seconds: clock.seconds.toFixed(1), ...extra };
+  delete fields.csrfmiddlewaretoken;
+  const entry = outbox.add(form.action, fields, article.dataset.task);
+  if (article.dataset.editing === undefined) answered = [...answered.slice(-19), { article, id: entry.id }];
+  advance();
+}
+
+function skip(reason) {
+  document.getElementById("skip-dialog").close();
+  const form = current.querySelector("form");
+  const fields = { client_uuid: crypto.randomUUID(), reason };
+  outbox.add(form.dataset.skipUrl, fields, current.dataset.task);
+  status.textContent = "Skipped.";
+  advance();
+}
+
+async function undo() {
+  if (current?.dataset.step === "helpful") return setStep("hallucinates");
+  const last = answered.at(-1);
+  if (last && outbox.take(last.id)) {
+    answered.pop();
+    ahead.unshift(current);
+    return show(last.article);
+  }
+  try {
+    await outbox.flush();
+    const before = current?.dataset.editing ?? "";
+    const article = parse(await postFragment(page.dataset.previousUrl, before ? { before } : {}));
+    if (!article.matches("[data-task]")) return toast("There is no earlier answer that can be changed.");
+    if (current.matches("[data-task]") && current.dataset.editing === undefined) ahead.unshift(current);
+    show(article);
+    status.textContent = "Your earlier answer. Choose again to change it.";
+  } catch {
+    toast("The earlier answer cannot be fetched just now.", { error: true });
+  }
+  return undefined;
+}
+
+// --- Keys -------------------------------------------------------------------------------------
+
+const typing = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]";
+const places = { 1: "first", ArrowLeft: "first", 2: "second", ArrowRight: "second", 0: "tie" };
+const commands = {
+  s: () => current.matches("[data-task]:not([data-editing])") && document.getElementById("skip-dialog").showModal(),
+  u: () => undo(),
+  z: () => viewer?.toggle(),
+  g: () => document.getElementById("guidelines-dialog").showModal(),
+  "?": () => document.getElementById("keys-dialog").showModal(),
+};
+
+function onKey(event) {
+  // A key held down must not answer one comparison after the other.
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
+  const dialog = document.querySelector("dialog[open]");
+  if (dialog) return dialogKey(event, dialog);
+  const place = places[event.key];
+  const button = place && current?.querySelector(`[data-question="${current.dataset.step}"] [data-place="${place}"]`);
+  const command = button ? () => button.click() : commands[event.key.toLowerCase()];
+  if (event.key === "Escape" && current?.dataset.editing !== undefined) return void advance();
+  if (!command) return;
+  event.preventDefault();
+  command();
+}
+
+function dialogKey(event, dialog) {
+  const button = dialog.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  const closes = commands[event.key.toLowerCase()] && dialog.dataset.toggleKey === event.key.toLowerCase();
+  if (!button && !closes) return;
+  event.preventDefault();
+  if (button) button.click();
+  else dialog.close();
+}
+
+document.addEventListener("keydown", onKey);
+document.addEventListener("click", (event) => {
+  const command = event.target.closest("[data-command]")?.dataset.command;
+  const reason = event.target.closest("[data-skip-reason]")?.dataset.skipReason;
+  if (command === "keep") advance();
+  else if (command) commands[command]();
+  if (reason) skip(reason);
+});
+holder.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { name, value } = event.submitter;
+  answer(name, value);
+});
+
+// --- What the person is told ------------------------------------------------------------------
+
+function tellPending() {
+  const waiting = outbox.entries;
+  const late = waiting.some((entry) => Date.now() - entry.at > 1500);
+  const notice = document.getElementById("pending");
+  notice.hidden = !waiting.length || !(outbox.trouble || late);
+  const count = waiting.length === 1 ? "1 answer is" : `${waiting.length} answers are`;
+  const why = outbox.trouble === "login" ? "Log in again in another tab: " : "";
+  notice.textContent = `${why}${count} waiting to be sent`;
+}
+
+outbox.addEventListener("change", tellPending);
+setInterval(tellPending, 1000);
+outbox.addEventListener("sent", ({ detail }) => {
+  const template = document.createElement("template");
+  template.innerHTML = detail.text;
+  const progress = template.content.querySelector("#label-progress");
+  if (progress) document.getElementById("label-progress").replaceWith(progress);
+});
+outbox.addEventListener("refused", ({ detail }) => {
+  const reason = detail.status === 404 || detail.status === 403 ? "You may no longer answer in this project." : detail.text.slice(0, 300);
+  toast(`An answer was not accepted: ${reason}`, { error: true });
+});
+
+// A lease lasts as long as the page is in use.
+setInterval(() => {
+  if (document.hidden || performance.now() - clock.lastUse > 5 * 60 * 1000) return;
+  for (const article of [current, ...ahead]) {
+    if (article?.dataset.renewUrl) postFragment(article.dataset.renewUrl, {}).catch(() => {});
+  }
+}, Number(page.dataset.renewSeconds) * 1000);
+
+show(holder.firstElementChild, { focus: false });
+outbox.flush();
+if (page.hasAttribute("data-show-guidelines")) document.getElementById("guidelines-dialog").showModal();
