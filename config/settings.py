@@ -144,6 +144,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celerybeat-schedule")
 # Messages that nobody took in time are thrown away: the next one asks the same question.
 CELERY_BEAT_SCHEDULE = {
+    "return-expired-leases": {
+        "task": "annotation.tasks.return_expired_leases",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "announce-forgotten-jobs": {
+        "task": "annotation.tasks.announce_forgotten_jobs",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "announce-ready-runs": {
         "task": "training.tasks.announce_ready_runs",
         "schedule": 10.0,

@@ -1,0 +1,178 @@
+"""Work that a request asks for and a worker does: imports and releases.
+
+The row is the truth and Celery only a wake-up: what a lost message left behind is announced again
+by beat, and a request never waits for Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
+
+from annotation import importing, releases
+from annotation.errors import DomainError
+from annotation.images import Archive, Either, ImageSource, Stored
+from annotation.models import ImportJob, Project, Release, User
+from annotation.record_files import Problem
+from config.celery import app
+
+log = logging.getLogger(__name__)
+
+MOST_PROBLEMS_KEPT = 1000
+LOST_AFTER = timedelta(hours=1)
+
+
+# --------------------------------------------------------------------------------------------
+# Imports
+# --------------------------------------------------------------------------------------------
+
+
+def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
+    """Stores the uploads and has a worker import them; ``fields`` are those of ImportJob."""
+    with transaction.atomic():
+        job = ImportJob.objects.create(project=project, created_by=user, **fields)
+        wake("annotation.tasks.run_import", job.pk)
+    return job
+
+
+def run_import(job_id: int) -> None:
+    """Carries an import out, unless another worker has it already."""
+    taken = ImportJob.objects.filter(pk=job_id, state=ImportJob.State.QUEUED)
+    if not taken.update(state=ImportJob.State.RUNNING, started_at=Now()):
+        return
+    job = ImportJob.objects.select_related("project").get(pk=job_id)
+    try:
+        done = _import(job)
+    except importing.ImportRefused as refused:
+        problems = [problem.to_json() for problem in refused.problems]
+        _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
+    except DomainError as error:
+        problem = Problem(0, "images", str(error))
+        _end_import(job, ImportJob.State.FAILED, problems=[problem.to_json()])
+    except Exception:
+        # Whatever it was, it would be the same next time: say so instead of trying for ever.
+        problem = Problem(0, "", "an error of the program; the administrator's log has it")
+        _end_import(job, ImportJob.State.FAILED, problems=[problem.to_json()])
+        raise
+    else:
+        warnings = [warning.to_json() for warning in done.warnings]
+        _end_import(
+            job,
+            ImportJob.State.SUCCEEDED,
+            created_count=done.created,
+            unchanged_count=done.unchanged,
+            warnings=warnings[:MOST_PROBLEMS_KEPT],
+        )
+
+
+def _import(job: ImportJob) -> importing.Imported:
+    options = importing.Options(
+        source=f"import {job.pk}",
+        skip_missing_images=job.skip_missing_images,
+        keep_labels=job.keep_labels,
+    )
+    with contextlib.ExitStack() as stack:
+        uploads = [job.records, job.second_records] if job.second_records else [job.records]
+        files = [stack.enter_context(_local(upload)) for upload in uploads]
+        images: ImageSource = Stored()
+        if job.images:
+            images = Either((Archive(stack.enter_context(_local(job.images))), Stored()))
+        return importing.import_files(
+            job.project,
+            files,
+            images,
+            format=job.format,
+            names=job.name.split(", ")[: len(files)],
+            options=options,
+            report=_report(job),
+        )
+
+
+@contextlib.contextmanager
+def _local(upload: FieldFile) -> Iterator[Path]:
+    """A file of this machine with the contents of an upload, which may lie in a bucket."""
+    with tempfile.NamedTemporaryFile() as copy:
+        with default_storage.open(str(upload.name), "rb") as source:
+            shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _report(job: ImportJob) -> importing.Report:
+    def report(done: int, total: int) -> None:
+        if done == total or done % max(1, total // 100) == 0:
+            ImportJob.objects.filter(pk=job.pk).update(done=done, total=total)
+
+    return report
+
+
+def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
+    running = ImportJob.objects.filter(pk=job.pk, state=ImportJob.State.RUNNING)
+    if running.update(state=state, finished_at=Now(), **fields):
+        for upload in (job.records, job.second_records, job.images):
+            if upload:
+                default_storage.delete(str(upload.name))
+
+
+# --------------------------------------------------------------------------------------------
+# Releases
+# --------------------------------------------------------------------------------------------
+
+
+def queue_release(project: Project, user: User | None, **options: Any) -> Release:
+    """A release that a worker builds; ``options`` as of ``releases.request_release``."""
+    with transaction.atomic():
+        release = releases.request_release(project, created_by=user, **options)
+        wake("annotation.tasks.build_release", release.pk)
+    return release
+
+
+def build_release(release_id: int) -> None:
+    releases.build(Release.objects.select_related("project").get(pk=release_id))
+
+
+# --------------------------------------------------------------------------------------------
+# Waking workers
+# --------------------------------------------------------------------------------------------
+
+
+def wake(task: str, pk: int) -> None:
+    """Tells a worker once this transaction is durable; without Redis, beat does it later."""
+    transaction.on_commit(partial(_send, task, pk), robust=True)
+
+
+def announce_forgotten() -> None:
+    """Tells workers again of imports and releases that nobody has taken up."""
+    lost = Q(state=ImportJob.State.RUNNING, started_at__lt=Now() - LOST_AFTER)
+    ImportJob.objects.filter(lost).update(state=ImportJob.State.QUEUED)
+    waiting = ImportJob.objects.filter(
+        state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
+    )
+    for pk in waiting.values_list("pk", flat=True):
+        _send("annotation.tasks.run_import", pk)
+    unbuilt = Release.objects.filter(
+        state=Release.State.BUILDING, created_at__lt=Now() - timedelta(seconds=60)
+    )
+    for pk in unbuilt.values_list("pk", flat=True):
+        _send("annotation.tasks.build_release", pk)
+
+
+def _send(task: str, pk: int) -> None:
+    try:
+        app.send_task(task, args=[pk], queue="cpu")
+    except (OperationalError, OSError) as error:
+        log.warning("%s %s not announced, beat will do it: %s", task, pk, error)

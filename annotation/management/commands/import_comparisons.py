@@ -1,0 +1,89 @@
+"""Imports a file of comparisons or prompts, or two answer files side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.errors import DomainError
+from annotation.images import Archive, Either, Folder, ImageSource, Stored
+from annotation.importing import Imported, ImportRefused, Options, import_files
+from annotation.models import ImportJob, Project
+
+MOST_LINES_SHOWN = 50
+
+
+class Command(BaseCommand):
+    help = (
+        "Imports FILE into PROJECT: all of it, or nothing and every bad line is named. "
+        "With --format mmhal two answer files are compared question by question."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project", help="slug of the project")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("--images", type=Path, help="folder or zip with the images")
+        parser.add_argument("--format", choices=ImportJob.Format.values, help="default: by content")
+        parser.add_argument("--skip-missing-images", action="store_true")
+        parser.add_argument("--drop-labels", action="store_true", help="judge labelled pairs anew")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            raise CommandError(f"there is no project {options['project']!r}")
+        files: list[Path] = options["files"]
+        for path in files:
+            if not path.is_file():
+                raise CommandError(f"there is no file {path}")
+        format = options["format"] or ("mmhal" if len(files) == 2 else "llava_rlhf")
+        if len(files) != (2 if format == "mmhal" else 1):
+            raise CommandError(f"the format {format} takes {2 if format == 'mmhal' else 1} file(s)")
+        try:
+            imported = import_files(
+                project,
+                files,
+                _images(options["images"]),
+                format=format,
+                options=Options(
+                    source=", ".join(path.name for path in files),
+                    skip_missing_images=options["skip_missing_images"],
+                    keep_labels=not options["drop_labels"],
+                ),
+                report=self._report,
+            )
+        except ImportRefused as refused:
+            shown = [str(problem) for problem in refused.problems[:MOST_LINES_SHOWN]]
+            more = len(refused.problems) - len(shown)
+            shown += [f"and {more} more"] if more else []
+            raise CommandError("nothing was imported:\n" + "\n".join(shown)) from None
+        except DomainError as error:
+            raise CommandError(f"nothing was imported: {error}") from None
+        self._say(imported)
+
+    def _say(self, imported: Imported) -> None:
+        for warning in imported.warnings[:MOST_LINES_SHOWN]:
+            self.stderr.write(f"warning: {warning}")
+        hidden = len(imported.warnings) - MOST_LINES_SHOWN
+        if hidden > 0:
+            self.stderr.write(f"and {hidden} more warnings")
+        self.stdout.write(
+            f"{imported.created} created, {imported.unchanged} unchanged, "
+            f"{imported.left_out} left out"
+        )
+
+    def _report(self, done: int, total: int) -> None:
+        if sys.stderr.isatty() and (done == total or done % 10 == 0):
+            self.stderr.write(f"\rimages {done}/{total}", ending="\n" if done == total else "")
+
+
+def _images(path: Path | None) -> ImageSource:
+    if path is None:
+        return Stored()
+    if path.is_dir():
+        return Either((Folder(path), Stored()))
+    if path.is_file():
+        return Either((Archive(path), Stored()))
+    raise CommandError(f"there is no folder or archive {path}")

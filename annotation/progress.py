@@ -1,0 +1,153 @@
+"""How far a project is: counts for pages and REST, in a number of queries that does not grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
+
+from annotation.models import Assignment, Comparison, Judgment, Project, User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Counts of one project. ``judgments`` are those that count; surplus ones stand apart."""
+
+    comparisons: int
+    waiting: int
+    decided: int
+    undecided: int
+    disputed: int
+    judgments: int
+    wanted: int
+    surplus: int
+    open_leases: int
+
+    @property
+    def share(self) -> float:
+        """Counted judgments / wanted judgments, 0..1; 0 for an empty project."""
+        return self.judgments / self.wanted if self.wanted else 0.0
+
+    @property
+    def settled(self) -> int:
+        return self.comparisons - self.waiting
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnProgress:
+    """What one person has done in a project."""
+
+    judged: int
+    judged_today: int
+    skipped: int
+
+
+NOTHING = OwnProgress(judged=0, judged_today=0, skipped=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberProgress:
+    """A line of the members' table."""
+
+    user: User
+    role: str
+    paused: bool
+    own: OwnProgress
+
+
+OUTCOMES = {
+    str(outcome): Count("pk", filter=Q(outcome=outcome)) for outcome in Comparison.Outcome.values
+}
+
+
+def progress_of(project: Project) -> Progress:
+    """Three queries."""
+    return progress_of_many([project])[project.pk]
+
+
+def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
+    """By primary key, for a list of projects; three queries in all."""
+    names = [project.pk for project in projects]
+    rows = (
+        Comparison.objects.filter(project__in=names)
+        .order_by()
+        .values("project")
+        .annotate(
+            comparisons=Count("pk"),
+            counted=Sum("judgment_count", default=0),
+            wanted=Sum("wanted_judgments", default=0),
+            **OUTCOMES,
+        )
+    )
+    counts: dict[int, Any] = {row["project"]: row for row in rows}
+    empty = dict.fromkeys(("comparisons", "counted", "wanted", *OUTCOMES), 0)
+    surplus = dict(
+        Judgment.objects.filter(comparison__project__in=names, surplus=True)
+        .order_by()
+        .values_list("comparison__project")
+        .annotate(Count("pk"))
+    )
+    leases = dict(
+        Assignment.objects.filter(project__in=names, state=Assignment.State.OPEN)
+        .order_by()
+        .values_list("project")
+        .annotate(Count("pk"))
+    )
+    return {
+        pk: _progress(counts.get(pk, empty), surplus.get(pk, 0), leases.get(pk, 0)) for pk in names
+    }
+
+
+def _progress(counts: dict[str, Any], surplus: int, open_leases: int) -> Progress:
+    return Progress(
+        comparisons=counts["comparisons"],
+        judgments=counts["counted"],
+        wanted=counts["wanted"],
+        surplus=surplus,
+        open_leases=open_leases,
+        **{name: counts[name] for name in OUTCOMES},
+    )
+
+
+def _own_counts() -> dict[str, Count]:
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    judged = Q(state=Assignment.State.JUDGED)
+    return {
+        "judged": Count("pk", filter=judged),
+        "judged_today": Count("pk", filter=judged & Q(ended_at__gte=midnight)),
+        "skipped": Count("pk", filter=Q(state=Assignment.State.SKIPPED)),
+    }
+
+
+def own_progress(project: Project, user: User) -> OwnProgress:
+    """One query."""
+    mine = Assignment.objects.filter(project=project, annotator=user)
+    return OwnProgress(**mine.aggregate(**_own_counts()))
+
+
+def own_progress_of_many(projects: list[Project], user: User) -> dict[int, OwnProgress]:
+    """By primary key of the project; one query."""
+    assignments = Assignment.objects.filter(project__in=[p.pk for p in projects], annotator=user)
+    found = _own_by(assignments, "project")
+    return {project.pk: found.get(project.pk, NOTHING) for project in projects}
+
+
+def member_progress(project: Project) -> list[MemberProgress]:
+    """One entry per member, in the order they joined; two queries."""
+    found = _own_by(Assignment.objects.filter(project=project), "annotator")
+    return [
+        MemberProgress(
+            user=membership.user,
+            role=membership.role,
+            paused=membership.paused,
+            own=found.get(membership.user_id, NOTHING),
+        )
+        for membership in project.memberships.select_related("user")
+    ]
+
+
+def _own_by(assignments: QuerySet[Assignment], name: str) -> dict[int, OwnProgress]:
+    rows: Any = assignments.order_by().values(name).annotate(**_own_counts())
+    return {row.pop(name): OwnProgress(**row) for row in rows}

@@ -1,0 +1,29 @@
+"""What workers and beat do for annotation. Ids in, nothing out; everything may be done twice."""
+
+from celery import shared_task
+
+from annotation import jobs, queue
+
+
+@shared_task
+def run_import(job_id: int) -> None:
+    """Import the uploaded files of a job."""
+    jobs.run_import(job_id)
+
+
+@shared_task
+def build_release(release_id: int) -> None:
+    """Freeze a requested release."""
+    jobs.build_release(release_id)
+
+
+@shared_task
+def return_expired_leases() -> None:
+    """Give comparisons back that nobody has answered in time."""
+    queue.return_expired_leases()
+
+
+@shared_task
+def announce_forgotten_jobs() -> None:
+    """Wake workers for imports and releases whose first announcement was lost."""
+    jobs.announce_forgotten()
