@@ -12,7 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+from benchmark.mmhal import LOWEST_HONEST_RATING, TYPES, QuestionError
+from benchmark.ratings import HIGHEST_RATING
 
 POSITIONS = (
     "top-left",
@@ -157,26 +160,8 @@ def _split(tokens: list[str], separator: str) -> list[list[str]]:
 # The benchmark: MMHal-Bench's eight question types about scenes, judged exactly
 # --------------------------------------------------------------------------------------------
 
-QUESTION_TYPES = (
-    "attribute",
-    "adversarial",
-    "comparison",
-    "counting",
-    "relation",
-    "environment",
-    "holistic",
-    "other",
-)
-_BEST_WITHOUT_HALLUCINATION = 6
-_NOT_INFORMATIVE = 3
 
-
-class QuestionError(ValueError):
-    """A benchmark record that lacks what the exact judge needs; the message names the field."""
-
-
-@dataclass(frozen=True)
-class Rating:
+class Rating(NamedTuple):
     """A verdict on MMHal-Bench's scale: 3 to 6 without hallucination, 0 to 2 with."""
 
     rating: int
@@ -190,10 +175,10 @@ def question_record(
 
     ``image_id`` is the question's own id: the picture is ``image_id + ".png"``.
     """
-    _check("question_type", question_type, QUESTION_TYPES)
+    _check("question_type", question_type, TYPES)
     return {
         "question_type": question_type,
-        "question_topic": f"{NUMBERS[len(scene.things)]} objects",
+        "question_topic": _objects(scene),
         "image_id": question_id,
         "image_src": f"{question_id}.png",
         "image_content": [f"{thing.color} {thing.shape}" for thing in scene.things],
@@ -214,20 +199,26 @@ def rate(question: dict[str, Any], answer: str) -> Rating:
     try:
         kind, truth = question["question_type"], question["truth"]
         scene, expected = Scene.from_json(truth["scene"]), truth["answer"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, SceneError) as error:
         raise QuestionError(f"not a question of the small world: {error}") from None
     if kind == "holistic":
         return _rate_caption(answer, scene)
     if words(answer) == words(expected):
-        return Rating(_BEST_WITHOUT_HALLUCINATION, "The answer is right and complete.")
+        return Rating(HIGHEST_RATING, "The answer is right and complete.")
     return Rating(0, f'The answer is not "{expected}".')
 
 
 def _rate_caption(answer: str, scene: Scene) -> Rating:
     if claims(answer) is None:
         return Rating(0, "The answer is not a caption that can be checked.")
-    wrong, share = false_claims(answer, scene), coverage(answer, scene)
-    told = f"It names {round(share * len(scene.things))} of {len(scene.things)} objects truly"
+    wrong, total = false_claims(answer, scene), len(scene.things)
+    true = round(coverage(answer, scene) * total)
+    told = f"It names {true} of {_objects(scene)} truly"
     if wrong:
-        return Rating(int(2 * share), f"{told} and makes {wrong} false claim(s).")
-    return Rating(_NOT_INFORMATIVE + int(3 * share), f"{told} and claims nothing false.")
+        return Rating(2 * true // total, f"{told} and makes {wrong} false claim(s).")
+    return Rating(LOWEST_HONEST_RATING + 3 * true // total, f"{told} and claims nothing false.")
+
+
+def _objects(scene: Scene) -> str:
+    count = len(scene.things)
+    return f"{count} object{'' if count == 1 else 's'}"

@@ -13,11 +13,11 @@ from random import Random
 
 from transformers import PreTrainedTokenizerFast
 
+from benchmark.mmhal import TYPES
 from benchmark.small_world import (
     COLORS,
     NUMBERS,
     POSITIONS,
-    QUESTION_TYPES,
     SHAPES,
     Scene,
     Thing,
@@ -117,7 +117,7 @@ class Teacher:
 
     def question(self, scene: Scene) -> Lesson:
         """The picture and a question of any type but a caption, rightly answered."""
-        kinds = [kind for kind in QUESTION_TYPES if kind != "holistic"]
+        kinds = [kind for kind in TYPES if kind != "holistic"]
         question = None
         while question is None:
             question = ask(scene, self._rng.choice(kinds), self._rng)

@@ -27,16 +27,21 @@ PICTURE_PIXELS = GRID * CELL_PIXELS
 IMAGE_TOKENS = GRID * GRID
 
 _SPECIAL = (PAD, BOS, EOS, UNKNOWN, IMAGE)
-_FUNCTION_WORDS = (
-    ". , ? : - and there is no yes not none nothing what where how many are more same or the a at "
-    "in of it color background like describe image facts wrong object objects rate"
-).split()
+_MARKS = (".", "?", ":", "-")
+_CAPTION_WORDS = ("describe", "the", "image", "and", "facts")
+_QUESTION_WORDS = ("what", "where", "how", "many", "are", "is", "at", "color", "background", "like")
+_COMPARING_WORDS = ("there", "more", "or", "same", "wrong", "objects")
+_ANSWER_WORDS = ("yes", "no", "nothing")
 _PLURALS = tuple(f"{shape}s" for shape in SHAPES)
 VOCABULARY = (
     *_SPECIAL,
     USER,
     ASSISTANT,
-    *_FUNCTION_WORDS,
+    *_MARKS,
+    *_CAPTION_WORDS,
+    *_QUESTION_WORDS,
+    *_COMPARING_WORDS,
+    *_ANSWER_WORDS,
     *POSITIONS,
     *COLORS,
     *SHAPES,

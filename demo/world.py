@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.mmhal import TYPES
 from benchmark.small_world import (
-    QUESTION_TYPES,
     Scene,
     coverage,
     hallucinating,
@@ -97,8 +97,8 @@ def questions(per_type: int, *, seed: int) -> list[dict[str, Any]]:
     """
     rng = Random(f"questions-{seed}")
     records: list[dict[str, Any]] = []
-    while len(records) < per_type * len(QUESTION_TYPES):
-        question_type = QUESTION_TYPES[len(records) % len(QUESTION_TYPES)]
+    while len(records) < per_type * len(TYPES):
+        question_type = TYPES[len(records) % len(TYPES)]
         scene = random_scene(rng, held_out=True)
         question = ask(scene, question_type, rng)
         if question is not None:
