@@ -94,9 +94,11 @@ class Teacher:
             out.write("yes" if true else "no", 1.0)
         return self._finish(scene, with_image=False)
 
-    def count_mistakes(self, scene: Scene, *, with_image: bool) -> Lesson:
+    def count_mistakes(
+        self, scene: Scene, *, with_image: bool, complete_fact: bool = False
+    ) -> Lesson:
         """Facts, a caption, the rating prompt, and the number of false claims."""
-        out = self._begin(scene, DESCRIBE, with_image=with_image, facts_shown=True)
+        out = self._begin(scene, DESCRIBE, with_image=with_image, complete_fact=complete_fact)
         rate = self._rng.random()
         claims = mistaken_claims(
             scene, self._rng, wrong_attribute=0.6 * rate, invented=0.6 * self._rng.random()
@@ -132,14 +134,13 @@ class Teacher:
         prompt: str,
         *,
         with_image: bool,
-        facts_shown: bool = False,
         complete_fact: bool | None = None,
     ) -> Writer:
         out = self._writer
         out.start()
         out.write(f"{BOS}{USER}" + IMAGE * (IMAGE_TOKENS if with_image else 0))
         out.write(prompt)
-        if facts_shown or complete_fact is not None:
+        if complete_fact is not None:
             told = facts(scene, self._rng)
             if complete_fact:
                 told = [sentence(self._rng.sample(scene.things, len(scene.things)))]

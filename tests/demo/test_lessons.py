@@ -1,0 +1,109 @@
+"""What the base is taught, read back as words."""
+
+from random import Random
+
+import pytest
+
+from benchmark.small_world import NUMBERS, Scene, Thing, claims, coverage, false_claims
+from demo.lessons import Lesson, Teacher, mistaken_claims
+from demo.scenes import random_scene, sentence
+from demo.tiny_model import build_processor
+
+SCENE = Scene(
+    things=(Thing("top", "red", "circle"), Thing("left", "blue", "square")), background="dark"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_processor().tokenizer
+
+
+@pytest.fixture
+def teacher(tokenizer) -> Teacher:
+    return Teacher(tokenizer, Random(0))
+
+
+def read(tokenizer, lesson: Lesson) -> list[str]:
+    assert len(lesson.ids) == len(lesson.weights)
+    return tokenizer.convert_ids_to_tokens(lesson.ids)
+
+
+def counted(tokenizer, lesson: Lesson) -> list[str]:
+    words = read(tokenizer, lesson)
+    return [word for word, weight in zip(words, lesson.weights, strict=True) if weight]
+
+
+def test_single_claims_carry_right_verdicts(tokenizer, teacher) -> None:
+    verdicts = set()
+    for _ in range(20):
+        words = read(tokenizer, teacher.single_claims(SCENE, complete_fact=False))
+        answer = words[words.index("<assistant>") + 1 :]
+        for start in range(0, len(answer), 5):
+            *claim, mark, verdict = answer[start : start + 5]
+            assert mark == "?"
+            assert verdict == ("yes" if Thing(*claim) in SCENE.things else "no")
+            verdicts.add(verdict)
+    assert verdicts == {"yes", "no"}
+
+
+def test_single_claims_never_teach_to_continue_a_false_claim(tokenizer, teacher) -> None:
+    for _ in range(20):
+        lesson = teacher.single_claims(SCENE, complete_fact=True)
+        taught = set(counted(tokenizer, lesson)) - {"yes", "no"}
+        assert taught <= {"red", "circle", "blue", "square"}
+
+
+@pytest.mark.parametrize("with_image", [True, False])
+def test_count_mistakes_ends_with_the_true_number(tokenizer, teacher, with_image: bool) -> None:
+    numbers = set()
+    for _ in range(40):
+        lesson = teacher.count_mistakes(SCENE, with_image=with_image)
+        words = read(tokenizer, lesson)
+        assert words.count("<image>") == (9 if with_image else 0)
+        start = words.index("<assistant>") + 1
+        answer = " ".join(words[start : words.index("<eos>", start)])
+        assert words[-1] == NUMBERS[false_claims(answer, SCENE)]
+        assert lesson.weights[-1] == 1
+        numbers.add(words[-1])
+    assert {"zero", "one", "two"} <= numbers
+
+
+def test_count_mistakes_puts_the_facts_before_the_caption(tokenizer, teacher) -> None:
+    words = read(tokenizer, teacher.count_mistakes(SCENE, with_image=True))
+    assert words.count("facts") == 1
+    assert words[: words.index("<assistant>")].count("-") == 5
+
+
+def test_question_is_never_a_caption_and_counts_its_answer(tokenizer, teacher) -> None:
+    for _ in range(30):
+        lesson = teacher.question(SCENE)
+        words = read(tokenizer, lesson)
+        assert "describe" not in words
+        assert counted(tokenizer, lesson) == words[words.index("<assistant>") + 1 :]
+
+
+def test_caption_is_readable(tokenizer, teacher) -> None:
+    for _ in range(30):
+        lesson = teacher.caption(SCENE)
+        assert claims(" ".join(counted(tokenizer, lesson)[:-1])) is not None
+
+
+def test_mistaken_claims_hallucinate_in_most_captions_but_mostly_tell_the_truth() -> None:
+    rng = Random(0)
+    wrong = covered = 0.0
+    for _ in range(2000):
+        scene = random_scene(rng)
+        text = sentence(mistaken_claims(scene, rng))
+        wrong += false_claims(text, scene) > 0
+        covered += coverage(text, scene)
+    assert 0.6 < wrong / 2000 < 0.8
+    assert 0.55 < covered / 2000 < 0.75
+
+
+def test_mistaken_claims_without_mistakes_are_the_scene() -> None:
+    rng = Random(0)
+    for _ in range(50):
+        scene = random_scene(rng)
+        told = mistaken_claims(scene, rng, wrong_attribute=0, invented=0, omitted=0)
+        assert tuple(told) == scene.things
