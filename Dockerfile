@@ -1,0 +1,29 @@
+# Two images from one file: `web` (no torch: pages, REST, beat, short tasks) and `worker` (with
+# the engine). Built by docker-compose.yml; neither holds a secret.
+
+FROM python:3.11-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN useradd --create-home --uid 10001 factloop \
+ && mkdir -p /app /var/lib/factloop && chown factloop /var/lib/factloop
+WORKDIR /app
+ENV FACTLOOP_VAR=/var/lib/factloop
+
+FROM base AS web
+COPY pyproject.toml constraints.txt ./
+# The dependencies first, so that a change of the source does not install them again.
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml','rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
+ && pip install --constraint constraints.txt -r requirements.txt
+COPY . .
+RUN DATABASE_URL=postgres://build SECRET_KEY=build ALLOWED_HOSTS=build \
+    python manage.py collectstatic --noinput --verbosity 0
+USER factloop
+EXPOSE 8000
+CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "4", "--threads", "4", "--access-logfile", "-"]
+
+FROM base AS worker
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['engine'], *p['optional-dependencies']['four-bit'], sep='\n')" > requirements.txt \
+ && pip install --constraint constraints.txt -r requirements.txt
+COPY . .
+USER factloop
+CMD ["celery", "-A", "config", "worker", "-Q", "cpu", "--loglevel", "INFO"]
