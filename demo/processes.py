@@ -1,0 +1,80 @@
+"""The processes of a small installation, started and stopped together.
+
+Each gets a process group of its own and the kernel's promise to end it when we end
+(PR_SET_PDEATHSIG), so that not even ``kill -9`` of the demo leaves a server behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 20
+
+
+class ProcessDied(RuntimeError):
+    """A server process ended by itself; the message carries the end of its log."""
+
+
+class Processes:
+    """A context manager around named processes; their output goes to ``logs/NAME.log``."""
+
+    def __init__(self, logs: Path, environment: dict[str, str]) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs = logs
+        self.environment = environment
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start ``python ARGUMENTS``."""
+        with (self.logs / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def check(self) -> None:
+        """Raise ProcessDied if one has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                log = self.logs / f"{name}.log"
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+                raise ProcessDied(f"{name} ended with {process.returncode}; {log} ends:\n{tail}")
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._running.values():
+            _signal(process, signal.SIGTERM)
+        for process in self._running.values():
+            try:
+                process.wait(timeout=GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+                process.wait()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, number)
