@@ -51,7 +51,7 @@ def test_an_installation_uses_secure_cookies_and_https(tmp_path):
         FACTLOOP_VAR=str(tmp_path),
         **INSTALLED,
     )
-    assert done.stdout.strip() == "(True, True, False)"
+    assert done.stdout.strip() == "True True False"
 
 
 def test_check_deploy_has_no_warning(tmp_path):
