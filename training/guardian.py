@@ -23,14 +23,15 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent(number: int) -> None:
+def die_with_parent(number: int) -> None:
+    """Have the kernel send this process the signal when the thread that forked it ends."""
     if _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
 def _prepare_command() -> None:
     # Runs between fork and exec; the guardian has a single thread, so this is safe.
-    _die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -49,7 +50,7 @@ def main(command: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     signal.signal(signal.SIGHUP, parent_may_be_gone)
-    _die_with_parent(signal.SIGHUP)
+    die_with_parent(signal.SIGHUP)
     if os.getppid() != parent:
         return 128 + signal.SIGHUP
     # Open descriptors are passed on: among them is the lock on the run directory.

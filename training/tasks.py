@@ -1,8 +1,19 @@
 """What workers and beat do for training. Ids in, nothing out; everything may be done twice."""
 
+import signal
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_process_init
 
 from training import execution, scheduling
+from training.guardian import die_with_parent
+
+
+@worker_process_init.connect
+def end_with_the_worker(**_: Any) -> None:
+    """A pool process whose worker was killed would go on for hours, seen by nobody."""
+    die_with_parent(signal.SIGKILL)
 
 
 @shared_task

@@ -11,10 +11,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
+from redis.exceptions import RedisError
 
 from config.celery import app
 
+AWAY = (OperationalError, RedisError, OSError)
 log = logging.getLogger(__name__)
 
 QUEUE = settings.CELERY_TASK_ROUTES["training.tasks.execute_run"]["queue"]
@@ -34,11 +36,11 @@ def announce_unless_pending(run_ids: list[int]) -> int:
     try:
         with app.connection_for_write() as connection:
             pending = connection.default_channel.queue_declare(QUEUE, passive=True).message_count
-    except connection.connection_errors as error:
+    except ChannelError:
+        pending = 0  # The queue exists only while something is in it.
+    except AWAY as error:
         log.warning("Redis is away, nothing announced: %s", error)
         return 0
-    except connection.channel_errors:
-        pending = 0  # The queue exists only while something is in it.
     return 0 if pending else _announce(run_ids)
 
 
@@ -46,7 +48,7 @@ def _announce(run_ids: list[int]) -> int:
     for sent, run_id in enumerate(run_ids):
         try:
             app.send_task("training.tasks.execute_run", args=[run_id], queue=QUEUE)
-        except (OperationalError, OSError) as error:
+        except AWAY as error:
             log.warning("run %s not announced, beat will do it: %s", run_id, error)
             return sent
     return len(run_ids)

@@ -5,8 +5,7 @@ import os
 import shutil
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from tests.training.factories import make_run
+from tests.training.processes import lives, wait_for, written_pid
 from training import execution, following, kinds, registry, scheduling
 from training.models import Attempt, Checkpoint, Metric, Run, Sample, State
 from training.trainer import Trainer
@@ -49,25 +49,8 @@ def executing(run: Run) -> Iterator[threading.Thread]:
     assert not worker.is_alive()
 
 
-def wait_for(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return value
-
-
 def pid_in(run: Run, name: str) -> int:
-    """The process id that the trainer wrote to ``name`` in its directory, once it is there."""
-    path = execution.run_directory(run) / name
-    return int(wait_for(lambda: path.read_text() if path.exists() else ""))
-
-
-def lives(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
+    return written_pid(execution.run_directory(run) / name)
 
 
 def test_a_run_succeeds_and_leaves_rows_and_a_checkpoint() -> None:
