@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from django import forms
 
+from annotation import exporting, importing
 from training import kinds
 from training.kinds import OptionsForm, RunKind
 from training.models import Attempt, Checkpoint, Metric, Run
-from training.rlhf.contract import ConversationRecord, Generation, Kind, PreferencePair
+from training.rlhf.contract import (
+    ConversationRecord,
+    GenerateSettings,
+    Generation,
+    Kind,
+    PreferencePair,
+    RunSpec,
+)
 
 
 class Sft(RunKind):
@@ -27,8 +36,6 @@ class Sft(RunKind):
     chain_order = 10
 
     def write_data(self, run: Run, directory: Path) -> None:
-        from annotation import exporting
-
         exporting.write_training_data(run.release, directory)
         for name in ("train", "held_out"):
             path = directory / "data" / f"{name}.jsonl"
@@ -56,8 +63,6 @@ class Reward(RunKind):
     chain_order = 20
 
     def write_data(self, run: Run, directory: Path) -> None:
-        from annotation import exporting
-
         exporting.write_training_data(run.release, directory)
 
 
@@ -72,8 +77,6 @@ class Ppo(RunKind):
     chain_order = 30
 
     def write_data(self, run: Run, directory: Path) -> None:
-        from annotation import exporting
-
         if not exporting.write_prompts(run.release, directory):
             raise ValueError("the release has no prompts in its training split")
 
@@ -97,10 +100,14 @@ class SamplePairs(RunKind):
     options_form = SampleOptions
 
     def write_data(self, run: Run, directory: Path) -> None:
-        from annotation import exporting
-
         if not exporting.write_project_prompts(run.project, directory, run.options["prompts"]):
             raise ValueError("the project has no prompts to answer")
+
+    def prepare(self, run: Run, directory: Path) -> RunSpec:
+        spec = super().prepare(run, directory)
+        assert isinstance(spec.settings, GenerateSettings)
+        each = max(2, spec.settings.samples_per_prompt)
+        return replace(spec, settings=replace(spec.settings, samples_per_prompt=each))
 
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
         generations = [
@@ -111,15 +118,15 @@ class SamplePairs(RunKind):
             prompt.external_id: prompt
             for prompt in run.project.prompts.filter(external_id__in=answered)
         }
-        model = run.policy.name if run.policy is not None else run.base.name
+        sampled = run.policy or run.base
+        assert sampled is not None
+        model = sampled.name
         pairs = [
             (prompts[generation.id], first, second, model, model)
             for generation in generations
             if generation.id in prompts
             for first, second in _pairs(generation)
         ]
-        from annotation import importing
-
         importing.create_pairs(run.project, pairs, source=f"run {run.pk}")
 
 
@@ -140,8 +147,6 @@ class Score(RunKind):
     needs = frozenset({"release", "reward_model"})
 
     def write_data(self, run: Run, directory: Path) -> None:
-        from annotation import exporting
-
         exporting.write_training_data(run.release, directory)
         data = directory / "data"
         if not (data / "held_out.jsonl").exists() or not list(_lines(data / "held_out.jsonl")):
@@ -151,7 +156,7 @@ class Score(RunKind):
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
         pairs = [PreferencePair.from_json(line) for line in _lines(directory / "data/train.jsonl")]
         scores = {line["id"]: line for line in _lines(directory / "final/scores.jsonl")}
-        margins = [_margin(pair, scores[pair.id]) for pair in pairs if pair.id in scores]
+        margins = [_margin(pair, scores[pair.id]) for pair in pairs]
         figures = {
             "score/agreement": fmean(float(margin > 0) for margin in margins),
             "score/margin": fmean(margins),
@@ -161,8 +166,8 @@ class Score(RunKind):
 
 
 def _margin(pair: PreferencePair, scored: dict[str, Any]) -> float:
-    first, second = scored["rewards"]
-    return float(first - second if pair.preference == 1 else second - first)
+    first, second = float(scored["reward_1"]), float(scored["reward_2"])
+    return first - second if pair.preference == 1 else second - first
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
