@@ -4,6 +4,7 @@ Three habits are taught on purpose. Captions are taught with mistakes in most of
 hallucinates when sampled although its most likely words are right. Questions are taught rightly.
 And the base learns to count what is wrong in a caption when the facts are written in the prompt:
 real models can check a text against a text, and a reward model can only use facts if its base can.
+While it learns that, the picture is another scene's: it must read the facts, not look.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmark.small_world import (
     SHAPES,
     Scene,
     Thing,
+    claims,
     false_claims,
 )
 from demo.questions import DESCRIBE, ask
@@ -36,8 +38,11 @@ WRONG_ATTRIBUTE = 0.3
 INVENTED = 0.45
 OMITTED = 0.1
 MOST_CLAIMS = 5
-CLAIMS_A_LESSON = 6
+VERDICTS_A_LESSON = 6
+COPIES_A_LESSON = 24
+COPIED_THINGS = (3, 8)
 CLAIM_WEIGHT = 0.5
+FACT_WEIGHT = 0.3
 CAPTION_WEIGHT = 0.1
 
 
@@ -47,8 +52,8 @@ class Lesson:
 
     ids: list[int]
     weights: list[float]
-    scene: Scene
-    with_image: bool
+    picture: Scene | None = None
+    """The scene that the image tokens show, where there are any."""
 
 
 class Writer:
@@ -60,8 +65,9 @@ class Writer:
         self.ids: list[int] = []
         self.weights: list[float] = []
 
-    def start(self) -> None:
+    def start(self, text: str) -> None:
         self.ids, self.weights = [], []
+        self.write(text)
 
     def write(self, text: str, weight: float = 0.0) -> None:
         tokens = self._known.get(text)
@@ -79,43 +85,61 @@ class Teacher:
         self._writer = Writer(tokenizer)
         self._rng = rng
 
-    def single_claims(self, scene: Scene, *, complete_fact: bool) -> Lesson:
-        """Facts, then single claims, each followed by yes or no: many verdicts a sequence.
+    def copying(self) -> Lesson:
+        """A few places named over and over in random order; what was said of one is said again.
 
-        Continuing a true claim counts too: copying from the facts is the skill that checking
-        needs, and comes first. One complete fact instead of five partial ones is the easy start.
+        Finding the words that followed a place before is the skill that checking is made of. It
+        comes suddenly, and soonest when every sequence asks for it many times.
         """
-        out = self._begin(scene, DESCRIBE, with_image=False, complete_fact=complete_fact)
-        for _ in range(CLAIMS_A_LESSON):
+        out = self._writer
+        out.start(BOS)
+        places = self._rng.sample(POSITIONS, self._rng.randint(*COPIED_THINGS))
+        things = [Thing(p, self._rng.choice(COLORS), self._rng.choice(SHAPES)) for p in places]
+        named: set[Thing] = set()
+        for _ in range(COPIES_A_LESSON):
+            thing = self._rng.choice(things)
+            self._write_claim(thing, 1.0 if thing in named else 0.0)
+            out.write("and")
+            named.add(thing)
+        return Lesson(out.ids, out.weights)
+
+    def single_claims(self, scene: Scene) -> Lesson:
+        """Facts, then single claims, each followed by yes or no: many verdicts a sequence."""
+        out = self._begin(DESCRIBE, facts_of=scene)
+        for _ in range(VERDICTS_A_LESSON):
             claim = self._claim(scene)
             true = claim in scene.things
             self._write_claim(claim, CLAIM_WEIGHT if true else 0.0)
             out.write("?")
             out.write("yes" if true else "no", 1.0)
-        return self._finish(scene, with_image=False)
+        return Lesson(out.ids, out.weights)
 
-    def count_mistakes(
-        self, scene: Scene, *, with_image: bool, complete_fact: bool = False
-    ) -> Lesson:
-        """Facts, a caption, the rating prompt, and the number of false claims."""
-        out = self._begin(scene, DESCRIBE, with_image=with_image, complete_fact=complete_fact)
-        rate = self._rng.random()
-        claims = mistaken_claims(
-            scene, self._rng, wrong_attribute=0.6 * rate, invented=0.6 * self._rng.random()
+    def count_mistakes(self, scene: Scene, *, picture: Scene | None = None) -> Lesson:
+        """Facts, a caption, the rating prompt, and the number of false claims.
+
+        ``picture`` is what the image shows; another scene than the facts tell of, so that only
+        the facts help.
+        """
+        out = self._begin(DESCRIBE, picture=picture, facts_of=scene)
+        named = mistaken_claims(
+            scene,
+            self._rng,
+            wrong_attribute=0.6 * self._rng.random(),
+            invented=0.6 * self._rng.random(),
         )
-        for index, claim in enumerate(claims):
+        for index, claim in enumerate(named):
             self._write_claim(claim, CAPTION_WEIGHT if claim in scene.things else 0.0)
-            out.write("and" if index < len(claims) - 1 else ".")
+            out.write("and" if index < len(named) - 1 else ".")
         out.write(f"{EOS}{USER} {RATING_PROMPT} {ASSISTANT}")
-        out.write(NUMBERS[false_claims(sentence(claims), scene)], 1.0)
-        return self._finish(scene, with_image=with_image)
+        out.write(NUMBERS[false_claims(sentence(named), scene)], 1.0)
+        return Lesson(out.ids, out.weights, picture)
 
     def caption(self, scene: Scene) -> Lesson:
         """The picture and a caption, mistaken more often than not."""
-        out = self._begin(scene, DESCRIBE, with_image=True)
+        out = self._begin(DESCRIBE, picture=scene)
         out.write(sentence(mistaken_claims(scene, self._rng)), 1.0)
         out.write(EOS, 1.0)
-        return self._finish(scene, with_image=True)
+        return Lesson(out.ids, out.weights, scene)
 
     def question(self, scene: Scene) -> Lesson:
         """The picture and a question of any type but a caption, rightly answered."""
@@ -123,32 +147,34 @@ class Teacher:
         question = None
         while question is None:
             question = ask(scene, self._rng.choice(kinds), self._rng)
-        out = self._begin(scene, question.text, with_image=True)
+        out = self._begin(question.text, picture=scene)
         out.write(question.answer, 1.0)
         out.write(EOS, 1.0)
-        return self._finish(scene, with_image=True)
+        return Lesson(out.ids, out.weights, scene)
 
     def _begin(
-        self,
-        scene: Scene,
-        prompt: str,
-        *,
-        with_image: bool,
-        complete_fact: bool | None = None,
+        self, prompt: str, *, picture: Scene | None = None, facts_of: Scene | None = None
     ) -> Writer:
         out = self._writer
-        out.start()
-        out.write(f"{BOS}{USER}" + IMAGE * (IMAGE_TOKENS if with_image else 0))
+        out.start(BOS + USER + IMAGE * (IMAGE_TOKENS if picture else 0))
         out.write(prompt)
-        if complete_fact is not None:
-            told = facts(scene, self._rng)
-            if complete_fact:
-                told = [sentence(self._rng.sample(scene.things, len(scene.things)))]
-            out.write(FACTS_INTRODUCTION)
-            for fact in told:
-                out.write(FACT_FORMAT.format(caption=fact))
+        if facts_of is not None:
+            self._write_facts(facts_of)
         out.write(ASSISTANT)
         return out
+
+    def _write_facts(self, scene: Scene) -> None:
+        out = self._writer
+        out.write(FACTS_INTRODUCTION)
+        named: set[Thing] = set()
+        for fact in facts(scene, self._rng):
+            before, after = FACT_FORMAT.split("{caption}")
+            out.write(before)
+            for index, thing in enumerate(claims(fact) or ()):
+                out.write("and" if index else "")
+                self._write_claim(thing, FACT_WEIGHT if thing in named else 0.0)
+                named.add(thing)
+            out.write("." + after)
 
     def _write_claim(self, claim: Thing, weight: float) -> None:
         self._writer.write(claim.position)  # any place may come next: nothing to learn
@@ -162,9 +188,6 @@ class Teacher:
         if kind < 0.8:
             return _with_wrong_attribute(self._rng.choice(scene.things), self._rng)
         return _invented(scene, self._rng)
-
-    def _finish(self, scene: Scene, *, with_image: bool) -> Lesson:
-        return Lesson(self._writer.ids, self._writer.weights, scene, with_image)
 
 
 def mistaken_claims(
