@@ -12,6 +12,7 @@ from demo.tiny_model import build_processor
 SCENE = Scene(
     things=(Thing("top", "red", "circle"), Thing("left", "blue", "square")), background="dark"
 )
+OTHER = Scene(things=(Thing("right", "green", "triangle"),), background="light")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def counted(tokenizer, lesson: Lesson) -> list[str]:
 def test_single_claims_carry_right_verdicts(tokenizer, teacher) -> None:
     verdicts = set()
     for _ in range(20):
-        words = read(tokenizer, teacher.single_claims(SCENE, complete_fact=False))
+        words = read(tokenizer, teacher.single_claims(SCENE))
         answer = words[words.index("<assistant>") + 1 :]
         for start in range(0, len(answer), 5):
             *claim, mark, verdict = answer[start : start + 5]
@@ -49,18 +50,18 @@ def test_single_claims_carry_right_verdicts(tokenizer, teacher) -> None:
 
 def test_single_claims_never_teach_to_continue_a_false_claim(tokenizer, teacher) -> None:
     for _ in range(20):
-        lesson = teacher.single_claims(SCENE, complete_fact=True)
+        lesson = teacher.single_claims(SCENE)
         taught = set(counted(tokenizer, lesson)) - {"yes", "no"}
         assert taught <= {"red", "circle", "blue", "square"}
 
 
-@pytest.mark.parametrize("with_image", [True, False])
-def test_count_mistakes_ends_with_the_true_number(tokenizer, teacher, with_image: bool) -> None:
+@pytest.mark.parametrize("picture", [None, OTHER])
+def test_count_mistakes_ends_with_the_true_number(tokenizer, teacher, picture) -> None:
     numbers = set()
     for _ in range(40):
-        lesson = teacher.count_mistakes(SCENE, with_image=with_image)
+        lesson = teacher.count_mistakes(SCENE, picture=picture)
         words = read(tokenizer, lesson)
-        assert words.count("<image>") == (9 if with_image else 0)
+        assert words.count("<image>") == (9 if picture else 0)
         start = words.index("<assistant>") + 1
         answer = " ".join(words[start : words.index("<eos>", start)])
         assert words[-1] == NUMBERS[false_claims(answer, SCENE)]
@@ -70,9 +71,25 @@ def test_count_mistakes_ends_with_the_true_number(tokenizer, teacher, with_image
 
 
 def test_count_mistakes_puts_the_facts_before_the_caption(tokenizer, teacher) -> None:
-    words = read(tokenizer, teacher.count_mistakes(SCENE, with_image=True))
+    words = read(tokenizer, teacher.count_mistakes(SCENE, picture=OTHER))
     assert words.count("facts") == 1
     assert words[: words.index("<assistant>")].count("-") == 5
+
+
+def test_count_mistakes_shows_the_picture_it_was_given(teacher) -> None:
+    assert teacher.count_mistakes(SCENE, picture=OTHER).picture == OTHER
+    assert teacher.caption(SCENE).picture == SCENE
+
+
+def test_copying_counts_only_what_was_said_before(tokenizer, teacher) -> None:
+    lesson = teacher.copying()
+    words = read(tokenizer, lesson)
+    said = {}
+    for start in range(1, len(words), 4):
+        position, color, shape, _ = words[start : start + 4]
+        weights = lesson.weights[start : start + 4]
+        assert weights == ([0, 1, 1, 0] if position in said else [0, 0, 0, 0])
+        assert said.setdefault(position, (color, shape)) == (color, shape)
 
 
 def test_question_is_never_a_caption_and_counts_its_answer(tokenizer, teacher) -> None:
