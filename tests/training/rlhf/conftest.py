@@ -1,0 +1,113 @@
+"""A tiny base model once a session, and run directories made of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.rlhf import tiny
+from training.rlhf.__main__ import main
+from training.rlhf.contract import Kind, ModelSettings
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.presets import preset_spec
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads only get in each other's way at this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_base(tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture
+def model(base_folder: Path) -> VisionLanguageModel:
+    torch.manual_seed(1)
+    return VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+
+
+@pytest.fixture
+def image_files(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "pictures"
+    return [folder / name for name in tiny.save_images(folder, count=3)]
+
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
+    """Make a run directory with 12 records; keyword arguments change the small-world settings."""
+
+    records_of = {
+        Kind.SFT: tiny.conversation_records,
+        Kind.GENERATE: tiny.prompt_records,
+        Kind.REWARD: tiny.preference_records,
+        Kind.SCORE: tiny.preference_records,
+        Kind.PPO: tiny.prompt_records,
+    }
+
+    def make(
+        kind: Kind,
+        name: str = "run",
+        *,
+        reward_model: Path | None = None,
+        policy: Path | None = None,
+        held_out: int = 0,
+        preset: str = "small-world",
+        seed: int = 0,
+        **settings: Any,
+    ) -> Path:
+        directory = tmp_path / name
+        names = tiny.save_images(directory / "images", count=12)
+        records = records_of[kind](names)
+        tiny.write_lines(directory / "data" / "train.jsonl", records[held_out:])
+        if held_out:
+            tiny.write_lines(directory / "data" / "held_out.jsonl", records[:held_out])
+        spec = preset_spec(kind, preset, base_model=str(base_folder), seed=seed)
+        spec = replace(
+            spec,
+            settings=replace(spec.settings, **settings),
+            model=ModelSettings(dtype="float32"),
+        )
+        for field, source in (("reward_model", reward_model), ("policy_adapter", policy)):
+            if source is not None:
+                shutil.copytree(source, directory / "adapters" / field)
+                spec = replace(spec, **{field: f"adapters/{field}"})
+        (directory / "spec.json").write_text(json.dumps(spec.to_json()))
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reward_folder(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reward model of the tiny base, trained for four steps."""
+    directory = tmp_path_factory.mktemp("reward")
+    names = tiny.save_images(directory / "images", count=12)
+    tiny.write_lines(directory / "data" / "train.jsonl", tiny.preference_records(names))
+    spec = preset_spec(Kind.REWARD, "small-world", base_model=str(base_folder))
+    spec = replace(spec, settings=replace(spec.settings, max_steps=4, batch_size=6, epochs=9.0))
+    (directory / "spec.json").write_text(json.dumps(spec.to_json()))
+    assert main(["reward", "--run-dir", str(directory)]) == 0
+    return directory / "final"
+
+
+def events(directory: Path, name: str | None = None) -> list[dict[str, Any]]:
+    """Events of a run, in order; only those called ``name`` if given."""
+    lines = (directory / "events.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    return [event for event in found if name in (None, event["event"])]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.rlhf import checkpoints
+from training.rlhf.errors import CheckpointError
+
+
+def save(root: Path, step: int) -> None:
+    with checkpoints.saving(root, step, {"note": step}) as folder:
+        checkpoints.save_optimizer(folder, "policy", {"w/exp_avg": torch.full((2,), float(step))})
+
+
+def test_newest_checkpoint_by_number_is_found(tmp_path: Path) -> None:
+    for step in (2, 10, 9):
+        save(tmp_path, step)
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    assert found.state() == {"step": 10, "note": 10}
+    assert found.optimizer("policy")["w/exp_avg"].tolist() == [10.0, 10.0]
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert checkpoints.newest(tmp_path / "none") is None
+    assert checkpoints.newest(tmp_path) is None
+
+
+def test_only_the_newest_two_keep_their_optimiser(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        save(tmp_path, step)
+    held = sorted(path.parent.name for path in tmp_path.glob("*/policy.optimizer.safetensors"))
+    assert held == ["step-2", "step-3"]
+    assert (tmp_path / "step-1" / "state.json").is_file()
+
+
+def test_failure_while_saving_leaves_the_previous_one(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    with pytest.raises(OSError, match="full"), checkpoints.saving(tmp_path, 2, {}) as folder:
+        (folder / "half").write_text("half")
+        raise OSError("disk full")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-1"]
+    found = checkpoints.newest(tmp_path)
+    assert found is not None and found.step == 1
+
+
+def test_leftover_of_a_kill_is_removed_and_never_taken(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    (tmp_path / ".step-2.partial").mkdir()
+    (tmp_path / ".step-2.partial" / "state.json").write_text("{}")
+    (tmp_path / "step-3").mkdir()  # no state: was never complete
+    found = checkpoints.newest(tmp_path)
+    assert found is not None and found.step == 1
+    assert not (tmp_path / ".step-2.partial").exists()
+
+
+def test_folder_is_replaced_whole(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with checkpoints.atomic_folder(tmp_path / "final") as folder:
+            (folder / text).write_text(text)
+    assert [path.name for path in (tmp_path / "final").iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    save(tmp_path, 4)
+    (tmp_path / "step-4" / "policy.optimizer.safetensors").write_bytes(b"garbage")
+    (tmp_path / "step-4" / "state.json").write_text("{")
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    with pytest.raises(CheckpointError, match="step-4/policy"):
+        found.optimizer("policy")
+    with pytest.raises(CheckpointError, match=r"step-4/state\.json"):
+        found.state()

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.training.rlhf import tiny
+from training.rlhf.contract import (
+    SETTINGS,
+    ContractError,
+    ConversationRecord,
+    Generation,
+    Kind,
+    PreferencePair,
+    PromptRecord,
+    RunSpec,
+    parse_event,
+)
+from training.rlhf.presets import PRESETS, preset_spec
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_preset_survives_json(kind: Kind, preset: str) -> None:
+    spec = preset_spec(kind, preset)
+    assert isinstance(spec.settings, SETTINGS[kind])
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("kind",), "dpo", "kind: is 'dpo'"),
+        (("settings", "epoch"), 1, r"settings\.epoch: is not a known field"),
+        (("settings", "batch_size"), 0, r"settings\.batch_size: is 0, below 1"),
+        (("settings", "batch_size"), "8", r"settings\.batch_size: is '8', not of type int"),
+        (("settings", "with_facts"), 1, r"settings\.with_facts: is 1, not of type bool"),
+        (("settings", "lora", "dropout"), 2, r"settings\.lora\.dropout: is 2.*above 0\.9"),
+        (("settings", "facts_position"), "middle", r"settings\.facts_position: is 'middle'"),
+        (("model", "dtype"), "int8", r"model\.dtype: is 'int8'"),
+    ],
+)
+def test_bad_spec_names_the_field(path: tuple[str, ...], value: Any, message: str) -> None:
+    data = preset_spec(Kind.REWARD, "default").to_json()
+    inner = data
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(ContractError, match=message):
+        RunSpec.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("record_type", "make"),
+    [
+        (PreferencePair, tiny.preference_records),
+        (PromptRecord, tiny.prompt_records),
+        (ConversationRecord, tiny.conversation_records),
+    ],
+)
+def test_records_survive_json(record_type: Any, make: Any) -> None:
+    for data in make(["000-red.png", "001-blue.png"]):
+        record = record_type.from_json(data)
+        assert record_type.from_json(record.to_json()) == record
+
+
+def test_generation_survives_json() -> None:
+    generation = Generation(id="a", responses=("x", ""), finished=(True, False))
+    assert Generation.from_json(json.loads(json.dumps(generation.to_json()))) == generation
+
+
+def test_answer_of_a_conversation_must_be_there() -> None:
+    [data] = tiny.conversation_records(["000-red.png"])
+    data["conversations"][1]["value"] = " "
+    with pytest.raises(ContractError, match=r"conversations\[1\]\.value: is empty"):
+        ConversationRecord.from_json(data)
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", '{"event": "party"}', '{"event": ["metric"]}'])
+def test_what_is_no_event_is_refused(line: str) -> None:
+    with pytest.raises(ContractError):
+        parse_event(line)

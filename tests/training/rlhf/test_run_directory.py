@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.training.rlhf.conftest import MakeRun, events
+from training.rlhf.contract import Kind
+from training.rlhf.errors import EngineError
+from training.rlhf.run_directory import EXIT_FAILED, EXIT_TERMINATED, Run, carry_out, read_spec
+
+
+def nothing(run: Run) -> None:
+    run.events.stage("nothing to do")
+
+
+def test_success_is_exit_code_zero_and_told_in_events(make_run: MakeRun) -> None:
+    directory = make_run(Kind.SFT)
+    assert carry_out(directory, Kind.SFT, nothing) == 0
+    assert [event["event"] for event in events(directory)] == ["stage"]
+
+
+def test_engine_error_is_told_without_a_traceback(make_run: MakeRun) -> None:
+    def work(run: Run) -> None:
+        raise EngineError("the settings contradict each other")
+
+    directory = make_run(Kind.SFT)
+    assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
+    [failure] = events(directory, "error")
+    assert failure["message"] == "the settings contradict each other"
+    assert failure["detail"] == ""
+
+
+def test_defect_is_told_with_its_traceback(make_run: MakeRun) -> None:
+    def work(run: Run) -> None:
+        raise KeyError("surprise")
+
+    directory = make_run(Kind.SFT)
+    assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
+    [failure] = events(directory, "error")
+    assert failure["message"] == "KeyError: 'surprise'"
+    assert "test_run_directory" in failure["detail"]
+
+
+def test_full_disk_is_told_in_words(make_run: MakeRun) -> None:
+    def work(run: Run) -> None:
+        raise OSError(28, os.strerror(28), "checkpoints/x")
+
+    directory = make_run(Kind.SFT)
+    assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
+    [failure] = events(directory, "error")
+    assert failure["message"] == "No space left on device: checkpoints/x"
+
+
+def test_sigterm_is_no_failure_and_the_handler_is_put_back(make_run: MakeRun) -> None:
+    def work(run: Run) -> None:
+        assert not run.terminating
+        os.kill(os.getpid(), signal.SIGTERM)
+        run.check_termination()
+
+    directory = make_run(Kind.SFT)
+    before = signal.getsignal(signal.SIGTERM)
+    assert carry_out(directory, Kind.SFT, work) == EXIT_TERMINATED == 143
+    assert events(directory, "error") == []
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"spec\.json is missing"),
+        ("{", r"spec\.json is not JSON"),
+        ('{"kind": "party"}', r"spec\.json, kind: is 'party'"),
+        ('{"kind": "sft", "settings": {"x": 1}}', r"spec\.json, settings\.x: is not a known"),
+    ],
+)
+def test_bad_spec_is_named(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "spec.json").write_text(content)
+    with pytest.raises(EngineError, match=message):
+        read_spec(tmp_path, Kind.SFT)
+
+
+def test_spec_of_another_kind_is_refused(make_run: MakeRun) -> None:
+    directory = make_run(Kind.SFT)
+    assert carry_out(directory, Kind.PPO, nothing) == EXIT_FAILED
+    [failure] = events(directory, "error")
+    assert failure["message"] == "spec.json, kind: is 'sft', but 'ppo' was asked"
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc", "adapters/none"])
+def test_adapter_outside_the_run_directory_is_refused(make_run: MakeRun, name: str) -> None:
+    def work(run: Run) -> None:
+        run.folder(run.spec.policy_adapter or "", field="policy_adapter")
+
+    directory = make_run(Kind.SFT)
+    (directory.parent / "other").mkdir()
+    spec = json.loads((directory / "spec.json").read_text())
+    (directory / "spec.json").write_text(json.dumps(spec | {"policy_adapter": name}))
+    assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
+    [failure] = events(directory, "error")
+    assert failure["message"].startswith("spec.json, policy_adapter: ")
+
+
+def test_missing_directory_is_exit_code_one(tmp_path: Path) -> None:
+    assert carry_out(tmp_path / "none", Kind.SFT, nothing) == EXIT_FAILED

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.resuming import (
+    PowerCut,
+    assert_same_weights,
+    cut_power,
+    interrupt_at,
+    last_metrics,
+    terminate,
+)
+from training.rlhf.__main__ import main
+from training.rlhf.contract import Kind, OptimizerSettings, PreferencePair
+from training.rlhf.reward_model import RewardModel
+from training.rlhf.train_reward import soft_label
+
+FOUR_STEPS = {
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "epochs": 9.0,
+    "max_steps": 4,
+    "evaluate_every": 2,
+    "checkpoint_every": 2,
+}
+
+
+def train(directory: Path) -> int:
+    return main(["reward", "--run-dir", str(directory)])
+
+
+def test_training_learns_the_preferences(make_run: MakeRun) -> None:
+    directory = make_run(
+        Kind.REWARD,
+        **FOUR_STEPS | {"max_steps": 12},
+        held_out=4,
+        optimizer=OptimizerSettings(learning_rate=0.01),
+    )
+    assert train(directory) == 0
+    metrics = last_metrics(events(directory))
+    assert metrics[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)  # a head of zeros
+    assert metrics[12]["held_out/accuracy"] == 1.0
+    assert metrics[12]["held_out/loss"] < 0.6
+    final = events(directory, "checkpoint")[-1]
+    assert (final["path"], final["final"]) == ("final", True)
+    assert final["metrics"]["held_out/accuracy"] == 1.0
+    assert final["metrics"]["held_out/accuracy_swapped"] == 1.0
+    assert {event["done"] for event in events(directory, "progress")} == set(range(1, 13))
+
+
+def test_rewards_are_normalised_on_held_out_pairs(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS, held_out=4)
+    assert train(directory) == 0
+    rewards = torch.tensor([event["reward"] for event in events(directory, "sample")])
+    assert len(rewards) == 8
+    assert float(rewards.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(rewards.std(correction=0)) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(cut_power, None), (terminate, 143)])
+def test_resumed_training_equals_uninterrupted_training(
+    make_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[], None],
+    code: int | None,
+) -> None:
+    whole = make_run(Kind.REWARD, "whole", **FOUR_STEPS, held_out=4)
+    assert train(whole) == 0
+    parts = make_run(Kind.REWARD, "parts", **FOUR_STEPS, held_out=4)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, interrupt)
+        if code is None:
+            with pytest.raises(PowerCut):
+                train(parts)
+        else:
+            assert train(parts) == code
+    assert not (parts / "final").exists()
+    assert events(parts, "error") == []
+    assert train(parts) == 0
+    resumed_from = 2 if code is None else 3
+    assert f"resuming from step {resumed_from}" in [e["text"] for e in events(parts, "stage")]
+    assert_same_weights(whole / "final", parts / "final")
+    assert last_metrics(events(whole)) == last_metrics(events(parts))
+    descriptions = [(d / "final" / "reward_model.json").read_text() for d in (whole, parts)]
+    assert descriptions[0] == descriptions[1]
+
+
+def test_finished_run_started_again_gives_the_same(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS)
+    assert train(directory) == 0
+    (directory / "final").rename(directory / "before")
+    assert train(directory) == 0
+    assert_same_weights(directory / "before", directory / "final")
+
+
+def test_best_step_is_kept(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracies = iter([0.9, 0.4])
+
+    def evaluate(*_: object, **__: object) -> tuple[dict[str, float], torch.Tensor]:
+        return {"accuracy": next(accuracies, 0.0), "loss": 0.5}, torch.tensor([[1.0, 0.0]])
+
+    monkeypatch.setattr("training.rlhf.train_reward.evaluate", evaluate)
+    directory = make_run(Kind.REWARD, **FOUR_STEPS, held_out=2)
+    assert train(directory) == 0
+    for name in ("adapter_model.safetensors", "head.safetensors"):
+        kept = (directory / "checkpoints" / "step-2" / "reward" / name).read_bytes()
+        last = (directory / "checkpoints" / "step-4" / "reward" / name).read_bytes()
+        assert (directory / "final" / name).read_bytes() == kept != last
+
+
+def test_micro_batches_add_up_to_the_batch(make_run: MakeRun) -> None:
+    found = []
+    for size in (1, 2, 4):
+        directory = make_run(
+            Kind.REWARD,
+            f"micro-{size}",
+            **FOUR_STEPS | {"micro_batch_size": size, "max_steps": 1},
+            center_coefficient=0.0,
+        )
+        assert train(directory) == 0
+        found.append(last_metrics(events(directory))[1])
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-4)
+
+
+def test_both_responses_see_their_facts_in_one_order(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[str, ...]] = []
+    original = RewardModel.sequences
+
+    def sequences(self, conversation, image, responses, captions=()):  # type: ignore[no-untyped-def]
+        if len(responses) == 2:  # golden inputs come one by one
+            shown.append(tuple(captions))
+        return original(self, conversation, image, responses, captions)
+
+    monkeypatch.setattr(RewardModel, "sequences", sequences)
+    directory = make_run(Kind.REWARD, **FOUR_STEPS)
+    assert train(directory) == 0
+    assert len({captions[2] == "yes" for captions in shown}) == 2  # shuffled, and not always
+
+
+def test_votes_make_soft_labels() -> None:
+    def pair(preference: int, **votes: int) -> PreferencePair:
+        return PreferencePair(
+            id="a",
+            image="i",
+            conversation=(),
+            output_1="x",
+            output_2="y",
+            preference=preference,
+            votes={key.strip("_"): count for key, count in votes.items()},
+        )
+
+    assert soft_label(pair(1, _1=2, _2=1, tie=1)) == pytest.approx(2.5 / 4)
+    assert soft_label(pair(2, _1=1, _2=3)) == pytest.approx(0.75)
+    assert soft_label(pair(2)) == 1.0
+
+
+@pytest.mark.parametrize("changes", [{"soft_labels": True}, {"use_margin": True}])
+def test_votes_and_margins_change_the_training(make_run: MakeRun, changes: dict[str, bool]) -> None:
+    plain = make_run(Kind.REWARD, "plain", **FOUR_STEPS)
+    changed = make_run(Kind.REWARD, "changed", **FOUR_STEPS, **changes)
+    assert train(plain) == train(changed) == 0
+    one, two = (last_metrics(events(d))[4]["train/loss"] for d in (plain, changed))
+    assert one != two
+
+
+def test_bad_record_ends_the_run_with_its_line(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS)
+    with (directory / "data" / "train.jsonl").open("a") as lines:
+        lines.write("not json\n")
+    assert train(directory) == 1
+    [failure] = events(directory, "error")
+    assert failure["message"].startswith("data/train.jsonl, line 13: is not JSON")
+
+
+def test_broken_image_ends_the_run_with_its_name(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS)
+    (directory / "images" / "001-blue.png").write_bytes(b"no picture")
+    assert train(directory) == 1
+    [failure] = events(directory, "error")
+    assert "images/001-blue.png cannot be read" in failure["message"]
