@@ -60,24 +60,24 @@ function show(article, { focus = true } = {}) {
   if (article.matches("[data-task]")) prepareNext();
 }
 
-function held() {
-  const tokens = [current, ...ahead].map((article) => article?.dataset.task).filter(Boolean);
-  return [...tokens, ...outbox.entries.map((entry) => entry.token ?? "").filter(Boolean)];
-}
-
 function prepareNext() {
   if (ahead.length || asking) return asking;
-  asking = postFragment(page.dataset.nextUrl, held().map((token) => ["beside", token]))
-    .then(async (html) => {
-      const article = parse(html);
-      if (!article.matches("[data-task]")) return article;
-      await article.querySelector("[data-viewer] img").decode().catch(() => {});
-      ahead.push(article);
-      return article;
-    })
-    .finally(() => (asking = null));
+  asking = fetchNext().finally(() => (asking = null));
   asking.catch(() => {});
   return asking;
+}
+
+async function fetchNext() {
+  // The server knows what is answered only once it has the answer; until then it would hand the
+  // same comparison out again.
+  await outbox.flush();
+  if (outbox.entries.length) throw new Error("Answers wait to be sent.");
+  const beside = current?.dataset.task;
+  const article = parse(await postFragment(page.dataset.nextUrl, beside ? { beside } : {}));
+  if (!article.matches("[data-task]")) return article;
+  await article.querySelector("[data-viewer] img").decode().catch(() => {});
+  ahead.push(article);
+  return article;
 }
 
 async function advance() {
@@ -85,11 +85,8 @@ async function advance() {
   const left = current;
   holder.setAttribute("aria-busy", "true");
   try {
-    // What waits may free the last places, and the server must not hand the same one out again.
-    await outbox.flush();
-    const article = (await prepareNext()) ?? null;
-    if (current !== left) return;
-    show(ahead.shift() ?? article);
+    const article = await prepareNext();
+    if (current === left) show(ahead.shift() ?? article);
   } catch {
     if (current === left) show(waitingNotice());
   } finally {
