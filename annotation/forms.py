@@ -180,11 +180,19 @@ class ComparisonFilterForm(forms.Form):
 class ImportForm(forms.ModelForm):
     class Meta:
         model = ImportJob
-        fields = ["format", "records", "second_records", "images", "skip_missing_images"]
+        fields = [
+            "format",
+            "records",
+            "second_records",
+            "images",
+            "keep_labels",
+            "skip_missing_images",
+        ]
         labels = {
             "records": "File of records",
             "second_records": "Second answer file",
             "images": "Zip of images",
+            "keep_labels": "Keep the labels that the file brings",
             "skip_missing_images": "Leave out records whose image is missing",
         }
         help_texts = {
@@ -201,9 +209,13 @@ class ImportForm(forms.ModelForm):
             self.add_error("second_records", "The second model's answer file is needed.")
         if not pairs and given.get("second_records"):
             self.add_error("second_records", "This format takes one file.")
-        if given.get("records"):
-            self.instance.name = re.sub(r"\s+", " ", given["records"].name)[:200]
         return given
+
+    def uploads(self) -> dict[str, Any]:
+        """The fields of an ImportJob; its name is that of the files as they were called."""
+        files = [self.cleaned_data["records"], self.cleaned_data["second_records"]]
+        names = [re.sub(r"[\s,]+", " ", file.name) for file in files if file]
+        return {**self.cleaned_data, "name": ", ".join(names)[:200]}
 
 
 class ReleaseForm(forms.Form):
@@ -215,3 +227,16 @@ class ReleaseForm(forms.Form):
         help_text="Kept from training, to measure the reward model on.",
     )
     seed = forms.IntegerField(initial=0, help_text="The same seed splits the images the same way.")
+    honesty_only = forms.BooleanField(
+        required=False,
+        label="Only where honesty decided",
+        help_text="Leaves out pairs that tied in honesty and were decided by helpfulness.",
+    )
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of a release."""
+        return {
+            "seed": self.cleaned_data["seed"],
+            "held_out_share": self.cleaned_data["held_out_percent"] / 100,
+            "policy": {"honesty_only": self.cleaned_data["honesty_only"]},
+        }

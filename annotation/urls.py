@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.views import account, comparisons, images, labelling, members, projects
+from annotation.views import account, comparisons, exchange, images, labelling, members, projects
 
 app_name = "annotation"
 urlpatterns = [
@@ -16,6 +16,15 @@ urlpatterns = [
     path("join/<str:raw>/", members.join, name="join"),
     path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),
+    path("projects/<slug:slug>/imports/", exchange.imports, name="imports"),
+    path("projects/<slug:slug>/imports/<int:pk>/", exchange.import_job, name="import"),
+    path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),
+    path("projects/<slug:slug>/releases/<int:number>/", exchange.release, name="release"),
+    path(
+        "projects/<slug:slug>/releases/<int:number>/<slug:format_name>/",
+        exchange.download,
+        name="release-download",
+    ),
     path("projects/<slug:slug>/label/", labelling.page, name="label"),
     path("projects/<slug:slug>/label/next/", labelling.ahead, name="label-next"),
     path("projects/<slug:slug>/label/previous/", labelling.previous, name="label-previous"),

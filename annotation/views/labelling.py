@@ -16,9 +16,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, leases, projects, queue
+from annotation import access, leases, queue
 from annotation.forms import AheadForm, AnswerForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project
+from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page, says_domain_errors
 
 NOTHING = {
@@ -168,7 +169,7 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
 
 
 def _progress(project: Project, request: HttpRequest) -> dict[str, Any]:
-    return {"progress": projects.progress(project, request.user)}
+    return {"progress": progress_of(project), "own": own_progress(project, request.user)}
 
 
 def _fragment(

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation import access, joining, leases, projects
+from annotation import access, joining, leases
 from annotation.forms import InvitationForm, MemberForm, MembershipForm, SignUpForm
 from annotation.models import Invitation, Membership, Project
+from annotation.progress import member_progress
 from annotation.views.shared import project_page, says_domain_errors
 
 
@@ -92,12 +93,14 @@ def _page(
     link: str = "",
     status: int = 200,
 ) -> HttpResponse:
+    done = {one.user.pk: one.own for one in member_progress(project)}
+    memberships = project.memberships.select_related("user")
     return project_page(
         request,
         project,
         "annotation/members.html",
         tab="members",
-        people=projects.people(project),
+        people=[(one, done.get(one.user_id)) for one in memberships],
         roles=Membership._meta.get_field("role").choices,
         invitations=project.invitations.usable(),
         form=form or MemberForm(),

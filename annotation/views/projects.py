@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import access, projects
 from annotation.forms import ProjectForm
+from annotation.progress import member_progress, own_progress, progress_of
 from annotation.views.shared import project_page
 
 
@@ -17,7 +18,7 @@ from annotation.views.shared import project_page
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     context = {
-        "cards": projects.with_progress(access.projects(request.user), request.user),
+        "cards": projects.cards(request.user),
         "may_create": access.may_create_projects(request.user),
     }
     return render(request, "annotation/projects.html", context)
@@ -31,7 +32,7 @@ def create(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         project = projects.create(form.save(commit=False), manager=request.user)
         messages.success(request, f"{project.name} is made. Next: import comparisons.")
-        return redirect(project)
+        return redirect("annotation:imports", project.slug)
     context = {"form": form}
     return render(request, "annotation/project_new.html", context, status=_status(form))
 
@@ -45,8 +46,9 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         project,
         "annotation/project.html",
         tab="overview",
-        progress=projects.progress(project, request.user),
-        people=projects.people(project),
+        progress=progress_of(project),
+        own=own_progress(project, request.user),
+        people=member_progress(project),
         releases=project.releases.order_by("-number")[:3],
     )
 

@@ -1,0 +1,106 @@
+"""Data in and out: imports with their problems, and releases with their downloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation import access, exporting, jobs
+from annotation.forms import ImportForm, ReleaseForm
+from annotation.models import Project, Release
+from annotation.views.shared import project_page, says_domain_errors
+
+FORMATS = [
+    ("llava_rlhf", "Preferences for training", "JSON lines in the LLaVA-RLHF form, with captions"),
+    ("votes", "Every judgment", "JSON lines: pseudonym, order shown, time, version"),
+    ("csv", "Preferences as a table", "CSV for spreadsheets"),
+]
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def imports(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        job = jobs.request_import(project, request.user, **form.uploads())
+        return redirect(job)
+    return project_page(
+        request,
+        project,
+        "annotation/imports.html",
+        tab="imports",
+        form=form,
+        jobs=project.import_jobs.select_related("created_by")[:50],
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@require_GET
+def import_job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One import; the same address answers htmx with the part that changes."""
+    project = access.require(request.user, slug, "manage")
+    job = get_object_or_404(project.import_jobs, pk=pk)
+    if request.htmx:
+        return render(request, "annotation/_import_job.html", {"project": project, "job": job})
+    return project_page(request, project, "annotation/import_job.html", tab="imports", job=job)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@says_domain_errors(back="releases")
+def releases(request: HttpRequest, slug: str) -> HttpResponse:
+    needed = "manage" if request.method == "POST" else "review"
+    project = access.require(request.user, slug, needed)
+    form = ReleaseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        return redirect(jobs.queue_release(project, request.user, **form.options()))
+    return project_page(
+        request,
+        project,
+        "annotation/releases.html",
+        tab="releases",
+        form=form,
+        releases=project.releases.order_by("-number"),
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@require_GET
+def release(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    project = access.require(request.user, slug, "review")
+    found = get_object_or_404(project.releases.select_related("created_by"), number=number)
+    if request.htmx:
+        return render(request, "annotation/_release.html", _release_context(project, found))
+    return project_page(
+        request,
+        project,
+        "annotation/release.html",
+        tab="releases",
+        **_release_context(project, found),
+    )
+
+
+@login_required
+@require_GET
+@says_domain_errors(back="releases")
+def download(request: HttpRequest, slug: str, number: int, format_name: str) -> HttpResponse:
+    """A release's records as a streamed file; ``?split=`` takes one part of it."""
+    project = access.require(request.user, slug, "review")
+    found = get_object_or_404(project.releases, number=number)
+    split = request.GET.get("split") or None
+    chunks = exporting.stream(found, format_name, split)
+    response = StreamingHttpResponse(chunks, content_type=exporting.content_type(format_name))
+    name = exporting.filename(found, format_name, split)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _release_context(project: Project, release: Release) -> dict[str, Any]:
+    return {"project": project, "release": release, "formats": FORMATS}
