@@ -69,3 +69,6 @@ document.addEventListener("htmx:responseError", (event) => {
   else if (status === 404) toast("This no longer exists. Reload the page.", { error: true });
   else toast(`The server answered with error ${status}.`, { error: true });
 });
+
+// On a narrow screen the open tab may lie outside the row that scrolls.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
