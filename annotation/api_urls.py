@@ -1,6 +1,26 @@
 """REST of annotation, under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from annotation import api, api_data
 
 app_name = "annotation-api"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("projects", api.Projects.as_view(), name="projects"),
+    path("projects/<slug:slug>", api.ProjectDetail.as_view(), name="project"),
+    path("projects/<slug:slug>/progress", api.Progress.as_view(), name="progress"),
+    path("projects/<slug:slug>/assignments/next", api.NextAssignment.as_view(), name="next"),
+    path("projects/<slug:slug>/judgments", api.OwnJudgments.as_view(), name="judgments"),
+    path("projects/<slug:slug>/images", api_data.ProjectImages.as_view(), name="images"),
+    path("projects/<slug:slug>/prompts", api_data.Prompts.as_view(), name="prompts"),
+    path("projects/<slug:slug>/comparisons", api_data.Comparisons.as_view(), name="comparisons"),
+    path("projects/<slug:slug>/releases", api_data.Releases.as_view(), name="releases"),
+    path("assignments/<uuid:token>", api.AssignmentDetail.as_view(), name="assignment"),
+    path("assignments/<uuid:token>/judgment", api.SubmitJudgment.as_view(), name="submit"),
+    path("assignments/<uuid:token>/renew", api.RenewAssignment.as_view(), name="renew"),
+    path("assignments/<uuid:token>/skip", api.SkipAssignment.as_view(), name="skip"),
+    path("judgments/<int:pk>", api.JudgmentDetail.as_view(), name="judgment"),
+    path("releases/<int:pk>", api_data.ReleaseDetail.as_view(), name="release"),
+    path("releases/<int:pk>/records", api_data.ReleaseRecords.as_view(), name="records"),
+    path("images/<slug:sha256>", api_data.ImageFile.as_view(), name="image"),
+]

@@ -1,0 +1,92 @@
+"""What all views of the API share: scopes, known query parameters, pages, repeated requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.errors import DomainError
+from annotation.models import IdempotentAnswer, User
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+LONGEST_KEY = 100
+PAGING_PARAMETERS = frozenset({"cursor", "page_size"})
+
+
+class KeyReused(DomainError):
+    status = 422
+    title = "The idempotency key belongs to another request"
+
+
+class ById(CursorPagination):
+    """Oldest first, by primary key: a page never shifts while rows are added."""
+
+    ordering = "pk"
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+
+
+class KnownParameters:
+    """Refuses query parameters that the view does not name in ``parameters``."""
+
+    parameters: frozenset[str] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        unknown = sorted(set(request.query_params) - self.parameters - PAGING_PARAMETERS)
+        if unknown:
+            raise ValidationError(dict.fromkeys(unknown, "This parameter is not known here."))
+
+
+def user_of(request: Request) -> User:
+    """The person a request speaks for; the views all demand one."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+View = Callable[..., Response]
+
+
+def idempotent(view: View) -> View:
+    """Answers a request with a known Idempotency-Key as it was answered the first time.
+
+    The key is written in the transaction of the work itself: a request that failed leaves none,
+    and one that is sent twice at once waits for the other.
+    """
+
+    @wraps(view)
+    def wrapped(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get(IDEMPOTENCY_HEADER, "")
+        if not key:
+            return view(self, request, *args, **kwargs)
+        if len(key) > LONGEST_KEY or not key.isprintable():
+            raise ValidationError({IDEMPOTENCY_HEADER: f"At most {LONGEST_KEY} plain characters."})
+        body = hashlib.sha256(request._request.body).hexdigest()
+        mine: dict[str, Any] = {"user": user_of(request), "key": key, "path": request.path}
+        try:
+            with transaction.atomic():
+                answer = IdempotentAnswer.objects.create(
+                    **mine, body_sha256=body, status=0, answer=None
+                )
+                response = view(self, request, *args, **kwargs)
+                answer.status = response.status_code
+                answer.answer = response.data
+                answer.save(update_fields=["status", "answer"])
+                return response
+        except IntegrityError:
+            before = IdempotentAnswer.objects.filter(**mine).first()
+            if before is None:
+                raise
+        if before.body_sha256 != body:
+            raise KeyReused("The key was used with another body; make a new one.")
+        return Response(before.answer, status=before.status)
+
+    return wrapped
