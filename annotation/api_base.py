@@ -74,7 +74,7 @@ def idempotent(view: View) -> View:
         try:
             with transaction.atomic():
                 answer = IdempotentAnswer.objects.create(
-                    **mine, body_sha256=body, status=0, answer=None
+                    **mine, body_sha256=body, status=0, answer={}
                 )
                 response = view(self, request, *args, **kwargs)
                 answer.status = response.status_code

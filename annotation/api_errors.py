@@ -43,7 +43,7 @@ def _problem(status: int, title: str, detail: str, **extra: Any) -> Response:
 
 
 def _title(error: Exception) -> str:
-    if isinstance(error, Http404):
+    if isinstance(error, (Http404, exceptions.NotFound)):
         return "Not found"
     if isinstance(error, PermissionDenied):
         return "Not allowed"
@@ -63,13 +63,16 @@ def _detail(error: Exception) -> str:
 def _field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:
     """A flat list of {"field", "reason"}; nested fields are joined by dots."""
     if isinstance(detail, dict):
-        nested = [
-            _field_errors(value, f"{path}.{name}" if path else str(name))
-            for name, value in detail.items()
-        ]
+        nested = [_field_errors(value, _join(path, name)) for name, value in detail.items()]
         return [entry for entries in nested for entry in entries]
     if isinstance(detail, list) and any(isinstance(item, dict) for item in detail):
-        nested = [_field_errors(item, f"{path}[{i}]") for i, item in enumerate(detail)]
+        nested = [_field_errors(item, _join(path, i)) for i, item in enumerate(detail)]
         return [entry for entries in nested for entry in entries]
     reasons = detail if isinstance(detail, list) else [detail]
     return [{"field": path or "body", "reason": str(reason)} for reason in reasons]
+
+
+def _join(path: str, name: str | int) -> str:
+    if isinstance(name, int):
+        return f"{path}[{name}]"
+    return f"{path}.{name}" if path else name
