@@ -1,6 +1,5 @@
 """Images and comparisons in over REST, releases out as streams."""
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -48,8 +47,7 @@ def record(image, **fields):
 
 
 def body_of(response):
-    with contextlib.closing(response):
-        return b"".join(response.streaming_content)
+    return b"".join(response.streaming_content)
 
 
 # --- images -----------------------------------------------------------------------------------
