@@ -85,6 +85,18 @@ def projects(user: AnyUser) -> QuerySet[Project]:
     return visible(user, Project.objects.all())
 
 
+def projects_where(user: AnyUser, permission: str) -> QuerySet[Project]:
+    """The projects in which ``user`` has ``permission`` (see Permission)."""
+    needed = RANK[LEAST_ROLE[Permission(permission)]]
+    enough = [held for held, rank in RANK.items() if rank >= needed]
+    if not user.is_authenticated:
+        return Project.objects.none()
+    if user.is_superuser:
+        return Project.objects.all()
+    mine = Membership.objects.filter(user=user, role__in=enough)
+    return Project.objects.filter(pk__in=mine.values("project"))
+
+
 def role(user: AnyUser, project: Project) -> Role | None:
     """The role of ``user`` in ``project``; None for outsiders. A superuser is a manager."""
     if not user.is_authenticated:

@@ -124,6 +124,10 @@ class RunQuerySet(models.QuerySet["Run"]):
             .order_by("created_at", "pk")
         )
 
+    def with_context(self) -> RunQuerySet:
+        """With what a row of a list shows beside the run."""
+        return self.select_related("project", "chain", "requested_by")
+
     def waiting_on(self, runs: models.QuerySet[Run] | list[int]) -> RunQuerySet:
         return self.filter(state=State.QUEUED, after__in=runs)
 

@@ -1,0 +1,231 @@
+"""Pages of training: access, then a form, then one domain function, then the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import access
+from annotation.models import Image
+from training import curves, kinds, registry, requests, scheduling, visibility
+from training.forms import ChainForm, RunFilterForm, trainable_releases
+from training.models import Run
+
+RUNS_ON_A_PAGE = 25
+SAMPLES_ON_A_PAGE = 24
+
+
+@login_required
+@require_GET
+@never_cache
+def runs(request: HttpRequest) -> HttpResponse:
+    """All runs that the person may see, newest first; the list alone for htmx's polling."""
+    projects = access.projects_where(request.user, visibility.SEE)
+    form = RunFilterForm(request.GET, projects=projects)
+    rows = visibility.runs(request.user).with_context()
+    filters = form.cleaned_data if form.is_valid() else {}
+    for name in ("state", "kind", "project"):
+        if filters.get(name):
+            rows = rows.filter(**{name: filters[name]})
+    query = request.GET.copy()
+    query.pop("page", None)
+    page = Paginator(rows, RUNS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "filtered": any(filters.values()),
+        "page": page,
+        "query": query.urlencode(),
+        "address": request.get_full_path(),
+        "live": any(not run.ended for run in page),
+        "titles": {kind.name: kind.title for kind in kinds.all_kinds()},
+        "may_start": trainable_releases(request.user).exists(),
+    }
+    template = "training/_runs.html" if request.htmx else "training/runs.html"
+    return render(request, template, context)
+
+
+@login_required
+@require_GET
+@never_cache
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.run(request.user, pk)
+    context = _live_context(request, found) | _sample_context(request, found)
+    context |= {
+        "kind": kinds.get(found.kind),
+        "charts": curves.charts(found),
+        "settings": sorted(_flat(found.settings).items()),
+        "model_settings": sorted(_flat(found.model).items()),
+        "options": sorted(found.options.items()),
+        "neighbours": found.chain.runs.order_by("pk") if found.chain else [],
+        "followers": found.followers.exclude(chain=found.chain) if found.chain else [],
+    }
+    return render(request, "training/run.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def live(request: HttpRequest, pk: int) -> HttpResponse:
+    """What changes while a run goes on: state, stage, progress, attempts, log."""
+    found = visibility.run(request.user, pk)
+    return render(request, "training/_live.html", _live_context(request, found))
+
+
+@login_required
+@require_GET
+@never_cache
+def samples(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.run(request.user, pk)
+    return render(request, "training/_samples.html", _sample_context(request, found))
+
+
+@login_required
+@require_GET
+@never_cache
+def figures(request: HttpRequest, pk: int) -> HttpResponse:
+    """The charts there are; 204 while the page that asks has them all already."""
+    found = visibility.run(request.user, pk)
+    charts = curves.charts(found)
+    if not found.ended and request.GET.get("have") == str(len(charts)):
+        return HttpResponse(status=204)
+    return render(request, "training/_figures.html", {"run": found, "charts": charts})
+
+
+@login_required
+@require_GET
+@never_cache
+def metrics(request: HttpRequest, pk: int, chart: str) -> JsonResponse:
+    """The curves of one chart, downsampled, as static/js/charts.js reads them."""
+    return JsonResponse(curves.series(visibility.run(request.user, pk), chart))
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.run(request.user, pk, visibility.ACT)
+    if scheduling.cancel(found):
+        messages.success(request, f"{found.name} is being cancelled.")
+    else:
+        messages.error(request, f"{found.name} has ended already.")
+    return redirect(found)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def chain_new(request: HttpRequest) -> HttpResponse:
+    """Train from a release: which one first, then what."""
+    releases = trainable_releases(request.user)
+    chosen = request.GET.get("release", "")
+    if not chosen:
+        return render(request, "training/choose_release.html", {"releases": releases[:50]})
+    release = get_object_or_404(releases, pk=chosen if chosen.isdecimal() else None)
+    form = ChainForm(
+        request.POST or None,
+        release=release,
+        user=request.user,
+        checkpoints=visibility.checkpoints(request.user),
+    )
+    if request.method == "POST" and form.is_valid() and _start(form):
+        messages.success(request, "Queued. The first run starts as soon as a worker is free.")
+        return redirect("training:runs")
+    context = {"form": form, "release": release, "has_bases": form.fields["base"].queryset.exists()}
+    return render(request, "training/chain_new.html", context, status=422 if form.errors else 200)
+
+
+def _start(form: ChainForm) -> bool:
+    """Queue the form's chains, all or none; False when they were refused, said on the form."""
+    try:
+        with transaction.atomic():
+            for name, steps in form.chains():
+                requests.request_chain(form.common(), steps, name=name)
+    except requests.Refused as error:
+        form.add_error(error.field if error.field in form.fields else None, error.detail)
+        return False
+    return True
+
+
+@login_required
+@require_GET
+def checkpoints(request: HttpRequest) -> HttpResponse:
+    rows = visibility.checkpoints(request.user).with_lineage()
+    page = Paginator(rows, RUNS_ON_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "training/checkpoints.html", {"page": page, "query": ""})
+
+
+@login_required
+@require_GET
+def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.checkpoint(request.user, pk)
+    context = {
+        "checkpoint": found,
+        "lineage": registry.lineage(found),
+        "metrics": sorted(found.metrics.items()),
+    }
+    return render(request, "training/checkpoint.html", context)
+
+
+@login_required
+@require_GET
+def checkpoint_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
+    """One file of a checkpoint, as an attachment: nothing of it is ever shown as a page."""
+    found = visibility.checkpoint(request.user, pk)
+    try:
+        handle = registry.open_file(found, name)
+    except registry.RegistryError as error:
+        raise Http404 from error
+    filename = name.rpartition("/")[2]
+    return FileResponse(
+        handle, as_attachment=True, filename=filename, content_type="application/octet-stream"
+    )
+
+
+def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
+    attempts = list(found.attempts.prefetch_related("gpu_slots"))
+    remaining = attempts[0].remaining(found, timezone.now()) if attempts else None
+    return {
+        "run": found,
+        "attempts": attempts,
+        "log": attempts[0].log_tail if attempts else "",
+        "remaining": remaining,
+        "glance": curves.latest(found),
+        "checkpoints": found.checkpoints.order_by("-step"),
+        "result_url": kinds.get(found.kind).result_url(found)
+        if found.state == "succeeded"
+        else None,
+        "may_act": access.may(request.user, found.project, visibility.ACT),
+        "ahead": found.after if found.state == "queued" else None,
+    }
+
+
+def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
+    steps = found.samples.order_by("-step").values_list("step", flat=True).distinct()
+    wanted = request.GET.get("step", "")
+    step = int(wanted) if wanted.isdecimal() and len(wanted) < 10 else None
+    shown = found.samples.filter(step=step if step is not None else next(iter(steps[:1]), 0))
+    rows = list(shown.order_by("prompt_id")[:SAMPLES_ON_A_PAGE])
+    visible = access.visible(request.user, Image.objects.all())
+    images = visible.in_bulk([row.image.partition(".")[0] for row in rows], field_name="sha256")
+    return {
+        "run": found,
+        "sample_steps": list(steps[:50]),
+        "sample_step": rows[0].step if rows else None,
+        "samples": [(row, images.get(row.image.partition(".")[0])) for row in rows],
+        "follow_samples": step is None and not found.ended,
+    }
+
+
+def _flat(nested: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        here = f"{path}.{name}" if path else name
+        flat |= _flat(value, here) if isinstance(value, dict) else {here: value}
+    return flat
