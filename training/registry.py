@@ -24,7 +24,10 @@ from django.db import DatabaseError, transaction
 from training.models import Checkpoint, Run
 
 CHUNK = 1 << 20
-ALLOWED_SUFFIXES = {".safetensors", ".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
+WEIGHTS = ".safetensors"
+TEXTS = {".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
+PICTURES = {".png", ".jpg"}  # Golden inputs, with which a reward model is checked on loading.
+ALLOWED_SUFFIXES = {WEIGHTS} | TEXTS | PICTURES
 
 
 class RegistryError(ValueError):
@@ -127,8 +130,8 @@ def engine_name(checkpoint: Checkpoint, directory: Path, name: str) -> str:
 def fetch(checkpoint: Checkpoint, directory: Path, *, link: bool = True) -> None:
     """Put the checkpoint's files into ``directory``, verified.
 
-    Where storage is a local folder the files are symbolic links, unless ``link`` is off: a trainer
-    only reads what it starts from, but it owns the checkpoints that it resumes.
+    Where storage is a local folder the weights are symbolic links, unless ``link`` is off: a
+    trainer only reads what it starts from, but it owns the checkpoints that it resumes.
     Raises RegistryError when storage does not hold what was stored.
     """
     if checkpoint.source:
@@ -139,7 +142,7 @@ def fetch(checkpoint: Checkpoint, directory: Path, *, link: bool = True) -> None
         target = _inside(directory, file["name"])
         target.parent.mkdir(parents=True, exist_ok=True)
         stored = f"{checkpoint.path}/{file['name']}"
-        local = _local(stored) if link else None
+        local = _local(stored) if link and target.suffix == WEIGHTS else None
         if local is not None:
             target.symlink_to(local)
         else:
