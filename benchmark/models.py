@@ -145,7 +145,13 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
     def with_origin(self) -> EvaluationQuerySet:
         """Everything that a row of the leaderboard shows, in one query."""
         return self.select_related(
-            "question_set", "judge", "project", "run", "checkpoint__run__release"
+            "question_set",
+            "judge",
+            "project",
+            "run",
+            "checkpoint__base",
+            "checkpoint__run__release",
+            "checkpoint__run__reward_model__run",
         )
 
     def scored(self) -> EvaluationQuerySet:
@@ -243,9 +249,12 @@ class Evaluation(models.Model):
         run = self.checkpoint.run
         if run is None:
             return "Base"
-        if run.kind == "ppo":
-            return "Fact-RLHF" if run.settings.get("with_facts") else "RLHF"
-        return str(run.kind).upper() if run.kind == "sft" else str(run.kind)
+        if run.kind != "ppo":
+            return {"sft": "SFT"}.get(run.kind, run.kind)
+        rewarded_by = run.reward_model.run if run.reward_model else None
+        makers = [run] if rewarded_by is None else [run, rewarded_by]
+        facts = all(maker.settings.get("with_facts") for maker in makers)
+        return "Fact-RLHF" if facts else "RLHF"
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):

@@ -7,7 +7,7 @@ headline figure. Intervals are bootstrap over questions, seeded, so a page and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark import mmhal
@@ -115,6 +115,30 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
             **_plain(paired_test(a, b)),
         }
     return result
+
+
+@dataclass(frozen=True)
+class Change:
+    """A question with its ratings in two evaluations."""
+
+    question: Question
+    first: int
+    second: int
+
+    @property
+    def difference(self) -> int:
+        return self.second - self.first
+
+
+def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) -> list[Change]:
+    """The questions whose ratings differ most, largest first; none whose rating is equal."""
+    mine = {question.index: rating for question, rating in ratings_of(first)}
+    changes = []
+    for question, theirs in ratings_of(second):
+        before = mine.get(question.index)
+        if before is not None and theirs is not None and before != theirs:
+            changes.append(Change(question, before, theirs))
+    return sorted(changes, key=lambda change: -abs(change.difference))[:most]
 
 
 def comparable(first: Evaluation, second: Evaluation) -> bool:

@@ -1,4 +1,19 @@
 """Pages of benchmark."""
 
+from django.urls import path
+
+from benchmark.views import evaluations, leaderboard, questions
+
 app_name = "benchmark"
-urlpatterns: list = []
+urlpatterns = [
+    path("", leaderboard.index, name="leaderboard"),
+    path("compare/", leaderboard.compare, name="compare"),
+    path("evaluations/", leaderboard.evaluations, name="evaluations"),
+    path("evaluations/new/", evaluations.start, name="start"),
+    path("evaluations/<int:pk>/", evaluations.detail, name="evaluation"),
+    path("evaluations/<int:pk>/progress/", evaluations.progress, name="progress"),
+    path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
+    path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),
+    path("questions/<int:pk>/", questions.detail, name="question"),
+    path("questions/<int:pk>/image/", questions.image, name="question-image"),
+]

@@ -268,6 +268,9 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR / "static"
 WHITENOISE_USE_FINDERS = PRIVATE
+if PRIVATE:
+    # Nothing is collected there, but WhiteNoise warns about a folder that does not exist.
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 MEDIA_ROOT = VAR / "storage"
 S3_BUCKET = env("S3_BUCKET", default="")

@@ -1,0 +1,93 @@
+"""Who may see or do what in benchmark, in terms of ``annotation.access``.
+
+An evaluation names models and shows their answers, which annotators must not know while they
+compare them: seeing one needs the right to review its project, changing one the right to manage
+it. An evaluation without a project, question sets and judges are open to everybody who may review
+some project.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from annotation import access
+from annotation.access import Permission
+from benchmark.models import Evaluation, EvaluationQuerySet, Question, QuestionSet, Verdict
+
+
+def may_read(user: Any) -> bool:
+    """Whether ``user`` may see benchmarks at all."""
+    return bool(user.is_superuser) or access.projects(user, Permission.REVIEW).exists()
+
+
+def require_reader(user: Any) -> None:
+    """Raises PermissionDenied for those who review no project."""
+    if not may_read(user):
+        raise PermissionDenied("Benchmarks show models by name; this needs the role reviewer.")
+
+
+def evaluations(user: Any) -> EvaluationQuerySet:
+    """The evaluations that ``user`` may see."""
+    if not may_read(user):
+        return Evaluation.objects.none()
+    return Evaluation.objects.visible_in(access.projects(user, Permission.REVIEW))
+
+
+def evaluation(user: Any, pk: int) -> Evaluation:
+    """One that ``user`` may see: Http404 for outsiders, PermissionDenied for annotators."""
+    found = Evaluation.objects.with_origin().filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    if found.project is not None:
+        access.require(user, found.project, Permission.REVIEW)
+    elif not may_read(user):
+        raise Http404
+    return found
+
+
+def may_start(user: Any) -> bool:
+    """Whether ``user`` manages a project to start an evaluation in."""
+    return access.projects(user, Permission.MANAGE).exists()
+
+
+def require_starter(user: Any) -> None:
+    """Raises PermissionDenied for those who manage no project."""
+    if not may_start(user):
+        raise PermissionDenied("Starting an evaluation needs the role manager in a project.")
+
+
+def require_manager(user: Any, evaluation: Evaluation) -> None:
+    """Raises PermissionDenied unless ``user`` may change the evaluation."""
+    if not may_manage(user, evaluation):
+        raise PermissionDenied("This needs the role manager in the evaluation's project.")
+
+
+def may_manage(user: Any, evaluation: Evaluation) -> bool:
+    """A manager of its project; an administrator where it has none."""
+    if evaluation.project is None:
+        return bool(user.is_superuser)
+    return access.may(user, evaluation.project, Permission.MANAGE)
+
+
+def question(user: Any, pk: int) -> Question:
+    """A question of any set for those who may read benchmarks; Http404 otherwise."""
+    found = Question.objects.select_related("question_set", "image").filter(pk=pk).first()
+    if found is None or not may_read(user):
+        raise Http404
+    return found
+
+
+def question_sets(user: Any) -> Any:
+    return QuestionSet.objects.all() if may_read(user) else QuestionSet.objects.none()
+
+
+def verdict_to_settle(user: Any, pk: int) -> Verdict:
+    """A verdict of an evaluation that ``user`` may change."""
+    found = Verdict.objects.select_related("answer__evaluation__project").filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    require_manager(user, evaluation(user, found.answer.evaluation_id))
+    return found

@@ -1,0 +1,171 @@
+"""What pages ask: filters, two evaluations to compare, a new evaluation, a settled rating."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.db.models import QuerySet
+
+from annotation import access as projects_access
+from annotation.access import Permission
+from annotation.models import Project
+from benchmark import mmhal, scoring
+from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet
+from benchmark.runs import EvaluationOptions
+from training import requests
+from training.models import Checkpoint, Run
+from training.rlhf.presets import PRESETS
+
+
+class QueryForm(forms.Form):
+    """A filter: what it does not understand is ignored, as in an address typed by hand."""
+
+    @property
+    def query(self) -> str:
+        """The parameters that it does understand, for the links of a pagination."""
+        self.is_valid()
+        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        return urlencode({name: getattr(value, "pk", value) for name, value in chosen.items()})
+
+
+class EvaluationFilter(QueryForm):
+    question_set = forms.ModelChoiceField(
+        QuestionSet.objects.all(), required=False, empty_label="All benchmarks", label="Benchmark"
+    )
+    state = forms.ChoiceField(
+        choices=[("", "Any state"), *Evaluation.State.choices], required=False
+    )
+
+    def apply(self, rows: EvaluationQuerySet) -> EvaluationQuerySet:
+        self.is_valid()
+        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        return rows.filter(**chosen)
+
+
+class AnswerFilter(QueryForm):
+    type = forms.ChoiceField(required=False)
+    show = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "All answers"),
+            ("hallucinated", "Hallucinated"),
+            ("honest", "Without hallucination"),
+            ("open", "Without a rating"),
+        ],
+    )
+
+    def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.evaluation = evaluation
+        self.fields["type"].choices = [  # type: ignore[attr-defined]
+            ("", "All types"),
+            *((name, name.capitalize()) for name in mmhal.TYPES),
+        ]
+
+    def answers(self) -> QuerySet[Answer]:
+        """The chosen answers with question, image and the evaluation's own verdict."""
+        self.is_valid()
+        evaluation = self.evaluation
+        rows = evaluation.answers.select_related("question__image").order_by("question__index")
+        if kind := self.cleaned_data.get("type"):
+            rows = rows.filter(question__type=kind)
+        verdicts = evaluation.verdicts()
+        chosen = {
+            "hallucinated": verdicts.filter(rating__lt=mmhal.LOWEST_HONEST_RATING),
+            "honest": verdicts.filter(rating__gte=mmhal.LOWEST_HONEST_RATING),
+            "open": verdicts.filter(rating=None),
+        }
+        if show := self.cleaned_data.get("show"):
+            rows = rows.filter(pk__in=chosen[show].values("answer"))
+        return rows.judged_by(evaluation)  # type: ignore[attr-defined, no-any-return]
+
+
+class EvaluationChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        method = f"{obj.method}: " if obj.method else ""
+        date = f"{obj.finished_at:%Y-%m-%d}"
+        return f"{method}{obj.model_name} · {obj.question_set} · {obj.judge} · {date}"
+
+
+class CompareForm(forms.Form):
+    """Two complete evaluations that may be compared; ``result`` holds the comparison."""
+
+    first = EvaluationChoice(Evaluation.objects.none(), label="From")
+    second = EvaluationChoice(Evaluation.objects.none(), label="To")
+
+    def __init__(self, *args: Any, evaluations: EvaluationQuerySet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.queryset = evaluations  # type: ignore[attr-defined]
+        self.result: dict[str, Any] = {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        first, second = cleaned.get("first"), cleaned.get("second")
+        if first and first == second:
+            raise forms.ValidationError("Choose two different evaluations.")
+        if first and second:
+            try:
+                self.result = scoring.compare(first, second)
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from error
+        return cleaned
+
+
+class SettleForm(forms.Form):
+    rating = forms.TypedChoiceField(
+        choices=[(str(n), str(n)) for n in range(7)], coerce=int, empty_value=None
+    )
+
+
+class StartForm(EvaluationOptions):
+    """An evaluation of a base or of a trained policy, as a run of a project."""
+
+    project_choice = forms.ModelChoiceField(Project.objects.none(), label="Project")
+    model = forms.ModelChoiceField(
+        Checkpoint.objects.none(), help_text="A base, or a policy that a run has trained."
+    )
+    preset = forms.ChoiceField(
+        choices=[(name, name) for name in PRESETS],
+        help_text="Settings of the engine, such as how long an answer may be.",
+    )
+    gpus = forms.IntegerField(
+        label="GPUs", min_value=0, max_value=64, initial=0, help_text="0 answers on the CPU."
+    )
+    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=0)
+
+    field_order = ["project_choice", "model", "question_set", "judge", "temperature"]
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, project=None, user=user, **kwargs)
+        projects = projects_access.projects(user, Permission.MANAGE)
+        policies = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY]
+        self.fields["project_choice"].queryset = projects  # type: ignore[attr-defined]
+        self.fields["model"].queryset = (  # type: ignore[attr-defined]
+            Checkpoint.objects.in_projects(projects).usable().filter(kind__in=policies)
+        )
+
+    def start(self) -> Run | None:
+        """The queued run; None, with the error on the form, when training refuses it."""
+        chosen = self.cleaned_data
+        model: Checkpoint = chosen["model"]
+        trained = model.kind == Checkpoint.Kind.POLICY
+        options = {name: chosen[name] for name in ("question_set", "judge", "temperature")}
+        options |= {name: options[name].pk for name in ("question_set", "judge")}
+        common = requests.Common(
+            project=chosen["project_choice"],
+            requested_by=self.user,
+            base=model.base if trained and model.base else model,
+            policy=model if trained else None,
+            preset=chosen["preset"],
+            seed=chosen["seed"],
+            gpus=chosen["gpus"],
+        )
+        step = requests.Step("evaluation", options=options)
+        try:
+            return requests.request_run(common, step, name=f"Evaluation of {model}")
+        except requests.Refused as error:
+            self.add_error(None, str(error))
+            return None

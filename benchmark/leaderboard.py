@@ -1,0 +1,105 @@
+"""Rankings: only within one benchmark version, judge, wording and set of answered questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark import mmhal
+from benchmark.models import Evaluation, EvaluationQuerySet
+from benchmark.published import PAPER
+
+MOST_SERIES = 4
+SCALE: dict[str, Any] = {"label": "mean rating", "min": 0, "max": 6}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Evaluations that may be ranked together, best score first."""
+
+    rows: list[Evaluation]
+
+    @property
+    def first(self) -> Evaluation:
+        return self.rows[0]
+
+    @property
+    def id(self) -> str:
+        """Stays the same however many models come; usable in an address and in HTML."""
+        question_set, coverage, judge, prompt = self.first.group
+        return f"{question_set}-{coverage[:6]}-{judge}-{prompt[:6]}"
+
+    @property
+    def chart_id(self) -> str:
+        """Where the page keeps the figures of the group's chart."""
+        return f"chart-{self.id}"
+
+    @property
+    def asked(self) -> int:
+        return int(self.first.summary["asked"])
+
+    @property
+    def total(self) -> int:
+        return int(self.first.summary["total"])
+
+    @property
+    def chart(self) -> dict[str, Any]:
+        """Mean rating of each type, for the best of each method (at most four models)."""
+        return chart_of(self._series())
+
+    def _series(self) -> list[Evaluation]:
+        best: dict[str, Evaluation] = {}
+        for row in self.rows:
+            best.setdefault(row.method or row.model_name, row)
+        shown = list(best.values())[:MOST_SERIES]
+        base = best.get("Base")
+        if base is not None and base not in shown:
+            shown[-1] = base
+        return sorted(shown, key=lambda row: row.method != "Base")
+
+
+def groups(evaluations: EvaluationQuerySet) -> list[Group]:
+    """Complete evaluations by what makes them comparable; of each model the newest only.
+
+    Groups come in the order of their newest evaluation. Two queries, however many rows.
+    """
+    newest: dict[tuple[Any, ...], Evaluation] = {}
+    for evaluation in evaluations.scored().with_origin():
+        model = evaluation.checkpoint_id or evaluation.model_name
+        newest.setdefault((evaluation.group, model, str(evaluation.sampling)), evaluation)
+    grouped: dict[tuple[int, str, int, str], list[Evaluation]] = {}
+    for evaluation in newest.values():
+        grouped.setdefault(evaluation.group, []).append(evaluation)
+    return [Group(sorted(rows, key=_score, reverse=True)) for rows in grouped.values()]
+
+
+def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
+    """What the page's chart draws: one series per evaluation over the question types."""
+    rows = list(evaluations)
+    present = {name for row in rows for name in row.summary.get("by_type", {})}
+    types = [name for name in mmhal.TYPES if name in present]
+    return {**SCALE, "categories": types, "series": [_series_of(row, types) for row in rows]}
+
+
+def published_chart() -> dict[str, Any]:
+    """The paper's own two pairs: SFT+ and Fact-RLHF at 7B and 13B."""
+    rows = [row for row in PAPER if row.method]
+    series = [{"name": row.model, "values": list(row.types)} for row in rows]
+    return {**SCALE, "categories": list(mmhal.TYPES), "series": series}
+
+
+def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
+    by_type = evaluation.summary.get("by_type", {})
+    figures = [by_type.get(name, {}).get("score") or {} for name in types]
+    method = f"{evaluation.method}: " if evaluation.method else ""
+    return {
+        "name": f"{method}{evaluation.model_name}",
+        "values": [figure.get("value") for figure in figures],
+        "low": [figure.get("low") for figure in figures],
+        "high": [figure.get("high") for figure in figures],
+    }
+
+
+def _score(evaluation: Evaluation) -> float:
+    return float(evaluation.summary["score"]["value"])

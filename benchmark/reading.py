@@ -1,0 +1,87 @@
+"""What pages show of evaluations beyond their summary, each with a fixed number of queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Question, Verdict
+from training import registry
+from training.registry import Ancestor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an evaluation is; ``total`` is 0 while that is unknown."""
+
+    done: int
+    total: int
+    text: str
+
+
+def progress(evaluation: Evaluation) -> Progress:
+    """Answers while it answers, verdicts while it is judged."""
+    if evaluation.state == Evaluation.State.ANSWERING:
+        run = evaluation.run
+        done, total = (run.progress_done, run.progress_total) if run else (0, 0)
+        return Progress(done, total, f"{done} of {total} answers" if total else "Waiting to answer")
+    total, done = evaluation.answers.count(), evaluation.verdicts().count()
+    return Progress(done, total, f"{done} of {total} verdicts")
+
+
+def base_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Evaluation | None:
+    """The newest comparable evaluation of the base that the model was trained on."""
+    checkpoint = evaluation.checkpoint
+    if checkpoint is None or checkpoint.base_id is None or not evaluation.summary:
+        return None
+    question_set, coverage, judge, prompt = evaluation.group
+    alike = (
+        visible.scored()
+        .with_origin()
+        .filter(question_set=question_set, coverage=coverage, judge=judge, prompt_hash=prompt)
+    )
+    return alike.filter(checkpoint=checkpoint.base_id, sampling=evaluation.sampling).first()
+
+
+def lineage(evaluation: Evaluation) -> list[Ancestor]:
+    """Where the model comes from, nearest first; empty for answers made elsewhere."""
+    return registry.lineage(evaluation.checkpoint) if evaluation.checkpoint else []
+
+
+def answers_to(question: Question, visible: EvaluationQuerySet) -> list[Answer]:
+    """What each visible model said to a question, with the verdict of its own evaluation.
+
+    Ordered by judge and model, so that verdicts which may be compared stand together.
+    """
+    answers = (
+        Answer.objects.filter(question=question, evaluation__in=visible)
+        .select_related(
+            "evaluation__judge",
+            "evaluation__checkpoint__run__reward_model__run",
+        )
+        .prefetch_related("verdicts")
+        .order_by("evaluation__judge__name", "evaluation__model_name", "-evaluation")
+    )
+    return [_with_own_verdict(answer) for answer in answers]
+
+
+def neighbours(question: Question) -> dict[str, Question | None]:
+    """The questions before and after it in its set."""
+    siblings: QuerySet[Question] = question.question_set.questions.all()
+    return {
+        "previous": siblings.filter(index__lt=question.index).order_by("-index").first(),
+        "next": siblings.filter(index__gt=question.index).order_by("index").first(),
+    }
+
+
+def _with_own_verdict(answer: Answer) -> Answer:
+    own = [verdict for verdict in answer.verdicts.all() if _belongs(verdict, answer.evaluation)]
+    loaded: Any = answer
+    loaded.own_verdicts = own
+    return answer
+
+
+def _belongs(verdict: Verdict, evaluation: Evaluation) -> bool:
+    return (verdict.judge_id, verdict.prompt_hash) == (evaluation.judge_id, evaluation.prompt_hash)

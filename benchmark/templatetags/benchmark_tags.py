@@ -1,0 +1,61 @@
+"""How figures are written: the same digits and units wherever a score stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+register = template.Library()
+
+NOTHING = "–"  # noqa: RUF001
+PERCENT_SHARES = {"hallucination_rate"}
+PERCENTS = {"informativeness"}
+
+
+@register.filter
+def figure(value: float | str | None, name: str) -> str:
+    """A score as "2.53", a rate as "57 %", informativeness as "48 %"; a dash for nothing."""
+    if not isinstance(value, (int, float)):  # A template gives "" for what is not there.
+        return NOTHING
+    if name in PERCENT_SHARES:
+        return f"{100 * value:.0f} %"
+    return f"{value:.0f} %" if name in PERCENTS else f"{value:.2f}"
+
+
+@register.filter
+def difference(value: float, name: str) -> str:
+    """The same with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
+    if name in PERCENT_SHARES | PERCENTS:
+        points = 100 * value if name in PERCENT_SHARES else value
+        text = f"{abs(points):.0f} points"
+    else:
+        text = f"{abs(value):.2f}"
+    return f"{'−' if value < 0 else '+'}{text}"  # noqa: RUF001
+
+
+@register.filter
+def interval(estimate: dict[str, Any] | None, name: str) -> str:
+    """ "1.98 to 3.10"; nothing where the bounds are not known."""
+    if not estimate or estimate.get("low") is None:
+        return ""
+    low, high = figure(estimate["low"], name), figure(estimate["high"], name)
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+@register.filter
+def p_value(value: float) -> str:
+    """ "p = 0.034", and "p < 0.001" below what the resampling can tell."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+@register.filter
+def lookup(mapping: dict[str, Any] | None, key: str) -> Any:
+    """An entry of a mapping, or None."""
+    return (mapping or {}).get(key)
+
+
+@register.filter
+def short_hash(digest: str) -> str:
+    """The beginning of a digest, enough to tell two apart."""
+    return digest[:8]

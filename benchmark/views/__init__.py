@@ -1,0 +1,1 @@
+"""Pages of benchmark: each asks ``access``, then a form, then one domain function, and answers."""

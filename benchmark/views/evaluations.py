@@ -1,0 +1,92 @@
+"""One evaluation: starting it, watching it, reading its answers, settling unclear verdicts."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.errors import DomainError
+from benchmark import access, evaluating, leaderboard, reading
+from benchmark.forms import AnswerFilter, SettleForm, StartForm
+
+ANSWERS_ON_A_PAGE = 12
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def start(request: HttpRequest) -> HttpResponse:
+    access.require_starter(request.user)
+    form = StartForm(request.POST or None, user=request.user, initial=request.GET.dict())
+    if request.method == "POST" and form.is_valid():
+        run = form.start()
+        if run is not None:
+            messages.success(request, "The evaluation waits for a worker.")
+            return redirect(run)
+    status = 422 if form.errors else 200
+    return render(request, "benchmark/start.html", {"form": form}, status=status)
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    evaluation = access.evaluation(request.user, pk)
+    form = AnswerFilter(request.GET, evaluation=evaluation)
+    visible = access.evaluations(request.user)
+    base = reading.base_of(evaluation, visible)
+    context = {
+        "evaluation": evaluation,
+        "progress": reading.progress(evaluation),
+        "page": Paginator(form.answers(), ANSWERS_ON_A_PAGE).get_page(request.GET.get("page")),
+        "form": form,
+        "query": form.query,
+        "base": base,
+        "chart": leaderboard.chart_of([base, evaluation] if base else [evaluation]),
+        "lineage": reading.lineage(evaluation),
+        "may_manage": access.may_manage(request.user, evaluation),
+        "settle": SettleForm(),
+    }
+    return render(request, "benchmark/evaluation.html", context)
+
+
+@login_required
+@require_GET
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment that polls itself; once it has ended the whole page is asked for again."""
+    evaluation = access.evaluation(request.user, pk)
+    context = {"evaluation": evaluation, "progress": reading.progress(evaluation)}
+    answer = render(request, "benchmark/_progress.html", context)
+    if evaluation.ended:
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@login_required
+@require_POST
+def judge_again(request: HttpRequest, pk: int) -> HttpResponse:
+    evaluation = access.evaluation(request.user, pk)
+    access.require_manager(request.user, evaluation)
+    try:
+        evaluating.judge_again(evaluation)
+    except DomainError as error:
+        messages.error(request, str(error))
+    return redirect(evaluation)
+
+
+@login_required
+@require_POST
+def settle(request: HttpRequest, pk: int) -> HttpResponse:
+    verdict = access.verdict_to_settle(request.user, pk)
+    evaluation = verdict.answer.evaluation
+    form = SettleForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "A rating is a whole number from 0 to 6.")
+        return redirect(evaluation)
+    try:
+        evaluating.settle(verdict, form.cleaned_data["rating"], request.user)
+    except DomainError as error:
+        messages.error(request, str(error))
+    return redirect(f"{evaluation.get_absolute_url()}?show=open")

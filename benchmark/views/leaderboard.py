@@ -1,0 +1,63 @@
+"""The leaderboard, the list of all evaluations, and two of them held against each other."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from benchmark import access, leaderboard, published, scoring
+from benchmark.forms import CompareForm, EvaluationFilter
+
+EVALUATIONS_ON_A_PAGE = 30
+
+
+@login_required
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    evaluations = access.evaluations(request.user)
+    context = {
+        "groups": leaderboard.groups(evaluations),
+        "published": published,
+        "published_chart": leaderboard.published_chart(),
+        "may_read": access.may_read(request.user),
+        "may_start": access.may_start(request.user),
+        "under_way": evaluations.exclude(state="complete").count(),
+    }
+    return render(request, "benchmark/leaderboard.html", context)
+
+
+@login_required
+@require_GET
+def evaluations(request: HttpRequest) -> HttpResponse:
+    form = EvaluationFilter(request.GET)
+    rows = form.apply(access.evaluations(request.user).with_origin())
+    context = {
+        "page": Paginator(rows, EVALUATIONS_ON_A_PAGE).get_page(request.GET.get("page")),
+        "form": form,
+        "query": form.query,
+        "may_start": access.may_start(request.user),
+    }
+    return render(request, "benchmark/evaluations.html", context)
+
+
+@login_required
+@require_GET
+def compare(request: HttpRequest) -> HttpResponse:
+    form = CompareForm(
+        request.GET or None, evaluations=access.evaluations(request.user).scored().with_origin()
+    )
+    context: dict[str, object] = {"form": form}
+    if form.is_valid():
+        first, second = form.cleaned_data["first"], form.cleaned_data["second"]
+        context |= {
+            "first": first,
+            "second": second,
+            "result": form.result,
+            "chart": leaderboard.chart_of([first, second]),
+            "changes": scoring.largest_changes(first, second),
+        }
+    status = 422 if form.is_bound and not form.is_valid() else 200
+    return render(request, "benchmark/compare.html", context, status=status)
