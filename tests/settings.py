@@ -10,3 +10,7 @@ from config.settings import *  # noqa: F403
 
 # Argon2 is slow on purpose; tests log in hundreds of times.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# The live server's threads outlast their last request; a connection kept open by one of them would
+# keep the test database from being removed.
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
