@@ -20,7 +20,7 @@ from benchmark.models import Evaluation, EvaluationQuerySet, Question, QuestionS
 
 def may_read(user: Any) -> bool:
     """Whether ``user`` may see benchmarks at all."""
-    return bool(user.is_superuser) or access.projects(user, Permission.REVIEW).exists()
+    return bool(user.is_superuser) or access.projects_where(user, Permission.REVIEW).exists()
 
 
 def require_reader(user: Any) -> None:
@@ -33,7 +33,7 @@ def evaluations(user: Any) -> EvaluationQuerySet:
     """The evaluations that ``user`` may see."""
     if not may_read(user):
         return Evaluation.objects.none()
-    return Evaluation.objects.visible_in(access.projects(user, Permission.REVIEW))
+    return Evaluation.objects.visible_in(access.projects_where(user, Permission.REVIEW))
 
 
 def evaluation(user: Any, pk: int) -> Evaluation:
@@ -50,7 +50,7 @@ def evaluation(user: Any, pk: int) -> Evaluation:
 
 def may_start(user: Any) -> bool:
     """Whether ``user`` manages a project to start an evaluation in."""
-    return access.projects(user, Permission.MANAGE).exists()
+    return access.projects_where(user, Permission.MANAGE).exists()
 
 
 def require_starter(user: Any) -> None:

@@ -12,6 +12,7 @@ from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.models import Project
 from benchmark import mmhal, scoring
+from benchmark.asking import Wanted, evaluable, request_evaluation
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet
 from benchmark.runs import EvaluationOptions
 from training import requests
@@ -140,32 +141,16 @@ class StartForm(EvaluationOptions):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, project=None, user=user, **kwargs)
-        projects = projects_access.projects(user, Permission.MANAGE)
-        policies = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY]
-        self.fields["project_choice"].queryset = projects  # type: ignore[attr-defined]
-        self.fields["model"].queryset = (  # type: ignore[attr-defined]
-            Checkpoint.objects.in_projects(projects).usable().filter(kind__in=policies)
-        )
+        projects = projects_access.projects_where(user, Permission.MANAGE)
+        self.fields["model"].queryset = evaluable(projects)  # type: ignore[attr-defined]
 
     def start(self) -> Run | None:
         """The queued run; None, with the error on the form, when training refuses it."""
-        chosen = self.cleaned_data
-        model: Checkpoint = chosen["model"]
-        trained = model.kind == Checkpoint.Kind.POLICY
-        options = {name: chosen[name] for name in ("question_set", "judge", "temperature")}
-        options |= {name: options[name].pk for name in ("question_set", "judge")}
-        common = requests.Common(
-            project=chosen["project_choice"],
-            requested_by=self.user,
-            base=model.base if trained and model.base else model,
-            policy=model if trained else None,
-            preset=chosen["preset"],
-            seed=chosen["seed"],
-            gpus=chosen["gpus"],
-        )
-        step = requests.Step("evaluation", options=options)
+        chosen = dict(self.cleaned_data)
+        project, checkpoint = chosen.pop("project_choice"), chosen.pop("model")
+        wanted = Wanted(project=project, checkpoint=checkpoint, requested_by=self.user, **chosen)
         try:
-            return requests.request_run(common, step, name=f"Evaluation of {model}")
+            return request_evaluation(wanted)
         except requests.Refused as error:
             self.add_error(None, str(error))
             return None

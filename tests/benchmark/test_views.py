@@ -14,8 +14,9 @@ from benchmark import evaluating
 from benchmark.models import Evaluation, QuestionSet
 from benchmark.runs import evaluation_of
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set, record
-from tests.benchmark.test_runs import make_evaluation_run
+from tests.benchmark.test_runs import make_base, make_evaluation_run
 from tests.factories import make_admin, make_image, make_member, make_project, make_user
+from training.models import Run
 
 pytestmark = pytest.mark.django_db
 
@@ -324,6 +325,32 @@ def test_starting_needs_a_managed_project(project: Project, manager: User) -> No
     address = reverse("benchmark:start")
     assert client_of(manager).get(address).status_code == 200
     assert client_of(make_member(project, "reviewer")).get(address).status_code == 403
+
+
+def test_the_form_starts_a_run_and_leads_to_it(project: Project, manager: User) -> None:
+    base, hidden = make_base(), make_base("in no project of theirs")
+    trained_elsewhere = make_evaluation_run(make_project())
+    hidden.kind, hidden.source, hidden.path = "policy", "", "checkpoints/x"
+    hidden.run, hidden.base = trained_elsewhere, base
+    hidden.save()
+    sent = {
+        "project_choice": project.pk,
+        "model": base.pk,
+        "question_set": trained_elsewhere.options["question_set"],
+        "judge": trained_elsewhere.options["judge"],
+        "temperature": "0.3",
+        "preset": "default",
+        "gpus": 0,
+        "seed": 5,
+    }
+    client, address = client_of(manager), reverse("benchmark:start")
+    refused = client.post(address, {**sent, "model": hidden.pk})
+    assert refused.status_code == 422
+    assert "not one of the available choices" in text_of(refused)
+    client.post(address, sent)
+    run = Run.objects.exclude(pk=trained_elsewhere.pk).get()
+    assert (run.kind, run.project, run.base, run.seed) == ("evaluation", project, base, 5)
+    assert run.options["temperature"] == 0.3
 
 
 def test_an_abandoned_run_does_not_leave_an_evaluation_waiting(project: Project) -> None:

@@ -1,0 +1,53 @@
+"""The site for administrators. What was measured is shown and cannot be edited here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from annotation.admin import ReadOnlyAdmin
+from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
+
+
+@admin.register(QuestionSet)
+class QuestionSetAdmin(ReadOnlyAdmin):
+    list_display = ["name", "protocol", "short_version", "created_at"]
+
+
+@admin.register(Question)
+class QuestionAdmin(ReadOnlyAdmin):
+    list_display = ["question_set", "number", "type", "text"]
+    list_filter = ["question_set", "type"]
+    list_select_related = ["question_set"]
+
+
+@admin.register(Judge)
+class JudgeAdmin(admin.ModelAdmin):
+    """A judge may be changed until it has judged: another model or endpoint is another judge."""
+
+    list_display = ["name", "kind", "model", "base_url", "parser"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        if obj is None or not obj.verdicts.exists():
+            return []
+        return ["kind", "parser", "base_url", "model", "options"]
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnlyAdmin):
+    list_display = ["model_name", "question_set", "judge", "state", "created_at"]
+    list_filter = ["state", "question_set", "judge"]
+    list_select_related = ["question_set", "judge"]
+
+
+@admin.register(Answer)
+class AnswerAdmin(ReadOnlyAdmin):
+    list_display = ["evaluation", "question", "finished"]
+    list_select_related = ["evaluation__question_set", "question__question_set"]
+
+
+@admin.register(Verdict)
+class VerdictAdmin(ReadOnlyAdmin):
+    list_display = ["answer", "judge", "state", "rating"]
+    list_filter = ["state", "judge"]
+    list_select_related = ["answer__evaluation__question_set", "judge"]

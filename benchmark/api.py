@@ -1,0 +1,121 @@
+"""REST of benchmarks: question sets, judges, evaluations and their answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation import access as projects_access
+from annotation.access import Permission
+from annotation.api_base import ById, KnownParameters, idempotent, user_of
+from benchmark import access
+from benchmark.api_serializers import (
+    EvaluatedAnswerSerializer,
+    EvaluationInSerializer,
+    EvaluationSerializer,
+    JudgeSerializer,
+    QuestionSetSerializer,
+    RunStartedSerializer,
+)
+from benchmark.asking import Wanted, request_evaluation
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet
+
+
+class QuestionSets(KnownParameters, generics.ListAPIView):
+    """The benchmarks that models can be evaluated on."""
+
+    scopes = {"GET": "read"}
+    serializer_class = QuestionSetSerializer
+    pagination_class = ById
+
+    def get_queryset(self) -> QuerySet[QuestionSet]:
+        sets: QuerySet[QuestionSet] = access.question_sets(self.request.user)
+        return sets.annotate(question_count=Count("questions"))
+
+
+class Judges(KnownParameters, generics.ListAPIView):
+    """Who can rate answers."""
+
+    scopes = {"GET": "read"}
+    serializer_class = JudgeSerializer
+    pagination_class = ById
+
+    def get_queryset(self) -> QuerySet[Judge]:
+        readable = access.may_read(self.request.user)
+        return Judge.objects.all() if readable else Judge.objects.none()
+
+
+class Evaluations(KnownParameters, generics.ListAPIView):
+    """The evaluations of your projects, and those that belong to none."""
+
+    scopes = {"GET": "read", "POST": "train"}
+    serializer_class = EvaluationSerializer
+    pagination_class = ById
+    parameters = frozenset({"state", "question_set"})
+
+    def get_queryset(self) -> QuerySet[Evaluation]:
+        found = access.evaluations(self.request.user).with_origin()
+        state = self.request.query_params.get("state")
+        if state is not None:
+            if state not in Evaluation.State.values:
+                raise ValidationError({"state": f"One of {', '.join(Evaluation.State.values)}."})
+            found = found.filter(state=state)
+        question_set = self.request.query_params.get("question_set")
+        if question_set is not None:
+            if not question_set.isdecimal():
+                raise ValidationError({"question_set": "The number of a question set."})
+            found = found.filter(question_set=int(question_set))
+        return found
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("state", enum=Evaluation.State.values),
+            OpenApiParameter("question_set", type=int),
+        ]
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(request=EvaluationInSerializer, responses={201: RunStartedSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        managed = projects_access.projects_where(request.user, Permission.MANAGE)
+        asked = EvaluationInSerializer(data=request.data, projects=managed)
+        asked.is_valid(raise_exception=True)
+        chosen = dict(asked.validated_data)
+        project = projects_access.require(request.user, chosen.pop("project"), Permission.MANAGE)
+        wanted = Wanted(project=project, requested_by=user_of(request), **chosen)
+        run = request_evaluation(wanted)
+        answer = RunStartedSerializer({"run": run.pk})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
+
+
+class EvaluationDetail(KnownParameters, generics.RetrieveAPIView):
+    """An evaluation with its figures."""
+
+    scopes = {"GET": "read"}
+    serializer_class = EvaluationSerializer
+
+    def get_object(self) -> Evaluation:
+        return access.evaluation(self.request.user, self.kwargs["pk"])
+
+
+class Answers(KnownParameters, generics.ListAPIView):
+    """What the model said to each question, with the verdict."""
+
+    scopes = {"GET": "read"}
+    serializer_class = EvaluatedAnswerSerializer
+    pagination_class = ById
+
+    def get_queryset(self) -> QuerySet[Answer]:
+        if getattr(self, "swagger_fake_view", False):
+            return Answer.objects.none()
+        evaluation = access.evaluation(self.request.user, self.kwargs["pk"])
+        answers = Answer.objects.filter(evaluation=evaluation).select_related("question")
+        return answers.judged_by(evaluation)

@@ -1,0 +1,132 @@
+"""The shapes of benchmark's requests and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from annotation.models import Project
+from benchmark.asking import evaluable
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet
+from training.models import Checkpoint
+from training.rlhf.presets import PRESETS
+
+
+class QuestionSetSerializer(serializers.ModelSerializer):
+    """One version of a benchmark."""
+
+    question_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = QuestionSet
+        fields = ["id", "protocol", "name", "version", "question_count", "missing_images"]
+        read_only_fields = fields
+
+
+class JudgeSerializer(serializers.ModelSerializer):
+    """Who rates, without its address and the name of its key."""
+
+    prompt_hash = serializers.CharField(read_only=True, help_text="The wording it is asked in.")
+
+    class Meta:
+        model = Judge
+        fields = ["id", "name", "kind", "model", "parser", "prompt_hash"]
+        read_only_fields = fields
+
+
+class EvaluationSerializer(serializers.ModelSerializer):
+    """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open."""
+
+    project = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, help_text="Null when it belongs to none."
+    )
+    question_set_name = serializers.CharField(source="question_set.name", read_only=True)
+    judge_name = serializers.CharField(source="judge.name", read_only=True)
+    method = serializers.CharField(
+        read_only=True, help_text='"Base", "SFT", "RLHF", "Fact-RLHF", or empty if unknown.'
+    )
+
+    class Meta:
+        model = Evaluation
+        fields = [
+            "id",
+            "state",
+            "error",
+            "model_name",
+            "method",
+            "project",
+            "question_set",
+            "question_set_name",
+            "judge",
+            "judge_name",
+            "prompt_hash",
+            "coverage",
+            "checkpoint",
+            "run",
+            "sampling",
+            "summary",
+            "created_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+
+class EvaluationInSerializer(serializers.Serializer):
+    """An evaluation of a base or policy to be started as a run."""
+
+    project = serializers.SlugField(help_text="A project that you manage.")
+    checkpoint = serializers.PrimaryKeyRelatedField(
+        queryset=Checkpoint.objects.none(), help_text="A base, or a policy of your projects."
+    )
+    question_set = serializers.PrimaryKeyRelatedField(queryset=QuestionSet.objects.all())
+    judge = serializers.PrimaryKeyRelatedField(queryset=Judge.objects.all())
+    temperature = serializers.FloatField(
+        default=0.0, min_value=0, max_value=2, help_text="0 is greedy."
+    )
+    preset = serializers.ChoiceField(choices=list(PRESETS), default="default")
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
+    gpus = serializers.IntegerField(default=0, min_value=0, max_value=64)
+
+    def __init__(self, *args: Any, projects: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        projects = Project.objects.none() if projects is None else projects
+        self.fields["checkpoint"].queryset = evaluable(projects)  # type: ignore[attr-defined]
+
+
+class RunStartedSerializer(serializers.Serializer):
+    """The run that was queued; its evaluation appears when a worker takes it."""
+
+    run = serializers.IntegerField()
+
+
+class EvaluatedAnswerSerializer(serializers.ModelSerializer):
+    """What the model said, and what the evaluation's own judge made of it."""
+
+    index = serializers.IntegerField(source="question.index")
+    question_type = serializers.CharField(source="question.type")
+    question = serializers.CharField(source="question.text")
+    reference = serializers.CharField(source="question.data.gt_answer")
+    verdict_state = serializers.CharField(
+        source="verdict.state",
+        default=None,
+        allow_null=True,
+        help_text='"parsed", "unparsed", "failed" or "settled"; null while not judged.',
+    )
+    verdict = serializers.CharField(source="verdict.text", default=None, allow_null=True)
+    rating = serializers.IntegerField(source="verdict.rating", default=None, allow_null=True)
+
+    class Meta:
+        model = Answer
+        fields = [
+            "index",
+            "question_type",
+            "question",
+            "reference",
+            "text",
+            "finished",
+            "verdict_state",
+            "verdict",
+            "rating",
+        ]
+        read_only_fields = fields

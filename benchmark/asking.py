@@ -1,0 +1,55 @@
+"""Asking for an evaluation as a run: what the page and the API have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from annotation.models import Project, User
+from benchmark.models import Judge, QuestionSet
+from training import requests
+from training.models import Checkpoint, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which model is to answer which questions, how, and who rates the answers."""
+
+    project: Project
+    requested_by: User
+    checkpoint: Checkpoint
+    question_set: QuestionSet
+    judge: Judge
+    temperature: float = 0.0
+    preset: str = "default"
+    seed: int = 0
+    gpus: int = 0
+
+
+def evaluable(projects: QuerySet[Project]) -> QuerySet[Checkpoint]:
+    """Checkpoints that can answer questions: bases, and policies of ``projects``."""
+    kinds = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY]
+    return Checkpoint.objects.in_projects(projects).usable().filter(kind__in=kinds)
+
+
+def request_evaluation(wanted: Wanted) -> Run:
+    """Queue the run. Raises training.requests.Refused, which names the field at fault."""
+    model = wanted.checkpoint
+    trained = model.kind == Checkpoint.Kind.POLICY
+    common = requests.Common(
+        project=wanted.project,
+        requested_by=wanted.requested_by,
+        base=model.base if trained and model.base else model,
+        policy=model if trained else None,
+        preset=wanted.preset,
+        seed=wanted.seed,
+        gpus=wanted.gpus,
+    )
+    options = {
+        "question_set": wanted.question_set.pk,
+        "judge": wanted.judge.pk,
+        "temperature": wanted.temperature,
+    }
+    step = requests.Step("evaluation", options=options)
+    return requests.request_run(common, step, name=f"Evaluation of {model}")
