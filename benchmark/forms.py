@@ -142,7 +142,11 @@ class StartForm(EvaluationOptions):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, project=None, user=user, **kwargs)
         projects = projects_access.projects_where(user, Permission.MANAGE)
+        self.fields["project_choice"].queryset = projects  # type: ignore[attr-defined]
         self.fields["model"].queryset = evaluable(projects)  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            if isinstance(field, forms.ModelChoiceField) and field.queryset.count() == 1:
+                field.initial = field.queryset.first()
 
     def start(self) -> Run | None:
         """The queued run; None, with the error on the form, when training refuses it."""

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import httpx
 
-from benchmark import mmhal
+from benchmark import mmhal, small_world
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
@@ -111,15 +111,11 @@ def key_from_environment(variable: str) -> str:
 
 def exact_rule_hash() -> str:
     """Names the exact judge's rule: ratings made by different rules are not comparable."""
-    from benchmark import small_world
-
     return hashlib.sha256(inspect.getsource(small_world).encode()).hexdigest()
 
 
 def exact_verdicts(items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
     """Verdicts by the small world's rule; JudgeRefused for a question that knows no truth."""
-    from benchmark import small_world
-
     for item in items:
         try:
             verdict = small_world.rate(item.question, item.answer)

@@ -347,7 +347,8 @@ def test_the_form_starts_a_run_and_leads_to_it(project: Project, manager: User) 
     refused = client.post(address, {**sent, "model": hidden.pk})
     assert refused.status_code == 422
     assert "not one of the available choices" in text_of(refused)
-    client.post(address, sent)
+    answer = client.post(address, sent)
+    assert answer.status_code == 302, answer.context["form"].errors
     run = Run.objects.exclude(pk=trained_elsewhere.pk).get()
     assert (run.kind, run.project, run.base, run.seed) == ("evaluation", project, base, 5)
     assert run.options["temperature"] == 0.3
