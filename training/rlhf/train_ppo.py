@@ -47,7 +47,7 @@ def train_ppo(run: Run) -> None:
     run.events.stage("reading prompts")
     records = run.records(PromptRecord)
     run.events.stage("loading the base model")
-    learner = _learner(run, settings)
+    learner = prepare(run, settings)
     records = _short_enough(learner, records)
 
     # 2. Where to begin
@@ -80,10 +80,11 @@ def train_ppo(run: Run) -> None:
         if done % settings.samples_every == 0 or done in (1, settings.steps):
             _show_samples(learner, records[:SAMPLE_PROMPTS], step=done)
         last = done == settings.steps or stopped
-        if last or done % settings.checkpoint_every == 0 or run.terminating:
+        stop = run.terminating  # asked once: it may change between saving and stopping
+        if last or done % settings.checkpoint_every == 0 or stop:
             _save(learner, step=done, stopped=stopped, metrics=metrics)
             saved = done
-        if run.terminating and not last:
+        if stop and not last:
             raise Interrupted
 
     # 4. The policy to keep
@@ -106,7 +107,7 @@ def check_settings(settings: PpoSettings) -> None:
         raise EngineError("settings.score_position: 'last_slot' needs mask_padding off")
 
 
-def _learner(run: Run, settings: PpoSettings) -> Learner:
+def prepare(run: Run, settings: PpoSettings) -> Learner:
     if run.spec.reward_model is None:
         raise EngineError("spec.json, reward_model: PPO needs one")
     seed_step(run.spec.seed, Kind.PPO, -1)

@@ -77,9 +77,10 @@ def train_reward(run: Run) -> None:
                 _keep_best(run, reward_model, done)
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
-        if done % settings.checkpoint_every == 0 or done == total or run.terminating:
+        stop = run.terminating  # asked once: it may change between saving and stopping
+        if done % settings.checkpoint_every == 0 or done == total or stop:
             _save(run, reward_model, optimizer, step=done, best=best)
-        if run.terminating and done < total:
+        if stop and done < total:
             raise Interrupted
 
     # 4. The reward model to keep: the best one, normalised

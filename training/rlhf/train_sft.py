@@ -58,14 +58,15 @@ def train_sft(run: Run) -> None:
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         metrics = _train_step(run, model, optimizer, [records[i] for _, i in chosen], step=done)
         done += 1
-        save = done % settings.checkpoint_every == 0 or done == total or run.terminating
+        stop = run.terminating  # asked once: it may change between saving and stopping
+        save = done % settings.checkpoint_every == 0 or done == total or stop
         if held_out and save:
             metrics["held_out/loss"] = held_out_loss(run, model, held_out)
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
         if save:
             _save(run, settings, model, optimizer, step=done)
-        if run.terminating and done < total:
+        if stop and done < total:
             raise Interrupted
 
     # 4. What others begin from

@@ -14,9 +14,44 @@ import torch
 
 from tests.training.rlhf import tiny
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, ModelSettings
+from training.rlhf.contract import (
+    GenerateSettings,
+    Kind,
+    LoraSettings,
+    ModelSettings,
+    OptimizerSettings,
+    PpoSettings,
+    RewardSettings,
+    RunSpec,
+    SamplingSettings,
+    ScoreSettings,
+    Settings,
+    SftSettings,
+)
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.presets import preset_spec
+
+LORA = LoraSettings(rank=8, alpha=8)
+RATE = OptimizerSettings(learning_rate=1e-3)
+SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=12)
+
+SETTINGS: dict[Kind, Settings] = {
+    Kind.SFT: SftSettings(lora=LORA, optimizer=RATE, max_length=64),
+    Kind.REWARD: RewardSettings(
+        lora=LORA,
+        optimizer=RATE,
+        facts_introduction="facts :",
+        fact_format="{caption}",
+        rating_prompt="rate :",
+        max_length=96,
+    ),
+    Kind.PPO: PpoSettings(
+        lora=LORA, policy_optimizer=RATE, value_optimizer=RATE, sampling=SAMPLING
+    ),
+    Kind.GENERATE: GenerateSettings(sampling=SAMPLING),
+    Kind.SCORE: ScoreSettings(),
+}
+"""Settings that the tiny model's few words and numbers can do with."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +85,7 @@ MakeRun = Callable[..., Path]
 
 @pytest.fixture
 def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
-    """Make a run directory with 12 records; keyword arguments change the small-world settings."""
+    """Make a run directory with 12 records; keyword arguments change the tiny settings."""
 
     records_of = {
         Kind.SFT: tiny.conversation_records,
@@ -67,7 +102,7 @@ def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
         reward_model: Path | None = None,
         policy: Path | None = None,
         held_out: int = 0,
-        preset: str = "small-world",
+        preset: str | None = None,
         seed: int = 0,
         **settings: Any,
     ) -> Path:
@@ -77,11 +112,13 @@ def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
         tiny.write_lines(directory / "data" / "train.jsonl", records[held_out:])
         if held_out:
             tiny.write_lines(directory / "data" / "held_out.jsonl", records[:held_out])
-        spec = preset_spec(kind, preset, base_model=str(base_folder), seed=seed)
-        spec = replace(
-            spec,
-            settings=replace(spec.settings, **settings),
+        start = SETTINGS[kind] if preset is None else preset_spec(kind, preset).settings
+        spec = RunSpec(
+            kind=kind,
+            settings=replace(start, **settings),
+            base_model=str(base_folder),
             model=ModelSettings(dtype="float32"),
+            seed=seed,
         )
         for field, source in (("reward_model", reward_model), ("policy_adapter", policy)):
             if source is not None:
@@ -99,8 +136,12 @@ def reward_folder(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     directory = tmp_path_factory.mktemp("reward")
     names = tiny.save_images(directory / "images", count=12)
     tiny.write_lines(directory / "data" / "train.jsonl", tiny.preference_records(names))
-    spec = preset_spec(Kind.REWARD, "small-world", base_model=str(base_folder))
-    spec = replace(spec, settings=replace(spec.settings, max_steps=4, batch_size=6, epochs=9.0))
+    spec = RunSpec(
+        kind=Kind.REWARD,
+        settings=replace(SETTINGS[Kind.REWARD], max_steps=4, batch_size=6, epochs=9.0),
+        base_model=str(base_folder),
+        model=ModelSettings(dtype="float32"),
+    )
     (directory / "spec.json").write_text(json.dumps(spec.to_json()))
     assert main(["reward", "--run-dir", str(directory)]) == 0
     return directory / "final"

@@ -35,7 +35,7 @@ def words(model: VisionLanguageModel, reward_model: RewardModel, files: list[Pat
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("chosen", "expected"),
     [
         (
             small(facts_position="before_response"),
@@ -55,9 +55,9 @@ def words(model: VisionLanguageModel, reward_model: RewardModel, files: list[Pat
     ],
 )
 def test_sequence_shows_facts_where_the_settings_say(
-    model: VisionLanguageModel, image_files: list[Path], settings: RewardSettings, expected: str
+    model: VisionLanguageModel, image_files: list[Path], chosen: RewardSettings, expected: str
 ) -> None:
-    assert words(model, RewardModel.fresh(model, settings), image_files) == expected
+    assert words(model, RewardModel.fresh(model, chosen), image_files) == expected
 
 
 def test_responses_share_their_prefix_when_facts_stand_before(

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.rlhf.conftest import MakeRun
+from training.rlhf.contract import (
+    Kind,
+    OptimizerSettings,
+    PpoSettings,
+    PromptRecord,
+    SamplingSettings,
+)
+from training.rlhf.events import EventWriter
+from training.rlhf.optimization import seed_step
+from training.rlhf.ppo import Learner, measure, rollout, update, updates_in
+from training.rlhf.run_directory import Run, read_spec
+from training.rlhf.scoring import Scores
+from training.rlhf.train_ppo import prepare
+
+SETTINGS = {
+    "rollout_batch_size": 6,
+    "rollout_micro_batch_size": 4,
+    "batch_size": 6,
+    "micro_batch_size": 6,
+    "update_epochs": 1,
+    "sampling": SamplingSettings(temperature=1.0, response_length=6),
+    "policy_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
+    "value_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
+}
+
+
+MakeLearner = Callable[..., Learner]
+
+
+@pytest.fixture
+def make_learner(make_run: MakeRun, reward_folder: Path) -> Iterator[MakeLearner]:
+    """Make what PPO holds before its first round; keyword arguments change the settings."""
+    with contextlib.ExitStack() as writers:
+
+        def make(name: str = "run", **changes: Any) -> Learner:
+            directory = make_run(Kind.PPO, name, reward_model=reward_folder, **SETTINGS | changes)
+            events = writers.enter_context(EventWriter(directory / "events.jsonl"))
+            run = Run(directory, read_spec(directory, Kind.PPO), events)
+            assert isinstance(run.spec.settings, PpoSettings)
+            return prepare(run, run.spec.settings)
+
+        yield make
+
+
+def one_round(made: Learner) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    records = made.run.records(PromptRecord)[:6]
+    seed_step(0, "round", 0)
+    trajectory, scores = rollout(made, records)
+    metrics = update(made, trajectory, scores, round_number=0)
+    return metrics, {name: p.detach().clone() for name, p in made.policy.parameters.items()}
+
+
+def test_micro_batches_add_up_to_the_batch(make_learner: MakeLearner) -> None:
+    figures, weights = one_round(make_learner("whole"))
+    other, same = one_round(make_learner("parts", micro_batch_size=1))
+    for name in ("policy_loss", "value_loss", "gradient_norm", "value_gradient_norm", "kl"):
+        assert other[f"ppo/{name}"] == pytest.approx(figures[f"ppo/{name}"], rel=1e-3, abs=1e-6)
+    for name in weights:
+        torch.testing.assert_close(same[name], weights[name], atol=1e-4, rtol=1e-3)
+
+
+def test_reference_and_reward_model_never_change(make_learner: MakeLearner) -> None:
+    made = make_learner()
+    frozen = {
+        name: {key: p.detach().clone() for key, p in made.model.trainable(name).items()}
+        for name in ("reference", "reward")
+    }
+    base = made.model.base.get_input_embeddings().weight.clone()
+    one_round(made)
+    for name, before in frozen.items():
+        after = made.model.trainable(name)
+        assert all(torch.equal(after[key], before[key]) for key in before), name
+    assert torch.equal(made.model.base.get_input_embeddings().weight, base)
+
+
+def test_value_begins_as_the_reward_adapter_with_a_head_of_zeros(make_learner: MakeLearner) -> None:
+    made = make_learner()
+    value, reward = made.model.adapter_weights("value"), made.model.adapter_weights("reward")
+    assert all(torch.equal(value[name], reward[name]) for name in reward)
+    assert float(made.model.heads["value"].weight.detach().abs().sum()) == 0
+
+
+def test_only_policy_and_value_are_trained(make_learner: MakeLearner) -> None:
+    made = make_learner()
+    trained = {n for n, p in made.model.base.named_parameters() if p.requires_grad}
+    assert trained
+    assert all(".policy." in name or ".value." in name for name in trained)
+    assert {n for n, p in made.model.heads.named_parameters() if p.requires_grad} == {
+        "value.weight",
+        "value.bias",
+    }
+
+
+def test_joint_clipping_scales_policy_and_value_together(make_learner: MakeLearner) -> None:
+    tight = OptimizerSettings(learning_rate=0.01, gradient_norm=1e-3)
+    apart, _ = one_round(make_learner("apart"))
+    joint, _ = one_round(make_learner("joint", joint_clipping=True, policy_optimizer=tight))
+    together = (apart["ppo/gradient_norm"] ** 2 + apart["ppo/value_gradient_norm"] ** 2) ** 0.5
+    assert joint["ppo/gradient_norm"] == pytest.approx(together, rel=1e-3)
+    assert "ppo/value_gradient_norm" not in joint
+
+
+def test_all_slots_count_in_the_paper_mode(make_learner: MakeLearner) -> None:
+    made = make_learner(mask_padding=False, score_position="last_slot", lam=1.0)
+    seed_step(0, "round", 0)
+    trajectory, _ = rollout(made, made.run.records(PromptRecord)[:6])
+    assert trajectory.slots.shape == (6, 6)
+    assert int(trajectory.slots.sum()) == 36
+    padding = trajectory.responses.mask == 0
+    assert padding.any()
+    assert float(trajectory.logprobs[padding].abs().sum()) == 0
+
+
+def test_measured_values_are_zero_on_padding(make_learner: MakeLearner) -> None:
+    made = make_learner()
+    torch.nn.init.normal_(made.model.heads["value"].weight)
+    seed_step(0, "round", 0)
+    trajectory, _ = rollout(made, made.run.records(PromptRecord)[:6])
+    padding = trajectory.responses.mask == 0
+    assert padding.any()
+    for tensor in (trajectory.values, trajectory.logprobs, trajectory.entropy):
+        assert float(tensor[padding].abs().sum()) == 0
+        assert float(tensor[~padding].abs().min()) > 0
+
+
+def test_beta_rises_when_the_policy_strays(make_learner: MakeLearner) -> None:
+    made = make_learner(kl_target=0.01, kl_horizon=60)
+    seed_step(0, "round", 0)
+    trajectory, scores = rollout(made, made.run.records(PromptRecord)[:6])
+    trajectory.reference_logprobs = trajectory.logprobs - trajectory.responses.mask
+    update(made, trajectory, scores, round_number=0)
+    assert made.kl_coefficient == pytest.approx(0.1 * (1 + 0.2 * 6 / 60))
+
+
+def test_update_moves_probability_towards_the_better_response(make_learner: MakeLearner) -> None:
+    made = make_learner(kl_coefficient=0.0, update_epochs=3)
+    record = made.run.records(PromptRecord)[1]
+    seed_step(0, "round", 0)
+    trajectory, _ = rollout(made, [record] * 6)
+    texts = trajectory.responses.texts
+    target = torch.tensor([float(text == texts[0]) for text in texts])
+    assert 0 < target.sum() < 6
+    zero = torch.zeros(6)
+    before = trajectory.logprobs.clone()
+    update(made, trajectory, Scores(target, zero, zero, zero), round_number=0)
+
+    after = measure(made, trajectory.records, trajectory.prompts, trajectory.responses).logprobs
+    change = (after - before).sum(1)
+    assert change[target == 1].mean() > 0 > change[target == 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "batch", "epochs", "steps"), [(512, 256, 2, 4), (100, 64, 1, 2), (8, 64, 3, 3)]
+)
+def test_updates_in_a_round(rollouts: int, batch: int, epochs: int, steps: int) -> None:
+    settings = PpoSettings(rollout_batch_size=rollouts, batch_size=batch, update_epochs=epochs)
+    assert updates_in(settings) == steps
