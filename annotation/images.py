@@ -60,10 +60,7 @@ class Decoder:
 
     def reencode(self, data: bytes) -> tuple[bytes, dict[str, int | str]]:
         """Our own bytes and {"width", "height", "format", "bytes"}; raises BadImage."""
-        if len(data) > MOST_BYTES:
-            raise BadImage(f"is larger than {MOST_BYTES // 2**20} MiB")
-        if not data:
-            raise BadImage("is empty")
+        _check_size(len(data))
         child = self._running()
         # Reading and writing block; a child that takes too long is killed, and both then fail.
         timer = threading.Timer(DECODE_TIMEOUT_SECONDS, child.kill)
@@ -119,12 +116,20 @@ def _ask(child: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, int | s
     return about, encoded
 
 
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise BadImage(f"is larger than {MOST_BYTES // 2**20} MiB")
+    if not size:
+        raise BadImage("is empty")
+
+
 def prepare(data: bytes, decoder: Decoder) -> Image:
     """The image of these bytes: its row when it is known, else a row that is not saved yet.
 
     The file itself is in storage afterwards, under its content's name, where an import that is
     then refused leaves no trace that anybody could see. Raises BadImage.
     """
+    _check_size(len(data))
     original = hashlib.sha256(data).hexdigest()
     known = Image.objects.filter(Q(sha256=original) | Q(original_sha256=original)).first()
     if known is not None:
@@ -195,8 +200,7 @@ class Folder:
             raise BadImage("points outside the folder of images")
         if not path.is_file():
             return None
-        if path.stat().st_size > MOST_BYTES:
-            raise BadImage(f"is larger than {MOST_BYTES // 2**20} MiB")
+        _check_size(path.stat().st_size)
         return prepare(path.read_bytes(), decoder)
 
 

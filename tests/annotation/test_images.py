@@ -1,0 +1,299 @@
+"""Pictures that strangers send: what is taken, what it becomes, and what is refused."""
+
+import hashlib
+import io
+import struct
+import zipfile
+import zlib
+
+import pytest
+from PIL import Image as Picture
+from PIL import PngImagePlugin
+
+from annotation import images
+from annotation.images import Archive, BadImage, Decoder, Either, Folder, Stored
+from annotation.models import Image
+from tests.factories import make_image, picture_bytes
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    with Decoder() as decoder:
+        yield decoder
+
+
+def encoded(picture, format, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def opened(data):
+    picture = Picture.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def png_of_size(width, height):
+    """A valid PNG header that claims a size, with almost no data behind it."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+# --- re-encoding ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_png_keeps_its_pixels(decoder, mode):
+    noise = Picture.effect_noise((20, 10), 80).convert(mode)
+    data, about = decoder.reencode(encoded(noise, "PNG"))
+    assert (about["format"], about["width"], about["height"]) == ("png", 20, 10)
+    assert opened(data).mode == mode
+    assert opened(data).tobytes() == noise.tobytes()
+
+
+def test_a_palette_with_a_transparent_colour_keeps_it(decoder):
+    picture = Picture.new("P", (4, 4), 1)
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    data, _ = decoder.reencode(encoded(picture, "PNG", transparency=1))
+    assert opened(data).mode == "RGBA"
+    assert opened(data).getpixel((0, 0)) == (0, 255, 0, 0)
+
+
+def test_sixteen_bits_become_eight(decoder):
+    picture = Picture.new("I;16", (4, 4), 0x8000)
+    data, _ = decoder.reencode(encoded(picture, "PNG"))
+    assert (opened(data).mode, opened(data).getpixel((0, 0))) == ("L", 0x80)
+
+
+def test_a_jpeg_stays_a_jpeg_and_looks_the_same(decoder):
+    picture = Picture.linear_gradient("L").convert("RGB")
+    data, about = decoder.reencode(encoded(picture, "JPEG", quality=90))
+    assert about["format"] == "jpeg"
+    differences = [
+        abs(a - b) for a, b in zip(opened(data).tobytes(), picture.tobytes(), strict=True)
+    ]
+    assert max(differences) < 12
+
+
+@pytest.mark.parametrize("format", ["WEBP", "GIF"])
+def test_other_raster_formats_become_png(decoder, format):
+    data, about = decoder.reencode(encoded(Picture.new("RGB", (5, 5), "red"), format))
+    assert about["format"] == "png"
+    assert opened(data).convert("RGB").size == (5, 5)
+
+
+def test_metadata_does_not_survive_and_orientation_is_applied(decoder):
+    exif = Picture.Exif()
+    exif[0x0112] = 6  # Shown turned by 90 degrees.
+    exif[0x010E] = "a secret place"
+    data, about = decoder.reencode(encoded(Picture.new("RGB", (8, 4)), "JPEG", exif=exif))
+    assert (about["width"], about["height"]) == (4, 8)
+    assert b"secret" not in data
+    assert not opened(data).getexif()
+
+
+def test_png_texts_do_not_survive(decoder):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("comment", "<script>alert(1)</script>")
+    data, _ = decoder.reencode(encoded(Picture.new("RGB", (8, 4)), "PNG", pnginfo=notes))
+    assert b"script" not in data
+
+
+def test_what_is_hidden_behind_a_picture_does_not_survive(decoder):
+    data, _ = decoder.reencode(picture_bytes() + b"<html><script>alert(1)</script>")
+    assert b"script" not in data
+
+
+def test_the_same_picture_gives_the_same_bytes(decoder):
+    data = encoded(Picture.effect_noise((30, 30), 50), "JPEG")
+    assert decoder.reencode(data) == decoder.reencode(data)
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+SVG = b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello", "is not a PNG"),
+    "svg": (SVG, "is not a PNG"),
+    "html": (b"<html><img src=x></html>", "is not a PNG"),
+    "tiff": (encoded(Picture.new("RGB", (3, 3)), "TIFF"), "is not a PNG"),
+    "bmp": (encoded(Picture.new("RGB", (3, 3)), "BMP"), "is not a PNG"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a PNG"),
+    "head alone": (b"\x89PNG\r\n\x1a\n", "is not a PNG"),
+    "truncated png": (encoded(Picture.effect_noise((99, 99), 50), "PNG")[:-900], "is broken"),
+    "truncated jpeg": (encoded(Picture.effect_noise((99, 99), 50), "JPEG")[:-900], "is broken"),
+    "many pixels": (png_of_size(10_000, 10_000), "is too large: 10000 by 10000"),
+    "long": (png_of_size(20_000, 1), "is too large: 20000 by 1"),
+    "missing data": (png_of_size(4000, 4000), "is broken"),
+    "many bytes": (b"\0" * (images.MOST_BYTES + 1), "is larger than 20 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_not_a_sound_picture_is_refused(decoder, name):
+    data, reason = BAD[name]
+    with pytest.raises(BadImage) as refused:
+        decoder.reencode(data)
+    assert str(refused.value).startswith(reason)
+
+
+def test_a_decoder_goes_on_after_a_refusal(decoder):
+    with pytest.raises(BadImage):
+        decoder.reencode(SVG)
+    assert decoder.reencode(picture_bytes())[1]["format"] == "png"
+
+
+def test_a_child_that_dies_is_a_refusal_and_is_replaced(decoder):
+    decoder.reencode(picture_bytes())
+    decoder._child.kill()
+    decoder._child.wait()
+    assert decoder.reencode(picture_bytes())[1]["format"] == "png"
+
+
+def test_a_child_that_takes_too_long_is_ended(monkeypatch, tmp_path):
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr(images, "CHILD", sleeper)
+    monkeypatch.setattr(images, "DECODE_TIMEOUT_SECONDS", 0.3)
+    with Decoder() as decoder, pytest.raises(BadImage, match="within limits of time"):
+        decoder.reencode(picture_bytes())
+
+
+def test_a_child_that_eats_memory_is_a_refusal(monkeypatch, tmp_path):
+    child = images.CHILD.read_text().replace("def main", "def main_of_another")
+    hungry = tmp_path / "hungry.py"
+    hungry.write_text(
+        child.replace("if __name__", "if False")
+        + "\ndef reencode(data):\n    return bytes(2**30), {}\n\nmain_of_another()\n"
+    )
+    monkeypatch.setattr(images, "CHILD", hungry)
+    with Decoder() as decoder, pytest.raises(BadImage, match="too much memory"):
+        decoder.reencode(picture_bytes())
+
+
+# --- storing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_picture_is_stored_once_under_its_content():
+    data = encoded(Picture.effect_noise((30, 30), 50), "JPEG")
+    image = images.store(data)
+    assert images.store(data) == image
+    assert Image.objects.count() == 1
+    with image.file.open("rb") as file:
+        stored = file.read()
+    assert hashlib.sha256(stored).hexdigest() == image.sha256
+    assert image.original_sha256 == hashlib.sha256(data).hexdigest()
+    assert image.bytes == len(stored)
+
+
+@pytest.mark.django_db
+def test_what_we_served_is_recognised_when_it_comes_back():
+    image = images.store(encoded(Picture.effect_noise((30, 30), 50), "JPEG"))
+    with image.file.open("rb") as file:
+        assert images.store(file.read()) == image
+
+
+@pytest.mark.django_db
+def test_the_same_pixels_in_other_files_are_one_image():
+    picture = Picture.effect_noise((9, 9), 50)
+    first = images.store(encoded(picture, "PNG", compress_level=1))
+    second = images.store(encoded(picture, "PNG", compress_level=9))
+    assert first == second
+
+
+# --- sources ----------------------------------------------------------------------------------
+
+
+def archive(**files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.django_db
+def test_a_folder_finds_files_inside_it_only(tmp_path, decoder):
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    (tmp_path / "images" / "deep" / "a.png").write_bytes(picture_bytes())
+    (tmp_path / "secret.png").write_bytes(picture_bytes())
+    (tmp_path / "images" / "link.png").symlink_to(tmp_path / "secret.png")
+    folder = Folder(tmp_path / "images")
+    assert folder.find("deep/a.png", decoder) is not None
+    assert folder.find("b.png", decoder) is None
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png", "", "a\0.png"):
+        with pytest.raises(BadImage):
+            folder.find(name, decoder)
+
+
+@pytest.mark.django_db
+def test_an_archive_finds_by_path_and_by_name(decoder):
+    one, two = picture_bytes(), picture_bytes()
+    found = Archive(archive(**{"top/images/a.png": one, "top/images/b.png": two}))
+    exact = found.find("top/images/a.png", decoder)
+    assert found.find("images/a.png", decoder).original_sha256 == exact.original_sha256
+    assert found.find("a.png", decoder).original_sha256 == exact.original_sha256
+    assert found.find("c.png", decoder) is None
+
+
+@pytest.mark.django_db
+def test_a_name_that_fits_two_files_of_an_archive_is_refused(decoder):
+    found = Archive(archive(**{"x/a.png": picture_bytes(), "y/a.png": picture_bytes()}))
+    with pytest.raises(BadImage, match=r"fits several files of the archive: x/a.png, y/a.png"):
+        found.find("a.png", decoder)
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/etc/a.png", "x/../../a.png", "C:\\a.png", "..\\a"])
+def test_an_archive_with_an_unsafe_path_is_refused(name):
+    with pytest.raises(BadImage, match="unsafe path"):
+        Archive(archive(**{name: b"x"}))
+
+
+def test_an_archive_with_a_link_is_refused():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        entry = zipfile.ZipInfo("a.png")
+        entry.external_attr = 0o120777 << 16
+        file.writestr(entry, "/etc/passwd")
+    with pytest.raises(BadImage, match="contains a link"):
+        Archive(buffer)
+
+
+def test_a_bomb_in_an_archive_is_not_unpacked_whole(decoder):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", bytes(300 * 2**20))
+    with pytest.raises(BadImage, match="is larger than 20 MiB"):
+        Archive(buffer).find("a.png", decoder)
+
+
+def test_what_is_no_archive_is_refused():
+    with pytest.raises(BadImage, match="is not a zip archive"):
+        Archive(io.BytesIO(b"not a zip"))
+
+
+@pytest.mark.django_db
+def test_a_broken_entry_of_an_archive_is_refused(decoder):
+    data = archive(**{"a.png": picture_bytes()}).getvalue()
+    broken = bytearray(data)
+    broken[60] ^= 0xFF
+    with pytest.raises(BadImage):
+        Archive(io.BytesIO(bytes(broken))).find("a.png", decoder)
+
+
+@pytest.mark.django_db
+def test_stored_images_are_found_by_their_content(decoder):
+    image = make_image()
+    assert Stored().find(image.sha256, decoder) == image
+    assert Stored().find(image.filename, decoder) == image
+    assert Stored().find("0" * 64, decoder) is None
+    assert Either((Archive(archive()), Stored())).find(image.sha256, decoder) == image

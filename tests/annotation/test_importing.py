@@ -1,0 +1,205 @@
+"""Imports: whole or not at all, repeatable, every fault named."""
+
+import json
+import uuid
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from annotation import importing
+from annotation.images import Folder
+from annotation.importing import ImportRefused, Options, create_pairs, import_files
+from annotation.models import Comparison, Image, Prompt
+from tests.factories import make_project, make_prompt, picture_bytes
+
+pytestmark = pytest.mark.django_db
+
+
+def record(number, image="a.png", **fields):
+    return {
+        "id": f"r{number}",
+        "image": image,
+        "conversations": [{"from": "human", "value": f"<image>\nQuestion {number}?"}],
+        "output_1": {"from": "a", "value": f"Answer {number}."},
+        "output_2": {"from": "b", "value": f"Other answer {number}."},
+        "captions": ["a cat"],
+        **fields,
+    }
+
+
+@pytest.fixture
+def project():
+    return make_project(k=3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture_bytes())
+    return tmp_path
+
+
+def run(project, folder, *records, format="llava_rlhf", **options):
+    path = folder / f"{uuid.uuid4().hex}.jsonl"
+    path.write_text("\n".join(json.dumps(entry) for entry in records))
+    return import_files(project, [path], Folder(folder), format=format, options=Options(**options))
+
+
+def refused(project, folder, *records, **options):
+    with pytest.raises(ImportRefused) as error:
+        run(project, folder, *records, **options)
+    assert not Comparison.objects.exists()
+    assert not Prompt.objects.exists()
+    assert not Image.objects.exists()
+    return [(problem.line, problem.field, problem.reason) for problem in error.value.problems]
+
+
+def test_records_become_comparisons_that_wait(project, folder):
+    done = run(project, folder, record(1), record(2, image="b.png"), source="file.jsonl")
+    assert (done.created, done.unchanged, done.warnings) == (2, 0, [])
+    comparison = Comparison.objects.get(external_id="r1")
+    assert (comparison.wanted_judgments, comparison.open_slots) == (3, 3)
+    assert (comparison.outcome, comparison.source) == ("waiting", "file.jsonl")
+    assert (comparison.model_1, comparison.model_2) == ("a", "b")
+    assert comparison.prompt.captions == ["a cat"]
+    assert Image.objects.count() == 2
+
+
+def test_importing_again_changes_nothing(project, folder):
+    run(project, folder, record(1), record(2))
+    before = list(Comparison.objects.order_by("pk").values())
+    done = run(project, folder, record(1), record(2), record(3))
+    assert (done.created, done.unchanged) == (1, 2)
+    assert list(Comparison.objects.order_by("pk").values())[:2] == before
+
+
+def test_the_same_id_with_other_content_is_refused(project, folder):
+    run(project, folder, record(1))
+    with pytest.raises(ImportRefused, match="line 2, id: 'r1' is here already with other resp"):
+        run(project, folder, record(2), record(1, output_1="Something else."))
+    with pytest.raises(ImportRefused, match="another prompt, image or captions"):
+        run(project, folder, record(1, captions=["a dog"]))
+    assert Comparison.objects.count() == 1
+
+
+def test_one_id_twice_in_a_file_is_refused(project, folder):
+    named = refused(project, folder, record(1), record(2), record(1))
+    assert named == [(3, "id", "'r1' is the id of line 1 too")]
+
+
+def test_all_faults_are_named_and_nothing_is_imported(project, folder):
+    (folder / "broken.png").write_bytes(b"<svg/>")
+    named = refused(
+        project,
+        folder,
+        record(1),
+        record(2, image="broken.png"),
+        record(3, image="gone.png"),
+        record(4, image="../a.png"),
+    )
+    assert [(line, field) for line, field, _ in named] == [(2, "image"), (3, "image"), (4, "image")]
+    assert "broken.png is not a PNG" in named[0][2]
+    assert named[1][2] == "there is no gone.png"
+    assert "unsafe path" in named[2][2]
+
+
+def test_records_without_their_image_are_left_out_on_request_only(project, folder):
+    done = run(project, folder, record(1), record(2, image="gone.png"), skip_missing_images=True)
+    assert (done.created, done.left_out) == (1, 1)
+    assert [str(warning) for warning in done.warnings] == [
+        "line 2, image: left out: there is no gone.png"
+    ]
+
+
+def test_pairs_about_one_question_share_a_prompt(project, folder):
+    question = [{"from": "human", "value": "Same?"}]
+    first = record(1, conversations=question)
+    second = record(2, conversations=question)
+    run(project, folder, first, second)
+    run(project, folder, record(3, conversations=question))
+    assert Prompt.objects.count() == 1
+    assert Comparison.objects.count() == 3
+
+
+def test_labelled_pairs_are_decided_and_not_handed_out(project, folder):
+    labelled = record(1, preference=2, margin=0.5, votes={"1": 1, "2": 3, "tie": 0})
+    run(project, folder, labelled)
+    comparison = Comparison.objects.get()
+    assert (comparison.outcome, comparison.preference, comparison.margin) == ("decided", 2, 0.5)
+    assert (comparison.open_slots, comparison.wanted_judgments) == (0, 0)
+    assert comparison.imported_votes == {"1": 1, "2": 3, "tie": 0}
+
+
+def test_labels_can_be_dropped_to_judge_anew(project, folder):
+    run(project, folder, record(1, preference=2), keep_labels=False)
+    comparison = Comparison.objects.get()
+    assert (comparison.outcome, comparison.open_slots) == ("waiting", 3)
+
+
+def test_prompts_are_imported_alone(project, folder):
+    prompt = {key: value for key, value in record(1).items() if not key.startswith("output")}
+    done = run(project, folder, {**prompt, "caption_type": 7}, format="prompts")
+    assert done.created == 1
+    assert Prompt.objects.get().caption_type == 7
+    again = run(project, folder, {**prompt, "caption_type": 7}, format="prompts")
+    assert (again.created, again.unchanged) == (0, 1)
+    with pytest.raises(ImportRefused, match="another prompt"):
+        run(project, folder, {**prompt, "caption_type": 6}, format="prompts")
+
+
+def test_projects_do_not_share_ids(project, folder):
+    run(project, folder, record(1))
+    assert run(make_project(), folder, record(1, output_1="Else.")).created == 1
+
+
+def test_more_records_than_one_batch_are_one_import(project, folder, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH", 2)
+    run(project, folder, record(4))
+    with pytest.raises(ImportRefused, match="line 5"):
+        run(project, folder, *(record(n) for n in (1, 2, 3, 5)), record(4, output_1="Else."))
+    assert Comparison.objects.count() == 1
+    assert run(project, folder, *(record(n) for n in range(1, 6))).created == 4
+
+
+def test_progress_is_reported_up_to_the_end(project, folder):
+    path = folder / "f.jsonl"
+    path.write_text(json.dumps([record(1), record(2, image="b.png")]))
+    seen = []
+    import_files(project, [path], Folder(folder), report=lambda *args: seen.append(args))
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_records(
+    project, folder, django_assert_num_queries
+):
+    run(project, folder, record(1))  # From now on the image is known.
+    with CaptureQueriesContext(connection) as few:
+        run(make_project(), folder, *(record(n) for n in range(3)))
+    with django_assert_num_queries(len(few)):
+        run(make_project(), folder, *(record(n) for n in range(100, 140)))
+
+
+# --- pairs that a run has sampled -------------------------------------------------------------
+
+
+def test_sampled_pairs_become_comparisons_once(project):
+    prompt = make_prompt(project)
+    pairs = [(prompt, "one", "two", "m", "m"), (prompt, "one", "three", "m", "m")]
+    first = create_pairs(project, pairs, source="run 1")
+    again = create_pairs(project, pairs, source="run 1")
+    assert (first.created, again.created, again.unchanged) == (2, 0, 2)
+    assert {c.source for c in Comparison.objects.all()} == {"run 1"}
+    assert Comparison.objects.filter(open_slots=3, prompt=prompt).count() == 2
+
+
+def test_equal_responses_are_left_out(project):
+    done = create_pairs(
+        project, [(make_prompt(project), "same ", "same", "m", "m")], source="run 1"
+    )
+    assert (done.created, done.left_out) == (0, 1)
+
+
+def test_pairs_for_another_projects_prompt_are_refused(project):
+    with pytest.raises(ValueError, match="another project"):
+        create_pairs(project, [(make_prompt(make_project()), "a", "b", "m", "m")], source="x")
