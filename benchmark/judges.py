@@ -12,6 +12,7 @@ may enter an endpoint must not be able to have another secret of this installati
 from __future__ import annotations
 
 import email.utils
+import functools
 import hashlib
 import inspect
 import os
@@ -109,6 +110,7 @@ def key_from_environment(variable: str) -> str:
 # --------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def exact_rule_hash() -> str:
     """Names the exact judge's rule: ratings made by different rules are not comparable."""
     return hashlib.sha256(inspect.getsource(small_world).encode()).hexdigest()
