@@ -43,7 +43,9 @@ class VisionLanguageModel:
         self, base: Any, processor: Any, *, device: torch.device, pad_images_to_square: bool = False
     ) -> None:
         """``base`` is any image-text-to-text model of transformers that takes encoded images."""
-        self.base = base.to(device).eval().requires_grad_(False)
+        if not getattr(base, "is_quantized", False):  # a quantised model was put there on loading
+            base = base.to(device)
+        self.base = base.eval().requires_grad_(False)
         self.processor = processor
         self.device = device
         self.heads = nn.ModuleDict()
@@ -82,6 +84,7 @@ class VisionLanguageModel:
         options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
         if settings.quantization == "nf4":
             options["quantization_config"] = _nf4(options["dtype"])
+            options["device_map"] = {"": device}
         try:
             processor = AutoProcessor.from_pretrained(name)
             base = AutoModelForImageTextToText.from_pretrained(name, **options)
@@ -238,12 +241,12 @@ class VisionLanguageModel:
 
     def model_inputs(self, batch: Batch) -> dict[str, Any]:
         """Keyword arguments of the base's forward or generate; fresh objects at each call."""
-        extras = batch.images[0].extras
+        images, names = batch.images, batch.images[0].extras
         return {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
-            "mm_encoder_outputs": {"image": self._encoded(batch.images)},
-            **{key: torch.cat([image.extras[key] for image in batch.images]) for key in extras},
+            "mm_encoder_outputs": {"image": self._encoded(images)},
+            **{n: torch.cat([image.extras[n] for image in images]).to(self.device) for n in names},
         }
 
     def logits(self, hidden: Tensor, *, temperature: float = 1.0, suppress: bool = True) -> Tensor:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -311,3 +312,20 @@ def test_images_are_encoded_once_in_a_whole_run(
     assert train(directory) == 0
     golden = 5
     assert sum(counts) == golden + 12
+
+
+def test_reward_model_and_policy_train_on_a_bfloat16_base(make_run: MakeRun) -> None:
+    """Adapters and heads stay in float32: what bfloat16 would round away is what is learnt."""
+    reward = make_run(Kind.REWARD, "reward", max_steps=2, batch_size=6)
+    policy = make_run(Kind.PPO, "policy", **FOUR_ROUNDS | {"steps": 2})
+    for directory in (reward, policy):
+        spec = json.loads((directory / "spec.json").read_text())
+        spec["model"]["dtype"] = "bfloat16"
+        if directory is policy:
+            spec["reward_model"] = "adapters/reward"
+            shutil.copytree(reward / "final", policy / "adapters" / "reward")
+        (directory / "spec.json").write_text(json.dumps(spec))
+        assert main([spec["kind"], "--run-dir", str(directory)]) == 0
+        for path in (directory / "final").glob("*.safetensors"):
+            assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float32}
+    assert abs(last_metrics(events(policy))[1]["ppo/kl"]) < 1e-6
