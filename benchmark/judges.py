@@ -21,8 +21,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import httpx
@@ -147,12 +148,21 @@ def endpoint_verdicts(
         # Closed before the pool is waited for, which ends the requests that nobody wants any more.
         httpx.Client(headers=headers, timeout=timeout) as client,
     ):
-        futures: dict[Future[Outcome], Item] = {
-            pool.submit(_judge_one, client, endpoint, item, mode, stop): item for item in items
-        }
+        waiting = iter(items)
+        asked: dict[Future[Outcome], Item] = {}
+
+        def ask_next(count: int) -> None:
+            for item in islice(waiting, count):
+                asked[pool.submit(_judge_one, client, endpoint, item, mode, stop)] = item
+
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            ask_next(endpoint.concurrency)
+            while asked:
+                done, _ = wait(asked, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield asked.pop(future), future.result()
+                    # Only now: a kill loses at most ``concurrency`` replies that nobody has kept.
+                    ask_next(1)
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
