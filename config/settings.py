@@ -233,6 +233,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Fields of one name with choices of their own; without this they are told apart by a hash.
+    "ENUM_NAME_OVERRIDES": {
+        "RunState": "training.models.State",
+        "CheckpointKind": "training.models.Checkpoint.Kind",
+    },
     "ENUM_NAME_OVERRIDES": {"ChoiceEnum": "annotation.models.work.Choice"},
 }
 

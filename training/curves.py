@@ -15,9 +15,13 @@ from training.models import Metric, Run
 
 MOST_POINTS = 500
 # What people look at first stands first; everything else follows by name.
-FIRST = ["reward", "score", "accuracy", "loss", "kl", "entropy", "response_tokens", "hallucination"]
-LABELS = {"kl": "KL", "lr": "learning rate"}
+FIRST = ["reward", "accuracy", "kl", "response_tokens", "mean_reward", "score", "loss", "entropy"]
+ABBREVIATIONS = {"kl": "KL", "lr": "learning rate"}
 UNITS = {"response_tokens": "tokens", "seconds": "s", "tokens_per_second": "tokens/s"}
+
+
+def _label(key: str) -> str:
+    return " ".join(ABBREVIATIONS.get(word, word) for word in key.split("_"))
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Chart:
 
     @property
     def title(self) -> str:
-        label = LABELS.get(self.key, self.key.replace("_", " "))
+        label = _label(self.key)
         return label[:1].upper() + label[1:]
 
 
@@ -68,18 +72,19 @@ def series(run: Run, key: str) -> dict[str, Any]:
         found[row["name"]]["y"].append(row["y"])
     return {
         "x_label": run.progress_unit or "step",
-        "y_label": LABELS.get(key, key.replace("_", " ")),
+        "y_label": _label(key),
         "y_unit": UNITS.get(key, ""),
         "ended": run.ended,
         "series": list(found.values()),
     }
 
 
-def latest(run: Run, *, most: int = 4) -> list[tuple[str, float]]:
-    """The newest value of the most telling curves, for figures at a glance."""
+def latest(run: Run, *, most: int = 4) -> list[tuple[str, float, str]]:
+    """Title, newest value and origin of the most telling curves, for figures at a glance."""
     values = []
     for chart in charts(run)[:most]:
         newest = Metric.objects.filter(run=run, name=chart.names[0]).order_by("-step").first()
         if newest is not None:
-            values.append((chart.title, newest.value))
+            about = newest.name.rpartition("/")[0].replace("_", " ")
+            values.append((chart.title, newest.value, f"{about}, step {newest.step}".strip(", ")))
     return values

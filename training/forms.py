@@ -122,18 +122,15 @@ class ChainForm(forms.Form):
             ("reward_model", "reward_model"),
         ):
             self.fields[name].queryset = usable.filter(kind=kind)
+        self.fields["base"].empty_label = None
         self._settings: dict[str, list[setting_fields.Setting]] = {}
         self._options: dict[str, OptionsForm | None] = {}
         for kind in kinds.in_chains():
             self._add_kind(kind)
 
     def _add_kind(self, kind: RunKind) -> None:
-        self.fields[f"{kind.name}.include"] = forms.BooleanField(
-            required=False,
-            initial=kind.name in TICKED,
-            label=kind.title,
-            help_text=kind.description,
-        )
+        include = forms.BooleanField(required=False, label=kind.title, help_text=kind.description)
+        self.fields[f"{kind.name}.include"] = include
         settings = setting_fields.settings_of(kind.engine)
         # One question above decides about facts, for reward model and PPO alike.
         self._settings[kind.name] = [one for one in settings if one.path != ("with_facts",)]
@@ -145,6 +142,7 @@ class ChainForm(forms.Form):
             self._options[kind.name] = kind.options_form(
                 bound, prefix=f"{kind.name}.options", project=self.release.project, user=self.user
             )
+        include.initial = kind.name in TICKED and _answerable(self._options[kind.name])
 
     def _is_ticked(self, kind: RunKind) -> bool:
         return bool(self.data.get(f"{kind.name}.include"))
@@ -224,6 +222,14 @@ class ChainForm(forms.Form):
             changes=setting_fields.nest(changes),
             options=options.options() if options is not None else {},
         )
+
+
+def _answerable(options: OptionsForm | None) -> bool:
+    """Whether every choice that the kind asks for has something to choose."""
+    if options is None:
+        return True
+    choices = [field for field in options.fields.values() if hasattr(field, "queryset")]
+    return all(field.queryset.exists() for field in choices if field.required)
 
 
 def trainable_releases(user: Any) -> Any:

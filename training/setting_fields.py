@@ -16,6 +16,9 @@ from django import forms
 from training.rlhf.contract import SETTINGS, Kind
 from training.rlhf.presets import PRESETS, preset_spec
 
+PLACEHOLDER = "as the preset"
+ABBREVIATIONS = {"kl": "KL", "lora": "LoRA", "lam": "lambda"}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -51,7 +54,7 @@ def _field(
 ) -> forms.Field:
     common: dict[str, Any] = {
         "required": False,
-        "label": " ".join(path).replace("_", " ").capitalize(),
+        "label": _label(path),
         "help_text": _help(spec, presets),
     }
     bounds = {
@@ -59,19 +62,28 @@ def _field(
         "max_value": spec.metadata.get("maximum"),
     }
     if typing.get_origin(hint) is Literal:
-        choices = [("", "as the preset"), *((value, value) for value in typing.get_args(hint))]
+        choices = [("", PLACEHOLDER), *((value, value) for value in typing.get_args(hint))]
         return forms.ChoiceField(choices=choices, **common)
     if hint is bool:
-        answers = [("", "as the preset"), ("yes", "yes"), ("no", "no")]
+        answers = [("", PLACEHOLDER), ("yes", "yes"), ("no", "no")]
         return forms.TypedChoiceField(
             choices=answers, coerce=lambda text: text == "yes", empty_value=None, **common
         )
     if hint is int:
-        return forms.IntegerField(**bounds, **common)
+        widget = forms.NumberInput(attrs={"placeholder": PLACEHOLDER})
+        return forms.IntegerField(widget=widget, **bounds, **common)
     if hint is float:
-        widget = forms.NumberInput(attrs={"step": "any"})
+        widget = forms.NumberInput(attrs={"step": "any", "placeholder": PLACEHOLDER})
         return forms.FloatField(widget=widget, **bounds, **common)
-    return forms.CharField(widget=forms.Textarea(attrs={"rows": 2}), **common)
+    return forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": PLACEHOLDER}), **common
+    )
+
+
+def _label(path: tuple[str, ...]) -> str:
+    words = " ".join(path).replace("_", " ").split()
+    text = " ".join(ABBREVIATIONS.get(word, word) for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def _help(spec: dataclasses.Field[Any], presets: dict[str, Any]) -> str:

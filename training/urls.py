@@ -10,6 +10,7 @@ urlpatterns = [
     path("new/", views.chain_new, name="chain-new"),
     path("runs/<int:pk>/", views.run, name="run"),
     path("runs/<int:pk>/live/", views.live, name="run-live"),
+    path("runs/<int:pk>/log/", views.log, name="run-log"),
     path("runs/<int:pk>/samples/", views.samples, name="run-samples"),
     path("runs/<int:pk>/figures/", views.figures, name="run-figures"),
     path("runs/<int:pk>/metrics/<str:chart>.json", views.metrics, name="run-metrics"),

@@ -75,9 +75,18 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def live(request: HttpRequest, pk: int) -> HttpResponse:
-    """What changes while a run goes on: state, stage, progress, attempts, log."""
+    """What changes while a run goes on: state, stage, progress, checkpoints."""
     found = visibility.run(request.user, pk)
     return render(request, "training/_live.html", _live_context(request, found))
+
+
+@login_required
+@require_GET
+@never_cache
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    """Attempts and the end of the trainer's log."""
+    found = visibility.run(request.user, pk)
+    return render(request, "training/_log.html", _live_context(request, found))
 
 
 @login_required

@@ -1,0 +1,213 @@
+"""REST of training: runs, chains of runs, their figures, checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import access
+from annotation.api_base import ById, KnownParameters, idempotent, user_of
+from annotation.models import Release
+from training import registry, requests, scheduling, visibility
+from training.api_serializers import (
+    ChainInSerializer,
+    ChainSerializer,
+    CheckpointDetailSerializer,
+    CheckpointSerializer,
+    CurveSerializer,
+    RunDetailSerializer,
+    RunInSerializer,
+    RunSerializer,
+)
+from training.models import Checkpoint, Metric, Run, State
+from training.requests import Common, Step
+
+MOST_POINTS = 100_000
+
+
+class NewestFirst(ById):
+    """Runs are mostly asked for because something has just happened."""
+
+    ordering = "-pk"
+
+
+def _common(request: Request, asked: dict[str, Any]) -> Common:
+    """What the request says about all its runs; ValidationError names what cannot be found."""
+    user = user_of(request)
+    project = access.require(user, asked["project"], visibility.ACT)
+    mine = visibility.checkpoints(user)
+    found: dict[str, Any] = {}
+    for name in ("base", "policy", "reward_model"):
+        found[name] = _find(mine, name, asked[name])
+    releases = Release.objects.filter(project=project)
+    return Common(
+        project=project,
+        requested_by=user,
+        release=_find(releases, "release", asked["release"]),
+        preset=asked["preset"],
+        model_changes=asked["model"],
+        seed=asked["seed"],
+        gpus=asked["gpus"],
+        max_attempts=asked["max_attempts"],
+        **found,
+    )
+
+
+def _find(rows: QuerySet[Any], name: str, pk: int | None) -> Any:
+    if pk is None:
+        return None
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise ValidationError({name: f"There is none with the id {pk}, or it is not yours to use."})
+    return found
+
+
+def _step(asked: dict[str, Any]) -> Step:
+    return Step(asked["kind"], changes=asked["settings"], options=asked["options"])
+
+
+class Runs(KnownParameters, generics.ListAPIView):
+    """The runs of your projects, newest first."""
+
+    scopes = {"GET": "read", "POST": "train"}
+    parameters = frozenset({"state", "project", "kind"})
+    serializer_class = RunSerializer
+    pagination_class = NewestFirst
+    queryset = Run.objects.none()
+
+    def get_queryset(self) -> QuerySet[Run]:
+        given = self.request.query_params
+        rows = visibility.runs(self.request.user).with_context()
+        if "state" in given and given["state"] not in State.values:
+            raise ValidationError({"state": f"Must be one of {', '.join(State.values)}."})
+        for name, path in (("state", "state"), ("kind", "kind"), ("project", "project__slug")):
+            if name in given:
+                rows = rows.filter(**{path: given[name]})
+        return rows
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("state", enum=State.values),
+            OpenApiParameter("project", description="The project's slug."),
+            OpenApiParameter("kind"),
+        ]
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(request=RunInSerializer, responses={201: RunSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Queues one run."""
+        asked = RunInSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        data = asked.validated_data
+        common = _common(request, data)
+        mine = Run.objects.filter(project=common.project)
+        after = _find(mine, "after", data["after"])
+        run = requests.request_run(common, _step(data), name=data["name"], after=after)
+        return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+
+class Chains(KnownParameters, APIView):
+    """Queues runs that follow one another: all of them, or none."""
+
+    scopes = {"POST": "train"}
+
+    @extend_schema(request=ChainInSerializer, responses={201: ChainSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        asked = ChainInSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        data = asked.validated_data
+        steps = [_step(step) for step in data["steps"]]
+        chain = requests.request_chain(_common(request, data), steps, name=data["name"])
+        return Response(ChainSerializer(chain).data, status=status.HTTP_201_CREATED)
+
+
+class RunDetail(KnownParameters, APIView):
+    """A run of yours."""
+
+    scopes = {"GET": "read"}
+
+    @extend_schema(responses=RunDetailSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(RunDetailSerializer(visibility.run(request.user, pk)).data)
+
+
+class CancelRun(KnownParameters, APIView):
+    """Cancels a run, and with it what waits for it. A run that has ended stays as it is."""
+
+    scopes = {"POST": "train"}
+
+    @extend_schema(request=None, responses=RunSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        run = visibility.run(request.user, pk, visibility.ACT)
+        scheduling.cancel(run)
+        return Response(RunSerializer(run).data)
+
+
+class RunMetrics(KnownParameters, APIView):
+    """All figures of a run, each as a curve over its steps."""
+
+    scopes = {"GET": "read"}
+    parameters = frozenset({"name"})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("name", description="One figure alone.")],
+        responses=CurveSerializer(many=True),
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        rows = Metric.objects.filter(run=visibility.run(request.user, pk))
+        if "name" in request.query_params:
+            rows = rows.filter(name=request.query_params["name"])
+        curves: dict[str, dict[str, Any]] = {}
+        points = rows.order_by("name", "step").values_list("name", "step", "value")
+        for name, step, value in points[:MOST_POINTS]:
+            curve = curves.setdefault(name, {"name": name, "steps": [], "values": []})
+            curve["steps"].append(step)
+            curve["values"].append(value)
+        return Response(list(curves.values()))
+
+
+class Checkpoints(KnownParameters, generics.ListAPIView):
+    """Models of your projects, and imported bases."""
+
+    scopes = {"GET": "read"}
+    parameters = frozenset({"kind"})
+    serializer_class = CheckpointSerializer
+    pagination_class = NewestFirst
+    queryset = Checkpoint.objects.none()
+
+    def get_queryset(self) -> QuerySet[Checkpoint]:
+        rows = visibility.checkpoints(self.request.user).select_related("run__project")
+        kind = self.request.query_params.get("kind")
+        if kind is None:
+            return rows
+        if kind not in Checkpoint.Kind.values:
+            known = ", ".join(Checkpoint.Kind.values)
+            raise ValidationError({"kind": f"Must be one of {known}."})
+        return rows.filter(kind=kind)
+
+    @extend_schema(parameters=[OpenApiParameter("kind", enum=Checkpoint.Kind.values)])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class CheckpointDetail(KnownParameters, APIView):
+    """A model with everything it was made from."""
+
+    scopes = {"GET": "read"}
+
+    @extend_schema(responses=CheckpointDetailSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        found = visibility.checkpoint(request.user, pk)
+        context = {"lineage": registry.lineage}
+        return Response(CheckpointDetailSerializer(found, context=context).data)

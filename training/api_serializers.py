@@ -1,0 +1,207 @@
+"""The shapes of training's requests and answers. What a request may set is listed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from training.models import Attempt, Chain, Checkpoint, Run, State
+from training.requests import MOST_ATTEMPTS, MOST_GPUS
+from training.rlhf.presets import PRESETS
+
+MOST_STEPS = 10
+
+
+class RunSerializer(serializers.ModelSerializer):
+    """A run: what was asked for, how far it is, what it started from."""
+
+    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    state = serializers.ChoiceField(State.choices, read_only=True)
+    requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+
+    class Meta:
+        model = Run
+        fields = [
+            "id",
+            "project",
+            "chain",
+            "after",
+            "kind",
+            "name",
+            "state",
+            "stage",
+            "progress_done",
+            "progress_total",
+            "progress_unit",
+            "error",
+            "settings",
+            "model",
+            "options",
+            "preset",
+            "seed",
+            "gpus",
+            "release",
+            "base",
+            "policy",
+            "reward_model",
+            "attempt_count",
+            "max_attempts",
+            "cancel_requested_at",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "requested_by",
+        ]
+        read_only_fields = fields
+
+
+class AttemptSerializer(serializers.ModelSerializer):
+    """One worker's try at a run; ``outcome`` is a run's state, or empty while it goes on."""
+
+    outcome = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Attempt
+        fields = ["number", "host", "claimed_at", "heartbeat_at", "ended_at", "outcome", "reason"]
+        read_only_fields = fields
+
+
+class RunDetailSerializer(RunSerializer):
+    """A run with its attempts, its checkpoints and the end of its log."""
+
+    attempts = AttemptSerializer(many=True, read_only=True)
+    checkpoints = serializers.SerializerMethodField()
+    log_tail = serializers.SerializerMethodField()
+
+    class Meta(RunSerializer.Meta):
+        fields = [*RunSerializer.Meta.fields, "attempts", "checkpoints", "log_tail"]
+        read_only_fields = fields
+
+    def get_checkpoints(self, run: Run) -> list[int]:
+        return list(run.checkpoints.filter(final=True).values_list("pk", flat=True))
+
+    def get_log_tail(self, run: Run) -> str:
+        newest = run.attempts.first()
+        return newest.log_tail if newest is not None else ""
+
+
+class CheckpointSerializer(serializers.ModelSerializer):
+    """A model that runs may start from."""
+
+    project = serializers.CharField(source="run.project.slug", default=None, read_only=True)
+
+    class Meta:
+        model = Checkpoint
+        fields = [
+            "id",
+            "kind",
+            "name",
+            "project",
+            "run",
+            "base",
+            "step",
+            "source",
+            "files",
+            "size",
+            "sha256",
+            "metrics",
+            "promoted",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class AncestorSerializer(serializers.Serializer):
+    """One thing that a checkpoint was made from."""
+
+    depth = serializers.IntegerField()
+    role = serializers.CharField()
+    type = serializers.SerializerMethodField(help_text='"checkpoint" or "release".')
+    id = serializers.IntegerField(source="item.pk")
+    name = serializers.CharField(source="item")
+
+    def get_type(self, ancestor: Any) -> str:
+        return str(ancestor.item._meta.model_name)
+
+
+class CheckpointDetailSerializer(CheckpointSerializer):
+    """A checkpoint with its lineage, nearest first."""
+
+    lineage = serializers.SerializerMethodField()
+
+    class Meta(CheckpointSerializer.Meta):
+        fields = [*CheckpointSerializer.Meta.fields, "lineage"]
+        read_only_fields = fields
+
+    def get_lineage(self, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+        ancestors = self.context["lineage"](checkpoint)
+        return [dict(AncestorSerializer(ancestor).data) for ancestor in ancestors]
+
+
+class CommonInSerializer(serializers.Serializer):
+    """What every run that is asked for must or may say."""
+
+    project = serializers.SlugField()
+    name = serializers.CharField(max_length=120, required=False, default="")
+    base = serializers.IntegerField(help_text="A checkpoint of kind base.")
+    release = serializers.IntegerField(required=False, allow_null=True, default=None)
+    policy = serializers.IntegerField(required=False, allow_null=True, default=None)
+    reward_model = serializers.IntegerField(required=False, allow_null=True, default=None)
+    preset = serializers.ChoiceField(PRESETS, default="default")
+    model = serializers.DictField(
+        required=False, default=dict, help_text="Changes to how the base is loaded."
+    )
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+    gpus = serializers.IntegerField(min_value=0, max_value=MOST_GPUS, default=0)
+    max_attempts = serializers.IntegerField(min_value=1, max_value=MOST_ATTEMPTS, default=3)
+
+
+class StepInSerializer(serializers.Serializer):
+    """One run of a chain."""
+
+    kind = serializers.CharField(max_length=40)
+    settings = serializers.DictField(
+        required=False, default=dict, help_text="Changes to the preset's settings."
+    )
+    options = serializers.DictField(
+        required=False, default=dict, help_text="What the kind asks beyond the settings."
+    )
+
+
+class RunInSerializer(CommonInSerializer, StepInSerializer):
+    """A single run."""
+
+    after = serializers.IntegerField(
+        required=False, allow_null=True, default=None, help_text="A run to wait for."
+    )
+
+
+class ChainInSerializer(CommonInSerializer):
+    """Runs one after the other; each takes what the runs before it made."""
+
+    name = serializers.CharField(max_length=120)
+    steps = StepInSerializer(many=True, min_length=1, max_length=MOST_STEPS)
+
+
+class ChainSerializer(serializers.ModelSerializer):
+    """Runs that were asked for together, in their order."""
+
+    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    runs = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Chain
+        fields = ["id", "project", "name", "created_at", "runs"]
+        read_only_fields = fields
+
+    def get_runs(self, chain: Chain) -> list[int]:
+        return list(chain.runs.order_by("pk").values_list("pk", flat=True))
+
+
+class CurveSerializer(serializers.Serializer):
+    """One figure over steps."""
+
+    name = serializers.CharField()
+    steps = serializers.ListField(child=serializers.IntegerField())
+    values = serializers.ListField(child=serializers.FloatField())
