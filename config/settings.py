@@ -235,10 +235,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     # Fields of one name with choices of their own; without this they are told apart by a hash.
     "ENUM_NAME_OVERRIDES": {
+        "ChoiceEnum": "annotation.models.work.Choice",
         "RunState": "training.models.State",
         "CheckpointKind": "training.models.Checkpoint.Kind",
     },
-    "ENUM_NAME_OVERRIDES": {"ChoiceEnum": "annotation.models.work.Choice"},
 }
 
 # --- Security -------------------------------------------------------------------------------

@@ -43,9 +43,17 @@ def charts(run: Run) -> list[Chart]:
     grouped: dict[str, list[str]] = {}
     for name in names.distinct():
         grouped.setdefault(name.rpartition("/")[2], []).append(name)
-    order = {key: place for place, key in enumerate(FIRST)}
-    keys = sorted(grouped, key=lambda key: (order.get(key, len(order)), key))
-    return [Chart(key, tuple(grouped[key])) for key in keys]
+    return [Chart(key, tuple(grouped[key])) for key in sorted(grouped, key=_importance)]
+
+
+def _importance(key: str) -> tuple[int, str]:
+    return (FIRST.index(key) if key in FIRST else len(FIRST), key)
+
+
+def most_telling(figures: dict[str, float], most: int = 3) -> list[tuple[str, float]]:
+    """The figures of a checkpoint that a list has room for, as (what, value)."""
+    ranked = sorted(figures.items(), key=lambda item: _importance(item[0].rpartition("/")[2]))
+    return [(name.replace("/", " ").replace("_", " "), value) for name, value in ranked[:most]]
 
 
 def series(run: Run, key: str) -> dict[str, Any]:

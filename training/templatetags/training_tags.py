@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 
-from training import kinds
+from training import curves, kinds
 
 register = template.Library()
 
@@ -47,4 +47,9 @@ def figure(value: Any) -> str:
 @register.filter
 def words(name: str) -> str:
     """A slash path or field name in words."""
-    return name.replace("_", " ").replace("/", ", ")
+    return name.replace("_", " ").replace("/", " ")
+
+
+@register.filter
+def most_telling(figures: dict[str, float]) -> list[tuple[str, float]]:
+    return curves.most_telling(figures)

@@ -1,0 +1,288 @@
+"""Pages of training: who sees them, what they show, what their forms start."""
+
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.models import Release
+from tests.factories import make_admin, make_image, make_member, make_project, make_prompt
+from tests.training.factories import make_base, make_checkpoint, make_run
+from training import scheduling
+from training.models import Metric, Run, Sample, State
+
+pytestmark = pytest.mark.django_db
+
+
+def logged_in(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def make_release(project: Any) -> Release:
+    """A ready release whose artefact nobody reads."""
+    return Release.objects.create(
+        project=project,
+        number=1,
+        state=Release.State.READY,
+        sha256="0" * 64,
+        artefact="releases/none",
+        frozen_at=timezone.now(),
+        counts={"train": 9, "held_out": 1},
+    )
+
+
+def run_pages(run: Run) -> list[str]:
+    names = ["run", "run-live", "run-log", "run-samples", "run-figures"]
+    return [reverse(f"training:{name}", args=[run.pk]) for name in names] + [
+        reverse("training:run-metrics", args=[run.pk, "loss"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("manager", 200), ("reviewer", 200), ("annotator", 403), (None, 404)]
+)
+def test_pages_of_a_run_are_for_reviewers_and_managers(role: str | None, status: int) -> None:
+    run = make_run()
+    user = make_member(run.project if role else make_project(), role or "manager")
+    client = logged_in(user)
+    assert {client.get(page).status_code for page in run_pages(run)} == {status}
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("manager", 302), ("reviewer", 403), ("annotator", 403), (None, 404)]
+)
+def test_cancelling_is_for_managers(role: str | None, status: int) -> None:
+    run = make_run()
+    user = make_member(run.project if role else make_project(), role or "manager")
+    address = reverse("training:run-cancel", args=[run.pk])
+    assert logged_in(user).post(address).status_code == status
+    run.refresh_from_db()
+    assert run.state == (State.CANCELLED if role == "manager" else State.QUEUED)
+
+
+def test_cancelling_takes_a_post() -> None:
+    run = make_run()
+    address = reverse("training:run-cancel", args=[run.pk])
+    assert logged_in(run.requested_by).get(address).status_code == 405
+
+
+def test_pages_lead_strangers_to_the_login() -> None:
+    run = make_run()
+    for address in [*run_pages(run), reverse("training:runs"), reverse("training:chain-new")]:
+        assert Client().get(address).url.startswith("/login/")
+
+
+def test_the_list_shows_the_runs_of_own_projects_only() -> None:
+    mine, foreign = make_run(), make_run()
+    Run.objects.filter(pk=mine.pk).update(name="Visible run")
+    Run.objects.filter(pk=foreign.pk).update(name="Secret run")
+    page = logged_in(mine.requested_by).get(reverse("training:runs")).content.decode()
+    assert "Visible run" in page
+    assert "Secret run" not in page
+    annotator = make_member(mine.project, "annotator")
+    assert "Visible run" not in logged_in(annotator).get(reverse("training:runs")).content.decode()
+
+
+def test_the_list_filters_by_state_and_ignores_what_it_does_not_know() -> None:
+    run = make_run()
+    client = logged_in(run.requested_by)
+    listed = reverse("training:runs")
+    assert run.name in client.get(listed, {"state": "queued"}).content.decode()
+    assert "No run matches" in client.get(listed, {"state": "failed"}).content.decode()
+    unknown = {"requested_by__password__startswith": "a", "state": "nonsense", "page": "x"}
+    assert client.get(listed, unknown).status_code == 200
+
+
+def test_queries_of_the_list_do_not_grow_with_its_rows(
+    django_assert_max_num_queries: Any,
+) -> None:
+    first = make_run()
+    client = logged_in(make_admin())
+    for _ in range(12):
+        make_run(first.project, base=first.base)
+    with django_assert_max_num_queries(14):
+        client.get(reverse("training:runs"))
+
+
+def test_a_run_page_shows_progress_curves_samples_and_log() -> None:
+    run = make_run()
+    attempt = scheduling.claim(run.pk, host="node-7", gpus=0)
+    assert attempt is not None
+    image = make_image()
+    make_prompt(run.project, image=image)
+    Run.objects.filter(pk=run.pk).update(
+        stage="training", progress_done=3, progress_total=12, progress_unit="step"
+    )
+    attempt.log_tail = "a warning <b>from</b> torch"
+    attempt.save()
+    Metric.objects.create(run=run, name="train/loss", step=3, value=0.25)
+    Sample.objects.create(
+        run=run,
+        step=3,
+        prompt_id="p",
+        image=image.filename,
+        prompt="What is it?",
+        response="<script>alert(1)</script>",
+        reward=1.5,
+        facts=["a red circle"],
+    )
+    page = logged_in(run.requested_by).get(run.get_absolute_url()).content.decode()
+    for text in ("3 of 12 steps", "node-7", "a red circle", "1.5", image.sha256, "train/loss"):
+        assert text in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "a warning &lt;b&gt;from" in page
+    assert 'hx-trigger="every 2s"' in page
+
+
+def test_an_ended_run_is_not_polled() -> None:
+    run = make_run()
+    scheduling.cancel(run)
+    client = logged_in(run.requested_by)
+    pages = [client.get(page).content.decode() for page in run_pages(run)[:5]]
+    assert not [page for page in pages if "hx-trigger" in page]
+
+
+def test_figures_are_sent_again_only_when_there_are_new_ones() -> None:
+    run = make_run()
+    client = logged_in(run.requested_by)
+    address = reverse("training:run-figures", args=[run.pk])
+    assert client.get(address, {"have": "0"}).status_code == 204
+    Metric.objects.create(run=run, name="train/loss", step=1, value=0.25)
+    assert "data-chart" in client.get(address, {"have": "0"}).content.decode()
+
+
+def test_a_curve_of_many_steps_is_drawn_from_few_points() -> None:
+    run = make_run()
+    Metric.objects.bulk_create(
+        Metric(run=run, name="train/loss", step=step, value=step) for step in range(10_000)
+    )
+    Metric.objects.create(run=run, name="held_out/loss", step=5000, value=7)
+    address = reverse("training:run-metrics", args=[run.pk, "loss"])
+    drawn = logged_in(run.requested_by).get(address).json()
+    by_name = {one["name"]: one for one in drawn["series"]}
+    assert drawn["ended"] is False
+    assert len(by_name["train"]["x"]) == 500
+    assert by_name["train"]["y"] == by_name["train"]["x"]
+    assert by_name["held out"] == {"name": "held out", "x": [5000.0], "y": [7.0]}
+
+
+def chain_form(**fields: Any) -> dict[str, Any]:
+    filled = {
+        "name": "First try",
+        "facts": "with",
+        "preset": "small-world",
+        "seed": 3,
+        "gpus": 0,
+        "max_attempts": 2,
+        "reward.include": "on",
+        "ppo.include": "on",
+        **fields,
+    }
+    return {name: value for name, value in filled.items() if value is not None}
+
+
+def start(user: Any, release: Release, **fields: Any) -> Any:
+    address = f"{reverse('training:chain-new')}?release={release.pk}"
+    return logged_in(user).post(address, chain_form(**fields))
+
+
+def test_the_chain_form_starts_runs_one_after_the_other() -> None:
+    project = make_project()
+    manager, release, base = make_member(project, "manager"), make_release(project), make_base()
+    answer = start(
+        manager,
+        release,
+        base=base.pk,
+        **{"reward.optimizer.learning_rate": "0.004", "ppo.steps": "7"},
+    )
+    assert answer.status_code == 302
+    reward, ppo = Run.objects.order_by("pk")
+    assert (reward.kind, ppo.kind, ppo.after) == ("reward", "ppo", reward)
+    assert reward.settings["optimizer"]["learning_rate"] == 0.004
+    assert (reward.settings["with_facts"], ppo.settings["steps"]) == (True, 7)
+    assert (reward.preset, reward.seed, reward.max_attempts) == ("small-world", 3, 2)
+    assert reward.model["dtype"] == "float32"
+    assert reward.release == ppo.release == release
+
+
+def test_both_kinds_of_reward_model_make_two_chains() -> None:
+    project = make_project()
+    release = make_release(project)
+    start(make_member(project, "manager"), release, base=make_base().pk, facts="both")
+    facts = [run.settings["with_facts"] for run in Run.objects.order_by("pk")]
+    assert facts == [True, True, False, False]
+    assert Run.objects.values("chain").distinct().count() == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ppo.clip_range": "-1"}, "greater than or equal to 0"),
+        ({"reward.epochs": "many"}, "Enter a number"),
+        ({"reward.include": None, "ppo.include": None}, "Tick at least one run"),
+        ({"reward.include": None}, "PPO needs one"),
+        ({"sample.include": "on"}, "need an answer"),
+        ({"base": "0"}, "Select a valid choice"),
+    ],
+)
+def test_the_chain_form_names_what_is_wrong_and_starts_nothing(
+    wrong: dict[str, Any], said: str
+) -> None:
+    project = make_project()
+    release, base = make_release(project), make_base()
+    answer = start(make_member(project, "manager"), release, **{"base": base.pk, **wrong})
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_the_chain_form_asks_what_kinds_of_other_apps_ask() -> None:
+    project = make_project()
+    manager, release = make_member(project, "manager"), make_release(project)
+    address = f"{reverse('training:chain-new')}?release={release.pk}"
+    page = logged_in(manager).get(address).content.decode()
+    assert "fake_evaluation.options-script" in page
+    assert "Reward model" in page
+
+
+@pytest.mark.parametrize("role", ["reviewer", "annotator", None])
+def test_only_managers_train_from_a_release(role: str | None) -> None:
+    project = make_project()
+    release = make_release(project)
+    user = make_member(project if role else make_project(), role or "manager")
+    assert start(user, release, base=make_base().pk).status_code == 404
+    assert not Run.objects.exists()
+
+
+def test_checkpoints_of_other_projects_are_hidden() -> None:
+    mine, foreign = make_checkpoint(make_run()), make_checkpoint(make_run())
+    assert mine.run is not None
+    client = logged_in(mine.run.requested_by)
+    listed = client.get(reverse("training:checkpoints")).content.decode()
+    assert mine.name in listed
+    assert foreign.name not in listed
+    assert client.get(mine.get_absolute_url()).status_code == 200
+    assert client.get(foreign.get_absolute_url()).status_code == 404
+
+
+def test_a_file_of_a_checkpoint_is_an_attachment_and_nothing_else_is_served() -> None:
+    checkpoint = make_checkpoint(make_run(), files=[{"name": "config.json", "size": 2}])
+    default_storage.save(f"{checkpoint.path}/config.json", ContentFile(b"{}"))
+    default_storage.save(f"{checkpoint.path}/secret.json", ContentFile(b"{}"))
+    assert checkpoint.run is not None
+    client = logged_in(checkpoint.run.requested_by)
+
+    def get(name: str) -> Any:
+        return client.get(f"{checkpoint.get_absolute_url()}files/{name}")
+
+    answer = get("config.json")
+    assert b"".join(answer.streaming_content) == b"{}"
+    assert answer["Content-Disposition"].startswith("attachment")
+    for name in ("secret.json", "../secret.json", "/etc/passwd"):
+        assert get(name).status_code == 404
