@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.views import account, comparisons, exchange, images, labelling, members, projects
+from annotation.views import account, comparisons, exchange, labelling, members, projects
 
 app_name = "annotation"
 urlpatterns = [
@@ -32,7 +32,6 @@ urlpatterns = [
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
     path("label/<uuid:token>/skip/", labelling.skip, name="skip"),
     path("label/<uuid:token>/renew/", labelling.renew, name="renew"),
-    path("images/<slug:sha256>/", images.image, name="image"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
 ]

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import access, exporting, jobs
 from annotation.forms import ImportForm, ReleaseForm
-from annotation.models import Project, Release
+from annotation.models import Release
 from annotation.views.shared import project_page, says_domain_errors
 
 FORMATS = [
@@ -77,13 +77,15 @@ def release(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     found = get_object_or_404(project.releases.select_related("created_by"), number=number)
     if request.htmx:
-        return render(request, "annotation/_release.html", _release_context(project, found))
+        return render(
+            request, "annotation/_release.html", {"project": project, **_release_context(found)}
+        )
     return project_page(
         request,
         project,
         "annotation/release.html",
         tab="releases",
-        **_release_context(project, found),
+        **_release_context(found),
     )
 
 
@@ -102,5 +104,5 @@ def download(request: HttpRequest, slug: str, number: int, format_name: str) -> 
     return response
 
 
-def _release_context(project: Project, release: Release) -> dict[str, Any]:
-    return {"project": project, "release": release, "formats": FORMATS}
+def _release_context(release: Release) -> dict[str, Any]:
+    return {"release": release, "formats": FORMATS}
