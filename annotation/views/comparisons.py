@@ -18,7 +18,7 @@ from annotation.views.shared import one_page, project_page, query_without_page
 def index(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     form = ComparisonFilterForm(request.GET)
-    rows = Comparison.objects.filter(project=project).select_related("prompt__image")
+    rows = Comparison.objects.filter(project=project).select_related("project", "prompt__image")
     if form.is_valid():
         if form.cleaned_data["outcome"]:
             rows = rows.filter(outcome=form.cleaned_data["outcome"])

@@ -1,0 +1,167 @@
+"""Every page of annotation, by every kind of person. A page that is not listed fails the test."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from annotation import exporting, queue
+from annotation.models import ImportJob, User
+from tests import factories
+
+ROLES = ("outsider", "annotator", "reviewer", "manager", "admin")
+RANK = {"annotator": 1, "reviewer": 2, "manager": 3, "admin": 4}
+
+# Page -> (method, least role). "anyone" is logged in; "owner" is the annotator of the world.
+PAGES: dict[str, list[tuple[str, str]]] = {
+    "projects": [("get", "anyone")],
+    "project-new": [("get", "admin"), ("post", "admin")],
+    "project": [("get", "annotator")],
+    "project-edit": [("get", "manager"), ("post", "manager")],
+    "members": [("get", "manager"), ("post", "manager")],
+    "member": [("post", "manager")],
+    "invitations": [("post", "manager")],
+    "join": [("get", "anyone")],
+    "comparisons": [("get", "reviewer")],
+    "comparison": [("get", "reviewer")],
+    "imports": [("get", "manager"), ("post", "manager")],
+    "import": [("get", "manager")],
+    "releases": [("get", "reviewer"), ("post", "manager")],
+    "release": [("get", "reviewer")],
+    "release-download": [("get", "reviewer")],
+    "label": [("get", "annotator")],
+    "label-next": [("post", "annotator")],
+    "label-previous": [("post", "annotator")],
+    "acknowledge": [("post", "annotator")],
+    "answer": [("post", "owner")],
+    "skip": [("post", "owner")],
+    "renew": [("post", "owner")],
+    "tokens": [("get", "anyone"), ("post", "anyone")],
+    "token-revoke": [("post", "owner")],
+}
+GETS_THROUGH = (200, 204, 302, 409, 410, 422)
+
+
+@dataclass
+class World:
+    people: dict[str, User]
+    arguments: dict[str, dict[str, Any]]
+
+    def path(self, name: str) -> str:
+        return reverse(f"annotation:{name}", kwargs=self.arguments[name])
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    project = factories.make_project(k=1)
+    factories.judge(factories.make_comparison(project))
+    comparison, *_ = factories.make_comparisons(project, 3)
+    annotator = factories.make_member(project)
+    assignment = queue.claim(project, annotator)
+    assert assignment is not None
+    factories.make_token(annotator)
+    release = exporting.make_release(project)
+    job = ImportJob.objects.create(project=project, name="pairs.jsonl")
+    manager = factories.make_member(project, "manager")
+    slug, token = {"slug": project.slug}, {"token": assignment.token}
+    member = project.memberships.get(user=annotator)
+    numbered = {**slug, "number": release.number}
+    arguments = dict.fromkeys(PAGES, slug) | {
+        **{name: {} for name in ("projects", "project-new", "tokens")},
+        **dict.fromkeys(("answer", "skip", "renew"), token),
+        "member": {**slug, "pk": member.pk},
+        "join": {"raw": "no-such-invitation"},
+        "comparison": {**slug, "pk": comparison.pk},
+        "import": {**slug, "pk": job.pk},
+        "release": numbered,
+        "release-download": {**numbered, "format_name": "csv"},
+        "token-revoke": {"pk": annotator.api_tokens.get().pk},
+    }
+    people = {
+        "outsider": factories.make_user(),
+        "annotator": annotator,
+        "reviewer": factories.make_member(project, "reviewer"),
+        "manager": manager,
+        "admin": factories.make_admin(),
+    }
+    return World(people, arguments)
+
+
+def status(client: Client, method: str, path: str) -> int:
+    response = getattr(client, method)(path)
+    if response.streaming:
+        list(response.streaming_content)  # Closes the file behind it.
+    return response.status_code
+
+
+def refusal(least: str, role: str) -> int | None:
+    if least == "anyone" or (least == "owner" and role == "annotator"):
+        return None
+    if least == "owner":
+        return 404
+    if least == "admin":
+        return None if role == "admin" else 403
+    if role == "outsider":
+        return 404
+    return None if RANK[role] >= RANK[least] else 403
+
+
+def test_every_page_is_listed() -> None:
+    names = {
+        key
+        for key in get_resolver().namespace_dict["annotation"][1].reverse_dict
+        if isinstance(key, str)
+    }
+    assert names == set(PAGES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_open_to_exactly_those_who_may(world: World, name: str, role: str) -> None:
+    client = Client()
+    client.force_login(world.people[role])
+    for method, least in PAGES[name]:
+        got = status(client, method, world.path(name))
+        expected = refusal(least, role)
+        assert got in GETS_THROUGH if expected is None else got == expected, (method, got)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "join"])
+def test_pages_ask_strangers_to_log_in(world: World, name: str) -> None:
+    for method, _ in PAGES[name]:
+        response = getattr(Client(), method)(world.path(name))
+        assert response.status_code == 302
+        assert response["Location"].startswith(reverse(settings.LOGIN_URL))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_refuse_other_methods(world: World, name: str) -> None:
+    client = Client()
+    client.force_login(world.people["admin"])
+    known = {method for method, _ in PAGES[name]}
+    for method in {"get", "post", "put", "delete"} - known:
+        if (name, method) == ("join", "post"):
+            continue
+        assert status(client, method, world.path(name)) == 405, method
+
+
+def test_a_lease_of_somebody_else_looks_like_none(world: World) -> None:
+    client = Client()
+    client.force_login(world.people["manager"])
+    foreign = client.post(world.path("answer"))
+    nowhere = client.post(reverse("annotation:answer", args=[uuid.uuid4()]))
+    assert (foreign.status_code, nowhere.status_code) == (404, 404)
+
+
+def test_a_removed_member_can_no_longer_answer(world: World) -> None:
+    annotator = world.people["annotator"]
+    annotator.memberships.all().delete()
+    client = Client()
+    client.force_login(annotator)
+    assert client.post(world.path("answer")).status_code == 404

@@ -1,0 +1,187 @@
+"""What the labelling page's requests do, beside what the browser tests show."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from annotation import queue
+from annotation.models import Assignment, Judgment, Project, User
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+SCRIPT = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def project() -> Project:
+    project = factories.make_project(k=1)
+    factories.make_comparisons(project, 3)
+    return project
+
+
+@pytest.fixture
+def annotator(project: Project) -> User:
+    return factories.make_member(project)
+
+
+@pytest.fixture
+def client(annotator: User) -> Client:
+    client = Client()
+    client.force_login(annotator)
+    return client
+
+
+@pytest.fixture
+def assignment(project: Project, annotator: User) -> Assignment:
+    found = queue.claim(project, annotator)
+    assert found is not None
+    return found
+
+
+def answer(client: Client, assignment: Assignment, **fields: Any) -> Any:
+    fields = {"client_uuid": uuid.uuid4(), "more_hallucinated": "1", **fields}
+    path = reverse("annotation:answer", args=[assignment.token])
+    return client.post(path, fields, headers=SCRIPT)
+
+
+def test_page_shows_the_same_comparison_until_it_is_answered(
+    client: Client, project: Project
+) -> None:
+    path = reverse("annotation:label", args=[project.slug])
+    shown = [client.get(path).context["assignment"].token for _ in range(2)]
+    assert shown[0] == shown[1]
+    assert Assignment.objects.count() == 1
+
+
+def test_page_shows_the_responses_in_the_recorded_order(
+    client: Client, project: Project, assignment: Assignment
+) -> None:
+    Assignment.objects.update(shown_first=2)
+    text = client.get(reverse("annotation:label", args=[project.slug])).content.decode()
+    comparison = assignment.comparison
+    assert text.index(comparison.response_2) < text.index(comparison.response_1)
+
+
+def test_ahead_is_another_comparison_and_the_same_one_again(
+    client: Client, project: Project, assignment: Assignment
+) -> None:
+    path = reverse("annotation:label-next", args=[project.slug])
+    tokens = [
+        client.post(path, {"beside": assignment.token}).context["assignment"].token
+        for _ in range(2)
+    ]
+    assert tokens[0] == tokens[1] != assignment.token
+
+
+def test_answer_says_how_far_the_project_is(client: Client, assignment: Assignment) -> None:
+    response = answer(client, assignment, active_seconds="3.5")
+    assert response.status_code == 200
+    assert b'id="label-progress"' in response.content
+    judgment = Judgment.objects.get()
+    assert (judgment.more_hallucinated, judgment.active_seconds) == ("1", 3.5)
+
+
+def test_answer_sent_twice_is_one_judgment(client: Client, assignment: Assignment) -> None:
+    fields = {"client_uuid": uuid.uuid4()}
+    codes = [answer(client, assignment, **fields).status_code for _ in range(2)]
+    assert codes == [200, 200]
+    assert Judgment.objects.count() == 1
+
+
+def test_another_answer_under_the_same_uuid_is_refused(
+    client: Client, assignment: Assignment
+) -> None:
+    fields = {"client_uuid": uuid.uuid4()}
+    answer(client, assignment, **fields)
+    refused = answer(client, assignment, more_hallucinated="2", **fields)
+    assert refused.status_code == 422
+    assert Judgment.objects.get().more_hallucinated == "1"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"more_hallucinated": "3"},
+        {"more_hallucinated": "tie"},
+        {"more_hallucinated": ""},
+        {"client_uuid": "7"},
+        {"active_seconds": "-1"},
+        {"more_helpful": "1"},
+    ],
+)
+def test_answers_that_are_none_change_nothing(
+    client: Client, assignment: Assignment, fields: dict[str, str]
+) -> None:
+    response = answer(client, assignment, **fields)
+    assert response.status_code == 422
+    assert response["Content-Type"].startswith("text/plain")
+    assert not Judgment.objects.exists()
+
+
+def test_a_change_needs_the_version_that_it_saw(client: Client, assignment: Assignment) -> None:
+    answer(client, assignment)
+    assert answer(client, assignment, more_hallucinated="2", version=1).status_code == 200
+    assert answer(client, assignment, more_hallucinated="1", version=1).status_code == 412
+    assert Judgment.objects.get().more_hallucinated == "2"
+
+
+def test_previous_walks_back_through_my_answers(client: Client, project: Project) -> None:
+    path = reverse("annotation:label", args=[project.slug])
+    answered = []
+    for _ in range(2):
+        assignment = client.get(path).context["assignment"]
+        answer(client, assignment)
+        answered.append(Judgment.objects.get(assignment=assignment))
+    back = reverse("annotation:label-previous", args=[project.slug])
+    last = client.post(back).context["judgment"]
+    earlier = client.post(back, {"before": last.pk}).context["judgment"]
+    nothing = client.post(back, {"before": earlier.pk})
+    assert [last, earlier] == answered[::-1]
+    assert b"data-nothing" in nothing.content
+
+
+def test_skip_needs_one_of_the_reasons(client: Client, assignment: Assignment) -> None:
+    path = reverse("annotation:skip", args=[assignment.token])
+    assert client.post(path, {"reason": "bored"}).status_code == 422
+    assert client.post(path, {"reason": "sensitive"}, headers=SCRIPT).status_code == 200
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.skip_reason) == ("skipped", "sensitive")
+
+
+def test_a_paused_member_is_told_and_given_nothing(
+    client: Client, project: Project, annotator: User
+) -> None:
+    queue.pause(project.memberships.get(user=annotator))
+    page = client.get(reverse("annotation:label", args=[project.slug]))
+    assert b"You are paused in this project" in page.content
+    ahead = client.post(reverse("annotation:label-next", args=[project.slug]), headers=SCRIPT)
+    assert ahead.status_code == 409
+    assert not Assignment.objects.exists()
+
+
+def test_acknowledging_guidelines_stores_their_version(
+    client: Client, project: Project, annotator: User
+) -> None:
+    project.change_guidelines("Look closely.")
+    label = reverse("annotation:label", args=[project.slug])
+    assert b"data-show-guidelines" in client.get(label).content
+    client.post(reverse("annotation:acknowledge", args=[project.slug]))
+    assert project.memberships.get(user=annotator).guidelines_acknowledged == 2
+    assert b"data-show-guidelines" not in client.get(label).content
+
+
+def test_guidelines_are_markdown_without_html(client: Client, project: Project) -> None:
+    project.change_guidelines(
+        "**bold** <b onclick='x()'>raw</b> [a](javascript:x()) [b](https://b.c)"
+    )
+    text = client.get(reverse("annotation:label", args=[project.slug])).content.decode()
+    prose = text[text.index('<div class="prose">') :]
+    assert "<strong>bold</strong>" in prose
+    assert "<b onclick" not in prose
+    assert 'href="javascript:' not in prose
+    assert '<a href="https://b.c" rel="noopener noreferrer">b</a>' in prose
