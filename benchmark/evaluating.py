@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -22,8 +22,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from annotation.errors import DomainError
-from benchmark import judges, scoring
+from benchmark import judges, mmhal, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
+from benchmark.plain import storable
 from config.celery import app
 from training.models import ENDED_BADLY
 
@@ -54,6 +55,9 @@ class Said:
 
     text: str
     finished: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable(self.text))
 
 
 def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields: Any) -> Evaluation:
@@ -126,7 +130,9 @@ def judge(evaluation_id: int) -> None:
             _remember(evaluation)
             for item, outcome in _ask(evaluation):
                 _keep(evaluation, item.id, outcome)
-        except judges.JudgeRefused as error:
+        except (judges.JudgeRefused, ValueError) as error:
+            # Ended, not left to be resumed: the same question would be paid for again and again.
+            log.warning("evaluation %s: %s", evaluation.pk, error)
             fail(evaluation, f"{evaluation.judge}: {error}")
         else:
             conclude(evaluation)
@@ -217,7 +223,8 @@ def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]
         return iter(())
     if judge_row.kind == Judge.Kind.EXACT:
         return judges.exact_verdicts(items)
-    return judges.endpoint_verdicts(endpoint_of(judge_row), items, mode=judge_row.parser)
+    mode = cast(mmhal.Mode, judge_row.parser)
+    return judges.endpoint_verdicts(endpoint_of(judge_row), items, mode=mode)
 
 
 def endpoint_of(judge_row: Judge) -> judges.Endpoint:
@@ -242,7 +249,7 @@ def _keep(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> No
         answer_id=answer_id,
         judge_id=evaluation.judge_id,
         prompt_hash=evaluation.prompt_hash,
-        text=outcome.text.replace("\x00", ""),  # Postgres keeps no NUL in a text.
+        text=storable(outcome.text),
         rating=outcome.rating,
         state=outcome.state,
         calls=outcome.calls,

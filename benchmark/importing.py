@@ -111,7 +111,7 @@ def import_answers(
         elif question in answers:
             reasons.append(f"{path.name}, question {number}: is answered twice")
         elif item.model_answer.strip():
-            answers[question] = Said(item.model_answer.replace("\x00", ""))
+            answers[question] = Said(item.model_answer)
     if not answers and not reasons:
         reasons.append(f"{path.name}: holds no model_answer")
     if reasons:

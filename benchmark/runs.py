@@ -98,9 +98,7 @@ class EvaluationKind(RunKind):
         evaluating.store_answers(
             evaluation,
             {
-                by_id[generation.id]: Said(
-                    generation.responses[0].replace("\x00", ""), finished=generation.finished[0]
-                )
+                by_id[generation.id]: Said(generation.responses[0], finished=generation.finished[0])
                 for generation in said
             },
         )

@@ -177,11 +177,27 @@ def test_a_question_is_judged_with_its_own_answer() -> None:
         assert verdict.rating == verdict.answer.question.number % 7
 
 
-def test_a_nul_in_a_verdict_is_kept_out_of_postgres() -> None:
-    with fake_judge(lambda prompt, before: Reply("Rating: 4\x00")) as server:
-        evaluation = waiting(make_judge(base_url=server.url))
+@pytest.mark.parametrize("said", ["a\x00b", "a\ud800b"])
+def test_what_postgres_cannot_keep_stops_nothing(said: str) -> None:
+    with fake_judge(lambda prompt, before: Reply(f"{said}\nRating: 4")) as server:
+        question_set = make_question_set(count=1)
+        evaluation = evaluating.start(
+            question_set=question_set, judge=make_judge(base_url=server.url), model_name="m"
+        )
+        evaluating.store_answers(evaluation, {question_set.questions.get(): Said(said)})
         evaluating.judge(evaluation.pk)
     assert reload(evaluation).state == "complete"
+    assert evaluation.answers.get().text in ("ab", "a?b")
+
+
+def test_a_question_that_cannot_be_asked_ends_the_judging_with_a_reason() -> None:
+    evaluation = waiting(make_judge(), count=1)
+    question = evaluation.question_set.questions.first()
+    question.data = {**question.data, "gt_answer": None}
+    question.save()
+    evaluating.judge(evaluation.pk)
+    assert reload(evaluation).state == "failed"
+    assert "gt_answer is missing" in reload(evaluation).error
 
 
 def test_an_answer_that_speaks_to_the_judge_is_only_material() -> None:
