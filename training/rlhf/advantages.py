@@ -37,7 +37,7 @@ def shape_rewards(
     kl_coefficient: float,
     position: str = "last_token",
 ) -> Tensor:
-    """Per-token rewards: ``-kl_coefficient * kl`` plus the score at one place (fact-rlhf §4).
+    """Per-token rewards: ``-kl_coefficient * kl`` plus the score at one place.
 
     ``scores`` is ``[batch]``; ``position`` is "last_token" (the last one the mask marks) or
     "last_slot" (the last column, which the paper used). Returns ``[batch, response]``.

@@ -302,7 +302,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class PreferencePair(Record):
-    """One line of a release in the ``llava_rlhf`` format (fact-rlhf §1)."""
+    """One line of a release in the ``llava_rlhf`` format: the paper's own, and more."""
 
     output_1: str
     output_2: str

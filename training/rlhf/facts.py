@@ -68,7 +68,7 @@ class RatingTemplate:
 
 
 def factual_prompt(captions: Sequence[str]) -> str:
-    """Facts in the default words: an introduction, then ``- caption`` lines (paper §2.3)."""
+    """Facts in the default words: an introduction, then ``- caption`` lines (the paper's form)."""
     return RatingTemplate.from_settings(_DEFAULTS).factual_prompt(captions)
 
 
@@ -89,7 +89,7 @@ def shuffled(captions: Sequence[str], *, seed: str) -> tuple[str, ...]:
 
 
 def correctness_bonus(response_text: str, caption_type: int) -> float:
-    """Reward for a checkable answer (paper §2.3): +2, +1, -1 or 0.
+    """Reward for a checkable answer (the paper's): +2, +1, -1 or 0.
 
     ``caption_type`` 2 to 5 are multiple choice with truth A to D, 6 is yes/no with truth No;
     1 (general) and 7 (truth Yes) earn nothing: models say yes too readily as it is.

@@ -25,7 +25,7 @@ def preference_loss(
     labels: Tensor | None = None,
     center_coefficient: float = 1e-3,
 ) -> Tensor:
-    """Bradley-Terry loss that also keeps rewards near zero (fact-rlhf §3, paper §2.2).
+    """Bradley-Terry loss that also keeps rewards near zero (the paper's).
 
     ``BCE(r_better - r_worse - margin, label) + center_coefficient * |mean(r_better + r_worse)|``
 

@@ -20,10 +20,10 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.utils import logging as transformers_logging
 
+from training.rlhf import bases
 from training.rlhf.contract import LoraSettings, ModelSettings
 from training.rlhf.data import Batch
 from training.rlhf.errors import ModelError
@@ -51,7 +51,7 @@ class VisionLanguageModel:
         self.heads = nn.ModuleDict()
         self._peft: PeftModel | None = None
         self._layers: list[BaseTunerLayer] = []
-        self._decoder_name, self._linear_names = _language_model(base)
+        self._decoder_name, self._linear_names = bases.language_model(base)
         forward_inputs = set(inspect.signature(base.model.forward).parameters)
         if "mm_encoder_outputs" not in forward_inputs:
             raise ModelError(f"{type(base).__name__} does not take images encoded beforehand")
@@ -59,15 +59,15 @@ class VisionLanguageModel:
         self._own_positions = hasattr(base.model, "get_rope_index")
 
         tokenizer = processor.tokenizer
-        self.stop_ids = _stop_ids(base, tokenizer)
+        self.stop_ids = bases.stop_ids(base, tokenizer)
         self._generation_config = base.generation_config
         base.generation_config = GenerationConfig()  # no family's sampling defaults creep in
-        image_token = _image_token(processor)
+        image_token = bases.image_token(processor)
         self.chat = ChatFormat(processor, image_token=image_token, stop_ids=self.stop_ids)
         self.pad_id: int = (
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.chat.end_id
         )
-        self.suppressed_ids = _suppressed_ids(base, tokenizer, image_token, self.stop_ids)
+        self.suppressed_ids = bases.suppressed_ids(base, tokenizer, image_token, self.stop_ids)
         self.encode_images = ImageEncoder(
             processor,
             self._image_features,
@@ -80,16 +80,7 @@ class VisionLanguageModel:
     def load(cls, name: str, settings: ModelSettings) -> VisionLanguageModel:
         """Load a folder or hub id; ModelError says what is wrong with it."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        transformers_logging.disable_progress_bar()
-        options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
-        if settings.quantization == "nf4":
-            options["quantization_config"] = _nf4(options["dtype"])
-            options["device_map"] = {"": device}
-        try:
-            processor = AutoProcessor.from_pretrained(name)
-            base = AutoModelForImageTextToText.from_pretrained(name, **options)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
+        base, processor = bases.load(name, settings, device)
         return cls(
             base, processor, device=device, pad_images_to_square=settings.pad_images_to_square
         )
@@ -299,20 +290,6 @@ class VisionLanguageModel:
         self.base.requires_grad_(False)
 
 
-def _language_model(base: Any) -> tuple[str, list[str]]:
-    """Name of the language model inside ``base`` and the last names of its linear layers."""
-    decoder = base.get_decoder()
-    name = next((name for name, module in base.named_modules() if module is decoder), "")
-    linear = {
-        key.rpartition(".")[2]
-        for key, module in decoder.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    if not name or not linear:
-        raise ModelError(f"{type(base).__name__} has no separate language model to adapt")
-    return name, sorted(linear)
-
-
 def _lora_fields(config: Any) -> dict[str, Any]:
     return {
         "r": config.r,
@@ -325,45 +302,3 @@ def _lora_fields(config: Any) -> dict[str, Any]:
         "rank_pattern": config.rank_pattern,
         "alpha_pattern": config.alpha_pattern,
     }
-
-
-def _stop_ids(base: Any, tokenizer: Any) -> tuple[int, ...]:
-    configured = base.generation_config.eos_token_id if base.generation_config else None
-    ids = configured if isinstance(configured, list) else [configured]
-    return tuple(sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None}))
-
-
-def _image_token(processor: Any) -> str:
-    token = getattr(processor, "boi_token", None) or getattr(processor, "image_token", None)
-    if not isinstance(token, str):
-        raise ModelError(f"{type(processor).__name__} names no image token")
-    return token
-
-
-def _suppressed_ids(
-    base: Any, tokenizer: Any, image_token: str, stop_ids: tuple[int, ...]
-) -> list[int]:
-    """Tokens that would break the next forward pass or mean nothing in a response."""
-    ids = {
-        tokenizer.convert_tokens_to_ids(image_token),
-        getattr(base.config, "image_token_id", None),
-        getattr(base.config, "video_token_id", None),
-        tokenizer.pad_token_id,
-        tokenizer.bos_token_id,
-    }
-    return sorted(i for i in ids if i is not None and i not in stop_ids)
-
-
-def _nf4(dtype: torch.dtype) -> Any:
-    try:
-        import bitsandbytes  # noqa: F401  (an extra: only here)
-    except ImportError:
-        raise ModelError("quantization nf4 needs the bitsandbytes package") from None
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )

@@ -26,14 +26,14 @@ PRESETS = ("default", "paper", "small-world")
 _PAPER_LORA = LoraSettings(rank=64, alpha=16, dropout=0.0)
 
 _PAPER: dict[Kind, Settings] = {
-    # "policy-init adapters lr 1e-4, 1 epoch" (fact-rlhf §2)
+    # how the paper fine-tuned the adapter that PPO begins from
     Kind.SFT: SftSettings(
         lora=_PAPER_LORA,
         optimizer=OptimizerSettings(learning_rate=1e-4, schedule="cosine"),
         epochs=1.0,
         batch_size=32,
     ),
-    # 3 % of the 200 steps after which the paper stopped (fact-rlhf §3)
+    # 3 % of the 200 steps after which the paper stopped
     Kind.REWARD: RewardSettings(
         lora=_PAPER_LORA,
         optimizer=OptimizerSettings(learning_rate=2e-5, schedule="constant", warmup_steps=6),

@@ -37,7 +37,7 @@ def score(
     prompts: Sequence[TokenSequence],
     responses: Responses,
 ) -> Scores:
-    """Reward model, symbolic rewards, length and a missing end (fact-rlhf §4)."""
+    """Reward model, symbolic rewards, length and a missing end (the paper's rewards)."""
     sequences = [
         sequence
         for record, prompt, text in zip(records, prompts, responses.texts, strict=True)

@@ -1,7 +1,8 @@
-"""PPO: the policy learns to give answers that the rewards approve of (fact-rlhf §4).
+"""PPO: the policy learns to give answers that the rewards approve of.
 
-The rounds themselves are in ``ppo``; here is what goes around them. The reference is a frozen copy
-of the policy the run begins with, which is not the same as switching the adapters off.
+The rounds themselves are in ``experience`` and ``ppo``; here is what goes around them. The
+reference is a frozen copy of the policy the run begins with, which is not the same as switching
+the adapters off.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ from training.rlhf import checkpoints
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, EngineError, Interrupted
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
-from training.rlhf.optimization import Optimizer, seed_step
-from training.rlhf.ppo import (
+from training.rlhf.experience import (
     POLICY,
     REFERENCE,
     VALUE,
     Learner,
     prompts_of,
     rollout,
-    update,
-    updates_in,
 )
+from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.optimization import Optimizer, seed_step
+from training.rlhf.ppo import update, updates_in
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run

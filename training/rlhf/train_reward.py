@@ -1,4 +1,4 @@
-"""Reward model: learn from preference pairs which response is better (fact-rlhf §3).
+"""Reward model: learn from preference pairs which response is better.
 
 Both responses of a pair go through the model in one forward pass with their facts in one order, so
 neither padding nor the order of facts can tell them apart.

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: learn to give the answers of a set of conversations (fact-rlhf §2).
+"""Supervised fine-tuning: learn to give the answers of a set of conversations.
 
 The loss is on answer tokens only, end token included. What is trained is an adapter, or, with
 ``full_model``, every weight of the language model; vision tower and projector stay as they are.

@@ -17,8 +17,9 @@ from training.rlhf.contract import (
     SamplingSettings,
 )
 from training.rlhf.events import EventWriter
+from training.rlhf.experience import Learner, measure, rollout
 from training.rlhf.optimization import seed_step
-from training.rlhf.ppo import Learner, measure, rollout, update, updates_in
+from training.rlhf.ppo import update, updates_in
 from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
 from training.rlhf.train_ppo import prepare

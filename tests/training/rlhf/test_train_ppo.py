@@ -19,7 +19,7 @@ from tests.training.rlhf.resuming import (
     last_metrics,
     terminate,
 )
-from training.rlhf import ppo
+from training.rlhf import experience
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, OptimizerSettings, SamplingSettings
 from training.rlhf.data import TokenSequence
@@ -75,7 +75,7 @@ def test_policy_learns_what_is_rewarded(
         zero = torch.zeros_like(red)
         return Scores(red, zero, zero, zero)
 
-    monkeypatch.setattr(ppo, "score", count_of_red)
+    monkeypatch.setattr(experience, "score", count_of_red)
     directory = make_run(
         Kind.PPO,
         reward_model=reward_folder,
@@ -132,7 +132,7 @@ def test_sigterm_while_sampling_saves_the_rounds_so_far(
     assert train(whole) == 0
     parts = make_run(Kind.PPO, "parts", reward_model=reward_folder, **settings)
     calls = iter(range(100))
-    original = ppo.measure
+    original = experience.measure
 
     def measure(*arguments):  # type: ignore[no-untyped-def]
         if next(calls) == 2:
@@ -140,7 +140,7 @@ def test_sigterm_while_sampling_saves_the_rounds_so_far(
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ppo, "measure", measure)
+        patch.setattr(experience, "measure", measure)
         assert train(parts) == 143
     assert sorted(path.name for path in (parts / "checkpoints").iterdir()) == ["step-2"]
     assert train(parts) == 0

@@ -1,0 +1,89 @@
+"""Base models as transformers offers them: loading one, and asking it what differs by family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging as transformers_logging
+
+from training.rlhf.contract import ModelSettings
+from training.rlhf.errors import ModelError
+
+
+def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any, Any]:
+    """Model and processor of a folder or hub id; ModelError says what is wrong with it.
+
+    A quantised model is put on ``device`` here, since it cannot be moved later.
+    """
+    transformers_logging.disable_progress_bar()
+    options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
+    if settings.quantization == "nf4":
+        options["quantization_config"] = _nf4(options["dtype"])
+        options["device_map"] = {"": device}
+    try:
+        processor = AutoProcessor.from_pretrained(name)
+        base = AutoModelForImageTextToText.from_pretrained(name, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
+    return base, processor
+
+
+def language_model(base: Any) -> tuple[str, list[str]]:
+    """Name of the language model inside ``base`` and the last names of its linear layers."""
+    decoder = base.get_decoder()
+    name = next((name for name, module in base.named_modules() if module is decoder), "")
+    linear = {
+        key.rpartition(".")[2]
+        for key, module in decoder.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    if not name or not linear:
+        raise ModelError(f"{type(base).__name__} has no separate language model to adapt")
+    return name, sorted(linear)
+
+
+def stop_ids(base: Any, tokenizer: Any) -> tuple[int, ...]:
+    """All tokens that end a response, from the generation defaults and the tokenizer."""
+    configured = base.generation_config.eos_token_id if base.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None}))
+
+
+def image_token(processor: Any) -> str:
+    """The text that stands for one image before the processor expands it."""
+    token = getattr(processor, "boi_token", None) or getattr(processor, "image_token", None)
+    if not isinstance(token, str):
+        raise ModelError(f"{type(processor).__name__} names no image token")
+    return token
+
+
+def suppressed_ids(
+    base: Any, tokenizer: Any, image_token: str, stop_ids: tuple[int, ...]
+) -> list[int]:
+    """Tokens that would break the next forward pass or mean nothing in a response."""
+    ids = {
+        tokenizer.convert_tokens_to_ids(image_token),
+        getattr(base.config, "image_token_id", None),
+        getattr(base.config, "video_token_id", None),
+        tokenizer.pad_token_id,
+        tokenizer.bos_token_id,
+    }
+    return sorted(i for i in ids if i is not None and i not in stop_ids)
+
+
+def _nf4(dtype: torch.dtype) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401  (an extra: only here)
+    except ImportError:
+        raise ModelError("quantization nf4 needs the bitsandbytes package") from None
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
