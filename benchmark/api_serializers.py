@@ -38,8 +38,12 @@ class JudgeSerializer(serializers.ModelSerializer):
 class EvaluationSerializer(serializers.ModelSerializer):
     """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open."""
 
-    project = serializers.SlugRelatedField(
-        slug_field="slug", read_only=True, help_text="Null when it belongs to none."
+    project = serializers.CharField(
+        source="project.slug",
+        default=None,
+        read_only=True,
+        allow_null=True,
+        help_text="Null when it belongs to none.",
     )
     question_set_name = serializers.CharField(source="question_set.name", read_only=True)
     judge_name = serializers.CharField(source="judge.name", read_only=True)

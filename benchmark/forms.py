@@ -80,7 +80,7 @@ class AnswerFilter(QueryForm):
         }
         if show := self.cleaned_data.get("show"):
             rows = rows.filter(pk__in=chosen[show].values("answer"))
-        return rows.judged_by(evaluation)  # type: ignore[attr-defined, no-any-return]
+        return rows.judged_by(evaluation)
 
 
 class EvaluationChoice(forms.ModelChoiceField):
@@ -145,8 +145,9 @@ class StartForm(EvaluationOptions):
         self.fields["project_choice"].queryset = projects  # type: ignore[attr-defined]
         self.fields["model"].queryset = evaluable(projects)  # type: ignore[attr-defined]
         for field in self.fields.values():
-            if isinstance(field, forms.ModelChoiceField) and field.queryset.count() == 1:
-                field.initial = field.queryset.first()
+            choices = getattr(field, "queryset", None)
+            if choices is not None and choices.count() == 1:
+                field.initial = choices.first()
 
     def start(self) -> Run | None:
         """The queued run; None, with the error on the form, when training refuses it."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmark import mmhal
 from benchmark.models import Evaluation, EvaluationQuerySet
-from benchmark.published import PAPER
 
 MOST_SERIES = 4
 SCALE: dict[str, Any] = {"label": "mean rating", "min": 0, "max": 6}
@@ -80,13 +79,6 @@ def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
     present = {name for row in rows for name in row.summary.get("by_type", {})}
     types = [name for name in mmhal.TYPES if name in present]
     return {**SCALE, "categories": types, "series": [_series_of(row, types) for row in rows]}
-
-
-def published_chart() -> dict[str, Any]:
-    """The paper's own two pairs: SFT+ and Fact-RLHF at 7B and 13B."""
-    rows = [row for row in PAPER if row.method]
-    series = [{"name": row.model, "values": list(row.types)} for row in rows]
-    return {**SCALE, "categories": list(mmhal.TYPES), "series": series}
 
 
 def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from benchmark import access, leaderboard, published, scoring
+from benchmark import access, leaderboard, mmhal, published, scoring
 from benchmark.forms import CompareForm, EvaluationFilter
 
 EVALUATIONS_ON_A_PAGE = 30
@@ -21,7 +21,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "groups": leaderboard.groups(evaluations),
         "published": published,
-        "published_chart": leaderboard.published_chart(),
+        "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),
         "under_way": evaluations.exclude(state="complete").count(),

@@ -1,0 +1,100 @@
+import json
+
+import pytest
+
+from benchmark import leaderboard, mmhal
+from benchmark.models import Evaluation
+from benchmark.published import PAPER
+from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
+from tests.shared import shared_data
+
+
+def groups() -> list[leaderboard.Group]:
+    return leaderboard.groups(Evaluation.objects.all())
+
+
+@pytest.mark.django_db
+def test_the_best_score_comes_first() -> None:
+    question_set = make_question_set(count=2)
+    for name, ratings in (("middle", [3, 3]), ("best", [6, 5]), ("worst", [0, 1])):
+        make_evaluation(ratings, question_set=question_set, model_name=name)
+    (group,) = groups()
+    assert [row.model_name for row in group.rows] == ["best", "middle", "worst"]
+    assert (group.asked, group.total) == (2, 2)
+
+
+@pytest.mark.django_db
+def test_of_each_model_only_the_newest_counts() -> None:
+    question_set = make_question_set(count=2)
+    make_evaluation([6, 6], question_set=question_set)
+    newest = make_evaluation([1, 1], question_set=question_set)
+    (group,) = groups()
+    assert group.rows == [newest]
+
+
+@pytest.mark.django_db
+def test_greedy_and_sampled_answers_are_two_rows() -> None:
+    question_set = make_question_set(count=2)
+    for temperature in (0, 1):
+        make_evaluation([1, 1], question_set=question_set, sampling={"temperature": temperature})
+    (group,) = groups()
+    assert len(group.rows) == 2
+
+
+@pytest.mark.django_db
+def test_nothing_without_a_score_is_ranked() -> None:
+    make_evaluation([6, None])
+    assert groups() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("what", ["judge", "version", "wording", "questions"])
+def test_what_differs_is_never_ranked_together(what: str) -> None:
+    question_set = make_question_set(count=3)
+    one = make_evaluation([3, 3], question_set=question_set, judge=make_judge("one"))
+    judge = make_judge("two") if what == "judge" else one.judge
+    if what == "version":
+        question_set = make_question_set(count=3, name="newer", version="b" * 64)
+    ratings = [3, 3, 3] if what == "questions" else [3, 3]
+    two = make_evaluation(ratings, question_set=question_set, judge=judge, model_name="other")
+    if what == "wording":
+        Evaluation.objects.filter(pk=two.pk).update(prompt_hash="c" * 64)
+    assert [len(group.rows) for group in groups()] == [1, 1]
+    assert len({group.id for group in groups()}) == 2
+
+
+@pytest.mark.django_db
+def test_the_chart_shows_at_most_four_models_over_the_eight_types() -> None:
+    question_set = make_question_set(count=8)
+    for number in range(6):
+        make_evaluation([number] * 8, question_set=question_set, model_name=f"model {number}")
+    (group,) = groups()
+    assert group.chart["categories"] == list(mmhal.TYPES)
+    assert [series["name"] for series in group.chart["series"]] == [
+        "model 5",
+        "model 4",
+        "model 3",
+        "model 2",
+    ]
+    first = group.chart["series"][0]
+    assert first["values"] == first["low"] == first["high"] == [5.0] * 8
+
+
+@pytest.mark.django_db
+def test_a_chart_of_an_evaluation_without_figures_is_empty() -> None:
+    evaluation = make_evaluation([1, 1])
+    evaluation.summary = {}
+    assert leaderboard.chart_of([evaluation])["categories"] == []
+
+
+def test_published_rows_are_those_of_the_paper() -> None:
+    table = json.loads(shared_data("published_scores.json").read_text())["mmhal_bench"]
+    assert table["columns"][2:] == list(mmhal.TYPES)
+    ours = {row.model: [row.score, row.hallucination_rate, *row.types] for row in PAPER}
+    assert ours == table["rows"]
+
+
+def test_published_types_add_up_to_the_published_scores() -> None:
+    """The eight types have twelve questions each, so their mean is the score, up to rounding."""
+    for row in PAPER:
+        assert sum(row.types) / 8 == pytest.approx(row.score, abs=0.011), row.model
