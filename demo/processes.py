@@ -62,19 +62,15 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         for process in self._running.values():
-            _signal(process, signal.SIGTERM)
+            # The leader alone: gunicorn and Celery end their own children in good order.
+            process.terminate()
         for process in self._running.values():
             try:
                 process.wait(timeout=GRACE_SECONDS)
             except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, number)

@@ -1,0 +1,97 @@
+"""Simulated annotators: they log nothing in by hand and see only what the REST API shows.
+
+Each is a thread with a token of its own that takes the next comparison, looks at its picture,
+answers with ``demo.annotators.judge``, and goes on until there is nothing left.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from random import Random
+from typing import Any
+
+import httpx
+
+from benchmark.small_world import Scene
+from demo.annotators import Answer, judge
+
+TIMEOUT_SECONDS = 60
+
+
+def label_everything(
+    site: str,
+    project: str,
+    tokens: list[str],
+    scenes: Mapping[str, Scene],
+    *,
+    noise: float,
+    seed: int,
+    on_judgment: Callable[[], None],
+) -> int:
+    """Judges until the queue is empty for everybody; the number of judgments that were accepted.
+
+    ``scenes`` holds what is in each picture, by the sha256 of the stored image. Raises
+    httpx.HTTPStatusError when the API refuses something.
+    """
+    with ThreadPoolExecutor(len(tokens)) as people:
+        working = [
+            people.submit(
+                _annotate,
+                httpx.Client(
+                    base_url=f"{site}/api/v1",
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=TIMEOUT_SECONDS,
+                ),
+                project,
+                scenes,
+                Random(f"annotator-{seed}-{number}"),
+                noise,
+                on_judgment,
+            )
+            for number, token in enumerate(tokens)
+        ]
+        return sum(person.result() for person in as_completed(working))
+
+
+def _annotate(
+    api: httpx.Client,
+    project: str,
+    scenes: Mapping[str, Scene],
+    rng: Random,
+    noise: float,
+    on_judgment: Callable[[], None],
+) -> int:
+    judged = 0
+    with api:
+        while True:
+            assignment = _post(api, f"/projects/{project}/assignments/next", {})
+            if assignment is None:
+                return judged
+            answer = _look_and_judge(assignment, scenes, rng, noise)
+            _post(api, f"/assignments/{assignment['token']}/judgment", answer)
+            judged += 1
+            on_judgment()
+
+
+def _look_and_judge(
+    assignment: dict[str, Any], scenes: Mapping[str, Scene], rng: Random, noise: float
+) -> dict[str, Any]:
+    first, second = assignment["responses"]
+    scene = scenes[assignment["image"]["sha256"]]
+    said: Answer = judge(first["text"], second["text"], scene, rng, noise=noise)
+    shown = {"a": str(first["response"]), "b": str(second["response"]), "tie": "tie"}
+    answer = {"client_uuid": str(uuid.uuid4()), "more_hallucinated": shown[said.more_hallucinated]}
+    if said.more_helpful is not None:
+        answer["more_helpful"] = shown[said.more_helpful]
+    return answer
+
+
+def _post(api: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    response = api.post(path, json=body)
+    response.raise_for_status()
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return None
+    found: dict[str, Any] = response.json()
+    return found

@@ -1,0 +1,95 @@
+"""A small installation of FactLoop on this machine: the site, a worker with beat, an admin.
+
+There is no default account: the admin's password is made anew each time, so that a demo that was
+shown to somebody does not stay open.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from django.core.management import call_command
+
+from annotation.models import User
+from demo.processes import Processes
+
+ADMIN = "demo-admin"
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A running site and how to get in."""
+
+    url: str
+    admin: str
+    password: str
+    folder: Path
+    processes: Processes
+
+    def wait(self) -> None:
+        """Until somebody interrupts or a process dies."""
+        while True:
+            self.processes.check()
+            time.sleep(1)
+
+
+@contextmanager
+def installation(address: str, *, folder: Path) -> Iterator[Installation]:
+    """Migrates, starts the processes, and stops them at the end; logs go to ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    call_command("migrate", verbosity=0)
+    password = _admin()
+    host = address.rsplit(":", 1)[0]
+    environment = {**os.environ, "SITE_URL": f"http://{address}"}
+    if not os.environ.get("DATABASE_URL"):
+        environment["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host}"
+    with Processes(folder / "logs", environment) as processes:
+        processes.start(
+            "site", "-m", "gunicorn", "config.wsgi", "--bind", address, "--workers", "2",
+            "--threads", "4",
+        )  # fmt: skip
+        processes.start(
+            "worker", "-m", "celery", "-A", "config", "worker", "--beat", "--queues",
+            "default,cpu", "--concurrency", "1", "--hostname", "short@%h", "--loglevel", "INFO",
+            "--schedule", str(folder / "beat-schedule"),
+        )  # fmt: skip
+        # As many trainers at once as there are cores to keep busy with one thread each.
+        processes.start(
+            "trainer", "-m", "celery", "-A", "config", "worker", "--queues", "gpu",
+            "--concurrency", str(min(2, os.cpu_count() or 1)), "--hostname", "trainer@%h",
+            "--loglevel", "INFO",
+        )  # fmt: skip
+        site = Installation(f"http://{address}", ADMIN, password, folder, processes)
+        _wait_for(site)
+        yield site
+
+
+def _admin() -> str:
+    password = secrets.token_urlsafe(12)
+    admin, _ = User.objects.get_or_create(username=ADMIN)
+    admin.is_staff = admin.is_superuser = admin.is_active = True
+    admin.set_password(password)
+    admin.save()
+    return password
+
+
+def _wait_for(site: Installation) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        site.processes.check()
+        try:
+            if httpx.get(f"{site.url}/login/").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the site did not answer; see {site.processes.logs}")
+        time.sleep(0.2)
