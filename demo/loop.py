@@ -87,7 +87,9 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     base = registry.register_base("small-world base", folder=BASE_MODEL)
     scenes = _prompts(project, plan, seed, site.folder / "inputs")
     bench = _bench(plan, seed, site.folder / "inputs")
-    console.line(f"{site.url}/projects/{project.slug}/ has {len(scenes)} prompts")
+    console.line(
+        f"{plan.prompts} prompts about {len(scenes)} pictures in {site.url}/projects/{project.slug}/"
+    )
 
     console.stage("The base model describes each picture twice")
     common = Common(project=project, requested_by=admin, base=base, preset="small-world", seed=seed)
