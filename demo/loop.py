@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class Plan:
     held_out_share: float = 0.12
     questions_per_type: int = 12
     measured_scenes: int = 512
+    reward_changes: dict[str, Any] = field(default_factory=dict)
+    """Changes to the preset "small-world" for both reward models."""
+    ppo_changes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,8 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     base = registry.register_base("small-world base", folder=BASE_MODEL)
     scenes = _prompts(project, plan, seed, site.folder / "inputs")
     bench = _bench(plan, seed, site.folder / "inputs")
-    console.line(
-        f"{plan.prompts} prompts about {len(scenes)} pictures in {site.url}/projects/{project.slug}/"
-    )
+    console.line(f"{plan.prompts} prompts about {len(scenes)} pictures")
+    console.line(f"watch it at {site.url}/projects/{project.slug}/")
 
     console.stage("The base model describes each picture twice")
     common = Common(project=project, requested_by=admin, base=base, preset="small-world", seed=seed)
@@ -106,7 +108,7 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     console.line(f"{release.counts['preferences']} preferences, sha256 {release.sha256[:16]}…")
 
     console.stage("Scores of the base; reward model, PPO and scores with and without facts")
-    chains = _chains(project, admin, base, release, bench, seed)
+    chains = _chains(project, admin, base, release, bench, plan, seed)
     _wait(site, console, [run for chain in chains.values() for run in _in_order(chain)])
     _wait_for_verdicts(site, list(chains.values()))
 
@@ -224,7 +226,13 @@ def _label(
 
 
 def _chains(
-    project: Project, admin: User, base: Checkpoint, release: Release, bench: Bench, seed: int
+    project: Project,
+    admin: User,
+    base: Checkpoint,
+    release: Release,
+    bench: Bench,
+    plan: Plan,
+    seed: int,
 ) -> dict[str, Chain]:
     """The base alone, RLHF without facts, and Fact-RLHF; each ends with the same evaluations."""
     common = Common(
@@ -238,7 +246,11 @@ def _chains(
 
     def train(*, with_facts: bool) -> list[Step]:
         facts = {"with_facts": with_facts}
-        return [Step("reward", changes=facts), Step("ppo", changes=facts), *bench.steps()]
+        return [
+            Step("reward", changes=plan.reward_changes | facts),
+            Step("ppo", changes=plan.ppo_changes | facts),
+            *bench.steps(),
+        ]
 
     return {
         "base": request_chain(common, bench.steps(), name="Base model"),
