@@ -1,0 +1,230 @@
+"""Pictures of every page, wide and narrow, light and dark, full and empty.
+
+    python -m tests.browser.screenshots OUTPUT [NAME …]
+
+Runs on a database of its own with drawn pictures and made-up answers, so that the result can be
+shown to anybody and looks the same everywhere. With names, only those pages are taken.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from annotation.models import Project, User
+
+VIEWS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
+WHOLE_PAGE_EXCEPT = "label"
+
+
+def main(output: Path, names: list[str]) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    import django
+
+    django.setup()
+    from django.test.runner import DiscoverRunner
+    from django.test.utils import override_settings, setup_test_environment
+    from pytest_django.live_server_helper import LiveServer
+
+    from config import embedded
+
+    embedded.start_if_needed()
+    setup_test_environment(debug=False)
+    runner = DiscoverRunner(verbosity=0, interactive=False)
+    databases = runner.setup_databases()
+    server = LiveServer("localhost")
+    try:
+        with tempfile.TemporaryDirectory() as storage, override_settings(MEDIA_ROOT=storage):
+            manager, annotator, full, empty = fill()
+            people = {"manager": session(manager), "annotator": session(annotator)}
+            shown = pages(full, empty)
+            shown = {name: shown[name] for name in names or shown}
+            photograph(server.url, people, shown, output)
+    finally:
+        server.stop()
+        runner.teardown_databases(databases)
+
+
+def fill() -> tuple[User, User, Project, Project]:
+    """A project in the middle of its work, and one that nobody has begun."""
+    from annotation import exporting
+    from annotation.models import ImportJob, Invitation
+    from tests import factories
+
+    manager = factories.make_admin("maria")
+    full = factories.make_project(
+        slug="still-lifes",
+        name="Tables by the window",
+        description="Drawn still lifes; two models describe what stands on the table.",
+        k=2,
+        maximum=3,
+        guidelines="## What counts\n\nAn answer **hallucinates** where it states what the picture "
+        "does not show.\n\n- Wrong objects, numbers, colours and positions count.\n- Style and "
+        "length do not.\n\n## Example\n\n> Three apples lie beside the mug.\n\nIf there are two, "
+        "that is one hallucination.",
+    )
+    people = [factories.make_user(name) for name in ("jun", "tobias", "amina")]
+    for person, role in zip([manager, *people], ["manager", *["annotator"] * 3], strict=True):
+        factories.make_member(full, role, person)
+    full.memberships.update(guidelines_acknowledged=1)
+    for seed in range(24):
+        add_comparison(full, seed)
+    label(full, people[:2])
+    exporting.make_release(full, seed=1, created_by=manager)
+    ImportJob.objects.create(
+        project=full, name="pairs.jsonl", state="succeeded", total=24, done=24, created_count=24
+    )
+    ImportJob.objects.create(
+        project=full,
+        name="more pairs.jsonl",
+        state="failed",
+        problems=[
+            {"line": 3, "field": "", "reason": "is not JSON: a comma is missing after column 41"},
+            {"line": 17, "field": "output_2", "reason": "is missing"},
+            {"line": 18, "field": "image", "reason": "there is no kitchen-018.jpg in the zip"},
+        ],
+    )
+    Invitation.create(full, role="annotator", created_by=manager, note="Noor")
+    factories.make_token(manager, "read", "train")
+    empty = factories.make_project(slug="street", name="Street photographs")
+    factories.make_member(empty, "manager", manager)
+    return manager, people[2], full, empty
+
+
+def add_comparison(project: Project, seed: int) -> None:
+    from tests import factories
+    from tests.browser.still_life import StillLife
+
+    scene = StillLife.random(seed)
+    plural = "s" if scene.books != 1 else ""
+    fruit = f"{scene.apples} apples lie" if scene.apples != 1 else "one apple lies"
+    true = (
+        f"The picture shows a wooden table in front of a window with a green hill outside. On the "
+        f"table stands a {scene.mug} mug filled with coffee. To its left there is a stack of "
+        f"{scene.books} book{plural}, and on its right {fruit} on the table."
+        f"{' A lamp with a yellow shade lights the right side.' if scene.lamp else ''}"
+    )
+    other = next(colour for colour in ("blue", "red") if colour != scene.mug)
+    false = (
+        f"This is a cosy still life. A {other} mug of coffee stands in the middle of a wooden "
+        f"table, next to a vase with fresh flowers. A stack of {scene.books + 1} books lies on "
+        f"the left. Behind the table a large window opens on a green landscape under a blue sky, "
+        f"and a cat is sleeping on the window sill.\n\nThe warm light suggests a quiet morning."
+    )
+    responses = [true, false] if seed % 2 else [false, true]
+    prompt = factories.make_prompt(
+        project,
+        image=factories.make_image(scene.png()),
+        external_id=f"table-{seed:03}",
+        conversation=[{"from": "human", "value": "<image>\nDescribe what stands on the table."}],
+        captions=[true],
+    )
+    factories.make_comparison(
+        project,
+        prompt=prompt,
+        external_id=f"table-{seed:03}",
+        response_1=responses[0],
+        response_2=responses[1],
+        model_1="llava-7b-sft",
+        model_2="llava-7b-fact-rlhf",
+    )
+
+
+def label(project: Project, people: list[User]) -> None:
+    """Most of the project judged by two people who mostly agree."""
+    import uuid
+
+    from annotation import queue
+
+    draw = random.Random(7)
+    for person in people:
+        for _ in range(18):
+            assignment = queue.claim(project, person)
+            if assignment is None:
+                return
+            worse = "1" if "cat is sleeping" in assignment.comparison.response_1 else "2"
+            chosen = draw.choices([worse, "tie", "1"], [8, 1, 1])[0]
+            answer = queue.Answer(
+                more_hallucinated=chosen,
+                more_helpful="1" if chosen == "tie" else "",
+                active_seconds=draw.uniform(6, 40),
+            )
+            queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
+
+
+def session(user: User) -> str:
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
+    """Name of the picture -> who looks, and the address."""
+    decided = full.comparisons.filter(outcome="decided").first()
+    refused = full.import_jobs.get(state="failed")
+    assert decided is not None
+    inside, new = f"/projects/{full.slug}/", f"/projects/{empty.slug}/"
+    shown = {
+        "projects": "/projects/",
+        "project": inside,
+        "comparisons": f"{inside}comparisons/",
+        "comparison": f"{inside}comparisons/{decided.pk}/",
+        "imports": f"{inside}imports/",
+        "import": f"{inside}imports/{refused.pk}/",
+        "releases": f"{inside}releases/",
+        "release": f"{inside}releases/1/",
+        "members": f"{inside}members/",
+        "settings": f"{inside}settings/",
+        "project-new": "/new-project/",
+        "tokens": "/account/tokens/",
+        "empty-project": new,
+        "empty-comparisons": f"{new}comparisons/",
+        "empty-imports": f"{new}imports/",
+        "empty-releases": f"{new}releases/",
+        "empty-label": f"{new}label/",
+        "not-found": "/projects/nowhere/",
+    }
+    found = {name: ("manager", path) for name, path in shown.items()}
+    return {"label": ("annotator", f"{inside}label/"), "login": ("", "/login/"), **found}
+
+
+def photograph(
+    address: str, people: dict[str, str], shown: dict[str, tuple[str, str]], output: Path
+) -> None:
+    from django.conf import settings
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser import chromium
+
+    output.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
+        )
+        for width, height, scheme in VIEWS:
+            for name, (who, path) in shown.items():
+                options: dict[str, Any] = {"color_scheme": scheme, "base_url": address}
+                viewport = {"width": width, "height": height}
+                context = browser.new_context(viewport=viewport, **options)
+                if who:
+                    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": people[who]}
+                    context.add_cookies([{**cookie, "url": address}])
+                page = context.new_page()
+                page.goto(path, wait_until="networkidle")
+                picture = output / f"{name}-{width}-{scheme}.png"
+                page.screenshot(path=picture, full_page=name != WHOLE_PAGE_EXCEPT)
+                context.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m tests.browser.screenshots OUTPUT [NAME …]")
+    main(Path(sys.argv[1]), sys.argv[2:])
