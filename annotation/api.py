@@ -109,11 +109,8 @@ class NextAssignment(KnownParameters, APIView):
 
 def own_assignment(request: Request, token: uuid.UUID) -> Assignment:
     """The person's own assignment, if they are still in its project."""
-    assignment = (
-        Assignment.objects.select_related("project", "comparison__prompt__image")
-        .filter(token=token, annotator=user_of(request))
-        .first()
-    )
+    mine = Assignment.objects.filter(annotator=user_of(request))
+    assignment = mine.ready_to_show().filter(token=token).first()
     if assignment is None:
         raise Http404
     access.require(request.user, assignment.project, "annotate")

@@ -203,7 +203,7 @@ def editable_judgments(project: Project, annotator: User) -> QuerySet[Judgment]:
     )
     return (
         Judgment.objects.filter(pk__in=newest)
-        .select_related("assignment__project", "comparison__prompt__image")
+        .prefetch_related("assignment__project", "comparison__prompt__image")
         .order_by("-created_at", "-id")
     )
 
