@@ -30,6 +30,7 @@ _WORD = r"(?P<word>zero|one|two|three|four|five|six)\b(?!\s+[a-z])"
 # "Rating: 4", "rating (0-6) = 4", "the rating is 4", "| rating | 4", "<rating>4", "rating\n4".
 _LABEL = (
     r"(?<![/\w])(?P<open>[\"']?)(?P<label>ratings?|{other})(?P<close>[\"']?)"
+    r"(?:\s+(?:for|of)\s+(?:this|the|that)\s+(?:[a-z']+\s+)?(?:response|answer))?"
     + _SCALE_NOTE
     + r"(?P<sign>\s*(?:[:=|>]|->|→|\bis\b|-(?=\s))+|[^\S\n]*\n(?=\s*[\"'(\[{<]*\d))"
 )
@@ -37,7 +38,7 @@ _LABELLED = (
     re.compile(_LABEL.replace("|{other}", "")),
     re.compile(_LABEL.replace("ratings?|{other}", "(?:overall |final )?(?:scores?|grade|verdict)")),
 )
-_VALUE = re.compile(rf"{_OPENING}(?:{_NUMBER}|{_WORD})")
+_VALUE = re.compile(rf"{_OPENING}(?:an?\s+)?(?:{_NUMBER}|{_WORD})")
 
 # "a rating of 4", "I rate this answer a 4", "I would give it 4 out of 6".
 _PROSE = (
@@ -58,6 +59,7 @@ _HEDGE = re.compile(
     r"|->|→|[-~&+,/])?"
     r"\s*(?:\d|(?:zero|one|two|three|four|five|six)\b)"
 )
+_ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s+(?:a|even))?\s*\Z")
 _DENIED = re.compile(
     r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\s+of\b|\babove\b"
     r"|\bbelow\b|\bat\s+least\b|\bat\s+most\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]*\Z"
@@ -99,7 +101,7 @@ def _quoted(match: re.Match[str], text: str) -> bool:
 
 def _value_after(label: re.Match[str], text: str) -> int | None:
     value = _VALUE.match(text, label.end())
-    if value is None:
+    if value is None or _ALTERNATIVE.search(_clause_before(label, text)):
         return None
     number = value["number"]
     if number is None:
@@ -119,16 +121,20 @@ def _prose_rating(text: str) -> int | None:
     found: set[int | None] = set()
     for pattern in _PROSE:
         for match in pattern.finditer(text):
-            clause = text[max(0, match.start() - _CLAUSE_LENGTH) : match.start()]
-            if _DENIED.search(clause) or _DENIED.search(match[0]):
+            if _DENIED.search(_clause_before(match, text)) or _DENIED.search(match[0]):
                 continue
             settled = _end_of_value(text, match.end()) is not None
             found.add(_on_scale(match["number"]) if settled else None)
     return found.pop() if len(found) == 1 else None
 
 
+def _clause_before(match: re.Match[str], text: str) -> str:
+    return text[max(0, match.start() - _CLAUSE_LENGTH) : match.start()]
+
+
 def _end_of_value(text: str, end: int) -> int | None:
-    """Where a value with its "/6" ends; None for another scale, a range or a second number."""
+    """Where a value with its "/6" ends; None for another scale, a range, a second number, or a
+    question mark."""
     out_of_six = _OUT_OF_SIX.match(text, end)
     if out_of_six:
         end = out_of_six.end()
@@ -136,7 +142,8 @@ def _end_of_value(text: str, end: int) -> int | None:
         return None
     line_end = text.find("\n", end)
     rest = text[end : line_end if line_end >= 0 else len(text)]
-    return None if _HEDGE.match(rest) else end
+    asked = rest.lstrip(" )]}>\"'").startswith("?")
+    return None if asked or _HEDGE.match(rest) else end
 
 
 def _contradicts(rating: int, rest: str) -> bool:
