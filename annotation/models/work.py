@@ -21,8 +21,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def ready_to_show(self) -> AssignmentQuerySet:
         """With project, comparison, prompt and image.
 
-        By keys and not by a join: between the hourly statistics of a table that grows all the
-        time, the planner takes a join of new rows for one of few, and reads a whole index.
+        By keys and not by a join: the planner's statistics of a table that grows all the time
+        are always old, and a join of the newest rows may then read a whole index.
         """
         return self.select_related("project").prefetch_related("comparison__prompt__image")
 
