@@ -4,7 +4,9 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
+
+from config import api_docs
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
@@ -18,5 +20,5 @@ urlpatterns = [
     path("api/v1/", include("training.api_urls")),
     path("api/v1/", include("benchmark.api_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/docs/", api_docs.page, name="api-docs"),
 ]

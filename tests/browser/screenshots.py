@@ -3,7 +3,7 @@
     python -m tests.browser.screenshots OUTPUT [NAME …]
 
 Runs on a database of its own with drawn pictures and made-up answers, so that the result can be
-shown to anybody and looks the same everywhere. With names, only those pages are taken.
+shown to anybody. With names, only those pages are taken.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def fill() -> tuple[User, User, Project, Project]:
     full.memberships.update(guidelines_acknowledged=1)
     for seed in range(24):
         add_comparison(full, seed)
-    label(full, people[:2])
+    for person, count in zip(people, (18, 12, 7), strict=True):
+        label(full, person, count)
     exporting.make_release(full, seed=1, created_by=manager)
     ImportJob.objects.create(
         project=full, name="pairs.jsonl", state="succeeded", total=24, done=24, created_count=24
@@ -97,16 +98,15 @@ def fill() -> tuple[User, User, Project, Project]:
 
 
 def add_comparison(project: Project, seed: int) -> None:
+    from annotation import images
     from tests import factories
     from tests.browser.still_life import StillLife
 
     scene = StillLife.random(seed)
-    plural = "s" if scene.books != 1 else ""
-    fruit = f"{scene.apples} apples lie" if scene.apples != 1 else "one apple lies"
     true = (
         f"The picture shows a wooden table in front of a window with a green hill outside. On the "
         f"table stands a {scene.mug} mug filled with coffee. To its left there is a stack of "
-        f"{scene.books} book{plural}, and on its right {fruit} on the table."
+        f"{scene.books} books, and on its right lie {scene.apples} apples."
         f"{' A lamp with a yellow shade lights the right side.' if scene.lamp else ''}"
     )
     other = next(colour for colour in ("blue", "red") if colour != scene.mug)
@@ -119,7 +119,7 @@ def add_comparison(project: Project, seed: int) -> None:
     responses = [true, false] if seed % 2 else [false, true]
     prompt = factories.make_prompt(
         project,
-        image=factories.make_image(scene.png()),
+        image=images.store(scene.png()),
         external_id=f"table-{seed:03}",
         conversation=[{"from": "human", "value": "<image>\nDescribe what stands on the table."}],
         captions=[true],
@@ -132,29 +132,29 @@ def add_comparison(project: Project, seed: int) -> None:
         response_2=responses[1],
         model_1="llava-7b-sft",
         model_2="llava-7b-fact-rlhf",
+        shuffle=seed,
     )
 
 
-def label(project: Project, people: list[User]) -> None:
-    """Most of the project judged by two people who mostly agree."""
+def label(project: Project, person: User, count: int) -> None:
+    """Answers of one person, who mostly sees what is wrong."""
     import uuid
 
     from annotation import queue
 
-    draw = random.Random(7)
-    for person in people:
-        for _ in range(18):
-            assignment = queue.claim(project, person)
-            if assignment is None:
-                return
-            worse = "1" if "cat is sleeping" in assignment.comparison.response_1 else "2"
-            chosen = draw.choices([worse, "tie", "1"], [8, 1, 1])[0]
-            answer = queue.Answer(
-                more_hallucinated=chosen,
-                more_helpful="1" if chosen == "tie" else "",
-                active_seconds=draw.uniform(6, 40),
-            )
-            queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
+    draw = random.Random(count)
+    for _ in range(count):
+        assignment = queue.claim(project, person)
+        if assignment is None:
+            return
+        worse = "1" if "cat is sleeping" in assignment.comparison.response_1 else "2"
+        chosen = draw.choices([worse, "tie", "1"], [8, 1, 1])[0]
+        answer = queue.Answer(
+            more_hallucinated=chosen,
+            more_helpful="1" if chosen == "tie" else "",
+            active_seconds=draw.uniform(6, 40),
+        )
+        queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
 
 
 def session(user: User) -> str:
@@ -185,6 +185,7 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "settings": f"{inside}settings/",
         "project-new": "/new-project/",
         "tokens": "/account/tokens/",
+        "api": "/api/docs/",
         "empty-project": new,
         "empty-comparisons": f"{new}comparisons/",
         "empty-imports": f"{new}imports/",

@@ -32,8 +32,8 @@ class StillLife:
         draw = random.Random(seed)
         return cls(
             mug=draw.choice(list(MUGS)),
-            books=draw.randint(1, 4),
-            apples=draw.randint(0, 4),
+            books=draw.randint(2, 4),
+            apples=draw.randint(2, 4),
             lamp=draw.random() < 0.6,
             wall=draw.choice(WALLS),
         )

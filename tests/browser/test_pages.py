@@ -30,6 +30,7 @@ def paths(project: Project) -> list[str]:
         "/projects/",
         "/new-project/",
         "/account/tokens/",
+        "/api/docs/",
         *(inside + part for part in ("", "label/", "members/", "settings/", "imports/")),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
