@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -19,6 +19,8 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     """DRF's exception handler; None (a 500 without detail) for what nobody foresaw."""
     if isinstance(error, DomainError):
         return _problem(error.status, error.title, error.detail, **error.extra)
+    if isinstance(error, RequestDataTooBig):
+        return _problem(413, "The body is too large", str(error))
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -340,7 +340,8 @@ def _write_images_and_captions(release: Release, directory: Path, captions_path:
     for row in _rows(release):
         if row["exported"]:
             names[row["image"]["sha256"]] = row["image"]["name"]
-            captions.setdefault(row["image"]["name"], row["captions"])
+            known = captions.setdefault(row["image"]["name"], [])
+            known += [caption for caption in row["captions"] if caption not in known]
     text = json.dumps(captions, sort_keys=True, ensure_ascii=False, indent=1)
     _write(captions_path, [text.encode() + b"\n"])
     _copy_images(names, directory / "images")

@@ -195,6 +195,15 @@ def test_keys_of_different_people_do_not_meet(project, manager):
     assert first["id"] != second["id"]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])
+def test_a_body_that_is_too_large_is_refused(project, manager, settings, headers):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    path = f"projects/{project.slug}/comparisons"
+    refused = manager.post(path, {"comparisons": ["x" * 1000]}, **headers)
+    assert refused.status_code == 413
+    assert refused["Content-Type"] == "application/problem+json"
+
+
 # --- releases ---------------------------------------------------------------------------------
 
 

@@ -12,8 +12,11 @@ from annotation.images import Folder
 from annotation.importing import ImportRefused, Options, create_pairs, import_files
 from annotation.models import Comparison, Image, Prompt
 from tests.factories import make_project, make_prompt, picture_bytes
+from tests.shared import shared_data
 
 pytestmark = pytest.mark.django_db
+
+REAL_MODELS = ("llava_13b", "idefics_80b")
 
 
 def record(number, image="a.png", **fields):
@@ -203,3 +206,27 @@ def test_equal_responses_are_left_out(project):
 def test_pairs_for_another_projects_prompt_are_refused(project):
     with pytest.raises(ValueError, match="another project"):
         create_pairs(project, [(make_prompt(make_project()), "a", "b", "m", "m")], source="x")
+
+
+# --- real files -------------------------------------------------------------------------------
+
+
+def test_real_answers_about_real_photographs_become_comparisons(project):
+    answers = [shared_data("mmhal_bench", "responses", f"{name}.json") for name in REAL_MODELS]
+    images = Folder(shared_data("mmhal_bench", "images"))
+    with pytest.raises(ImportRefused) as refused:
+        import_files(project, answers, images, format="mmhal")
+    assert [problem.line for problem in refused.value.problems][:3] == [2, 7, 19]
+    assert all("there is no" in problem.reason for problem in refused.value.problems)
+    options = Options(skip_missing_images=True)
+    done = import_files(project, answers, images, format="mmhal", options=options)
+    assert (done.created, done.left_out) == (81, 15)
+    assert {comparison.model_1 for comparison in Comparison.objects.all()} == {REAL_MODELS[0]}
+
+
+def test_the_published_prompt_record_is_read(project, folder):
+    path = shared_data("llava_rlhf", "llava_ppo50k_record_issue34.json")
+    (folder / "000000326350.jpg").write_bytes(picture_bytes(format="JPEG"))
+    assert import_files(project, [path], Folder(folder), format="prompts").created == 1
+    prompt = Prompt.objects.get()
+    assert (len(prompt.captions), prompt.length_bonus) == (5, -0.5)

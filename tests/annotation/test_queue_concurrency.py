@@ -12,10 +12,26 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import Count, F
+from django.test import Client
 
 from annotation import queue
-from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion, Project, User
-from tests.factories import make_comparison, make_comparisons, make_member, make_project
+from annotation.models import (
+    Assignment,
+    Comparison,
+    Judgment,
+    JudgmentVersion,
+    Project,
+    Release,
+    User,
+)
+from tests.factories import (
+    judge,
+    make_comparison,
+    make_comparisons,
+    make_member,
+    make_project,
+    make_token,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -201,3 +217,21 @@ def test_edits_and_late_answers_at_once_do_not_wait_for_each_other_in_a_ring():
     at_once(act, list(range(25)))
     comparison.refresh_from_db()
     assert (comparison.judgment_count, comparison.open_slots) == (5, 0)
+
+
+def test_one_idempotency_key_sent_many_times_at_once_makes_one_release():
+    project = make_project(k=1)
+    judge(make_comparison(project))
+    manager = make_member(project, "manager")
+    token = make_token(manager)
+
+    def send(_: int) -> tuple[int, Any]:
+        client = Client(headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "once"})
+        path = f"/api/v1/projects/{project.slug}/releases"
+        response = client.post(path, {}, content_type="application/json")
+        return response.status_code, response.json()
+
+    answers = at_once(send, list(range(10)))
+    assert [status for status, _ in answers] == [201] * 10
+    assert len({body["id"] for _, body in answers}) == 1
+    assert Release.objects.count() == 1
