@@ -137,16 +137,16 @@ def endpoint_verdicts(
 ) -> Iterator[tuple[Item, Outcome]]:
     """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once.
 
-    Raises JudgeRefused once the endpoint refuses; what was already asked is then dropped. Closing
-    the iterator stops asking.
+    Raises JudgeRefused once the endpoint refuses. That, and closing the iterator, stops asking;
+    replies under way are waited for (at most ``timeout_seconds``) and dropped.
     """
     stop = threading.Event()
     headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
     timeout = httpx.Timeout(endpoint.timeout_seconds, connect=15)
     with (
-        ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="judge") as pool,
-        # Closed before the pool is waited for, which ends the requests that nobody wants any more.
+        # The client outlives the pool: closing it would not wake a thread that waits for a reply.
         httpx.Client(headers=headers, timeout=timeout) as client,
+        ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="judge") as pool,
     ):
         waiting = iter(items)
         asked: dict[Future[Outcome], Item] = {}
