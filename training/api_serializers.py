@@ -16,7 +16,7 @@ MOST_STEPS = 10
 class RunSerializer(serializers.ModelSerializer):
     """A run: what was asked for, how far it is, what it started from."""
 
-    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    project = serializers.CharField(source="project.slug", read_only=True)
     state = serializers.ChoiceField(State.choices, read_only=True)
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
 
@@ -181,13 +181,13 @@ class ChainInSerializer(CommonInSerializer):
     """Runs one after the other; each takes what the runs before it made."""
 
     name = serializers.CharField(max_length=120)
-    steps = StepInSerializer(many=True, min_length=1, max_length=MOST_STEPS)
+    steps = serializers.ListField(child=StepInSerializer(), min_length=1, max_length=MOST_STEPS)
 
 
 class ChainSerializer(serializers.ModelSerializer):
     """Runs that were asked for together, in their order."""
 
-    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    project = serializers.CharField(source="project.slug", read_only=True)
     runs = serializers.SerializerMethodField()
 
     class Meta:

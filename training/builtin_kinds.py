@@ -12,6 +12,7 @@ from typing import Any
 from django import forms
 
 from annotation import exporting, importing
+from annotation.models import Release
 from training import kinds
 from training.kinds import OptionsForm, RunKind
 from training.models import Attempt, Checkpoint, Metric, Run
@@ -36,7 +37,7 @@ class Sft(RunKind):
     chain_order = 10
 
     def write_data(self, run: Run, directory: Path) -> None:
-        exporting.write_training_data(run.release, directory)
+        exporting.write_training_data(_release(run), directory)
         for name in ("train", "held_out"):
             path = directory / "data" / f"{name}.jsonl"
             pairs = [PreferencePair.from_json(line) for line in _lines(path)]
@@ -63,7 +64,7 @@ class Reward(RunKind):
     chain_order = 20
 
     def write_data(self, run: Run, directory: Path) -> None:
-        exporting.write_training_data(run.release, directory)
+        exporting.write_training_data(_release(run), directory)
 
 
 class Ppo(RunKind):
@@ -77,7 +78,7 @@ class Ppo(RunKind):
     chain_order = 30
 
     def write_data(self, run: Run, directory: Path) -> None:
-        if not exporting.write_prompts(run.release, directory):
+        if not exporting.write_prompts(_release(run), directory):
             raise ValueError("the release has no prompts in its training split")
 
 
@@ -147,7 +148,7 @@ class Score(RunKind):
     needs = frozenset({"release", "reward_model"})
 
     def write_data(self, run: Run, directory: Path) -> None:
-        exporting.write_training_data(run.release, directory)
+        exporting.write_training_data(_release(run), directory)
         data = directory / "data"
         if not (data / "held_out.jsonl").exists() or not list(_lines(data / "held_out.jsonl")):
             raise ValueError("the release holds nothing out: there is nothing fair to score")
@@ -168,6 +169,11 @@ class Score(RunKind):
 def _margin(pair: PreferencePair, scored: dict[str, Any]) -> float:
     first, second = float(scored["reward_1"]), float(scored["reward_2"])
     return first - second if pair.preference == 1 else second - first
+
+
+def _release(run: Run) -> Release:
+    assert run.release is not None, "every kind that reads a release needs one"
+    return run.release
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

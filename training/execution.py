@@ -32,7 +32,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from training import following, kinds, registry, scheduling
 from training.heartbeat import Heartbeat
-from training.models import Attempt, Checkpoint, Run
+from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
 from training.trainer import DirectoryBusy, Trainer, log_tail
 
@@ -78,6 +78,9 @@ def execute(run_id: int) -> None:
             _insist(heart, end)
         except scheduling.Fenced:
             log.warning("run %s: attempt %s ended too late", run_id, attempt.number)
+            return
+    if not Run.objects.filter(pk=run_id, state=State.QUEUED).exists():
+        _tidy(run_directory(attempt.run))
 
 
 def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
@@ -311,7 +314,6 @@ def _finish(
         if row is not None:
             registry.discard_orphan(row)
         raise
-    _tidy(directory)
 
 
 def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None) -> None:
@@ -327,8 +329,8 @@ def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None
 
 
 def _tidy(directory: Path) -> None:
-    """All that matters is in the database and in storage; what a person may read is kept."""
-    for path in directory.iterdir():
+    """The run has ended: what matters is in the database and in storage. What people read stays."""
+    for path in directory.iterdir() if directory.is_dir() else ():
         if path.name not in KEPT:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

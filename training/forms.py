@@ -51,8 +51,10 @@ class RunFilterForm(forms.Form):
     def __init__(self, data: Any, *, projects: Any) -> None:
         super().__init__(data)
         known = [(kind.name, kind.title) for kind in kinds.all_kinds()]
-        self.fields["kind"].choices = [("", "Any kind"), *known]
-        self.fields["project"].queryset = projects
+        choice = self.fields["kind"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [("", "Any kind"), *known]
+        _offer(self, "project", projects)
         for name, label in (("state", "State"), ("kind", "Kind"), ("project", "Project")):
             self.fields[name].widget.attrs["aria-label"] = label
 
@@ -116,13 +118,9 @@ class ChainForm(forms.Form):
         super().__init__(data, initial={"name": f"Release {release.number}"})
         self.release, self.user = release, user
         usable = checkpoints.order_by("-created_at")
-        for name, kind in (
-            ("base", "base"),
-            ("policy", "policy"),
-            ("reward_model", "reward_model"),
-        ):
-            self.fields[name].queryset = usable.filter(kind=kind)
-        self.fields["base"].empty_label = None
+        for name in ("policy", "reward_model"):
+            _offer(self, name, usable.filter(kind=name))
+        _offer(self, "base", usable.filter(kind="base"), or_nothing=False)
         self._settings: dict[str, list[setting_fields.Setting]] = {}
         self._options: dict[str, OptionsForm | None] = {}
         for kind in kinds.in_chains():
@@ -153,6 +151,9 @@ class ChainForm(forms.Form):
 
     def advanced(self) -> list[BoundField]:
         return [self[name] for name in ("policy", "reward_model", "max_attempts")]
+
+    def has_bases(self) -> bool:
+        return Checkpoint.objects.usable().filter(kind=Checkpoint.Kind.BASE).exists()
 
     def sections(self) -> Iterator[Section]:
         """One for each kind that can be in a chain, in their order."""
@@ -222,6 +223,14 @@ class ChainForm(forms.Form):
             changes=setting_fields.nest(changes),
             options=options.options() if options is not None else {},
         )
+
+
+def _offer(form: forms.Form, name: str, rows: Any, *, or_nothing: bool = True) -> None:
+    field = form.fields[name]
+    assert isinstance(field, forms.ModelChoiceField)
+    field.queryset = rows
+    if not or_nothing:
+        field.empty_label = None
 
 
 def _answerable(options: OptionsForm | None) -> bool:

@@ -158,10 +158,12 @@ def _inside(directory: Path, name: str) -> Path:
 
 
 def _local(stored: str) -> Path | None:
+    """The file itself where storage is a folder; None where it lies elsewhere, such as on S3."""
     try:
-        return Path(default_storage.path(stored))
+        path = Path(default_storage.path(stored))
     except NotImplementedError:
-        return None  # Storage elsewhere, such as S3.
+        return None
+    return path if path.is_file() else None
 
 
 def _copy(stored: str, target: Path) -> None:

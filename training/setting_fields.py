@@ -57,7 +57,7 @@ def _field(
         "label": _label(path),
         "help_text": _help(spec, presets),
     }
-    bounds = {
+    bounds: dict[str, Any] = {
         "min_value": spec.metadata.get("minimum"),
         "max_value": spec.metadata.get("maximum"),
     }

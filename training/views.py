@@ -49,7 +49,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "titles": {kind.name: kind.title for kind in kinds.all_kinds()},
         "may_start": trainable_releases(request.user).exists(),
     }
-    template = "training/_runs.html" if request.htmx else "training/runs.html"
+    template = "training/_runs.html" if request.headers.get("HX-Request") else "training/runs.html"
     return render(request, template, context)
 
 
@@ -146,7 +146,7 @@ def chain_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _start(form):
         messages.success(request, "Queued. The first run starts as soon as a worker is free.")
         return redirect("training:runs")
-    context = {"form": form, "release": release, "has_bases": form.fields["base"].queryset.exists()}
+    context = {"form": form, "release": release, "has_bases": form.has_bases()}
     return render(request, "training/chain_new.html", context, status=422 if form.errors else 200)
 
 

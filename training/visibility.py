@@ -6,12 +6,11 @@ starting and cancelling them that of a manager.
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
 from django.http import Http404
 
 from annotation import access
 from annotation.access import AnyUser
-from training.models import Chain, Checkpoint, Run, RunQuerySet
+from training.models import Checkpoint, CheckpointQuerySet, Run, RunQuerySet
 
 SEE = access.Permission.REVIEW
 ACT = access.Permission.MANAGE
@@ -31,11 +30,7 @@ def run(user: AnyUser, pk: int, permission: str = SEE) -> Run:
     return found
 
 
-def chains(user: AnyUser) -> QuerySet[Chain]:
-    return Chain.objects.filter(project__in=access.projects_where(user, SEE))
-
-
-def checkpoints(user: AnyUser) -> QuerySet[Checkpoint]:
+def checkpoints(user: AnyUser) -> CheckpointQuerySet:
     """Finished checkpoints of the person's projects; imported bases for whoever may see any."""
     projects = access.projects_where(user, SEE)
     if not projects.exists():

@@ -201,7 +201,7 @@ def test_the_trainer_learns_no_secret_of_the_worker(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SECRET_KEY", "canary")
     monkeypatch.setenv("DATABASE_URL_COPY", "canary")
     monkeypatch.setenv("HF_HOME", "/models")
-    run = make_run(script={"fail_at": 1})
+    run = make_run(script={"kill_at": 1})
     execute(run)
     environment = json.loads((execution.run_directory(run) / "environment.json").read_text())
     assert "canary" not in environment.values()
@@ -216,7 +216,7 @@ def test_gpus_of_the_claim_are_those_the_trainer_sees(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     other = make_run(gpus=1)
     scheduling.claim(other.pk, host=execution.host_name(), gpus=3)
-    run = make_run(gpus=2, script={"fail_at": 1})
+    run = make_run(gpus=2, script={"kill_at": 1})
     execute(run)
     environment = json.loads((execution.run_directory(run) / "environment.json").read_text())
     assert environment["CUDA_VISIBLE_DEVICES"] == "5,6"
@@ -225,7 +225,7 @@ def test_gpus_of_the_claim_are_those_the_trainer_sees(
 
 def test_a_run_without_gpus_sees_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    run = make_run(script={"fail_at": 1})
+    run = make_run(script={"kill_at": 1})
     execute(run)
     environment = json.loads((execution.run_directory(run) / "environment.json").read_text())
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
@@ -312,10 +312,9 @@ def test_a_worker_cut_off_from_the_database_ends_its_trainer_before_the_lease_is
         wait_for(lambda: not lives(pid))
     monkeypatch.undo()
     run.refresh_from_db()
-    assert run.state == State.RUNNING, "only the reaper may take it now"
-    wait_for(scheduling.reap)
-    run.refresh_from_db()
-    assert run.state == State.QUEUED
+    if run.state == State.RUNNING:  # Else the worker could still say that its trainer is gone.
+        wait_for(scheduling.reap)
+    assert Run.objects.get(pk=run.pk).state == State.QUEUED
 
 
 def test_a_second_trainer_in_one_directory_is_impossible() -> None:
