@@ -1,0 +1,114 @@
+"""Every route of training by every role. A route that is not listed here fails the test."""
+
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import make_admin, make_member, make_user
+from tests.training.factories import make_checkpoint, make_run
+from training import api_urls, urls
+from training.models import Checkpoint, Run
+
+pytestmark = pytest.mark.django_db
+
+ROLES = ("anonymous", "outsider", "annotator", "reviewer", "manager", "admin")
+# Route -> method and least role; "anyone" is whoever is logged in, who sees what is theirs.
+ROUTES = {
+    "training:runs": ("get", "anyone"),
+    "training:chain-new": ("get", "anyone"),
+    "training:run": ("get", "reviewer"),
+    "training:run-live": ("get", "reviewer"),
+    "training:run-log": ("get", "reviewer"),
+    "training:run-samples": ("get", "reviewer"),
+    "training:run-figures": ("get", "reviewer"),
+    "training:run-metrics": ("get", "reviewer"),
+    "training:run-cancel": ("post", "manager"),
+    "training:checkpoints": ("get", "anyone"),
+    "training:checkpoint": ("get", "reviewer"),
+    "training:checkpoint-file": ("get", "reviewer"),
+    "training-api:runs": ("get", "anyone"),
+    "training-api:run": ("get", "reviewer"),
+    "training-api:run-cancel": ("post", "manager"),
+    "training-api:run-metrics": ("get", "reviewer"),
+    "training-api:chains": ("post", "anyone"),
+    "training-api:checkpoints": ("get", "anyone"),
+    "training-api:checkpoint": ("get", "reviewer"),
+}
+REFUSALS = {401, 403, 404}
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    made = make_checkpoint(make_run(), files=[{"name": "config.json", "size": 2}])
+    default_storage.save(f"{made.path}/config.json", ContentFile(b"{}"))
+    return made
+
+
+def address(route: str, checkpoint: Checkpoint) -> str:
+    name = route.partition(":")[2]
+    if name in ("runs", "chain-new", "checkpoints", "chains"):
+        return reverse(route)
+    if name.startswith("checkpoint"):
+        return reverse(route, args=[checkpoint.pk, *(["config.json"] * (name[10:] == "-file"))])
+    more = ["loss"] if route == "training:run-metrics" else []
+    return reverse(route, args=[checkpoint.run_id, *more])
+
+
+def person(role: str, run: Run) -> Any:
+    if role == "anonymous":
+        return None
+    if role == "admin":
+        return make_admin()
+    return make_user() if role == "outsider" else make_member(run.project, role)
+
+
+def expected(route: str, least: str, role: str) -> set[int]:
+    """The statuses that are right; the empty set where the person gets through."""
+    if role == "anonymous":
+        return {401} if route.startswith("training-api") else {302}
+    if least == "anyone" or role == "admin":
+        return set()
+    if role == "outsider":
+        return {404}
+    order = ("annotator", "reviewer", "manager")
+    return set() if order.index(role) >= order.index(least) else {403}
+
+
+def test_every_route_is_listed() -> None:
+    named = {f"training:{route.name}" for route in urls.urlpatterns}
+    named |= {f"training-api:{route.name}" for route in api_urls.urlpatterns}
+    assert named == set(ROUTES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_lets_in_whom_it_should(route: str, role: str, checkpoint: Checkpoint) -> None:
+    method, least = ROUTES[route]
+    assert checkpoint.run is not None
+    client, who = Client(), person(role, checkpoint.run)
+    if who is not None:
+        client.force_login(who)
+    answer = getattr(client, method)(address(route, checkpoint))
+    right = expected(route, least, role)
+    if right:
+        assert answer.status_code in right
+    else:
+        assert answer.status_code < 500
+        assert answer.status_code not in REFUSALS
+    if answer.streaming:
+        assert b"".join(answer.streaming_content) == b"{}"
+
+
+@pytest.mark.parametrize("role", ["outsider", "annotator"])
+@pytest.mark.parametrize("route", ["runs", "checkpoints"])
+def test_lists_show_strangers_and_annotators_nothing(
+    route: str, role: str, checkpoint: Checkpoint
+) -> None:
+    assert checkpoint.run is not None
+    client = Client()
+    client.force_login(person(role, checkpoint.run))
+    assert client.get(reverse(f"training-api:{route}")).json()["results"] == []
