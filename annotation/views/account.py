@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.forms import TokenForm
 from annotation.models import ApiToken
+from config.requests import PersonRequest
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 @never_cache
-def tokens(request: HttpRequest) -> HttpResponse:
+def tokens(request: PersonRequest) -> HttpResponse:
     """My tokens; a new one's text is part of this answer and of no later one."""
     form, raw = TokenForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
@@ -28,7 +29,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def revoke(request: HttpRequest, pk: int) -> HttpResponse:
+def revoke(request: PersonRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(request.user.api_tokens, pk=pk)
     token.revoke()
     messages.success(request, f"The token “{token.name}” can no longer be used.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
@@ -11,11 +11,12 @@ from annotation import access
 from annotation.forms import ComparisonFilterForm
 from annotation.models import Comparison
 from annotation.views.shared import one_page, project_page, query_without_page
+from config.requests import PersonRequest
 
 
 @login_required
 @require_GET
-def index(request: HttpRequest, slug: str) -> HttpResponse:
+def index(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     form = ComparisonFilterForm(request.GET)
     rows = Comparison.objects.filter(project=project).select_related("project", "prompt__image")
@@ -38,7 +39,7 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     rows = Comparison.objects.filter(project=project).select_related("prompt__image")
     comparison = get_object_or_404(rows, pk=pk)

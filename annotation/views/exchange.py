@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -13,6 +13,7 @@ from annotation import access, exporting, jobs
 from annotation.forms import ImportForm, ReleaseForm
 from annotation.models import Release
 from annotation.views.shared import project_page, says_domain_errors
+from config.requests import PersonRequest
 
 FORMATS = [
     ("llava_rlhf", "Preferences for training", "JSON lines in the LLaVA-RLHF form, with captions"),
@@ -23,7 +24,7 @@ FORMATS = [
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def imports(request: HttpRequest, slug: str) -> HttpResponse:
+def imports(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "manage")
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
@@ -42,7 +43,7 @@ def imports(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def import_job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def import_job(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     """One import; the same address answers htmx with the part that changes."""
     project = access.require(request.user, slug, "manage")
     job = get_object_or_404(project.import_jobs, pk=pk)
@@ -54,7 +55,7 @@ def import_job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 @says_domain_errors(back="releases")
-def releases(request: HttpRequest, slug: str) -> HttpResponse:
+def releases(request: PersonRequest, slug: str) -> HttpResponse:
     needed = "manage" if request.method == "POST" else "review"
     project = access.require(request.user, slug, needed)
     form = ReleaseForm(request.POST or None)
@@ -73,7 +74,7 @@ def releases(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def release(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+def release(request: PersonRequest, slug: str, number: int) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     found = get_object_or_404(project.releases.select_related("created_by"), number=number)
     if request.htmx:
@@ -92,7 +93,9 @@ def release(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @login_required
 @require_GET
 @says_domain_errors(back="releases")
-def download(request: HttpRequest, slug: str, number: int, format_name: str) -> HttpResponse:
+def download(
+    request: PersonRequest, slug: str, number: int, format_name: str
+) -> StreamingHttpResponse:
     """A release's records as a streamed file; ``?split=`` takes one part of it."""
     project = access.require(request.user, slug, "review")
     found = get_object_or_404(project.releases, number=number)

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -21,6 +21,7 @@ from annotation.forms import AheadForm, AnswerForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project
 from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page, says_domain_errors
+from config.requests import PersonRequest
 
 NOTHING = {
     "work": "There is no work for you right now",
@@ -31,7 +32,7 @@ NOTHING = {
 @login_required
 @require_GET
 @never_cache
-def page(request: HttpRequest, slug: str) -> HttpResponse:
+def page(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "annotate")
     refusal = ""
     try:
@@ -44,7 +45,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="label")
-def ahead(request: HttpRequest, slug: str) -> HttpResponse:
+def ahead(request: PersonRequest, slug: str) -> HttpResponse:
     """The comparison after the one on screen, whose token is ``beside``."""
     project = access.require(request.user, slug, "annotate")
     form = AheadForm(request.POST)
@@ -57,7 +58,7 @@ def ahead(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="projects")
-def answer(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
     """Stores an answer, or a new version of one when ``version`` is named."""
     assignment = _assignment(request, token)
     form = AnswerForm(request.POST)
@@ -78,7 +79,7 @@ def answer(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="projects")
-def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+def skip(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
     assignment = _assignment(request, token)
     form = SkipForm(request.POST)
     if not form.is_valid():
@@ -90,7 +91,7 @@ def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="projects")
-def renew(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+def renew(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
     _assignment(request, token)
     queue.renew(request.user, token)
     return HttpResponse(status=204)
@@ -99,7 +100,7 @@ def renew(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="label")
-def previous(request: HttpRequest, slug: str) -> HttpResponse:
+def previous(request: PersonRequest, slug: str) -> HttpResponse:
     """My answer before the one named by ``before`` (a judgment), or my last one."""
     project = access.require(request.user, slug, "annotate")
     form = PreviousForm(request.POST)
@@ -115,7 +116,7 @@ def previous(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_POST
-def acknowledge(request: HttpRequest, slug: str) -> HttpResponse:
+def acknowledge(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "annotate")
     Membership.objects.filter(project=project, user=request.user).update(
         guidelines_acknowledged=project.guidelines_version
@@ -124,7 +125,7 @@ def acknowledge(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _page(
-    request: HttpRequest,
+    request: PersonRequest,
     project: Project,
     assignment: Assignment | None,
     *,
@@ -146,7 +147,7 @@ def _page(
     return project_page(request, project, "annotation/label.html", **context)
 
 
-def _assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
+def _assignment(request: PersonRequest, token: uuid.UUID) -> Assignment:
     """A person's own assignment, of a project in which they may still annotate."""
     mine = Assignment.objects.select_related("project").filter(annotator=request.user)
     assignment = get_object_or_404(mine, token=token)
@@ -168,12 +169,12 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
     }
 
 
-def _progress(project: Project, request: HttpRequest) -> dict[str, Any]:
+def _progress(project: Project, request: PersonRequest) -> dict[str, Any]:
     return {"progress": progress_of(project), "own": own_progress(project, request.user)}
 
 
 def _fragment(
-    request: HttpRequest,
+    request: PersonRequest,
     project: Project,
     assignment: Assignment | None,
     *,
@@ -185,7 +186,7 @@ def _fragment(
     return render(request, template, context)
 
 
-def _done(request: HttpRequest, project: Project) -> HttpResponse:
+def _done(request: PersonRequest, project: Project) -> HttpResponse:
     if not request.htmx:
         return redirect("annotation:label", project.slug)
     context = {"project": project, **_progress(project, request)}

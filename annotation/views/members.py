@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,12 +17,13 @@ from annotation.forms import InvitationForm, MemberForm, MembershipForm, SignUpF
 from annotation.models import Invitation, Membership, Project
 from annotation.progress import member_progress
 from annotation.views.shared import project_page, says_domain_errors
+from config.requests import PersonRequest
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 @says_domain_errors(back="members")
-def index(request: HttpRequest, slug: str) -> HttpResponse:
+def index(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "manage")
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -34,7 +36,7 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 @never_cache
-def invite(request: HttpRequest, slug: str) -> HttpResponse:
+def invite(request: PersonRequest, slug: str) -> HttpResponse:
     """Makes an invitation and shows its link, this once."""
     project = access.require(request.user, slug, "manage")
     form = InvitationForm(request.POST)
@@ -48,7 +50,7 @@ def invite(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 @says_domain_errors(back="members")
-def change(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def change(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     project = access.require(request.user, slug, "manage")
     membership = get_object_or_404(Membership, project=project, pk=pk)
     form = MembershipForm(request.POST)
@@ -70,22 +72,23 @@ def join(request: HttpRequest, raw: str) -> HttpResponse:
     invitation = Invitation.objects.usable().matching(raw).select_related("project").first()
     if invitation is None:
         return render(request, "annotation/join.html", {"invitation": None}, status=410)
-    newcomer = not request.user.is_authenticated
-    form = SignUpForm(request.POST or None) if newcomer else None
-    if request.method == "POST" and (form is None or form.is_valid()):
-        user = form.save() if form else request.user
-        project = joining.accept(raw, user)
-        if form:
-            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    if request.user.is_authenticated:
+        if request.method == "POST":
+            return redirect(joining.accept(raw, request.user))
+        return render(request, "annotation/join.html", {"invitation": invitation})
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            user = form.save()
+            project = joining.accept(raw, user)
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         return redirect(project)
-    status = 422 if form and form.errors else 200
-    return render(
-        request, "annotation/join.html", {"invitation": invitation, "form": form}, status=status
-    )
+    context = {"invitation": invitation, "form": form}
+    return render(request, "annotation/join.html", context, status=422 if form.errors else 200)
 
 
 def _page(
-    request: HttpRequest,
+    request: PersonRequest,
     project: Project,
     *,
     form: MemberForm | None = None,

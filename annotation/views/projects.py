@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -12,11 +12,12 @@ from annotation import access, projects
 from annotation.forms import ProjectForm
 from annotation.progress import member_progress, own_progress, progress_of
 from annotation.views.shared import project_page
+from config.requests import PersonRequest
 
 
 @login_required
 @require_GET
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PersonRequest) -> HttpResponse:
     context = {
         "cards": projects.cards(request.user),
         "may_create": access.may_create_projects(request.user),
@@ -26,7 +27,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: PersonRequest) -> HttpResponse:
     access.require_project_creation(request.user)
     form = ProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -39,7 +40,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_GET
-def detail(request: HttpRequest, slug: str) -> HttpResponse:
+def detail(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "see")
     return project_page(
         request,
@@ -55,7 +56,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, slug: str) -> HttpResponse:
+def edit(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "manage")
     form = ProjectForm(request.POST or None, instance=project)
     if request.method == "POST" and form.is_valid():
