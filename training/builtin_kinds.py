@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from django import forms
+from django.urls import reverse
 
 from annotation import exporting, importing
 from annotation.models import Release
@@ -129,6 +130,9 @@ class SamplePairs(RunKind):
             for first, second in _pairs(generation)
         ]
         importing.create_pairs(run.project, pairs, source=f"run {run.pk}")
+
+    def result_url(self, run: Run) -> str | None:
+        return reverse("annotation:comparisons", args=[run.project.slug])
 
 
 def _pairs(generation: Generation) -> Iterator[tuple[str, str]]:
