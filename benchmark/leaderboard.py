@@ -61,7 +61,7 @@ class Group:
 def groups(evaluations: EvaluationQuerySet) -> list[Group]:
     """Complete evaluations by what makes them comparable; of each model the newest only.
 
-    Groups come in the order of their newest evaluation. Two queries, however many rows.
+    Groups come in the order of their newest evaluation. One query, however many rows.
     """
     newest: dict[tuple[Any, ...], Evaluation] = {}
     for evaluation in evaluations.scored().with_origin():
