@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.training.rlhf import tiny
 from training.rlhf.contract import ModelSettings, RewardSettings, Turn
+from training.rlhf.data import Batch
 from training.rlhf.errors import DataError, ModelError
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.reward_model import DESCRIPTION, RewardModel
@@ -82,6 +83,10 @@ def test_reward_is_read_at_the_last_token(
         together = reward_model.raw_rewards([short, long])
         alone = torch.cat([reward_model.raw_rewards([short]), reward_model.raw_rewards([long])])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    with torch.no_grad(), model.using("reward"):
+        batch = Batch.pad([short], pad_id=model.pad_id, device=model.device, side="right")
+        last = model.head_values("reward", model.hidden_states(batch)[0, -1])
+    assert together[0].item() == pytest.approx(last.item(), abs=1e-5)
     assert together[0] != together[1]
     scored = reward_model.score([short, long, short], batch_size=2)
     torch.testing.assert_close(scored, alone[[0, 1, 0]], atol=1e-5, rtol=1e-5)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.shared import shared_data
+from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import (
     PowerCut,
@@ -187,3 +191,36 @@ def test_broken_image_ends_the_run_with_its_name(make_run: MakeRun) -> None:
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert "images/001-blue.png cannot be read" in failure["message"]
+
+
+def test_one_step_on_real_photographs_and_answers(make_run: MakeRun) -> None:
+    """Photographs of all shapes and long answers go through the loader and a training step."""
+    answers = [
+        json.loads(path.read_text())
+        for path in sorted(shared_data("mmhal_bench", "responses").glob("*.json"))[:2]
+    ]
+    photographs = shared_data("mmhal_bench", "images")
+    directory = make_run(Kind.REWARD, max_steps=1, batch_size=8, max_length=200)
+    records = []
+    for number, (one, two) in enumerate(zip(*answers, strict=True)):
+        name = one["image_src"].rpartition("/")[2]
+        if not (photographs / name).is_file():
+            continue
+        shutil.copyfile(photographs / name, directory / "images" / name)
+        records.append(
+            {
+                "id": number,
+                "image": name,
+                "conversations": tiny.wire_turns(one["question"]),
+                "output_1": {"from": "one", "value": one["model_answer"]},
+                "output_2": {"from": "two", "value": two["model_answer"]},
+                "preference": 1 + number % 2,
+                "captions": one["image_content"],
+            }
+        )
+    assert len(records) >= 20
+    tiny.write_lines(directory / "data" / "train.jsonl", records[6:])
+    tiny.write_lines(directory / "data" / "held_out.jsonl", records[:6])
+    assert train(directory) == 0
+    final = events(directory, "checkpoint")[-1]
+    assert final["final"] and 0 <= final["metrics"]["held_out/accuracy"] <= 1
