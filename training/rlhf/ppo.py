@@ -41,7 +41,7 @@ def update(
     kl = kl_penalty(
         trajectory.logprobs, trajectory.reference_logprobs, estimator=settings.kl_estimator
     )
-    advantages, returns = _advantages(learner, trajectory, scores, kl)
+    advantages, returns = advantages_of(learner, trajectory, scores, kl)
     metrics = _figures(learner, trajectory, scores, kl, returns)
 
     sums: dict[str, float] = {}
@@ -66,7 +66,7 @@ def update(
     return metrics
 
 
-def _advantages(
+def advantages_of(
     learner: Learner, trajectory: Trajectory, scores: Scores, kl: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Advantages, whitened if asked, and returns of a round."""

@@ -19,7 +19,7 @@ from training.rlhf.contract import (
 from training.rlhf.events import EventWriter
 from training.rlhf.experience import Learner, measure, rollout
 from training.rlhf.optimization import seed_step
-from training.rlhf.ppo import update, updates_in
+from training.rlhf.ppo import advantages_of, update, updates_in
 from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
 from training.rlhf.train_ppo import prepare
@@ -112,6 +112,16 @@ def test_joint_clipping_scales_policy_and_value_together(make_learner: MakeLearn
     assert "ppo/value_gradient_norm" not in joint
 
 
+def test_value_coefficient_scales_the_gradient_of_the_value_alone(
+    make_learner: MakeLearner,
+) -> None:
+    one, _ = one_round(make_learner("one", value_coefficient=0.1))
+    two, _ = one_round(make_learner("two", value_coefficient=0.2))
+    ratio = two["ppo/value_gradient_norm"] / one["ppo/value_gradient_norm"]
+    assert ratio == pytest.approx(2.0, rel=1e-4)
+    assert two["ppo/gradient_norm"] == pytest.approx(one["ppo/gradient_norm"], rel=1e-5)
+
+
 def test_all_slots_count_in_the_paper_mode(make_learner: MakeLearner) -> None:
     made = make_learner(mask_padding=False, score_position="last_slot", lam=1.0)
     seed_step(0, "round", 0)
@@ -142,6 +152,18 @@ def test_beta_rises_when_the_policy_strays(make_learner: MakeLearner) -> None:
     trajectory.reference_logprobs = trajectory.logprobs - trajectory.responses.mask
     update(made, trajectory, scores, round_number=0)
     assert made.kl_coefficient == pytest.approx(0.1 * (1 + 0.2 * 6 / 60))
+
+
+def test_rewards_use_the_beta_that_was_adapted_and_the_scale(make_learner: MakeLearner) -> None:
+    made = make_learner(gamma=1.0, lam=1.0, whiten_advantages=False, reward_scale=10.0)
+    seed_step(0, "round", 0)
+    trajectory, scores = rollout(made, made.run.records(PromptRecord)[:6])
+    made.kl_coefficient = 0.5
+    kl = trajectory.responses.mask * 0.25
+    _, returns = advantages_of(made, trajectory, scores, kl)
+    lengths = trajectory.responses.lengths
+    expected = 10 * (scores.total - 0.5 * 0.25 * lengths)
+    torch.testing.assert_close(returns[:, 0], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_update_moves_probability_towards_the_better_response(make_learner: MakeLearner) -> None:

@@ -1,4 +1,4 @@
-"""A whole vision-language model of about 40,000 random weights, made in memory, plus its data.
+"""A whole vision-language model of 27,000 random weights, made in memory, plus its data.
 
 The classes are the published LLaVA-1.5 ones, so a test that passes here passes on the real thing
 up to size: the vocabulary is word level, the image is 8 x 8 pixels of four patches.
@@ -79,8 +79,8 @@ def tokenizer(*, pad_token: str = "<pad>") -> PreTrainedTokenizerFast:
     )
 
 
-def processor(*, pad_token: str = "<pad>") -> LlavaProcessor:
-    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+def processor(*, pad_token: str = "<pad>", image_size: int = IMAGE_SIZE) -> LlavaProcessor:
+    size = {"height": image_size, "width": image_size}
     return LlavaProcessor(
         image_processor=CLIPImageProcessorPil(size=size, crop_size=size),
         tokenizer=tokenizer(pad_token=pad_token),
@@ -91,7 +91,14 @@ def processor(*, pad_token: str = "<pad>") -> LlavaProcessor:
     )
 
 
-def model(*, seed: int = 0) -> LlavaForConditionalGeneration:
+def model(
+    *,
+    seed: int = 0,
+    hidden_size: int = 32,
+    layers: int = 2,
+    image_size: int = IMAGE_SIZE,
+    vocabulary: int = len(SPECIAL) + len(WORDS),
+) -> LlavaForConditionalGeneration:
     torch.manual_seed(seed)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
@@ -99,17 +106,17 @@ def model(*, seed: int = 0) -> LlavaForConditionalGeneration:
             intermediate_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,
-            image_size=IMAGE_SIZE,
+            image_size=image_size,
             patch_size=PATCH_SIZE,
         ),
         text_config=LlamaConfig(
-            vocab_size=len(SPECIAL) + len(WORDS),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
+            vocab_size=vocabulary,
+            hidden_size=hidden_size,
+            intermediate_size=2 * hidden_size,
+            num_hidden_layers=layers,
             num_attention_heads=4,
             num_key_value_heads=2,
-            max_position_embeddings=256,
+            max_position_embeddings=2048,
             initializer_range=0.2,
             bos_token_id=1,
             eos_token_id=2,
@@ -118,7 +125,7 @@ def model(*, seed: int = 0) -> LlavaForConditionalGeneration:
         image_token_id=SPECIAL.index("<image>"),
         vision_feature_select_strategy="default",
         vision_feature_layer=-2,
-        image_seq_length=(IMAGE_SIZE // PATCH_SIZE) ** 2,
+        image_seq_length=(image_size // PATCH_SIZE) ** 2,
         initializer_range=0.2,
     )
     return LlavaForConditionalGeneration(config).eval()
