@@ -77,6 +77,7 @@ WITH due AS (
         WHERE assignment.state = 'open' AND {condition}
         LIMIT %(limit)s
     )
+    ORDER BY comparison.id
     FOR NO KEY UPDATE OF comparison {skip_locked}
 ), ended AS (
     UPDATE annotation_assignment AS assignment
@@ -107,24 +108,32 @@ def claim(
     ``ahead_of`` is the token of the lease on screen: the answer is then a second lease, for the
     page to load ahead. Raises NotHandedOut while the project is not open or the member is paused.
     """
-    with transaction.atomic():
-        User.objects.select_for_update(no_key=True).get(pk=annotator.pk)
-        _check_open_for(project, annotator)
-        held = Assignment.objects.filter(
-            project=project, annotator=annotator, state=Assignment.State.OPEN
-        )
-        others = held if ahead_of is None else held.exclude(token=ahead_of)
-        again = others.order_by("leased_at", "id").first()
-        if again is not None:
-            held.filter(pk=again.pk).update(expires_at=Now() + project.lease)
-            return load(again.pk)
-        found = _claim_new(project, annotator, skip_locked=True)
-        if found is None:
-            # Rows that were busy a moment ago, and leases that ran out, must not look like "no
-            # more work": look again, waiting this time.
-            return_expired_leases(project)
-            found = _claim_new(project, annotator, skip_locked=False)
-        return None if found is None else load(found)
+    found = _claim(project, annotator, ahead_of, skip_locked=True)
+    if found is None:
+        # Rows that were busy a moment ago, and leases that ran out, must not look like "no more
+        # work": look again, waiting this time. Each step is a transaction of its own, because
+        # whoever waits for a row must not hold others that somebody else may wait for.
+        return_expired_leases(project)
+        found = _claim(project, annotator, ahead_of, skip_locked=False)
+    return None if found is None else load(found)
+
+
+@transaction.atomic
+def _claim(
+    project: Project, annotator: User, ahead_of: uuid.UUID | None, *, skip_locked: bool
+) -> int | None:
+    # One claim of a person at a time: the second of two tabs finds the lease of the first.
+    User.objects.select_for_update(no_key=True).get(pk=annotator.pk)
+    _check_open_for(project, annotator)
+    held = Assignment.objects.filter(
+        project=project, annotator=annotator, state=Assignment.State.OPEN
+    )
+    others = held if ahead_of is None else held.exclude(token=ahead_of)
+    again = others.order_by("leased_at", "id").first()
+    # The update finds nothing if the lease ran out and was given back a moment ago.
+    if again and held.filter(pk=again.pk).update(expires_at=Now() + project.lease):
+        return again.pk
+    return _claim_new(project, annotator, skip_locked=skip_locked)
 
 
 def _check_open_for(project: Project, annotator: User) -> None:
