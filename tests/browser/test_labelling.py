@@ -261,3 +261,29 @@ def test_focus_and_words_for_screen_readers(page: Page) -> None:
     expect(page.locator("#label-status")).to_have_text("Answer recorded.")
     expect(page.get_by_role("region", name="Response A")).to_be_visible()
     expect(page.get_by_role("group", name="Which response hallucinates more?")).to_be_visible()
+
+
+def test_an_answer_waits_while_logged_out(page: Page, eventually: Eventually) -> None:
+    cookies = page.context.cookies()
+    page.context.clear_cookies(name="sessionid")
+    answered = press_and_leave(page, "1")
+    expect(page.get_by_text("Log in again in another tab")).to_be_visible()
+    assert not Judgment.objects.exists()
+    page.context.add_cookies(cookies)
+    eventually(lambda: Judgment.objects.filter(assignment=answered).exists())
+    expect(page.get_by_text("Log in again in another tab")).to_be_hidden()
+
+
+def test_an_answer_given_in_another_tab_is_said_and_not_overwritten(
+    page: Page, visit: Visitor, eventually: Eventually
+) -> None:
+    visit.expect_problem("409")
+    assignment = on_screen(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert on_screen(other) == assignment
+    press_and_leave(other, "1")
+    eventually(lambda: Judgment.objects.filter(assignment=assignment).exists())
+    press_and_leave(page, "2")
+    expect(page.get_by_text("An answer was not accepted")).to_be_visible()
+    assert Judgment.objects.get(assignment=assignment).more_hallucinated == str(assignment.order[0])

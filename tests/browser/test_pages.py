@@ -31,6 +31,10 @@ def paths(project: Project) -> list[str]:
         "/new-project/",
         "/account/tokens/",
         "/api/docs/",
+        "/training/",
+        "/training/checkpoints/",
+        "/benchmarks/",
+        "/benchmarks/evaluations/",
         *(inside + part for part in ("", "label/", "members/", "settings/", "imports/")),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
