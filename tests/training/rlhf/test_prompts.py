@@ -87,6 +87,14 @@ def test_end_token_is_the_one_the_template_writes(model: VisionLanguageModel) ->
     assert model.chat.end_id == tiny.SPECIAL.index("</s>")
 
 
+def test_end_token_may_be_another_than_the_end_of_text() -> None:
+    processor = tiny.processor()
+    processor.chat_template = tiny.CHAT_TEMPLATE.replace("' ' + eos_token", "' .'")
+    stop = processor.tokenizer.convert_tokens_to_ids(".")
+    assert ChatFormat(processor, image_token="<image>", stop_ids=[2, stop]).end_id == stop
+    assert ChatFormat(processor, image_token="<image>", stop_ids=[2]).end_id == 2
+
+
 def test_decode_leaves_special_tokens_out(model: VisionLanguageModel) -> None:
     assert model.chat.decode([*model.chat.response_ids("a red circle"), 2, 0]) == "a red circle"
 

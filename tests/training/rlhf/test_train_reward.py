@@ -21,7 +21,7 @@ from tests.training.rlhf.resuming import (
     terminate,
 )
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, OptimizerSettings, PreferencePair
+from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.train_reward import soft_label
 
@@ -74,9 +74,10 @@ def test_resumed_training_equals_uninterrupted_training(
     interrupt: Callable[[], None],
     code: int | None,
 ) -> None:
-    whole = make_run(Kind.REWARD, "whole", **FOUR_STEPS, held_out=4)
+    settings = FOUR_STEPS | {"lora": LoraSettings(rank=4, alpha=4, dropout=0.3)}
+    whole = make_run(Kind.REWARD, "whole", **settings, held_out=4)
     assert train(whole) == 0
-    parts = make_run(Kind.REWARD, "parts", **FOUR_STEPS, held_out=4)
+    parts = make_run(Kind.REWARD, "parts", **settings, held_out=4)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3, interrupt)
         if code is None:
