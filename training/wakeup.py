@@ -11,12 +11,14 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
 from redis.exceptions import RedisError
 
 from config.celery import app
 
 AWAY = (OperationalError, RedisError, OSError)
+PATIENCE_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 QUEUE = settings.CELERY_TASK_ROUTES["training.tasks.execute_run"]["queue"]
@@ -34,7 +36,7 @@ def announce_unless_pending(run_ids: list[int]) -> int:
     and run would pile up, and one that waits will make a worker look anyway.
     """
     try:
-        with app.connection_for_write() as connection:
+        with _connection() as connection:
             pending = connection.default_channel.queue_declare(QUEUE, passive=True).message_count
     except ChannelError:
         pending = 0  # The queue exists only while something is in it.
@@ -45,10 +47,24 @@ def announce_unless_pending(run_ids: list[int]) -> int:
 
 
 def _announce(run_ids: list[int]) -> int:
-    for sent, run_id in enumerate(run_ids):
-        try:
-            app.send_task("training.tasks.execute_run", args=[run_id], queue=QUEUE)
-        except AWAY as error:
-            log.warning("run %s not announced, beat will do it: %s", run_id, error)
-            return sent
-    return len(run_ids)
+    sent = 0
+    try:
+        with _connection() as connection:
+            for run_id in run_ids:
+                task = "training.tasks.execute_run"
+                app.send_task(task, args=[run_id], queue=QUEUE, connection=connection)
+                sent += 1
+    except AWAY as error:
+        log.warning("runs %s not announced, beat will do it: %s", run_ids[sent:], error)
+    return sent
+
+
+def _connection() -> Connection:
+    """One that gives up soon: a person's request may be waiting, and beat will do it again."""
+    connection = app.connection_for_write()
+    connection.transport_options = {
+        **connection.transport_options,
+        "socket_timeout": PATIENCE_SECONDS,
+        "socket_connect_timeout": PATIENCE_SECONDS,
+    }
+    return connection

@@ -1,6 +1,7 @@
 """Redis is a hint: away, flushed or full of old messages, no run is lost and nobody waits."""
 
 import json
+import socket
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
@@ -36,12 +37,26 @@ def announced(broker: redis.Redis) -> list[int]:
     return [json.loads(b64decode(message["body"]))[0][0] for message in reversed(messages)]
 
 
-@pytest.fixture(params=["redis+socket:///nowhere.sock", "redis://127.0.0.1:1/0"])
-def redis_is_away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Something that takes connections and never answers, as a hung Redis does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+@pytest.fixture(params=["no socket", "no port", "hung"])
+def redis_is_away(
+    request: pytest.FixtureRequest, silent_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {
+        "no socket": "redis+socket:///nowhere.sock",
+        "no port": "redis://127.0.0.1:1/0",
+        "hung": silent_server,
+    }
     app = Celery("away", set_as_current=False)
     app.conf.broker_transport_options = wakeup.app.conf.broker_transport_options
     app.conf.task_publish_retry = wakeup.app.conf.task_publish_retry
-    app.conf.broker_url = request.param
+    app.conf.broker_url = away[request.param]
     monkeypatch.setattr(wakeup, "app", app)
 
 
