@@ -15,7 +15,14 @@ from django.http import Http404
 
 from annotation import access
 from annotation.access import Permission
-from benchmark.models import Evaluation, EvaluationQuerySet, Question, QuestionSet, Verdict
+from benchmark.models import (
+    Evaluation,
+    EvaluationQuerySet,
+    Judge,
+    Question,
+    QuestionSet,
+    Verdict,
+)
 
 
 def may_read(user: Any) -> bool:
@@ -75,6 +82,14 @@ def may_manage(user: Any, evaluation: Evaluation) -> bool:
 def question(user: Any, pk: int) -> Question:
     """A question of any set for those who may read benchmarks; Http404 otherwise."""
     found = Question.objects.select_related("question_set", "image").filter(pk=pk).first()
+    if found is None or not may_read(user):
+        raise Http404
+    return found
+
+
+def person_judge(user: Any, pk: int) -> Judge:
+    """A judge of kind person, for those who may read benchmarks; Http404 otherwise."""
+    found = Judge.objects.filter(pk=pk, kind=Judge.Kind.PERSON).first()
     if found is None or not may_read(user):
         raise Http404
     return found

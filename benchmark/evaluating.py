@@ -121,10 +121,10 @@ def coverage_of(indexes: Iterable[int]) -> str:
 
 def judge(evaluation_id: int) -> None:
     """Ask for every verdict that is missing, then conclude. Does nothing where there is nothing
-    to do or another worker does it."""
+    to do, another worker does it, or a person does (benchmark.by_hand)."""
     with _only_one(evaluation_id) as mine:
         evaluation = Evaluation.objects.filter(pk=evaluation_id, state=State.JUDGING).first()
-        if not mine or evaluation is None:
+        if not mine or evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
             return
         try:
             _remember(evaluation)
@@ -207,7 +207,8 @@ def end_abandoned() -> None:
 
 def resume_judging() -> None:
     """Announce every evaluation that waits for a judge, should its message have been lost."""
-    for pk in Evaluation.objects.filter(state=State.JUDGING).values_list("pk", flat=True):
+    machines = Evaluation.objects.exclude(judge__kind=Judge.Kind.PERSON)
+    for pk in machines.filter(state=State.JUDGING).values_list("pk", flat=True):
         _announce(pk)
 
 
@@ -217,7 +218,7 @@ def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]
         raise judges.JudgeRefused("the wording has changed since this evaluation began")
     items = [
         judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text)
-        for answer in _unjudged(evaluation)
+        for answer in unjudged(evaluation)
     ]
     if not items:
         return iter(())
@@ -239,7 +240,8 @@ def endpoint_of(judge_row: Judge) -> judges.Endpoint:
     )
 
 
-def _unjudged(evaluation: Evaluation) -> list[Answer]:
+def unjudged(evaluation: Evaluation) -> list[Answer]:
+    """Its answers without a verdict of its own judge in its own wording."""
     judged = evaluation.verdicts().values("answer")
     return list(evaluation.answers.exclude(pk__in=judged).select_related("question"))
 
@@ -259,7 +261,7 @@ def _keep(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> No
 
 def _remember(evaluation: Evaluation) -> None:
     """Copy verdicts that the same judge gave in the same wording to the same answer before."""
-    waiting = {(a.question_id, a.text_sha256): a for a in _unjudged(evaluation)}
+    waiting = {(a.question_id, a.text_sha256): a for a in unjudged(evaluation)}
     known = Verdict.objects.filter(
         judge=evaluation.judge_id,
         prompt_hash=evaluation.prompt_hash,

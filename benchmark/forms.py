@@ -121,6 +121,12 @@ class SettleForm(forms.Form):
     )
 
 
+class RateForm(SettleForm):
+    """A rating by a person; ``task`` names the answer that was on screen."""
+
+    task = forms.CharField(max_length=64)
+
+
 class StartForm(EvaluationOptions):
     """An evaluation of a base or of a trained policy, as a run of a project."""
 

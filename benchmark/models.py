@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from benchmark import mmhal
+from benchmark import mmhal, person
 from benchmark.judges import KEY_VARIABLE, exact_rule_hash
 
 SHA256_LENGTH = 64
@@ -86,6 +86,7 @@ class Judge(models.Model):
     class Kind(models.TextChoices):
         EXACT = "exact", "Exact rule of the small world"
         OPENAI = "openai", "Chat endpoint in OpenAI's form"
+        PERSON = "person", "Person in the browser"
 
     class Parser(models.TextChoices):
         CAREFUL = "careful", "Careful: unclear verdicts stay open"
@@ -95,7 +96,7 @@ class Judge(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     parser = models.CharField(max_length=10, choices=Parser, default=Parser.CAREFUL)
     base_url = models.URLField(
-        blank=True, help_text="Up to and without /chat/completions; empty for the exact judge."
+        blank=True, help_text="Up to and without /chat/completions; of a chat endpoint only."
     )
     model = models.CharField(max_length=120, blank=True)
     key_variable = models.CharField(
@@ -114,7 +115,7 @@ class Judge(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind="exact", base_url="", model="")
+                condition=Q(kind__in=["exact", "person"], base_url="", model="")
                 | Q(kind="openai") & ~Q(base_url="") & ~Q(model=""),
                 name="judge_endpoint_is_whole",
             ),
@@ -129,6 +130,8 @@ class Judge(models.Model):
     @property
     def prompt_hash(self) -> str:
         """What the judge is asked by today: the wording's hash, or that of the exact rule."""
+        if self.kind == self.Kind.PERSON:
+            return person.WORDING_HASH
         return exact_rule_hash() if self.kind == self.Kind.EXACT else mmhal.PROMPT_HASH
 
     def can_judge(self, question_set: QuestionSet) -> bool:
@@ -321,6 +324,14 @@ class Verdict(models.Model):
     tokens = models.PositiveIntegerField(default=0)
     settled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    rated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The person who rated in the browser.",
     )
     updated_at = models.DateTimeField(auto_now=True)
 

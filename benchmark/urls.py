@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from benchmark.views import evaluations, leaderboard, questions
+from benchmark.views import by_hand, evaluations, leaderboard, questions
 
 app_name = "benchmark"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("evaluations/<int:pk>/progress/", evaluations.progress, name="progress"),
     path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
     path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),
+    path("rate/<int:pk>/", by_hand.rate, name="rate"),
+    path("rate/<int:pk>/undo/", by_hand.undo, name="rate-undo"),
     path("questions/<int:pk>/", questions.detail, name="question"),
     path("questions/<int:pk>/image/", questions.image, name="question-image"),
 ]

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from benchmark import access, leaderboard, mmhal, published, scoring
+from benchmark import access, by_hand, leaderboard, mmhal, published, scoring
 from benchmark.forms import CompareForm, EvaluationFilter
 
 EVALUATIONS_ON_A_PAGE = 30
@@ -24,6 +24,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),
+        "to_rate": by_hand.waiting_by_judge(evaluations),
         "under_way": evaluations.exclude(state="complete").count(),
     }
     return render(request, "benchmark/leaderboard.html", context)

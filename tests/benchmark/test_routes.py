@@ -10,7 +10,7 @@ from django.urls import get_resolver, reverse
 
 from benchmark import api_urls, urls
 from benchmark.models import Evaluation
-from tests.benchmark.factories import make_evaluation
+from tests.benchmark.factories import make_evaluation, make_judge
 from tests.factories import (
     make_admin,
     make_image,
@@ -35,6 +35,8 @@ PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "progress": ("GET", (302, 404, 403, 200, 200, 200)),
     "judge-again": ("POST", (302, 404, 403, 403, 302, 302)),
     "settle": ("POST", (302, 404, 403, 403, 302, 302)),
+    "rate": ("GET", (302, 404, 404, 200, 200, 200)),
+    "rate-undo": ("POST", (302, 404, 404, 302, 302, 302)),
     "question": ("GET", (302, 404, 404, 200, 200, 200)),
     "question-image": ("GET", (302, 404, 404, 200, 200, 200)),
 }
@@ -57,6 +59,8 @@ def evaluation() -> Evaluation:
 def arguments(evaluation: Evaluation, name: str) -> list[int]:
     if name in ("question", "question-image"):
         return [evaluation.question_set.questions.first().pk]
+    if name in ("rate", "rate-undo"):
+        return [make_judge("people", kind="person", base_url="", model="").pk]
     if name == "settle":
         return [evaluation.verdicts().get(rating=None).pk]
     return [evaluation.pk] if name in ("evaluation", "progress", "judge-again", "answers") else []

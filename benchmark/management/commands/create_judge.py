@@ -10,11 +10,13 @@ from benchmark.models import Judge
 
 
 class Command(BaseCommand):
-    help = "Create a judge: --exact for the small world, or a chat endpoint in OpenAI's form."
+    help = "Create a judge: a chat endpoint in OpenAI's form, a person, or the exact rule."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--exact", action="store_true")
+        kind = parser.add_mutually_exclusive_group()
+        kind.add_argument("--exact", action="store_true", help="The rule of the small world.")
+        kind.add_argument("--person", action="store_true", help="People rate in the browser.")
         parser.add_argument("--base-url", default="", help="Up to and without /chat/completions.")
         parser.add_argument("--model", default="")
         parser.add_argument("--parser", choices=Judge.Parser.values, default=Judge.Parser.CAREFUL)
@@ -27,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         judge = Judge(
             name=options["name"],
-            kind=Judge.Kind.EXACT if options["exact"] else Judge.Kind.OPENAI,
+            kind=_kind(options),
             parser=options["parser"],
             base_url=options["base_url"],
             model=options["model"],
@@ -41,6 +43,12 @@ class Command(BaseCommand):
             raise CommandError("; ".join(error.messages)) from error
         judge.save(force_insert=True)
         self.stdout.write(f"judge {judge.name}")
+
+
+def _kind(options: dict[str, Any]) -> str:
+    if options["exact"]:
+        return Judge.Kind.EXACT
+    return Judge.Kind.PERSON if options["person"] else Judge.Kind.OPENAI
 
 
 def _object(text: str) -> dict[str, Any]:
