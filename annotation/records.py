@@ -256,7 +256,9 @@ def _label(data: dict[str, Any]) -> Label | None:
     if not 0 <= margin <= 1:
         raise BadField("margin", "is not between 0 and 1")
     votes = data.get("votes") or {}
-    if not isinstance(votes, dict) or not all(type(n) is int and n >= 0 for n in votes.values()):
+    if not isinstance(votes, dict) or not all(
+        type(n) is int and 0 <= n < 2**31 for n in votes.values()
+    ):
         raise BadField("votes", "is not an object of counts")
     hallucination = data.get("hallucination", True)
     if not isinstance(hallucination, bool):

@@ -8,7 +8,6 @@ people answer; nothing that follows looks at the tables again.
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import orjson
 from django.contrib.postgres.expressions import ArraySubquery
 from django.core.files import File
 from django.core.files.storage import default_storage
@@ -175,18 +175,19 @@ def _freeze(release: Release) -> None:
 @dataclass
 class _Summary:
     exported_images: set[str]
-    answers: list[list[str]]
+    answers: Counter[tuple[str, ...]]
+    """How many comparisons got which answers: few kinds, however many comparisons."""
 
 
 def _write_rows(release: Release, policy: Policy, file: Any) -> _Summary:
-    summary = _Summary(exported_images=set(), answers=[])
+    summary = _Summary(exported_images=set(), answers=Counter())
     for row in _snapshot(release.project):
         row["exported"] = policy.takes(row)
         if row["exported"]:
             summary.exported_images.add(row["image"]["sha256"])
         counted = [j["more_hallucinated"] for j in row["judgments"] if not j["surplus"]]
         if len(counted) > 1:
-            summary.answers.append(counted)
+            summary.answers[tuple(sorted(counted))] += 1
         file.write(canonical(row))
     return summary
 
@@ -198,7 +199,7 @@ def _assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) 
     with artefact.open("wb") as file, rows.open("rb") as lines:
         file.write(canonical(_header(release)))
         for line in lines:
-            row = json.loads(line)
+            row = orjson.loads(line)
             sha256 = row["image"]["sha256"]
             row["split"] = "held_out" if sha256 in held_out else "train"
             if row["exported"]:
@@ -324,8 +325,7 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """One line of JSON, the same bytes for the same value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text.encode() + b"\n"
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def sha256_of(path: Path) -> str:
