@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,16 @@ import orjson
 from django.core.files.storage import default_storage
 from django.db.models import Count
 
+from annotation.dataset_card import dataset_card
 from annotation.errors import DomainError
+from annotation.formats import (
+    CONTENT_TYPES,
+    FORMATS,
+    HEADS,
+    SUFFIXES,
+    dataset_record,
+    wire_conversation,
+)
 from annotation.models import Image, Project, Prompt, Release
 from annotation.models.items import image_path
 from annotation.releases import (
@@ -31,6 +39,7 @@ from annotation.releases import (
 )
 
 __all__ = [
+    "FOLDER_FORMATS",
     "FORMATS",
     "BadPolicy",
     "NothingToRelease",
@@ -40,6 +49,7 @@ __all__ = [
     "make_release",
     "request_release",
     "stream",
+    "write_dataset",
     "write_folder",
     "write_project_prompts",
     "write_prompts",
@@ -48,8 +58,8 @@ __all__ = [
 
 CHUNK_BYTES = 64 * 1024
 SPLITS = ("train", "held_out")
-NEEDS_QUOTES = re.compile(r'[,"\r\n]')
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+DATASETS = "datasets"
+FOLDER_FORMATS = (*FORMATS, DATASETS)
 
 
 class ReleaseNotReady(DomainError):
@@ -60,104 +70,6 @@ class ReleaseNotReady(DomainError):
 class UnknownFormat(DomainError):
     status = 400
     title = "There is no such format"
-
-
-# --------------------------------------------------------------------------------------------
-# Formats: row of the artefact -> lines
-# --------------------------------------------------------------------------------------------
-
-
-def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
-    """The native preference record (fact-rlhf, section 1); the engine reads this."""
-    if row["exported"]:
-        yield canonical(
-            {
-                "id": row["external_id"],
-                "image": row["image"]["name"],
-                "conversations": _wire_conversation(row["conversation"]),
-                "output_1": {"from": row["model_1"] or "llava", "value": row["response_1"]},
-                "output_2": {"from": row["model_2"] or "llava", "value": row["response_2"]},
-                "preference": row["preference"],
-                "hallucination": row["hallucination"],
-                "captions": row["captions"],
-                "caption_type": row["caption_type"],
-                "length_bonus": row["length_bonus"],
-                "votes": row["votes"],
-                "margin": row["margin"],
-            }
-        )
-
-
-def votes(row: dict[str, Any]) -> Iterator[bytes]:
-    """Every judgment with a pseudonymous annotator, the order shown and the time taken."""
-    about = {
-        "comparison": row["external_id"],
-        "image": row["image"]["name"],
-        "split": row["split"],
-        "outcome": row["outcome"],
-    }
-    for judgment in row["judgments"]:
-        yield canonical({**about, **judgment})
-
-
-CSV_COLUMNS = (
-    "id",
-    "split",
-    "image",
-    "question",
-    "better",
-    "worse",
-    "better_model",
-    "worse_model",
-    "preference",
-    "hallucination",
-    "margin",
-    "votes_1",
-    "votes_2",
-    "votes_tie",
-)
-
-
-def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
-    """One flat preference; cells that a spreadsheet would run as a formula are neutralised."""
-    if not row["exported"]:
-        return
-    better, worse = (1, 2) if row["preference"] == 1 else (2, 1)
-    cells = (
-        row["external_id"],
-        row["split"],
-        row["image"]["name"],
-        row["conversation"][-1]["value"].replace("<image>", "").strip(),
-        row[f"response_{better}"],
-        row[f"response_{worse}"],
-        row[f"model_{better}"],
-        row[f"model_{worse}"],
-        row["preference"],
-        str(row["hallucination"]).lower(),
-        row["margin"],
-        *(row["votes"].get(name, 0) for name in ("1", "2", "tie")),
-    )
-    yield _csv_line(cells)
-
-
-def _csv_line(cells: Iterable[Any]) -> bytes:
-    """As RFC 4180 has it; the standard library's writer looks at each character in turn."""
-    return (",".join(map(_csv_cell, cells)) + "\r\n").encode()
-
-
-def _csv_cell(value: Any) -> str:
-    if not isinstance(value, str):
-        return "" if value is None else str(value)
-    # A leading quote is what spreadsheets take as "this is text".
-    text = f"'{value}" if value.startswith(FORMULA_STARTS) else value
-    return '"' + text.replace('"', '""') + '"' if NEEDS_QUOTES.search(text) else text
-
-
-Format = Callable[[dict[str, Any]], Iterator[bytes]]
-FORMATS: dict[str, Format] = {"llava_rlhf": llava_rlhf, "votes": votes, "csv": csv_row}
-HEADS = {"csv": lambda: _csv_line(CSV_COLUMNS)}
-SUFFIXES = {"llava_rlhf": "jsonl", "votes": "jsonl", "csv": "csv"}
-CONTENT_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
 
 
 def filename(release: Release, format: str, split: str | None = None) -> str:
@@ -209,8 +121,8 @@ def _rows(release: Release) -> Iterator[dict[str, Any]]:
         # The file beneath: Django's own wrapper splits lines in Python.
         lines = iter(file.file)
         next(lines)
-        for line in lines:
-            yield orjson.loads(line)
+        for number, line in enumerate(lines, start=1):
+            yield {"number": number, **orjson.loads(line)}
 
 
 def _check_ready(release: Release) -> None:
@@ -225,7 +137,13 @@ def _check_ready(release: Release) -> None:
 
 
 def write_folder(release: Release, directory: Path, format: str) -> Path:
-    """The release as a folder: train and held-out files, images, and captions; its path."""
+    """The release as a folder: train and held-out files, images, and captions; its path.
+
+    The format "datasets" is a folder of its own kind (``write_dataset``).
+    """
+    if format == DATASETS:
+        _check_ready(release)
+        return write_dataset(release, directory)
     suffix = SUFFIXES.get(format, "")
     for split in SPLITS:
         _write(directory / f"{split}.{suffix}", stream(release, format, split))
@@ -326,16 +244,32 @@ def _prompt_record(
     return {
         "id": id,
         "image": image,
-        "conversations": _wire_conversation(conversation),
+        "conversations": wire_conversation(conversation),
         "captions": captions,
         "caption_type": caption_type,
         "length_bonus": length_bonus,
     }
 
 
-def _wire_conversation(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
-    # The paper's format ends with the turn that each output then fills.
-    return [*conversation, {"from": "gpt", "value": ""}]
+def write_dataset(release: Release, directory: Path) -> Path:
+    """The release as a folder that Hugging Face ``datasets`` loads by its path; returns that path.
+
+    Per split ``metadata.jsonl``, with TRL's columns, lies beside the images it names; README.md is
+    the card that tells the library the splits.
+    """
+    for split in SPLITS:
+        names: dict[str, str] = {}
+        _write(directory / split / "metadata.jsonl", _chunks(_dataset_lines(release, split, names)))
+        _copy_images(names, directory / split)
+    _write(directory / "README.md", [dataset_card(release).encode()])
+    return directory
+
+
+def _dataset_lines(release: Release, split: str, names: dict[str, str]) -> Iterator[bytes]:
+    for row in _rows(release):
+        if row["exported"] and row["split"] == split:
+            names[row["image"]["sha256"]] = row["image"]["name"]
+            yield canonical(dataset_record(row))
 
 
 def _write_images_and_captions(release: Release, directory: Path, captions_path: Path) -> None:

@@ -17,6 +17,8 @@ from config.requests import PersonRequest
 
 FORMATS = [
     ("llava_rlhf", "Preferences for training", "JSON lines in the LLaVA-RLHF form, with captions"),
+    ("trl", "Preferences for TRL", "JSON lines of messages: prompt, chosen, rejected, images"),
+    ("rlhf_v", "Preferences as RLHF-V has them", "JSON lines: question, chosen, rejected"),
     ("votes", "Every judgment", "JSON lines: pseudonym, order shown, time, version"),
     ("csv", "Preferences as a table", "CSV for spreadsheets"),
 ]

@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", type=int)
-        parser.add_argument("--format", choices=list(exporting.FORMATS), default="llava_rlhf")
+        parser.add_argument(
+            "--format", choices=list(exporting.FOLDER_FORMATS), default="llava_rlhf"
+        )
         parser.add_argument("--output", type=Path, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:

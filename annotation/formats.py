@@ -1,0 +1,196 @@
+"""The formats of a release: a row of the frozen artefact in, lines of a file out.
+
+Each is a pure function of one row, so that a download of any length holds one record at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from annotation.releases import canonical
+
+IMAGE_MARK = "<image>"
+ROLES = {"human": "user", "gpt": "assistant"}
+NEEDS_QUOTES = re.compile(r'[,"\r\n]')
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
+    """The native preference record (fact-rlhf, section 1); the engine reads this."""
+    if row["exported"]:
+        yield canonical(
+            {
+                "id": row["external_id"],
+                "image": row["image"]["name"],
+                "conversations": wire_conversation(row["conversation"]),
+                "output_1": {"from": row["model_1"] or "llava", "value": row["response_1"]},
+                "output_2": {"from": row["model_2"] or "llava", "value": row["response_2"]},
+                "preference": row["preference"],
+                "hallucination": row["hallucination"],
+                "captions": row["captions"],
+                "caption_type": row["caption_type"],
+                "length_bonus": row["length_bonus"],
+                "votes": row["votes"],
+                "margin": row["margin"],
+            }
+        )
+
+
+def votes(row: dict[str, Any]) -> Iterator[bytes]:
+    """Every judgment with a pseudonymous annotator, the order shown and the time taken."""
+    about = {
+        "comparison": row["external_id"],
+        "image": row["image"]["name"],
+        "split": row["split"],
+        "outcome": row["outcome"],
+    }
+    for judgment in row["judgments"]:
+        yield canonical({**about, **judgment})
+
+
+CSV_COLUMNS = (
+    "id",
+    "split",
+    "image",
+    "question",
+    "better",
+    "worse",
+    "better_model",
+    "worse_model",
+    "preference",
+    "hallucination",
+    "margin",
+    "votes_1",
+    "votes_2",
+    "votes_tie",
+)
+
+
+def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
+    """One flat preference; cells that a spreadsheet would run as a formula are neutralised."""
+    if not row["exported"]:
+        return
+    better, worse = better_and_worse(row)
+    cells = (
+        row["external_id"],
+        row["split"],
+        row["image"]["name"],
+        row["conversation"][-1]["value"].replace(IMAGE_MARK, "").strip(),
+        row[f"response_{better}"],
+        row[f"response_{worse}"],
+        row[f"model_{better}"],
+        row[f"model_{worse}"],
+        row["preference"],
+        str(row["hallucination"]).lower(),
+        row["margin"],
+        *(row["votes"].get(name, 0) for name in ("1", "2", "tie")),
+    )
+    yield _csv_line(cells)
+
+
+def _csv_line(cells: Iterable[Any]) -> bytes:
+    """As RFC 4180 has it; the standard library's writer looks at each character in turn."""
+    return (",".join(map(_csv_cell, cells)) + "\r\n").encode()
+
+
+def _csv_cell(value: Any) -> str:
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    # A leading quote is what spreadsheets take as "this is text".
+    text = f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return '"' + text.replace('"', '""') + '"' if NEEDS_QUOTES.search(text) else text
+
+
+def trl(row: dict[str, Any]) -> Iterator[bytes]:
+    """What TRL's DPO takes: a conversation, the better and the worse answer, images by name."""
+    if row["exported"]:
+        yield canonical({**trl_record(row), "images": [row["image"]["name"]]})
+
+
+def trl_record(row: dict[str, Any]) -> dict[str, Any]:
+    """The part of a TRL record that does not say where the image lies."""
+    better, worse = better_and_worse(row)
+    return {
+        "id": row["external_id"],
+        "prompt": [_message(turn) for turn in row["conversation"]],
+        "chosen": [_message({"from": "gpt", "value": row[f"response_{better}"]})],
+        "rejected": [_message({"from": "gpt", "value": row[f"response_{worse}"]})],
+    }
+
+
+def dataset_record(row: dict[str, Any]) -> dict[str, Any]:
+    """A line of metadata.jsonl: ``file_names`` is what ``datasets`` turns into ``images``."""
+    return {
+        **trl_record(row),
+        "file_names": [row["image"]["name"]],
+        "hallucination": row["hallucination"],
+        "margin": row["margin"],
+        "captions": row["captions"],
+    }
+
+
+def _message(turn: dict[str, str]) -> dict[str, Any]:
+    text = turn["value"]
+    image = [{"type": "image"}] if IMAGE_MARK in text else []
+    spoken = {"type": "text", "text": text.replace(IMAGE_MARK, "").strip() if image else text}
+    return {"role": ROLES[turn["from"]], "content": [*image, spoken]}
+
+
+def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
+    """A row as the RLHF-V and RLAIF-V data sets have it; ``idx`` is the place in the release.
+
+    These sets know one question only: earlier turns stand before it, each with its speaker.
+    """
+    if not row["exported"]:
+        return
+    better, worse = better_and_worse(row)
+    models = {"chosen": row[f"model_{better}"], "rejected": row[f"model_{worse}"]}
+    origin = {"split": row["split"], "id": row["external_id"], "models": models}
+    yield canonical(
+        {
+            "ds_name": "factloop",
+            "image": row["image"]["name"],
+            "question": _one_question(row["conversation"]),
+            "chosen": row[f"response_{better}"],
+            "rejected": row[f"response_{worse}"],
+            "origin_dataset": row["source"],
+            # A text and not an object: so it is in the published sets.
+            "origin_split": canonical(origin).decode().strip(),
+            "idx": row["number"],
+            "image_path": f"images/{row['image']['name']}",
+        }
+    )
+
+
+def _one_question(conversation: list[dict[str, str]]) -> str:
+    texts = [turn["value"].replace(IMAGE_MARK, "").strip() for turn in conversation]
+    if len(texts) == 1:
+        return texts[0]
+    speakers = {"human": "Question", "gpt": "Answer"}
+    spoken = zip(conversation, texts, strict=True)
+    return "\n".join(f"{speakers[turn['from']]}: {text}" for turn, text in spoken)
+
+
+def better_and_worse(row: dict[str, Any]) -> tuple[int, int]:
+    """The numbers of the better and the worse response of an exported row."""
+    return (1, 2) if row["preference"] == 1 else (2, 1)
+
+
+def wire_conversation(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The paper's format ends with the turn that each output then fills."""
+    return [*conversation, {"from": "gpt", "value": ""}]
+
+
+Format = Callable[[dict[str, Any]], Iterator[bytes]]
+FORMATS: dict[str, Format] = {
+    "llava_rlhf": llava_rlhf,
+    "trl": trl,
+    "rlhf_v": rlhf_v,
+    "votes": votes,
+    "csv": csv_row,
+}
+HEADS = {"csv": lambda: _csv_line(CSV_COLUMNS)}
+SUFFIXES = {name: "csv" if name == "csv" else "jsonl" for name in FORMATS}
+CONTENT_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}

@@ -1,0 +1,182 @@
+"""Each format beside the native record that says the same, and the libraries that read them."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from annotation import exporting
+from annotation.exporting import make_release
+from annotation.models import Comparison
+from tests.factories import judge, make_comparison, make_project, make_prompt
+
+pytestmark = pytest.mark.django_db
+
+SPEAKERS = {"user": "human", "assistant": "gpt"}
+
+
+@pytest.fixture
+def release():
+    """Two preferences of honesty, one of helpfulness, one conversation of three turns."""
+    project = make_project(k=1)
+    judge(make_comparison(project, model_1="a", model_2="b", source="import 7"), "2")
+    judge(make_comparison(project, model_1="a", model_2="b", source="import 7"), "1")
+    judge(make_comparison(project), "tie", "2")
+    turns = [
+        {"from": "human", "value": "<image>\nWhat is shown?"},
+        {"from": "gpt", "value": "A circle."},
+        {"from": "human", "value": "Of which colour, a < b?"},
+    ]
+    judge(make_comparison(project, prompt=make_prompt(project, conversation=turns)), "1")
+    judge(make_comparison(project), "tie", "tie")
+    return make_release(project, held_out_share=0.4)
+
+
+def records(release, format, split=None):
+    data = b"".join(exporting.stream(release, format, split))
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def outputs(native):
+    texts = {number: native[f"output_{number}"]["value"] for number in (1, 2)}
+    return texts[native["preference"]], texts[3 - native["preference"]]
+
+
+def spoken(messages):
+    """Messages as the native turns they were made of."""
+    turns = []
+    for message in messages:
+        image = "<image>\n" if {"type": "image"} in message["content"] else ""
+        (text,) = (part["text"] for part in message["content"] if part["type"] == "text")
+        turns.append({"from": SPEAKERS[message["role"]], "value": image + text})
+    return turns
+
+
+def test_trl_says_what_the_native_format_says(release):
+    natives = records(release, "llava_rlhf")
+    found = records(release, "trl")
+    assert len(found) == len(natives) == 4
+    for native, record in zip(natives, found, strict=True):
+        better, worse = outputs(native)
+        assert record["id"] == native["id"]
+        assert spoken(record["prompt"]) == native["conversations"][:-1]
+        assert spoken(record["chosen"]) == [{"from": "gpt", "value": better}]
+        assert spoken(record["rejected"]) == [{"from": "gpt", "value": worse}]
+        assert record["images"] == [native["image"]]
+        marks = [part for m in record["prompt"] for part in m["content"] if part["type"] == "image"]
+        assert len(marks) == len(record["images"])
+
+
+def test_rlhf_v_says_what_the_native_format_says(release):
+    natives = {record["id"]: record for record in records(release, "llava_rlhf")}
+    found = records(release, "rlhf_v")
+    assert len({record["idx"] for record in found}) == len(found) == len(natives)
+    for record in found:
+        origin = json.loads(record["origin_split"])
+        native = natives.pop(origin["id"])
+        assert (record["chosen"], record["rejected"]) == outputs(native)
+        assert (record["image"], record["image_path"]) == (
+            native["image"],
+            f"images/{native['image']}",
+        )
+        last = native["conversations"][-2]["value"].removeprefix("<image>\n")
+        assert record["question"].endswith(last)
+        assert record["ds_name"] == "factloop"
+        if record["origin_dataset"]:
+            chosen = native[f"output_{native['preference']}"]["from"]
+            assert origin["models"]["chosen"] == chosen
+    assert not natives
+
+
+def test_rlhf_v_keeps_earlier_turns_before_the_question(release):
+    questions = [record["question"] for record in records(release, "rlhf_v")]
+    earlier = "Question: What is shown?\nAnswer: A circle.\nQuestion: Of which colour, a < b?"
+    assert questions.count(earlier) == 1
+
+
+@pytest.mark.parametrize("format", ["trl", "rlhf_v"])
+def test_the_splits_of_a_format_are_all_of_it(release, format):
+    parts = [record for split in exporting.SPLITS for record in records(release, format, split)]
+    assert len(parts) == 4
+    assert sorted(map(str, parts)) == sorted(map(str, records(release, format)))
+
+
+def test_the_dataset_folder_is_the_same_each_time_and_splits_by_image(release, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        exporting.write_folder(release, folder, "datasets")
+    Comparison.objects.update(response_1="changed")
+    exporting.write_folder(release, folders[1], "datasets")
+    files = [{str(p.relative_to(f)): p.read_bytes() for p in f.rglob("*.*")} for f in folders]
+    assert files[0] == files[1]
+    for split in exporting.SPLITS:
+        lines = files[0][f"{split}/metadata.jsonl"].splitlines()
+        named = {name for line in lines for name in json.loads(line)["file_names"]}
+        assert {f"{split}/{name}" for name in named} | {f"{split}/metadata.jsonl"} == {
+            name for name in files[0] if name.startswith(f"{split}/")
+        }
+    assert release.sha256.encode() in files[0]["README.md"]
+
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+found = load_dataset(sys.argv[1])
+rows = {name: [{**row, "images": [image.size for image in row["images"]]} for row in part]
+        for name, part in found.items()}
+print(json.dumps(rows))
+"""
+
+PREPARE = """
+import json, sys
+from datasets import load_dataset
+from trl.data_utils import is_conversational, prepare_multimodal_messages
+for part in load_dataset(sys.argv[1]).values():
+    for row in part:
+        assert is_conversational(row), row
+        messages = prepare_multimodal_messages(
+            row["prompt"] + row["chosen"], images=list(row["images"])
+        )
+        images = [p for m in messages for p in m["content"] if p["type"] == "image"]
+        assert [image["image"].size for image in images] == [(8, 6)], messages
+        print(json.dumps(messages[-1]["content"][-1]["text"]))
+"""
+
+
+def in_a_process(code, folder, tmp_path):
+    """Standard output of ``code``; a process of its own, as these libraries warn on import."""
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("datasets"), reason="datasets is not installed")
+def test_the_datasets_library_loads_the_folder(release, tmp_path):
+    folder = exporting.write_folder(release, tmp_path / "folder", "datasets")
+    loaded = json.loads(in_a_process(LOAD, folder, tmp_path))
+    assert set(loaded) == {"train", "held_out"}
+    for split, rows in loaded.items():
+        natives = records(release, "llava_rlhf", split)
+        assert [row["id"] for row in rows] == [native["id"] for native in natives]
+        for row, native in zip(rows, natives, strict=True):
+            assert row["images"] == [[8, 6]]
+            assert row["chosen"][0]["content"][0]["text"] == outputs(native)[0]
+            assert row["hallucination"] == native["hallucination"]
+            assert row["captions"] == native["captions"]
+
+
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("trl") and importlib.util.find_spec("datasets")),
+    reason="TRL is not installed",
+)
+def test_trl_prepares_the_folder_for_dpo(release, tmp_path):
+    folder = exporting.write_folder(release, tmp_path / "folder", "datasets")
+    prepared = in_a_process(PREPARE, folder, tmp_path).splitlines()
+    expected = [outputs(native)[0] for native in records(release, "llava_rlhf")]
+    assert sorted(map(json.loads, prepared)) == sorted(expected)
