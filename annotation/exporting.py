@@ -119,7 +119,7 @@ def _rows(release: Release) -> Iterator[dict[str, Any]]:
     _check_ready(release)
     with default_storage.open(str(release.artefact.name), "rb") as file:
         # The file beneath: Django's own wrapper splits lines in Python.
-        lines = iter(file.file)
+        lines = iter(file.file or file)
         next(lines)
         for number, line in enumerate(lines, start=1):
             yield {"number": number, **orjson.loads(line)}
