@@ -157,6 +157,7 @@ def _plain(test: PairedTest) -> dict[str, Any]:
         "high": test.interval.high,
         "p_value": test.p_value,
         "shown": test.shown,
+        "detectable": test.detectable,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 EXACT_UP_TO = 16
+POWER = 0.8
 _VALUES_AT_ONCE = 2_000_000
 
 
@@ -38,6 +40,8 @@ class PairedTest:
     difference: float
     interval: Interval
     p_value: float
+    detectable: float | None
+    """See ``detectable_difference``."""
 
     @property
     def shown(self) -> bool:
@@ -96,7 +100,36 @@ def paired_test(
         difference=float(differences.mean()),
         interval=bootstrap_interval(differences, resamples=resamples, seed=seed),
         p_value=_sign_flip_p_value(changed, resamples, seed),
+        detectable=detectable_difference(differences),
     )
+
+
+def paired_p_value(
+    first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+) -> float:
+    """``paired_test(...).p_value`` alone, without the cost of the interval."""
+    differences = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    return _sign_flip_p_value(differences[differences != 0], resamples, seed)
+
+
+def detectable_difference(
+    differences: ArrayLike, *, power: float = POWER, confidence: float = CONFIDENCE
+) -> float | None:
+    """The true difference that a paired test of this many questions shows with ``power``.
+
+    (z of the confidence + z of the power) * s / sqrt(n), with s the standard deviation of the
+    differences per question; in their unit. Smaller differences may well be there and are usually
+    not shown. None where one question, or no spread at all, tells nothing about it.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        return None
+    spread = float(values.std(ddof=1))
+    if spread == 0:
+        return None
+    normal = NormalDist()
+    quantiles = normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)
+    return quantiles * spread / float(np.sqrt(len(values)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

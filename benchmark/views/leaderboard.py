@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from benchmark import access, by_hand, leaderboard, mmhal, published, scoring
+from benchmark import access, by_hand, leaderboard, mmhal, published, scoring, standing
 from benchmark.forms import CompareForm, EvaluationFilter
 
 EVALUATIONS_ON_A_PAGE = 30
@@ -18,8 +18,10 @@ EVALUATIONS_ON_A_PAGE = 30
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     evaluations = access.evaluations(request.user)
+    groups = leaderboard.groups(evaluations)
     context = {
-        "groups": leaderboard.groups(evaluations),
+        "groups": groups,
+        "standings": standing.standings(groups),
         "published": published,
         "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),

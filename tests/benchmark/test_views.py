@@ -66,6 +66,16 @@ def test_leaderboard_never_ranks_judges_together(project: Project, manager: User
     assert {group.first.judge.name for group in groups} == {"strict", "kind"}
 
 
+def test_leaderboard_says_what_its_questions_can_show(project: Project, manager: User) -> None:
+    question_set = make_question_set(count=8)
+    for name, ratings in (("low", [0, 1, 0, 1, 2, 0, 1, 0]), ("high", [6, 5, 6, 5, 6, 6, 5, 4])):
+        make_evaluation(ratings, question_set=question_set, project=project, model_name=name)
+    page = text_of(client_of(manager).get(reverse("benchmark:leaderboard")))
+    assert "These 8 questions usually do not show a difference in score under 1.03" in page
+    assert '<span class="badge badge-danger">lower</span>' in page
+    assert "p = 0.008" in page
+
+
 def test_published_rows_stand_apart(manager: User) -> None:
     page = text_of(client_of(manager).get(reverse("benchmark:leaderboard")))
     assert "LLaVA-RLHF-13B-336" in page
@@ -88,7 +98,7 @@ def test_the_number_of_queries_does_not_grow_with_evaluations(
     client = client_of(manager)
     counts = []
     for number in range(2):
-        for extra in range(1 + 3 * number):
+        for extra in range(2 + 3 * number):
             name = f"model {number} {extra}"
             make_evaluation([1, 2], question_set=question_set, project=project, model_name=name)
         for address in ("benchmark:leaderboard", "benchmark:evaluations"):
