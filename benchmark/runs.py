@@ -67,12 +67,12 @@ class EvaluationKind(RunKind):
     takes = frozenset({"policy"})
     chain_order = 40
     options_form = EvaluationOptions
+    decides = frozenset({"sampling.temperature", "samples_per_prompt"})
 
-    def prepare(self, run: Run, directory: Path) -> RunSpec:
-        spec = super().prepare(run, directory)
+    def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
         assert isinstance(spec.settings, GenerateSettings)
         sampling = dataclasses.replace(
-            spec.settings.sampling, temperature=float(run.options["temperature"])
+            spec.settings.sampling, temperature=float(options["temperature"])
         )
         one_each = dataclasses.replace(spec.settings, sampling=sampling, samples_per_prompt=1)
         return dataclasses.replace(spec, settings=one_each)

@@ -105,8 +105,7 @@ class SamplePairs(RunKind):
         if not exporting.write_project_prompts(run.project, directory, run.options["prompts"]):
             raise ValueError("the project has no prompts to answer")
 
-    def prepare(self, run: Run, directory: Path) -> RunSpec:
-        spec = super().prepare(run, directory)
+    def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
         assert isinstance(spec.settings, GenerateSettings)
         each = max(2, spec.settings.samples_per_prompt)
         return replace(spec, settings=replace(spec.settings, samples_per_prompt=each))

@@ -50,10 +50,10 @@ def _importance(key: str) -> tuple[int, str]:
     return (FIRST.index(key) if key in FIRST else len(FIRST), key)
 
 
-def most_telling(figures: dict[str, float], most: int = 3) -> list[tuple[str, float]]:
-    """The figures of a checkpoint that a list has room for, as (what, value)."""
+def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
+    """The figures of a checkpoint as (what, value), the most telling first."""
     ranked = sorted(figures.items(), key=lambda item: _importance(item[0].rpartition("/")[2]))
-    return [(name.replace("/", " ").replace("_", " "), value) for name, value in ranked[:most]]
+    return [(name.replace("/", " ").replace("_", " "), value) for name, value in ranked]
 
 
 def series(run: Run, key: str) -> dict[str, Any]:

@@ -131,7 +131,8 @@ class ChainForm(forms.Form):
         self.fields[f"{kind.name}.include"] = include
         settings = setting_fields.settings_of(kind.engine)
         # One question above decides about facts, for reward model and PPO alike.
-        self._settings[kind.name] = [one for one in settings if one.path != ("with_facts",)]
+        elsewhere = kind.decides | {"with_facts"}
+        self._settings[kind.name] = [one for one in settings if one.dotted not in elsewhere]
         for setting in self._settings[kind.name]:
             self.fields[f"{kind.name}.{setting.dotted}"] = setting.field
         self._options[kind.name] = None

@@ -52,11 +52,20 @@ class RunKind:
     chain_order: ClassVar[int | None] = None
     """Its place in the chain form; None when a chain does not offer it."""
     options_form: ClassVar[type[OptionsForm] | None] = None
+    decides: ClassVar[frozenset[str]] = frozenset()
+    """Dotted settings that ``decide`` fills in; no form offers them a second time."""
+
+    def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
+        """The spec with what the kind or its options decide, before it is saved with the run.
+
+        Deciding twice changes nothing: it is done again when the run is carried out.
+        """
+        return spec
 
     def prepare(self, run: Run, directory: Path) -> RunSpec:
         """Fill the run directory; idempotent. ``run``'s checkpoints are settled already."""
         self.write_data(run, directory)
-        return spec_for(run, directory)
+        return self.decide(spec_for(run, directory), run.options)
 
     def write_data(self, run: Run, directory: Path) -> None:
         """Write ``data/`` and ``images/``. Raises ValueError with a reason for people."""

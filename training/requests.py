@@ -84,6 +84,8 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     kind = _kind(step)
     _check(common, kind, after)
     spec = complete_spec(kind.engine, common.preset, step.changes, common.model_changes)
+    options = _options(common, kind, step.options)
+    spec = kind.decide(spec, options)
     run = Run(
         project=common.project,
         chain=chain,
@@ -93,7 +95,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
         requested_by=common.requested_by,
         settings=to_json(spec.settings),
         model=to_json(spec.model),
-        options=_options(common, kind, step.options),
+        options=options,
         preset=common.preset,
         seed=common.seed,
         gpus=common.gpus,

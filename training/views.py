@@ -177,7 +177,6 @@ def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "checkpoint": found,
         "lineage": registry.lineage(found),
-        "metrics": sorted(found.metrics.items()),
     }
     return render(request, "training/checkpoint.html", context)
 

@@ -62,6 +62,15 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// What a person has unfolded stays unfolded when polling replaces it.
+let unfolded = [];
+document.addEventListener("htmx:beforeSwap", (event) => {
+  unfolded = [...event.target.querySelectorAll("details[id][open]")].map((details) => details.id);
+});
+document.addEventListener("htmx:afterSettle", () => {
+  for (const id of unfolded.splice(0)) document.getElementById(id)?.setAttribute("open", "");
+});
+
 // An error in answer to an htmx request is said aloud instead of failing silently.
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;

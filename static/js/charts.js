@@ -80,6 +80,16 @@ function axisTitle(label, unit) {
   return unit ? `${label} (${unit})` : label;
 }
 
+function showReading(body, data, drawing) {
+  const caption = body.parentElement.querySelector("figcaption");
+  if (!caption || data.series.length !== 1) return;
+  let reading = caption.querySelector(".chart-reading");
+  if (!reading) caption.append((reading = html("span", "chart-note chart-reading")));
+  const [steps, values] = drawing.data;
+  const i = drawing.cursor.idx;
+  reading.textContent = i === null || i === undefined ? "" : ` ${format(values[i])} at ${data.x_label ?? "step"} ${format(steps[i])}`;
+}
+
 async function drawLine(body, data) {
   const { default: uPlot } = await import("../vendor/uplot/uPlot.esm.js");
   const columns = alignSeries(data.series);
@@ -109,6 +119,9 @@ async function drawLine(body, data) {
         })),
       ],
       cursor: { points: { size: 7 }, drag: { setScale: true } },
+      // The title names a curve that is alone; its value under the pointer stands beside it.
+      legend: { show: data.series.length > 1 },
+      hooks: { setCursor: [(drawing) => showReading(body, data, drawing)] },
     },
     columns,
     holder,

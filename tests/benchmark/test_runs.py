@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Project
+from annotation.models import Project, Release
 from benchmark import runs
 from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
 from training import kinds, requests
+from training.forms import ChainForm
 from training.models import Checkpoint, Run
 from training.requests import Common, Refused, Step
 from training.rlhf.contract import Generation, PromptRecord
@@ -87,6 +88,26 @@ def test_prepare_writes_one_prompt_per_question_with_an_image(tmp_path: Path) ->
     assert spec.settings.sampling.temperature == 0.5
     assert spec.settings.samples_per_prompt == 1
     assert spec.policy_adapter is None
+
+
+def test_the_settings_saved_with_the_run_are_those_it_answers_with(tmp_path: Path) -> None:
+    run = make_evaluation_run(make_project())
+    spec = kinds.get("evaluation").prepare(run, directory_of(tmp_path))
+    assert run.settings["sampling"]["temperature"] == run.options["temperature"] == 0.5
+    assert spec.to_json()["settings"] == run.settings
+
+
+def test_the_chain_form_asks_for_the_temperature_once() -> None:
+    project = make_project()
+    form = ChainForm(
+        None,
+        release=Release(project=project, number=1),
+        user=make_member(project, "manager"),
+        checkpoints=Checkpoint.objects.all(),
+    )
+    asked = [name for name in form.fields if name.startswith("evaluation.")]
+    assert "evaluation.sampling.response_length" in asked
+    assert not [name for name in asked if "temperature" in name]
 
 
 def test_preparing_twice_makes_one_evaluation(tmp_path: Path) -> None:

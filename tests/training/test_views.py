@@ -286,3 +286,18 @@ def test_a_file_of_a_checkpoint_is_an_attachment_and_nothing_else_is_served() ->
     assert answer["Content-Disposition"].startswith("attachment")
     for name in ("secret.json", "../secret.json", "/etc/passwd"):
         assert get(name).status_code == 404
+
+
+def test_three_figures_of_a_checkpoint_stand_open_and_the_rest_are_folded() -> None:
+    run = make_run()
+    names = ["ppo/kl", "ppo/reward", "ppo/seconds", "ppo/value_loss", "held_out/accuracy"]
+    make_checkpoint(run, metrics=dict.fromkeys(names, 0.5))
+    page = logged_in(run.requested_by).get(reverse("training:run-live", args=[run.pk]))
+    open_part, _, folded = page.content.decode().partition("<details")
+    assert [name in open_part for name in ("ppo reward", "held out accuracy", "ppo kl")] == [
+        True
+    ] * 3
+    assert "ppo seconds" not in open_part
+    assert "2 more" in folded
+    assert "ppo seconds" in folded
+    assert "ppo value loss" in folded

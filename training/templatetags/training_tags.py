@@ -51,5 +51,5 @@ def words(name: str) -> str:
 
 
 @register.filter
-def most_telling(figures: dict[str, float]) -> list[tuple[str, float]]:
-    return curves.most_telling(figures)
+def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
+    return curves.by_importance(figures)
