@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 SITE ?= 127.0.0.1:8000
 
-.PHONY: help demo test check serve worker stop screenshots browser constraints clean
+.PHONY: help demo test check serve stop screenshots browser constraints clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,12 +26,13 @@ check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-serve: $(VENV)/installed ## The site alone, on this machine's data
-	$(BIN)/python manage.py migrate
-	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4
-
-worker: $(VENV)/installed ## One worker for all queues, with beat
-	$(BIN)/celery -A config worker --beat -Q default,cpu,gpu --concurrency 2 --loglevel INFO
+serve: $(VENV)/installed ## The site with one worker, on this machine's data
+	$(BIN)/python manage.py migrate --verbosity 0
+	@echo "FactLoop runs at http://$(SITE) (Ctrl-C stops it)"
+	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
+	$(BIN)/celery -A config worker --beat -Q default,cpu,gpu --concurrency 3 --loglevel WARNING \
+	  --schedule var/beat-schedule & \
+	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4 --log-level warning
 
 stop: ## Stop the private Postgres and Valkey; data is kept
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.embedded stop; fi
