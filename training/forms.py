@@ -12,6 +12,7 @@ from django.forms import BoundField
 from annotation import access
 from annotation.models import Project, Release
 from training import kinds, setting_fields
+from training.cloning import Original
 from training.kinds import OptionsForm, RunKind
 from training.models import Checkpoint, State
 from training.requests import MOST_ATTEMPTS, MOST_GPUS, Common, Step
@@ -114,9 +115,18 @@ class ChainForm(forms.Form):
         help_text="How often a run is resumed after its worker was lost.",
     )
 
-    def __init__(self, data: Any, *, release: Release, user: Any, checkpoints: Any) -> None:
-        super().__init__(data, initial={"name": f"Release {release.number}"})
-        self.release, self.user = release, user
+    def __init__(
+        self,
+        data: Any,
+        *,
+        release: Release,
+        user: Any,
+        checkpoints: Any,
+        original: Original | None = None,
+    ) -> None:
+        filled = original.initial() if original else {"name": f"Release {release.number}"}
+        super().__init__(data, initial=filled)
+        self.release, self.user, self.original = release, user, original
         usable = checkpoints.order_by("-created_at")
         for name in ("policy", "reward_model"):
             _offer(self, name, usable.filter(kind=name))
@@ -139,9 +149,18 @@ class ChainForm(forms.Form):
         if kind.options_form is not None:
             bound = self.data if self.is_bound and self._is_ticked(kind) else None
             self._options[kind.name] = kind.options_form(
-                bound, prefix=f"{kind.name}.options", project=self.release.project, user=self.user
+                bound,
+                prefix=f"{kind.name}.options",
+                project=self.release.project,
+                user=self.user,
+                initial=self._asked_before().get(kind.name),
             )
-        include.initial = kind.name in TICKED and _answerable(self._options[kind.name])
+        ticked = self._asked_before() if self.original else TICKED
+        include.initial = kind.name in ticked and _answerable(self._options[kind.name])
+
+    def _asked_before(self) -> dict[str, dict[str, Any]]:
+        """By kind, what the runs that are cloned were asked beyond their settings."""
+        return self.original.options() if self.original else {}
 
     def _is_ticked(self, kind: RunKind) -> bool:
         return bool(self.data.get(f"{kind.name}.include"))
@@ -159,10 +178,12 @@ class ChainForm(forms.Form):
     def sections(self) -> Iterator[Section]:
         """One for each kind that can be in a chain, in their order."""
         for kind in kinds.in_chains():
-            shown = SHOWN.get(kind.name, [])
             fields = {
                 one.dotted: self[f"{kind.name}.{one.dotted}"] for one in self._settings[kind.name]
             }
+            shown = list(SHOWN.get(kind.name, []))
+            # What the original changed must not hide among what it left as the preset says.
+            shown += [name for name in fields if self._changed(kind, name) and name not in shown]
             yield Section(
                 kind=kind,
                 include=self[f"{kind.name}.include"],
@@ -170,6 +191,9 @@ class ChainForm(forms.Form):
                 shown=[fields[name] for name in shown],
                 folded=[field for name, field in fields.items() if name not in shown],
             )
+
+    def _changed(self, kind: RunKind, dotted: str) -> bool:
+        return f"{kind.name}.{dotted}" in self.initial
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -190,7 +214,11 @@ class ChainForm(forms.Form):
         names = ("base", "policy", "reward_model", "preset", "seed", "gpus", "max_attempts")
         shared = {name: self.cleaned_data[name] for name in names}
         return Common(
-            project=self.release.project, requested_by=self.user, release=self.release, **shared
+            project=self.release.project,
+            requested_by=self.user,
+            release=self.release,
+            model_changes=self.original.model_changes if self.original else {},
+            **shared,
         )
 
     def chains(self) -> list[tuple[str, list[Step]]]:

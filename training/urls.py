@@ -2,20 +2,31 @@
 
 from django.urls import path
 
-from training import views
+from training.views import chains, checkpoints, compare, runs
 
 app_name = "training"
 urlpatterns = [
-    path("", views.runs, name="runs"),
-    path("new/", views.chain_new, name="chain-new"),
-    path("runs/<int:pk>/", views.run, name="run"),
-    path("runs/<int:pk>/live/", views.live, name="run-live"),
-    path("runs/<int:pk>/log/", views.log, name="run-log"),
-    path("runs/<int:pk>/samples/", views.samples, name="run-samples"),
-    path("runs/<int:pk>/figures/", views.figures, name="run-figures"),
-    path("runs/<int:pk>/metrics/<str:chart>.json", views.metrics, name="run-metrics"),
-    path("runs/<int:pk>/cancel/", views.cancel, name="run-cancel"),
-    path("checkpoints/", views.checkpoints, name="checkpoints"),
-    path("checkpoints/<int:pk>/", views.checkpoint, name="checkpoint"),
-    path("checkpoints/<int:pk>/files/<path:name>", views.checkpoint_file, name="checkpoint-file"),
+    path("", runs.runs, name="runs"),
+    path("new/", chains.chain_new, name="chain-new"),
+    path("runs/<int:pk>/", runs.run, name="run"),
+    path("runs/<int:pk>/live/", runs.live, name="run-live"),
+    path("runs/<int:pk>/log/", runs.log, name="run-log"),
+    path("runs/<int:pk>/samples/", runs.samples, name="run-samples"),
+    path("runs/<int:pk>/figures/", runs.figures, name="run-figures"),
+    path("runs/<int:pk>/metrics/<str:chart>.json", runs.metrics, name="run-metrics"),
+    path("runs/<int:pk>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<int:pk>/compare/", compare.choose, name="run-compare"),
+    path("runs/<int:pk>/compare/<int:other>/", compare.compare, name="run-compared"),
+    path(
+        "runs/<int:pk>/compare/<int:other>/<str:chart>.json",
+        compare.metrics,
+        name="run-compared-metrics",
+    ),
+    path("checkpoints/", checkpoints.checkpoints, name="checkpoints"),
+    path("checkpoints/<int:pk>/", checkpoints.checkpoint, name="checkpoint"),
+    path(
+        "checkpoints/<int:pk>/files/<path:name>",
+        checkpoints.checkpoint_file,
+        name="checkpoint-file",
+    ),
 ]

@@ -27,6 +27,9 @@ ROUTES = {
     "training:run-figures": ("get", "reviewer"),
     "training:run-metrics": ("get", "reviewer"),
     "training:run-cancel": ("post", "manager"),
+    "training:run-compare": ("get", "reviewer"),
+    "training:run-compared": ("get", "reviewer"),
+    "training:run-compared-metrics": ("get", "reviewer"),
     "training:checkpoints": ("get", "anyone"),
     "training:checkpoint": ("get", "reviewer"),
     "training:checkpoint-file": ("get", "reviewer"),
@@ -54,8 +57,9 @@ def address(route: str, checkpoint: Checkpoint) -> str:
         return reverse(route)
     if name.startswith("checkpoint"):
         return reverse(route, args=[checkpoint.pk, *(["config.json"] * (name[10:] == "-file"))])
-    more = ["loss"] if route == "training:run-metrics" else []
-    return reverse(route, args=[checkpoint.run_id, *more])
+    other = [checkpoint.run_id] if name.startswith("run-compared") else []
+    more = ["loss"] if route.startswith("training:run-") and name.endswith("metrics") else []
+    return reverse(route, args=[checkpoint.run_id, *other, *more])
 
 
 def person(role: str, run: Run) -> Any:

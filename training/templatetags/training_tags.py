@@ -37,6 +37,8 @@ def clock(length: timedelta | None) -> str:
 @register.filter
 def figure(value: Any) -> str:
     """A figure with four significant digits; anything else as text."""
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Pages of training: access, then a form, then one domain function, then the answer."""
+"""The list of runs and the page of one, whole and in the parts that are polled."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db import transaction
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
 from annotation.models import Image
-from training import curves, kinds, registry, requests, scheduling, visibility
-from training.forms import ChainForm, RunFilterForm, trainable_releases
+from training import cloning, comparing, curves, kinds, scheduling, visibility
+from training.forms import RunFilterForm, trainable_releases
 from training.models import Run
 
 RUNS_ON_A_PAGE = 25
@@ -62,10 +61,12 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {
         "kind": kinds.get(found.kind),
         "charts": curves.charts(found),
-        "settings": sorted(_flat(found.settings).items()),
-        "model_settings": sorted(_flat(found.model).items()),
+        "settings": sorted(comparing.flat(found.settings).items()),
+        "model_settings": sorted(comparing.flat(found.model).items()),
         "options": sorted(found.options.items()),
         "neighbours": found.chain.runs.order_by("pk") if found.chain else [],
+        "may_clone": access.may(request.user, found.project, visibility.ACT)
+        and cloning.of_run(found) is not None,
         "followers": found.followers.exclude(chain=found.chain) if found.chain else [],
     }
     return render(request, "training/run.html", context)
@@ -128,74 +129,6 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(found)
 
 
-@login_required
-@require_http_methods(["GET", "POST"])
-def chain_new(request: HttpRequest) -> HttpResponse:
-    """Train from a release: which one first, then what."""
-    releases = trainable_releases(request.user)
-    chosen = request.GET.get("release", "")
-    if not chosen:
-        return render(request, "training/choose_release.html", {"releases": releases[:50]})
-    release = get_object_or_404(releases, pk=chosen if chosen.isdecimal() else None)
-    form = ChainForm(
-        request.POST or None,
-        release=release,
-        user=request.user,
-        checkpoints=visibility.checkpoints(request.user),
-    )
-    if request.method == "POST" and form.is_valid() and _start(form):
-        messages.success(request, "Queued. The first run starts as soon as a worker is free.")
-        return redirect("training:runs")
-    context = {"form": form, "release": release, "has_bases": form.has_bases()}
-    return render(request, "training/chain_new.html", context, status=422 if form.errors else 200)
-
-
-def _start(form: ChainForm) -> bool:
-    """Queue the form's chains, all or none; False when they were refused, said on the form."""
-    try:
-        with transaction.atomic():
-            for name, steps in form.chains():
-                requests.request_chain(form.common(), steps, name=name)
-    except requests.Refused as error:
-        form.add_error(error.field if error.field in form.fields else None, error.detail)
-        return False
-    return True
-
-
-@login_required
-@require_GET
-def checkpoints(request: HttpRequest) -> HttpResponse:
-    rows = visibility.checkpoints(request.user).with_lineage()
-    page = Paginator(rows, RUNS_ON_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "training/checkpoints.html", {"page": page, "query": ""})
-
-
-@login_required
-@require_GET
-def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
-    found = visibility.checkpoint(request.user, pk)
-    context = {
-        "checkpoint": found,
-        "lineage": registry.lineage(found),
-    }
-    return render(request, "training/checkpoint.html", context)
-
-
-@login_required
-@require_GET
-def checkpoint_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
-    """One file of a checkpoint, as an attachment: nothing of it is ever shown as a page."""
-    found = visibility.checkpoint(request.user, pk)
-    try:
-        handle = registry.open_file(found, name)
-    except registry.RegistryError as error:
-        raise Http404 from error
-    filename = name.rpartition("/")[2]
-    return FileResponse(
-        handle, as_attachment=True, filename=filename, content_type="application/octet-stream"
-    )
-
-
 def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     attempts = list(found.attempts.prefetch_related("gpu_slots"))
     remaining = attempts[0].remaining(found, timezone.now()) if attempts else None
@@ -229,11 +162,3 @@ def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
         "samples": [(row, images.get(row.image.partition(".")[0])) for row in rows],
         "follow_samples": step is None and not found.ended,
     }
-
-
-def _flat(nested: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        here = f"{path}.{name}" if path else name
-        flat |= _flat(value, here) if isinstance(value, dict) else {here: value}
-    return flat

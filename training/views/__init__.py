@@ -1,0 +1,1 @@
+"""Pages of training: access, then a form, then one domain function, then the answer."""
