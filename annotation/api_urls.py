@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation import api, api_data
+from annotation import api, api_data, api_review
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("projects/<slug:slug>/images", api_data.ProjectImages.as_view(), name="images"),
     path("projects/<slug:slug>/prompts", api_data.Prompts.as_view(), name="prompts"),
     path("projects/<slug:slug>/comparisons", api_data.Comparisons.as_view(), name="comparisons"),
+    path("projects/<slug:slug>/disputes", api_review.Disputes.as_view(), name="disputes"),
+    path("projects/<slug:slug>/disputes/<int:pk>", api_review.Ruling.as_view(), name="dispute"),
     path("projects/<slug:slug>/releases", api_data.Releases.as_view(), name="releases"),
     path("assignments/<uuid:token>", api.AssignmentDetail.as_view(), name="assignment"),
     path("assignments/<uuid:token>/judgment", api.SubmitJudgment.as_view(), name="submit"),

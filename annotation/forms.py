@@ -10,7 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
-from annotation.answers import Answer
+from annotation.answers import LONGEST_NOTE, Answer
 from annotation.models import ApiToken, Assignment, Comparison, ImportJob, Project, User
 from annotation.models.projects import Role
 from annotation.models.work import Choice
@@ -155,6 +155,45 @@ class TokenForm(forms.Form):
         initial=90,
         label="Expires after",
     )
+
+
+# --- Adjudication ------------------------------------------------------------------------------
+
+
+class DisputeFilterForm(forms.Form):
+    after = forms.IntegerField(required=False, min_value=1)
+
+
+class RulingForm(forms.Form):
+    """A reviewer's answer to the annotators' two questions."""
+
+    more_hallucinated = forms.ChoiceField(
+        choices=Choice.choices, widget=forms.RadioSelect, label="Which hallucinates more?"
+    )
+    more_helpful = forms.ChoiceField(
+        choices=[("", "Not asked"), *Choice.choices],
+        required=False,
+        label="Which is more helpful?",
+        help_text="Only after “about the same”.",
+    )
+    note = forms.CharField(
+        max_length=LONGEST_NOTE,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Why; other reviewers see it.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        tie = given.get("more_hallucinated") == Choice.TIE
+        if tie and not given.get("more_helpful"):
+            self.add_error("more_helpful", "Needed after “about the same”.")
+        if not tie and given.get("more_helpful"):
+            self.add_error("more_helpful", "Asked only after “about the same”.")
+        return given
+
+    def answer(self) -> Answer:
+        return Answer(**self.cleaned_data)
 
 
 # --- Data in and out --------------------------------------------------------------------------

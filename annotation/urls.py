@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from annotation.views import account, comparisons, exchange, labelling, members, projects
+from annotation.views import (
+    account,
+    adjudication,
+    comparisons,
+    exchange,
+    labelling,
+    members,
+    projects,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -16,6 +24,8 @@ urlpatterns = [
     path("join/<str:raw>/", members.join, name="join"),
     path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),
+    path("projects/<slug:slug>/disputes/", adjudication.queue, name="disputes"),
+    path("projects/<slug:slug>/disputes/<int:pk>/", adjudication.rule, name="dispute"),
     path("projects/<slug:slug>/imports/", exchange.imports, name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>/", exchange.import_job, name="import"),
     path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),

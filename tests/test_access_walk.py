@@ -59,6 +59,8 @@ API: dict[str, list[Rule]] = {
     "annotation-api:images": [do("manager")],
     "annotation-api:prompts": [do("manager")],
     "annotation-api:comparisons": [see("reviewer"), do("manager")],
+    "annotation-api:disputes": [see("reviewer")],
+    "annotation-api:dispute": [do("reviewer")],
     "annotation-api:releases": [see("reviewer"), do("manager")],
     "annotation-api:assignment": [see("owner")],
     "annotation-api:submit": [do("owner")],
@@ -113,6 +115,7 @@ def world(db: None) -> World:
         "annotation-api:projects": {},
         **{f"annotation-api:{name}": token for name in ("assignment", "submit", "renew", "skip")},
         "annotation-api:judgment": {"pk": own.pk},
+        "annotation-api:dispute": {**slug, "pk": comparison.pk},
         **{f"annotation-api:{name}": pk for name in ("release", "records")},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},
     }
