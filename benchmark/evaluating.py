@@ -66,16 +66,20 @@ def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields:
     return Evaluation.objects.create(
         question_set=question_set,
         judge=judge,
-        prompt_hash=judge.prompt_hash,
+        prompt_hash=judge.wording_for(question_set),
         model_name=model_name,
         **fields,
     )
 
 
 def check_suitable(question_set: QuestionSet, judge: Judge) -> None:
-    """Raises NotSuitable for the exact judge on questions whose truth it does not know."""
-    if not judge.can_judge(question_set):
-        raise NotSuitable(f"{judge} knows the truth of the small world only, not {question_set}.")
+    """Raises NotSuitable for the exact judge on questions whose truth it does not know, and for
+    any other judge on questions that need none."""
+    if judge.can_judge(question_set):
+        return
+    if question_set.yes_or_no:
+        raise NotSuitable(f"{question_set} is answered by yes or no; it takes the exact judge.")
+    raise NotSuitable(f"{judge} knows no truth about the questions of {question_set}.")
 
 
 def store_answers(evaluation: Evaluation, answers: Mapping[Question, Said]) -> None:
@@ -127,9 +131,12 @@ def judge(evaluation_id: int) -> None:
         if not mine or evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
             return
         try:
-            _remember(evaluation)
-            for item, outcome in _ask(evaluation):
-                _keep(evaluation, item.id, outcome)
+            if evaluation.judge.kind == Judge.Kind.EXACT:
+                _judge_exactly(evaluation)
+            else:
+                _remember(evaluation)
+                for item, outcome in _ask(evaluation):
+                    _verdict(evaluation, item.id, outcome).save(force_insert=True)
         except (judges.JudgeRefused, ValueError) as error:
             # Ended, not left to be resumed: the same question would be paid for again and again.
             log.warning("evaluation %s: %s", evaluation.pk, error)
@@ -182,6 +189,8 @@ def settle(verdict: Verdict, rating: int, user: Any) -> None:
     Raises EvaluationError for a verdict that a judge has settled, or while judging goes on.
     """
     evaluation = verdict.answer.evaluation
+    if rating > evaluation.question_set.highest_rating:
+        raise EvaluationError("An answer by yes or no is right (1) or wrong (0).")
     if not evaluation.ended:
         raise EvaluationError("The judge is still at work; wait until it has ended.")
     changed = (
@@ -213,19 +222,32 @@ def resume_judging() -> None:
 
 
 def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
-    judge_row = evaluation.judge
-    if judge_row.prompt_hash != evaluation.prompt_hash:
+    items = _items(evaluation)
+    if not items:
+        return iter(())
+    mode = cast(mmhal.Mode, evaluation.judge.parser)
+    return judges.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
+
+
+def _judge_exactly(evaluation: Evaluation) -> None:
+    """All verdicts at once: a rule costs nothing, so nothing is lost by a kill."""
+    items = _items(evaluation)
+    if evaluation.question_set.yes_or_no:
+        mode = cast(mmhal.Mode, evaluation.judge.parser)
+        found = judges.pope_verdicts(items, mode=mode)
+    else:
+        found = judges.exact_verdicts(items)
+    verdicts = [_verdict(evaluation, item.id, outcome) for item, outcome in found]
+    Verdict.objects.bulk_create(verdicts, batch_size=1000)
+
+
+def _items(evaluation: Evaluation) -> list[judges.Item]:
+    if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
         raise judges.JudgeRefused("the wording has changed since this evaluation began")
-    items = [
+    return [
         judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text)
         for answer in unjudged(evaluation)
     ]
-    if not items:
-        return iter(())
-    if judge_row.kind == Judge.Kind.EXACT:
-        return judges.exact_verdicts(items)
-    mode = cast(mmhal.Mode, judge_row.parser)
-    return judges.endpoint_verdicts(endpoint_of(judge_row), items, mode=mode)
 
 
 def endpoint_of(judge_row: Judge) -> judges.Endpoint:
@@ -246,8 +268,8 @@ def unjudged(evaluation: Evaluation) -> list[Answer]:
     return list(evaluation.answers.exclude(pk__in=judged).select_related("question"))
 
 
-def _keep(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> None:
-    Verdict.objects.create(
+def _verdict(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> Verdict:
+    return Verdict(
         answer_id=answer_id,
         judge_id=evaluation.judge_id,
         prompt_hash=evaluation.prompt_hash,

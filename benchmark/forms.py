@@ -60,10 +60,19 @@ class AnswerFilter(QueryForm):
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.evaluation = evaluation
+        yes_or_no = evaluation.question_set.yes_or_no
+        types = ("present", "absent") if yes_or_no else mmhal.TYPES
         self.fields["type"].choices = [  # type: ignore[attr-defined]
             ("", "All types"),
-            *((name, name.capitalize()) for name in mmhal.TYPES),
+            *((name, name.capitalize()) for name in types),
         ]
+        if yes_or_no:
+            self.fields["show"].choices = [  # type: ignore[attr-defined]
+                ("", "All answers"),
+                ("hallucinated", "Wrong"),
+                ("honest", "Right"),
+                ("open", "Without a rating"),
+            ]
 
     def answers(self) -> QuerySet[Answer]:
         """The chosen answers with question, image and the evaluation's own verdict."""
@@ -73,9 +82,10 @@ class AnswerFilter(QueryForm):
         if kind := self.cleaned_data.get("type"):
             rows = rows.filter(question__type=kind)
         verdicts = evaluation.verdicts()
+        good = 1 if evaluation.question_set.yes_or_no else mmhal.LOWEST_HONEST_RATING
         chosen = {
-            "hallucinated": verdicts.filter(rating__lt=mmhal.LOWEST_HONEST_RATING),
-            "honest": verdicts.filter(rating__gte=mmhal.LOWEST_HONEST_RATING),
+            "hallucinated": verdicts.filter(rating__lt=good),
+            "honest": verdicts.filter(rating__gte=good),
             "open": verdicts.filter(rating=None),
         }
         if show := self.cleaned_data.get("show"):

@@ -19,7 +19,7 @@ from django.db import transaction
 from annotation import images
 from annotation.errors import DomainError
 from annotation.models import Image
-from benchmark import evaluating, mmhal
+from benchmark import evaluating, mmhal, pope
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
 
@@ -55,7 +55,9 @@ def import_questions(
     allow_missing: bool = False,
     name: str = "",
 ) -> QuestionSet:
-    """The question set of a file in MMHal-Bench's published form; the same again is found again.
+    """The question set of a published file; the same again is found again.
+
+    The file is in MMHal-Bench's form, or for POPE one split with an object a line.
 
     Raises NotTaken for a broken file or image, and, unless ``allow_missing``, for a missing image;
     with it the set lists the names and its evaluations say "81 of 96".
@@ -71,7 +73,7 @@ def import_questions(
             return existing
         question_set = QuestionSet.objects.create(
             protocol=protocol,
-            name=_free_name(name or QuestionSet.Protocol(protocol).label, version),
+            name=_free_name(name or _name_of(protocol, path, len(read)), version),
             version=version,
             missing_images=missing,
         )
@@ -94,9 +96,38 @@ def import_answers(
 ) -> Evaluation:
     """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
 
-    Answers are joined by image and question text, never by position. A question without an answer
-    is left out and counted; an answer to a question that the set does not have is NotTaken.
+    Answers are joined by image and question text, POPE's by id, never by position. A question
+    without an answer is left out and counted; an answer to a question that the set does not have
+    is NotTaken.
     """
+    answers = (_answers_by_id if question_set.yes_or_no else _answers_by_question)(
+        question_set, path
+    )
+    with transaction.atomic():
+        evaluation = evaluating.start(
+            question_set=question_set, judge=judge, model_name=model_name, **fields
+        )
+        evaluating.store_answers(evaluation, answers)
+    return evaluation
+
+
+def _answers_by_id(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
+    try:
+        said = pope.load_answers(path)
+    except (OSError, ValueError) as error:
+        raise NotTaken([str(error)]) from error
+    known = {question.data["question_id"]: question for question in question_set.questions.all()}
+    strangers = [number for number in said if number not in known]
+    if strangers:
+        raise NotTaken(
+            f"{path.name}: question_id {number} is not in {question_set}" for number in strangers
+        )
+    if not said:
+        raise NotTaken([f"{path.name}: holds no answer"])
+    return {known[number]: Said(text) for number, text in said.items()}
+
+
+def _answers_by_question(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
     try:
         answered = mmhal.load_questions(path)
     except mmhal.QuestionError as error:
@@ -116,15 +147,20 @@ def import_answers(
         reasons.append(f"{path.name}: holds no model_answer")
     if reasons:
         raise NotTaken(reasons)
-    with transaction.atomic():
-        evaluation = evaluating.start(
-            question_set=question_set, judge=judge, model_name=model_name, **fields
-        )
-        evaluating.store_answers(evaluation, answers)
-    return evaluation
+    return answers
+
+
+def _name_of(protocol: str, path: Path, count: int) -> str:
+    """What pages call it; POPE by split and count, since two variants share the splits' names."""
+    if protocol != QuestionSet.Protocol.POPE:
+        return str(QuestionSet.Protocol(protocol).label)
+    split = next((name for name in pope.SPLITS if name in path.stem), "")
+    return f"POPE{split and ' '}{split}, {count:,} questions"
 
 
 def _read_questions(protocol: str, path: Path) -> list[_Read]:
+    if protocol == QuestionSet.Protocol.POPE:
+        return _read_pope(path)
     try:
         questions = mmhal.load_questions(path)
         records = json.loads(path.read_text(encoding="utf-8"))
@@ -145,6 +181,14 @@ def _read_questions(protocol: str, path: Path) -> list[_Read]:
     if reasons:
         raise NotTaken(reasons)
     return read
+
+
+def _read_pope(path: Path) -> list[_Read]:
+    try:
+        questions = pope.load_questions(path)
+    except (OSError, ValueError) as error:
+        raise NotTaken([str(error)]) from error
+    return [_Read(pope.record(question), question.image) for question in questions]
 
 
 def _find_images(

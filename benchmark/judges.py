@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import httpx
 
-from benchmark import mmhal, small_world
+from benchmark import mmhal, plain, pope, small_world
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
@@ -115,6 +115,33 @@ def key_from_environment(variable: str) -> str:
 def exact_rule_hash() -> str:
     """Names the exact judge's rule: ratings made by different rules are not comparable."""
     return hashlib.sha256(inspect.getsource(small_world).encode()).hexdigest()
+
+
+@functools.cache
+def pope_rule_hash() -> str:
+    """Names the rule by which POPE's answers are read as yes or no."""
+    rule = inspect.getsource(pope.parse_answer) + inspect.getsource(plain) + repr(_pope_patterns())
+    return hashlib.sha256(rule.encode()).hexdigest()
+
+
+def _pope_patterns() -> list[tuple[str, str]]:
+    return sorted(
+        (name, value.pattern) for name, value in vars(pope).items() if isinstance(value, re.Pattern)
+    )
+
+
+def pope_verdicts(
+    items: Sequence[Item], *, mode: pope.Mode = "careful"
+) -> Iterator[tuple[Item, Outcome]]:
+    """Whether each answer is the label: rating 1 or 0, unparsed where it is neither yes nor no."""
+    for item in items:
+        label = str(item.question["gt_answer"])
+        said = pope.parse_answer(item.answer, mode=mode)
+        if said is None:
+            yield item, Outcome(text="Neither yes nor no.", rating=None, state="unparsed")
+        else:
+            text = f"Read as {said}; the truth is {label}."
+            yield item, Outcome(text=text, rating=int(said == label), state="parsed")
 
 
 def exact_verdicts(items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:

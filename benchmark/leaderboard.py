@@ -94,4 +94,4 @@ def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
 
 
 def _score(evaluation: Evaluation) -> float:
-    return float(evaluation.summary["score"]["value"])
+    return float(evaluation.summary[evaluation.question_set.headline.name]["value"])

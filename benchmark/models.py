@@ -16,8 +16,11 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from benchmark import figures as figures_of
 from benchmark import mmhal, person
-from benchmark.judges import KEY_VARIABLE, exact_rule_hash
+from benchmark.figures import Shown
+from benchmark.judges import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
+from benchmark.ratings import HIGHEST_RATING
 
 SHA256_LENGTH = 64
 
@@ -28,6 +31,7 @@ class QuestionSet(models.Model):
     class Protocol(models.TextChoices):
         MMHAL = "mmhal", "MMHal-Bench"
         SMALL_WORLD = "small_world", "Small world"
+        POPE = "pope", "POPE"
 
     protocol = models.CharField(max_length=20, choices=Protocol)
     name = models.CharField(max_length=120, unique=True)
@@ -51,6 +55,29 @@ class QuestionSet(models.Model):
     @property
     def short_version(self) -> str:
         return self.version[:8]
+
+    @property
+    def figures(self) -> tuple[Shown, ...]:
+        """What its evaluations show; the first one ranks."""
+        return figures_of.shown(self.protocol)
+
+    @property
+    def headline(self) -> Shown:
+        return self.figures[0]
+
+    @property
+    def tested_figure(self) -> Shown:
+        """What pairs of models are tested on."""
+        return figures_of.tested(self.protocol)
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether a verdict says right (1) or wrong (0) instead of rating from 0 to 6."""
+        return self.protocol == self.Protocol.POPE
+
+    @property
+    def highest_rating(self) -> int:
+        return 1 if self.yes_or_no else HIGHEST_RATING
 
 
 class Question(models.Model):
@@ -84,7 +111,7 @@ class Judge(models.Model):
     """Who rates. Another model, endpoint or way of reading it is another judge."""
 
     class Kind(models.TextChoices):
-        EXACT = "exact", "Exact rule of the small world"
+        EXACT = "exact", "Exact rule"
         OPENAI = "openai", "Chat endpoint in OpenAI's form"
         PERSON = "person", "Person in the browser"
 
@@ -134,10 +161,18 @@ class Judge(models.Model):
             return person.WORDING_HASH
         return exact_rule_hash() if self.kind == self.Kind.EXACT else mmhal.PROMPT_HASH
 
+    def wording_for(self, question_set: QuestionSet) -> str:
+        """The same for a question set: each kind of question has an exact rule of its own."""
+        if self.kind == self.Kind.EXACT and question_set.yes_or_no:
+            return pope_rule_hash()
+        return self.prompt_hash
+
     def can_judge(self, question_set: QuestionSet) -> bool:
-        """The exact judge needs questions that carry their truth."""
-        small_world = question_set.protocol == QuestionSet.Protocol.SMALL_WORLD
-        return self.kind != self.Kind.EXACT or small_world
+        """The exact judge needs questions that carry their truth; POPE needs no other judge."""
+        exact = self.kind == self.Kind.EXACT
+        if question_set.yes_or_no:
+            return exact
+        return not exact or question_set.protocol == QuestionSet.Protocol.SMALL_WORLD
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):

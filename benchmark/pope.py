@@ -13,12 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.plain import fold
 
 Answer = Literal["yes", "no"]
 Mode = Literal["careful", "reference"]
+SPLITS = ("random", "popular", "adversarial")
 
 _YES = re.compile(r"\b(?:yes|yeah|yep|yup)\b")
 _NO = re.compile(r"\b(?:no|nope|nah)\b")
@@ -92,6 +93,48 @@ def load_questions(path: str | Path) -> list[Question]:
     if not questions:
         raise QuestionError(f"{path.name}: holds no question")
     return questions
+
+
+def load_answers(path: str | Path) -> dict[int, str]:
+    """A model's answers by question_id: one JSON object a line with "text" or "answer".
+
+    Raises QuestionError for a line without an id: lines are never matched by their place.
+    """
+    path = Path(path)
+    answers: dict[int, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name}, line {number}"
+        try:
+            data = json.loads(line)
+            question_id = int(data["question_id"])
+            text = data["text"] if "text" in data else data["answer"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise QuestionError(
+                f"{where}: is not an answer with question_id ({error!r})"
+            ) from error
+        if not isinstance(text, str):
+            raise QuestionError(f"{where}: the answer is not a text")
+        if question_id in answers:
+            raise QuestionError(f"{where}: question_id {question_id} is answered twice")
+        answers[question_id] = text
+    return answers
+
+
+def record(question: Question) -> dict[str, Any]:
+    """The question in the fields that question sets are kept in, its label as ``gt_answer``."""
+    return {
+        "question_id": question.question_id,
+        "question_type": "present" if question.label == "yes" else "absent",
+        "question_topic": "",
+        "image_id": question.image,
+        "image_src": question.image,
+        "image_content": [],
+        "question": question.text,
+        "gt_answer": question.label,
+        "model_answer": "",
+    }
 
 
 def join(questions: Sequence[Question], answers: Mapping[int, str]) -> list[str | None]:

@@ -113,12 +113,13 @@ def evaluation_of(run: Run) -> Evaluation:
     checkpoint = run.policy or run.base
     assert checkpoint is not None
     judge = Judge.objects.get(pk=run.options["judge"])
+    question_set = QuestionSet.objects.get(pk=run.options["question_set"])
     evaluation, _ = Evaluation.objects.get_or_create(
         run=run,
         defaults={
-            "question_set": QuestionSet.objects.get(pk=run.options["question_set"]),
+            "question_set": question_set,
             "judge": judge,
-            "prompt_hash": judge.prompt_hash,
+            "prompt_hash": judge.wording_for(question_set),
             "project": run.project,
             "checkpoint": checkpoint,
             "model_name": checkpoint.name,

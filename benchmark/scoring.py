@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmark import mmhal
-from benchmark.models import Answer, Evaluation, Question, Verdict
+from benchmark import mmhal, pope_scoring
+from benchmark.models import Answer, Evaluation, Question, QuestionSet, Verdict
 from benchmark.statistics import PairedTest, bootstrap_interval, paired_test
 
 Rating = int | None
 Value = Callable[[int], float]
+ValueOfAnswer = Callable[[Question, int], float]
 
 FIGURES: dict[str, Value] = {
     "score": float,
@@ -23,6 +24,21 @@ FIGURES: dict[str, Value] = {
     "informativeness": lambda rating: mmhal.informative_part(rating) / 3 * 100,
 }
 """Each headline figure as a mean of a value per question."""
+
+
+def values_of(question_set: QuestionSet) -> dict[str, ValueOfAnswer]:
+    """The figures that are means over questions, which two models can be tested on."""
+    if question_set.yes_or_no:
+        return {
+            "accuracy": lambda question, right: float(right),
+            "yes_ratio": lambda question, right: float(
+                pope_scoring.said(question.data["gt_answer"], right) == "yes"
+            ),
+        }
+    return {
+        name: lambda question, rating, value=value: value(rating)  # type: ignore[misc]
+        for name, value in FIGURES.items()
+    }
 
 
 class _Typed:
@@ -61,7 +77,12 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
         "unfinished_answers": evaluation.answers.filter(finished=False).count(),
     }
     if not rated:
-        return {**summary, **dict.fromkeys(FIGURES), "by_type": {}}
+        names = [shown.name for shown in evaluation.question_set.figures]
+        return {**summary, **dict.fromkeys(names), "by_type": {}}
+    if evaluation.question_set.yes_or_no:
+        labels = [question.data["gt_answer"] for question, _ in rated]
+        of_pope = pope_scoring.summarise(labels, [rating for _, rating in rated])
+        return {**summary, **of_pope, "by_type": {}}
     ratings = [rating for _, rating in rated]
     figures = mmhal.summarise([_Typed(question.type) for question, _ in rated], ratings)
     for name, value in FIGURES.items():
@@ -96,19 +117,18 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
             "These evaluations were made with other questions, another judge or another wording; "
             "their scores cannot be compared."
         )
-    mine = {question.index: rating for question, rating in ratings_of(first)}
     theirs = {question.index: rating for question, rating in ratings_of(second)}
     shared = [
-        (mine[index], theirs[index])
-        for index in sorted(mine.keys() & theirs.keys())
-        if mine[index] is not None and theirs[index] is not None
+        (question, mine, other)
+        for question, mine in ratings_of(first)
+        if mine is not None and (other := theirs.get(question.index)) is not None
     ]
     if not shared:
         raise ValueError("These evaluations share no question that both have a rating for.")
     result: dict[str, Any] = {"count": len(shared)}
-    for name, value in FIGURES.items():
-        a = [value(rating) for rating, _ in shared if rating is not None]
-        b = [value(rating) for _, rating in shared if rating is not None]
+    for name, value in values_of(first.question_set).items():
+        a = [value(question, rating) for question, rating, _ in shared]
+        b = [value(question, rating) for question, _, rating in shared]
         result[name] = {
             "first": sum(a) / len(a),
             "second": sum(b) / len(b),

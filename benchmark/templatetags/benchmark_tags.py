@@ -11,6 +11,8 @@ register = template.Library()
 NOTHING = "–"  # noqa: RUF001
 PERCENT_SHARES = {"hallucination_rate"}
 PERCENTS = {"informativeness"}
+TENTHS = {"f1", "accuracy", "precision", "recall", "yes_ratio"}
+"""Shares over thousands of questions, worth a decimal."""
 
 
 @register.filter
@@ -18,6 +20,8 @@ def figure(value: float | str | None, name: str) -> str:
     """A score as "2.53", a rate as "57 %", informativeness as "48 %"; a dash for nothing."""
     if not isinstance(value, (int, float)):  # A template gives "" for what is not there.
         return NOTHING
+    if name in TENTHS:
+        return f"{100 * value:.1f} %"
     if name in PERCENT_SHARES:
         return f"{100 * value:.0f} %"
     return f"{value:.0f} %" if name in PERCENTS else f"{value:.2f}"
@@ -26,7 +30,9 @@ def figure(value: float | str | None, name: str) -> str:
 @register.filter
 def difference(value: float, name: str) -> str:
     """The same with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
-    if name in PERCENT_SHARES | PERCENTS:
+    if name in TENTHS:
+        text = f"{abs(100 * value):.1f} points"
+    elif name in PERCENT_SHARES | PERCENTS:
         points = 100 * value if name in PERCENT_SHARES else value
         text = f"{abs(points):.0f} points"
     else:

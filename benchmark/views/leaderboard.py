@@ -59,6 +59,8 @@ def compare(request: HttpRequest) -> HttpResponse:
             "first": first,
             "second": second,
             "result": form.result,
+            "tested": first.question_set.tested_figure,
+            "tested_result": form.result[first.question_set.tested_figure.name],
             "chart": leaderboard.chart_of([first, second]),
             "changes": scoring.largest_changes(first, second),
         }

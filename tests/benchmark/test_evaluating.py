@@ -62,7 +62,7 @@ def test_no_answers_are_refused() -> None:
 
 def test_the_exact_judge_refuses_photographs() -> None:
     exact = Judge.objects.create(name="exact", kind="exact")
-    with pytest.raises(evaluating.NotSuitable, match="small world only"):
+    with pytest.raises(evaluating.NotSuitable, match="knows no truth about"):
         evaluating.start(question_set=make_question_set(), judge=exact, model_name="m")
 
 
@@ -109,7 +109,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_under_way() -> None:
         evaluation = waiting(make_judge(base_url=server.url, concurrency=1))
         replies = evaluating._ask(evaluation)
         for _, (item, outcome) in zip(range(3), replies, strict=False):
-            evaluating._keep(evaluation, item.id, outcome)
+            evaluating._verdict(evaluation, item.id, outcome).save()
         replies.close()
         before = len(server.requests)
         assert evaluation.verdicts().count() == 3

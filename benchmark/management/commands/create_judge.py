@@ -15,7 +15,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         kind = parser.add_mutually_exclusive_group()
-        kind.add_argument("--exact", action="store_true", help="The rule of the small world.")
+        kind.add_argument(
+            "--exact", action="store_true", help="Rules for the small world and POPE."
+        )
         kind.add_argument("--person", action="store_true", help="People rate in the browser.")
         parser.add_argument("--base-url", default="", help="Up to and without /chat/completions.")
         parser.add_argument("--model", default="")

@@ -11,11 +11,13 @@ from benchmark.models import QuestionSet
 
 
 class Command(BaseCommand):
-    help = "Import a question file in MMHal-Bench's published form."
+    help = "Import a published question file: MMHal-Bench's form, or a split of POPE."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("protocol", choices=QuestionSet.Protocol.values)
-        parser.add_argument("file", type=Path, help="JSON such as response_template.json.")
+        parser.add_argument(
+            "file", type=Path, help="Such as response_template.json or coco_pope_random.json."
+        )
         parser.add_argument("--images", type=Path, required=True, help="Folder of the images.")
         parser.add_argument("--name", default="", help="How pages call it.")
         parser.add_argument(
