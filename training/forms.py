@@ -127,7 +127,7 @@ class ChainForm(forms.Form):
         filled = original.initial() if original else {"name": f"Release {release.number}"}
         super().__init__(data, initial=filled)
         self.release, self.user, self.original = release, user, original
-        usable = checkpoints.order_by("-created_at")
+        usable = checkpoints.order_by("-promoted", "-created_at")
         for name in ("policy", "reward_model"):
             _offer(self, name, usable.filter(kind=name))
         _offer(self, "base", usable.filter(kind="base"), or_nothing=False)

@@ -20,8 +20,11 @@ from typing import Any
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, transaction
+from django.db.models import ProtectedError
 
-from training.models import Checkpoint, Run
+from annotation.errors import DomainError
+from annotation.models import Project
+from training.models import ENDED, Checkpoint, Run
 
 CHUNK = 1 << 20
 WEIGHTS = ".safetensors"
@@ -177,6 +180,62 @@ def open_file(checkpoint: Checkpoint, name: str) -> File[bytes]:
     if name not in {file["name"] for file in checkpoint.files}:
         raise RegistryError(f"{checkpoint.name} has no file {name}")
     return default_storage.open(f"{checkpoint.path}/{name}")
+
+
+def promote(checkpoint: Checkpoint) -> None:
+    """Make it the one of its kind that its project recommends; forms offer it first."""
+    assert checkpoint.run is not None, "a base belongs to no project"
+    rivals = Checkpoint.objects.filter(
+        kind=checkpoint.kind, run__project=checkpoint.run.project_id, promoted=True
+    )
+    with transaction.atomic():
+        # Whoever promotes in the same project waits here, so that one of them stands.
+        Project.objects.select_for_update().get(pk=checkpoint.run.project_id)
+        rivals.exclude(pk=checkpoint.pk).update(promoted=False)
+        Checkpoint.objects.filter(pk=checkpoint.pk).update(promoted=True)
+
+
+def demote(checkpoint: Checkpoint) -> None:
+    Checkpoint.objects.filter(pk=checkpoint.pk).update(promoted=False)
+
+
+class StillNeeded(DomainError):
+    """The checkpoint cannot be deleted; the message names what depends on it."""
+
+    status = 409
+    title = "The checkpoint is still needed"
+
+
+def delete(checkpoint: Checkpoint) -> None:
+    """Delete a checkpoint at a person's request. Raises StillNeeded while it is promoted, while
+    something was made from it, or while a run waits that will take it from its chain."""
+    with transaction.atomic():
+        locked = Checkpoint.objects.select_for_update().get(pk=checkpoint.pk)
+        if locked.promoted:
+            raise StillNeeded("It is promoted. Take that back first.")
+        waiting = _waiting_for(locked)
+        if waiting is not None:
+            raise StillNeeded(f"“{waiting}” waits for it.")
+        try:
+            discard(locked)
+        except ProtectedError as error:
+            needed_by = sorted(str(one) for one in error.protected_objects)
+            more = f" and {len(needed_by) - 3} more" if len(needed_by) > 3 else ""
+            named = ", ".join(f"“{name}”" for name in needed_by[:3])
+            raise StillNeeded(f"{named}{more} depend on it.") from error
+
+
+def _waiting_for(checkpoint: Checkpoint) -> Run | None:
+    """A run that comes after the one that made it and has not ended."""
+    followers = (
+        Run.objects.filter(after=checkpoint.run_id) if checkpoint.run_id else Run.objects.none()
+    )
+    while followers:
+        unfinished = followers.exclude(state__in=ENDED).first()
+        if unfinished is not None:
+            return unfinished
+        followers = Run.objects.filter(after__in=[run.pk for run in followers])
+    return None
 
 
 def discard(checkpoint: Checkpoint) -> None:

@@ -38,13 +38,14 @@ def checkpoints(user: AnyUser) -> CheckpointQuerySet:
     return Checkpoint.objects.usable().in_projects(projects)
 
 
-def checkpoint(user: AnyUser, pk: int) -> Checkpoint:
-    """The checkpoint; errors as ``run``. A base belongs to no project: any reviewer may see it."""
+def checkpoint(user: AnyUser, pk: int, permission: str = SEE) -> Checkpoint:
+    """The checkpoint; errors as ``run``. A base belongs to no project: any reviewer may see it,
+    and nobody may act on it from a page."""
     found = Checkpoint.objects.usable().with_lineage().filter(pk=pk).first()
     if found is None:
         raise Http404
     if found.run is not None:
-        access.require(user, found.run.project, SEE)
-    elif not access.projects_where(user, SEE).exists():
+        access.require(user, found.run.project, permission)
+    elif permission != SEE or not access.projects_where(user, SEE).exists():
         raise Http404
     return found

@@ -11,7 +11,7 @@ from django.db.models import ProtectedError
 
 from tests.training.factories import make_base, make_checkpoint, make_run
 from training import registry
-from training.models import Checkpoint
+from training.models import Checkpoint, Run
 from training.registry import RegistryError
 
 pytestmark = pytest.mark.django_db
@@ -168,3 +168,55 @@ def test_the_command_registers_folders_and_hub_ids(model_folder: Path, capsys: A
 def test_the_command_says_what_is_neither_folder_nor_hub_id(source: str) -> None:
     with pytest.raises(CommandError, match="neither a folder nor a hub id"):
         call_command("register_base", "x", source)
+
+
+def test_promoting_takes_it_from_the_other_of_its_kind_and_project() -> None:
+    run = make_run()
+    first, second = make_checkpoint(run), make_checkpoint(make_run(run.project))
+    other_kind = make_checkpoint(make_run(run.project), kind="reward_model")
+    elsewhere = make_checkpoint(make_run())
+    for checkpoint in (first, other_kind, elsewhere, second):
+        registry.promote(checkpoint)
+    promoted = set(Checkpoint.objects.filter(promoted=True))
+    assert promoted == {second, other_kind, elsewhere}
+
+
+def test_what_nothing_needs_is_deleted_with_its_files(
+    tmp_path: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    checkpoint = make_checkpoint(make_run(), **registry.store(tmp_path, prefix="checkpoints/gone"))
+    with django_capture_on_commit_callbacks(execute=True):
+        registry.delete(checkpoint)
+    assert not Checkpoint.objects.filter(pk=checkpoint.pk).exists()
+    assert not default_storage.exists("checkpoints/gone/config.json")
+
+
+def needed_because_promoted(checkpoint: Checkpoint) -> None:
+    registry.promote(checkpoint)
+
+
+def needed_by_a_run(checkpoint: Checkpoint) -> None:
+    Run.objects.filter(pk=make_run().pk).update(policy=checkpoint, name="The user")
+
+
+def needed_further_down_its_chain(checkpoint: Checkpoint) -> None:
+    middle = make_run(after=checkpoint.run)
+    Run.objects.filter(pk=middle.pk).update(state="succeeded", finished_at=middle.created_at)
+    Run.objects.filter(pk=make_run(after=middle).pk).update(name="The last of the chain")
+
+
+@pytest.mark.parametrize(
+    ("need", "said"),
+    [
+        (needed_because_promoted, "promoted"),
+        (needed_by_a_run, "“The user” depend"),
+        (needed_further_down_its_chain, "“The last of the chain” waits"),
+    ],
+)
+def test_what_is_needed_cannot_be_deleted(need: Any, said: str) -> None:
+    checkpoint = make_checkpoint(make_run())
+    need(checkpoint)
+    with pytest.raises(registry.StillNeeded, match=said):
+        registry.delete(checkpoint)
+    assert Checkpoint.objects.filter(pk=checkpoint.pk).exists()

@@ -301,3 +301,29 @@ def test_three_figures_of_a_checkpoint_stand_open_and_the_rest_are_folded() -> N
     assert "2 more" in folded
     assert "ppo seconds" in folded
     assert "ppo value loss" in folded
+
+
+def test_a_checkpoint_is_promoted_and_kept_or_deleted_from_its_page() -> None:
+    checkpoint = make_checkpoint(make_run())
+    assert checkpoint.run is not None
+    client = logged_in(checkpoint.run.requested_by)
+
+    def post(name: str, **sent: str) -> str:
+        address = reverse(f"training:checkpoint-{name}", args=[checkpoint.pk])
+        return client.post(address, sent, follow=True).content.decode()
+
+    assert "Take promotion back" in post("promote")
+    assert "was not deleted" in post("delete")
+    assert "no longer promoted" in post("promote", promoted="no")
+    assert "was deleted" in post("delete")
+    assert client.get(checkpoint.get_absolute_url()).status_code == 404
+
+
+def test_nobody_acts_on_a_base_from_a_page() -> None:
+    run = make_run()
+    assert run.base is not None
+    client = logged_in(make_admin())
+    assert "Promote" not in client.get(run.base.get_absolute_url()).content.decode()
+    for name in ("promote", "delete"):
+        address = reverse(f"training:checkpoint-{name}", args=[run.base.pk])
+        assert client.post(address).status_code == 404

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
+from django.views.decorators.http import require_GET, require_POST
 
-from training import registry, visibility
+from annotation import access
+from training import cards, registry, visibility
 
 CHECKPOINTS_ON_A_PAGE = 25
 
@@ -28,6 +32,8 @@ def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "checkpoint": found,
         "lineage": registry.lineage(found),
+        "may_act": found.run is not None
+        and access.may(request.user, found.run.project, visibility.ACT),
     }
     return render(request, "training/checkpoint.html", context)
 
@@ -45,3 +51,43 @@ def checkpoint_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
     return FileResponse(
         handle, as_attachment=True, filename=filename, content_type="application/octet-stream"
     )
+
+
+@login_required
+@require_GET
+def download(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """The whole folder with its model card, packed while it is sent."""
+    found = visibility.checkpoint(request.user, pk)
+    if not found.files:
+        raise Http404
+    answer = StreamingHttpResponse(cards.archive(found), content_type="application/zip")
+    filename = f"{slugify(found.name)[:80] or 'checkpoint'}-{found.pk}.zip"
+    answer["Content-Disposition"] = content_disposition_header(True, filename)
+    return answer
+
+
+@login_required
+@require_POST
+def promote(request: HttpRequest, pk: int) -> HttpResponse:
+    """Recommend it, or with ``promoted=no`` no longer."""
+    found = visibility.checkpoint(request.user, pk, visibility.ACT)
+    if request.POST.get("promoted") == "no":
+        registry.demote(found)
+        messages.success(request, f"{found.name} is no longer promoted.")
+    else:
+        registry.promote(found)
+        messages.success(request, f"{found.name} is promoted: forms offer it first.")
+    return redirect(found)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.checkpoint(request.user, pk, visibility.ACT)
+    try:
+        registry.delete(found)
+    except registry.StillNeeded as error:
+        messages.error(request, f"{found.name} was not deleted. {error.detail}")
+        return redirect(found)
+    messages.success(request, f"{found.name} was deleted.")
+    return redirect("training:checkpoints")
