@@ -34,6 +34,19 @@ class AnswerForm(forms.Form):
     more_hallucinated = forms.ChoiceField(choices=Choice.choices)
     more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
     active_seconds = forms.FloatField(required=False, min_value=0)
+    spans = forms.JSONField(required=False)
+    confidence = forms.IntegerField(required=False)
+    note = forms.CharField(required=False)
+
+    def clean_spans(self) -> list[Any]:
+        spans = self.cleaned_data["spans"]
+        if spans is not None and not isinstance(spans, list):
+            raise ValidationError("Must be a list.")
+        return spans or []
+
+    def clean_note(self) -> str:
+        # A form sent without a script has other line ends; the same note must be the same answer.
+        return self.cleaned_data["note"].replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -49,6 +62,9 @@ class AnswerForm(forms.Form):
         return Answer(
             more_hallucinated=given["more_hallucinated"],
             more_helpful=given["more_helpful"],
+            spans=given["spans"],
+            confidence=given["confidence"],
+            note=given["note"],
             active_seconds=given["active_seconds"],
         )
 
@@ -73,6 +89,8 @@ class ProjectForm(forms.ModelForm):
             "judgments_per_comparison",
             "max_judgments",
             "allow_tie",
+            "mark_spans",
+            "ask_confidence",
             "lease_minutes",
             "guidelines",
         ]
@@ -80,10 +98,14 @@ class ProjectForm(forms.ModelForm):
             "judgments_per_comparison": "People per comparison",
             "max_judgments": "At most, while votes are split",
             "allow_tie": "Allow “about the same”",
+            "mark_spans": "Mark hallucinated words",
+            "ask_confidence": "Ask how sure people are",
             "lease_minutes": "Minutes a comparison is held",
         }
         help_texts = {
             "description": "What the images are and what the labels are for.",
+            "mark_spans": "Annotators may select words and say what is wrong with them.",
+            "ask_confidence": "From 1, a guess, to 5, certain; asked after each answer.",
             "guidelines": "Markdown. Annotators are asked to read every new version.",
         }
         widgets = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import nh3
 from django import template
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
@@ -38,6 +39,15 @@ def turns(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"asked": turn["from"] == "human", "text": turn["value"].replace(IMAGE_TOKEN, "").strip()}
         for turn in conversation
     ]
+
+
+@register.filter
+def exact(text: str) -> SafeString:
+    """Escaped text of which a browser keeps every character, so that offsets into it hold.
+
+    HTML turns a carriage return into a line feed unless it is written as a reference.
+    """
+    return mark_safe(escape(text).replace("\r", "&#13;"))
 
 
 @register.filter

@@ -6,6 +6,7 @@ comparison still works and leads back to ``page``.
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -17,12 +18,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, leases, queue
+from annotation.answers import SPAN_KINDS
 from annotation.forms import AheadForm, AnswerForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project
 from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
+CONFIDENCES = [
+    (1, "A guess"),
+    (2, "Unsure"),
+    (3, "Fairly sure"),
+    (4, "Sure"),
+    (5, "Certain"),
+]
 NOTHING = {
     "work": "There is no work for you right now",
     "earlier": "There is no earlier answer that can be changed",
@@ -65,8 +74,10 @@ def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
     if not form.is_valid():
         if request.htmx or not form.lacks_only_helpfulness():
             return _invalid(form)
-        return _page(request, assignment.project, leases.load(assignment.pk), step="helpful")
+        return _ask_next(request, assignment, form, step="helpful")
     given, client_uuid = form.answer(), form.cleaned_data["client_uuid"]
+    if not request.htmx and assignment.project.ask_confidence and given.confidence is None:
+        return _ask_next(request, assignment, form, step="confidence")
     version = form.cleaned_data["version"]
     if version is None:
         queue.submit(request.user, token, given, client_uuid=client_uuid)
@@ -131,6 +142,7 @@ def _page(
     *,
     refusal: str = "",
     step: str = "hallucinates",
+    **given: Any,
 ) -> HttpResponse:
     membership = Membership.objects.filter(project=project, user=request.user).first()
     unread = membership and membership.guidelines_acknowledged < project.guidelines_version
@@ -138,13 +150,36 @@ def _page(
         "refusal": refusal,
         "step": step,
         "nothing": NOTHING["work"],
+        "span_kinds": SPAN_KINDS,
         "guidelines_unread": bool(project.guidelines and unread),
         "skip_reasons": Assignment.SkipReason.choices,
         "renew_seconds": max(60, project.lease_minutes * 60 // 3),
         **_progress(project, request),
         **_task(assignment),
+        **given,
     }
     return project_page(request, project, "annotation/label.html", **context)
+
+
+def _ask_next(
+    request: PersonRequest, assignment: Assignment, form: AnswerForm, *, step: str
+) -> HttpResponse:
+    """The page with its next question, for a browser without scripts."""
+    answered = [
+        (name, form.cleaned_data[name])
+        for name in ("more_hallucinated", "more_helpful")
+        if form.cleaned_data.get(name)
+    ]
+    if step == "helpful":
+        answered = [("more_hallucinated", "tie")]
+    return _page(
+        request,
+        assignment.project,
+        leases.load(assignment.pk),
+        step=step,
+        answered=answered,
+        note=form.cleaned_data["note"],
+    )
 
 
 def _assignment(request: PersonRequest, token: uuid.UUID) -> Assignment:
@@ -166,6 +201,20 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
         "prompt": comparison.prompt,
         "image": comparison.prompt.image,
         "client_uuid": uuid.uuid4(),
+        **_extras(assignment.project, judgment),
+    }
+
+
+def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
+    """What else is asked. An earlier answer shows all it has, so that changing it loses nothing."""
+    spans = judgment.spans if judgment else []
+    confidence = judgment.confidence if judgment else None
+    return {
+        "marks_spans": project.mark_spans or bool(spans),
+        "spans": json.dumps(spans),
+        "asks_confidence": project.ask_confidence or confidence is not None,
+        "confidences": CONFIDENCES,
+        "note": judgment.note if judgment else "",
     }
 
 

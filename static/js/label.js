@@ -3,6 +3,7 @@
  * loaded, so that an answer shows the next one at once; the answer itself travels by the outbox.
  */
 
+import { Marker } from "./marks.js";
 import { Outbox, postFragment } from "./outbox.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
@@ -12,9 +13,11 @@ const page = document.querySelector("[data-label-page]");
 const holder = document.getElementById("task-holder");
 const status = document.getElementById("label-status");
 const outbox = new Outbox(page.dataset.owner);
+const marker = new Marker(document.getElementById("span-menu"), (words) => (status.textContent = words));
 
 let current = null; // the article on screen
 let viewer = null;
+let chosen = {}; // the answer to the questions asked so far about it
 let ahead = []; // articles ready to be shown, the next one first
 let asking = null; // the promise of one more article
 let answered = []; // {article, id}: what could still be taken back before it is sent
@@ -50,6 +53,7 @@ function show(article, { focus = true } = {}) {
   if (article.parentNode !== holder || holder.children.length !== 1) holder.replaceChildren(article);
   const frame = article.querySelector("[data-viewer]");
   viewer = frame ? (article.viewer ??= new Viewer(frame)) : null;
+  marker.attach(article);
   setStep("hallucinates");
   Object.assign(clock, { seconds: 0, lastUse: performance.now(), lastTick: performance.now() });
   if (focus) {
@@ -104,23 +108,35 @@ function waitingNotice() {
 // --- Answering --------------------------------------------------------------------------------
 
 function setStep(step) {
+  if (step === "hallucinates") chosen = {};
   for (const fieldset of current?.querySelectorAll("[data-question]") ?? []) {
     fieldset.hidden = fieldset.dataset.question !== step;
   }
   if (current) current.dataset.step = step;
 }
 
+function nextStep() {
+  if (chosen.more_hallucinated === "tie" && !chosen.more_helpful) return "helpful";
+  const asked = current.querySelector('[data-question="confidence"]');
+  return asked && !chosen.confidence ? "confidence" : null;
+}
+
+// While the next comparison is awaited, the one still on screen is answered already.
+const leaving = () => holder.hasAttribute("aria-busy");
+
 function answer(name, value) {
-  if (name === "more_hallucinated" && value === "tie") {
-    setStep("helpful");
-    const question = current.querySelector('[data-question="helpful"]');
-    status.textContent = question.querySelector("legend").textContent;
-    question.querySelector("button").focus({ preventScroll: true, focusVisible: false });
+  if (leaving()) return;
+  chosen[name] = value;
+  const step = nextStep();
+  if (!step) {
+    send(current.querySelector("form"), chosen);
+    status.textContent = "Answer recorded.";
     return;
   }
-  const fields = name === "more_helpful" ? { more_hallucinated: "tie", more_helpful: value } : { more_hallucinated: value };
-  send(current.querySelector("form"), fields);
-  status.textContent = "Answer recorded.";
+  setStep(step);
+  const question = current.querySelector(`[data-question="${step}"]`);
+  status.textContent = question.querySelector("legend").textContent;
+  question.querySelector("button").focus({ preventScroll: true, focusVisible: false });
 }
 
 function send(form, extra) {
@@ -135,6 +151,7 @@ function send(form, extra) {
 
 function skip(reason) {
   document.getElementById("skip-dialog").close();
+  if (leaving()) return;
   const form = current.querySelector("form");
   const fields = { client_uuid: crypto.randomUUID(), reason };
   outbox.add(form.dataset.skipUrl, fields, current.dataset.task);
@@ -143,7 +160,7 @@ function skip(reason) {
 }
 
 async function undo() {
-  if (current?.dataset.step === "helpful") return setStep("hallucinates");
+  if (current?.matches("[data-task]") && current.dataset.step !== "hallucinates") return setStep("hallucinates");
   const last = answered.at(-1);
   if (last && outbox.take(last.id)) {
     answered.pop();
@@ -171,18 +188,34 @@ const places = { 1: "first", ArrowLeft: "first", 2: "second", ArrowRight: "secon
 const commands = {
   s: () => current.matches("[data-task]:not([data-editing])") && document.getElementById("skip-dialog").showModal(),
   u: () => undo(),
+  m: () => marker.begin(),
+  n: () => openNote(),
   z: () => viewer?.toggle(),
   g: () => document.getElementById("guidelines-dialog").showModal(),
   "?": () => document.getElementById("keys-dialog").showModal(),
 };
 
+function openNote() {
+  const note = current.querySelector("[data-note]");
+  if (!note) return;
+  note.open = true;
+  note.querySelector("textarea").focus();
+}
+
+function placeOf(key) {
+  return current?.dataset.step === "confidence" ? key : places[key];
+}
+
 function onKey(event) {
-  // A key held down must not answer one comparison after the other.
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
+  if (event.key === "Escape" && event.target.closest("[data-note]")) return void current.focus({ preventScroll: true });
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
   const dialog = document.querySelector("dialog[open]");
+  if (!dialog && marker.onKey(event)) return void event.preventDefault();
+  // A key held down must not answer one comparison after the other.
+  if (event.repeat) return;
   if (dialog) return dialogKey(event, dialog);
-  const place = places[event.key];
-  const button = place && current?.querySelector(`[data-question="${current.dataset.step}"] [data-place="${place}"]`);
+  const buttons = current?.querySelectorAll(`[data-question="${current.dataset.step}"] [data-place]`) ?? [];
+  const button = [...buttons].find((one) => one.dataset.place === placeOf(event.key));
   const command = button ? () => button.click() : commands[event.key.toLowerCase()];
   if (event.key === "Escape" && current?.dataset.editing !== undefined) return void advance();
   if (!command) return;

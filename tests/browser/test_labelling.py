@@ -183,6 +183,21 @@ def test_a_key_held_down_answers_once(page: Page, eventually: Eventually) -> Non
     assert Judgment.objects.count() == 1
 
 
+def test_nothing_is_answered_twice_while_the_next_one_is_awaited(
+    page: Page, project: Project, eventually: Eventually
+) -> None:
+    for _ in range(3):
+        press_and_leave(page, "1")
+    last = on_screen(page)
+    eventually(lambda: Judgment.objects.count() == 3)
+    page.context.route("**/label/next/", lambda route: None)
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    eventually(lambda: Judgment.objects.filter(assignment=last).exists())
+    eventually(lambda: page.evaluate("localStorage.length") == 0)
+    assert Judgment.objects.get(assignment=last).more_hallucinated == str(last.order[0])
+
+
 def test_the_end_of_the_work_says_so_and_still_lets_undo(
     page: Page, project: Project, eventually: Eventually
 ) -> None:

@@ -112,6 +112,13 @@ def test_another_answer_under_the_same_uuid_is_refused(
         {"client_uuid": "7"},
         {"active_seconds": "-1"},
         {"more_helpful": "1"},
+        {"confidence": "6"},
+        {"note": "x" * 2001},
+        {"spans": "{"},
+        {"spans": "7"},
+        {"spans": '{"response": 1}'},
+        {"spans": '[{"response": 1, "start": 0, "end": 9999, "kind": "object"}]'},
+        {"spans": '[{"response": 1, "start": 0, "end": 5, "kind": "lie"}]'},
     ],
 )
 def test_answers_that_are_none_change_nothing(
