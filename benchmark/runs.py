@@ -16,12 +16,12 @@ from django import forms
 from django.urls import reverse
 
 from annotation.models import Image
-from benchmark import evaluating
+from benchmark import access, evaluating
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
-from training import kinds
+from training import kinds, lineage
 from training.kinds import OptionsForm, RunKind
-from training.models import Attempt, Run
+from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import (
     IMAGE_TOKEN,
     GenerateSettings,
@@ -31,6 +31,8 @@ from training.rlhf.contract import (
     RunSpec,
     Turn,
 )
+
+MOST_SCORES = 8
 
 
 class EvaluationOptions(OptionsForm):
@@ -130,8 +132,26 @@ def evaluation_of(run: Run) -> Evaluation:
     return evaluation
 
 
+def scores_of(checkpoint: Checkpoint, user: Any) -> list[lineage.Outcome]:
+    """Evaluations of the checkpoint that the person may see, newest first, for its lineage."""
+    mine = access.evaluations(user).filter(checkpoint=checkpoint).select_related("question_set")
+    return [
+        lineage.Outcome(
+            str(evaluation.question_set), _score(evaluation), evaluation.get_absolute_url()
+        )
+        for evaluation in mine[:MOST_SCORES]
+    ]
+
+
+def _score(evaluation: Evaluation) -> str:
+    figure = evaluation.summary.get("score") if evaluation.state == "complete" else None
+    value = figure.get("value") if figure else None
+    return evaluation.get_state_display() if value is None else f"score {value:.3g}"
+
+
 def register() -> None:
     kinds.register(EvaluationKind())
+    lineage.register_outcomes(scores_of)
 
 
 def _questions(evaluation: Evaluation) -> Any:

@@ -297,11 +297,12 @@ def lineage(checkpoint: Checkpoint) -> list[Ancestor]:
         if current.depth:
             found.append(current)
         if isinstance(current.item, Checkpoint):
-            queue += _parents(current.item, current.depth + 1)
+            queue += parents(current.item, current.depth + 1)
     return found
 
 
-def _parents(checkpoint: Checkpoint, depth: int) -> Iterator[Ancestor]:
+def parents(checkpoint: Checkpoint, depth: int = 1) -> Iterator[Ancestor]:
+    """What ``checkpoint`` was made from directly."""
     run = checkpoint.run
     if run is not None:
         inputs: list[tuple[str, Any]] = [

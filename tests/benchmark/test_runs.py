@@ -204,3 +204,20 @@ def test_a_benchmark_that_lost_its_images_fails_with_a_reason(tmp_path: Path) ->
     Question.objects.update(image=None)
     with pytest.raises(ValueError, match="no question of the benchmark has its image"):
         kinds.get("evaluation").prepare(run, directory_of(tmp_path))
+
+
+def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
+    run = make_evaluation_run(make_project())
+    evaluation = runs.evaluation_of(run)
+    reviewer, stranger = (
+        make_member(run.project, "reviewer"),
+        make_member(make_project(), "reviewer"),
+    )
+    assert run.base is not None
+    assert [shown.note for shown in runs.scores_of(run.base, reviewer)] == ["Answering"]
+    assert runs.scores_of(run.base, stranger) == []
+    Evaluation.objects.filter(pk=evaluation.pk).update(
+        state="complete", finished_at=run.created_at, summary={"score": {"value": 2.4567}}
+    )
+    (shown,) = runs.scores_of(run.base, reviewer)
+    assert (shown.note, shown.url) == ("score 2.46", evaluation.get_absolute_url())

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from training import cards, registry, visibility
+from training import cards, lineage, registry, visibility
 
 CHECKPOINTS_ON_A_PAGE = 25
 
@@ -32,6 +32,7 @@ def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "checkpoint": found,
         "lineage": registry.lineage(found),
+        "picture": lineage.picture(found, request.user),
         "may_act": found.run is not None
         and access.may(request.user, found.run.project, visibility.ACT),
     }

@@ -1,0 +1,139 @@
+"""A checkpoint's lineage as a picture: from the labels of its releases to its scores.
+
+Every thing stands one column right of the last thing it was made from. What came of a checkpoint
+beyond training, such as its scores, other apps tell through ``register_outcomes``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from training import registry
+from training.models import Checkpoint
+
+WIDTH, HEIGHT = 190, 52  # of a box, in the units of the drawing
+GAP_X, GAP_Y = 56, 18
+LETTERS = 24  # What fits on a line of a box.
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a checkpoint: a title, its figure or state, and where it is shown."""
+
+    title: str
+    note: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """One thing of the picture; ``x`` and ``y`` are its upper left corner."""
+
+    title: str
+    note: str
+    url: str
+    x: int
+    y: int
+    is_this: bool
+
+    @property
+    def short(self) -> str:
+        return self.title if len(self.title) <= LETTERS else f"{self.title[: LETTERS - 1]}…"
+
+
+@dataclass(frozen=True)
+class Picture:
+    boxes: tuple[Box, ...]
+    arrows: tuple[str, ...]
+    """Paths of an SVG."""
+    width: int
+    height: int
+
+
+_outcomes: list[Callable[[Checkpoint, Any], Iterable[Outcome]]] = []
+
+
+def register_outcomes(source: Callable[[Checkpoint, Any], Iterable[Outcome]]) -> None:
+    """``source`` gives what came of a checkpoint, as far as the given person may see it."""
+    if source not in _outcomes:
+        _outcomes.append(source)
+
+
+def outcomes(checkpoint: Checkpoint, user: Any) -> list[Outcome]:
+    return [outcome for source in _outcomes for outcome in source(checkpoint, user)]
+
+
+def picture(checkpoint: Checkpoint, user: Any) -> Picture:
+    """Labels, releases, models and scores around ``checkpoint``, laid out in columns."""
+    found: dict[Key, Outcome] = {}
+    parents: dict[Key, list[Key]] = {}
+    this = _add(checkpoint, found, parents)
+    for i, outcome in enumerate(outcomes(checkpoint, user)):
+        found[("outcome", i)], parents[("outcome", i)] = outcome, [this]
+    columns: dict[Key, int] = {}
+    for key in found:
+        _column(key, parents, columns)
+    return _laid_out(found, parents, columns, this)
+
+
+def _add(item: Any, found: dict[Key, Outcome], parents: dict[Key, list[Key]]) -> Key:
+    key = (type(item).__name__, item.pk)
+    if key in found:
+        return key
+    if isinstance(item, Checkpoint):
+        note = f"{item.get_kind_display()}{f', {item.run.kind}' if item.run else ', imported'}"
+        found[key] = Outcome(item.name, note, item.get_absolute_url())
+        made_from = [ancestor.item for ancestor in registry.parents(item)]
+        parents[key] = [_add(one, found, parents) for one in made_from]
+    else:
+        labels = ("labels", item.pk)
+        counts = item.counts
+        judged = f"{counts['judgments']} judgments" if "judgments" in counts else "judgments"
+        address = reverse("annotation:comparisons", args=[item.project.slug])
+        found[labels], parents[labels] = Outcome("Labels", judged, address), []
+        note = f"{counts.get('train', 0)} train, {counts.get('held_out', 0)} held out"
+        found[key] = Outcome(f"Release {item.number}", note, item.get_absolute_url())
+        parents[key] = [labels]
+    return key
+
+
+def _column(key: Key, parents: dict[Key, list[Key]], columns: dict[Key, int]) -> int:
+    if key not in columns:
+        columns[key] = max((_column(one, parents, columns) + 1 for one in parents[key]), default=0)
+    return columns[key]
+
+
+def _laid_out(
+    found: dict[Key, Outcome],
+    parents: dict[Key, list[Key]],
+    columns: dict[Key, int],
+    this: Key,
+) -> Picture:
+    rows: Counter[int] = Counter()
+    boxes: dict[Key, Box] = {}
+    for key in sorted(found, key=lambda key: columns[key]):
+        column = columns[key]
+        x, y = column * (WIDTH + GAP_X) + 1, rows[column] * (HEIGHT + GAP_Y) + 1
+        one = found[key]
+        boxes[key] = Box(one.title, one.note, one.url, x, y, is_this=key == this)
+        rows[column] += 1
+    arrows = [_arrow(boxes[parent], boxes[key]) for key in boxes for parent in parents[key]]
+    return Picture(
+        boxes=tuple(boxes.values()),
+        arrows=tuple(arrows),
+        width=(max(columns.values()) + 1) * (WIDTH + GAP_X) - GAP_X + 2,
+        height=max(rows.values()) * (HEIGHT + GAP_Y) - GAP_Y + 2,
+    )
+
+
+def _arrow(start: Box, end: Box) -> str:
+    x1, y1 = start.x + WIDTH, start.y + HEIGHT // 2
+    x2, y2 = end.x, end.y + HEIGHT // 2
+    return f"M{x1} {y1}C{x1 + GAP_X // 2} {y1} {x2 - GAP_X // 2} {y2} {x2} {y2}"
