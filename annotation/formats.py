@@ -87,10 +87,11 @@ def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
         row["margin"],
         *(row["votes"].get(name, 0) for name in ("1", "2", "tie")),
     )
-    yield _csv_line(cells)
+    yield csv_line(cells)
 
 
-def _csv_line(cells: Iterable[Any]) -> bytes:
+def csv_line(cells: Iterable[Any]) -> bytes:
+    """One line of CSV; cells that a spreadsheet would run as a formula are neutralised."""
     """As RFC 4180 has it; the standard library's writer looks at each character in turn."""
     return (",".join(map(_csv_cell, cells)) + "\r\n").encode()
 
@@ -191,6 +192,6 @@ FORMATS: dict[str, Format] = {
     "votes": votes,
     "csv": csv_row,
 }
-HEADS = {"csv": lambda: _csv_line(CSV_COLUMNS)}
+HEADS = {"csv": lambda: csv_line(CSV_COLUMNS)}
 SUFFIXES = {name: "csv" if name == "csv" else "jsonl" for name in FORMATS}
 CONTENT_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}

@@ -2,15 +2,19 @@
 
 from django.urls import path
 
-from benchmark.views import by_hand, evaluations, leaderboard, questions
+from benchmark.views import by_hand, evaluations, exports, leaderboard, questions
 
 app_name = "benchmark"
 urlpatterns = [
     path("", leaderboard.index, name="leaderboard"),
+    path("leaderboard.json", exports.leaderboard_json, name="leaderboard-json"),
+    path("leaderboard.csv", exports.leaderboard_csv, name="leaderboard-csv"),
     path("compare/", leaderboard.compare, name="compare"),
     path("evaluations/", leaderboard.evaluations, name="evaluations"),
     path("evaluations/new/", evaluations.start, name="start"),
     path("evaluations/<int:pk>/", evaluations.detail, name="evaluation"),
+    path("evaluations/<int:pk>/export.json", exports.evaluation_json, name="evaluation-json"),
+    path("evaluations/<int:pk>/export.csv", exports.evaluation_csv, name="evaluation-csv"),
     path("evaluations/<int:pk>/progress/", evaluations.progress, name="progress"),
     path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
     path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),

@@ -28,10 +28,14 @@ ROLES = ("anonymous", "outsider", "annotator", "reviewer", "manager", "admin")
 # 400 and 422 are refusals of an empty body, given only to those who may.
 PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "leaderboard": ("GET", (302, 200, 200, 200, 200, 200)),
+    "leaderboard-json": ("GET", (302, 403, 403, 200, 200, 200)),
+    "leaderboard-csv": ("GET", (302, 403, 403, 200, 200, 200)),
     "compare": ("GET", (302, 200, 200, 200, 200, 200)),
     "evaluations": ("GET", (302, 200, 200, 200, 200, 200)),
     "start": ("POST", (302, 403, 403, 403, 422, 422)),
     "evaluation": ("GET", (302, 404, 403, 200, 200, 200)),
+    "evaluation-json": ("GET", (302, 404, 403, 200, 200, 200)),
+    "evaluation-csv": ("GET", (302, 404, 403, 200, 200, 200)),
     "progress": ("GET", (302, 404, 403, 200, 200, 200)),
     "judge-again": ("POST", (302, 404, 403, 403, 302, 302)),
     "settle": ("POST", (302, 404, 403, 403, 302, 302)),
@@ -63,7 +67,8 @@ def arguments(evaluation: Evaluation, name: str) -> list[int]:
         return [make_judge("people", kind="person", base_url="", model="").pk]
     if name == "settle":
         return [evaluation.verdicts().get(rating=None).pk]
-    return [evaluation.pk] if name in ("evaluation", "progress", "judge-again", "answers") else []
+    of_evaluation = ("progress", "judge-again", "answers", "evaluation-json", "evaluation-csv")
+    return [evaluation.pk] if name in ("evaluation", *of_evaluation) else []
 
 
 def person(evaluation: Evaluation, role: str) -> Any:

@@ -1,0 +1,153 @@
+"""Evaluations and the leaderboard as JSON and CSV, with all that a figure depends on.
+
+A document names the version of the questions, the set of answered ones, the judge, its wording and
+how the answers were drawn, so that whoever has it can make the same evaluation again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from annotation.formats import csv_line
+from benchmark.leaderboard import Group
+from benchmark.models import Answer, Evaluation
+from benchmark.standing import Standing
+
+ANSWER_COLUMNS = (
+    "number",
+    "type",
+    "question",
+    "reference",
+    "answer",
+    "finished",
+    "rating",
+    "verdict_state",
+    "verdict",
+)
+_ORIGIN_COLUMNS = (
+    "benchmark",
+    "question_set_version",
+    "coverage",
+    "judge",
+    "wording",
+    "evaluation",
+    "model",
+    "method",
+    "questions",
+)
+
+
+def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation with its origin, figures and answers, of plain JSON types."""
+    return {**_head(evaluation), "summary": evaluation.summary, "answers": list(_rows(evaluation))}
+
+
+def evaluation_csv(evaluation: Evaluation) -> Iterator[bytes]:
+    """One line per answer, in the order of the questions."""
+    yield csv_line(ANSWER_COLUMNS)
+    for row in _rows(evaluation):
+        yield csv_line(row[name] for name in ANSWER_COLUMNS)
+
+
+def leaderboard_document(
+    groups: Iterable[Group], standings: dict[str, Standing]
+) -> list[dict[str, Any]]:
+    """The groups as the page shows them, each with its rows, best first."""
+    return [
+        {
+            "group": group.id,
+            "question_set": _question_set(group.first),
+            "coverage": group.first.coverage,
+            "judge": _judge(group.first),
+            "questions": group.asked,
+            "detectable_difference": found.detectable if found else None,
+            "rows": [
+                {**_head(row), "summary": row.summary, **_tested(row, found)} for row in group.rows
+            ],
+        }
+        for group in groups
+        for found in [standings.get(group.id)]
+    ]
+
+
+def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
+    """One line per figure: protocols differ in their figures, lines do not differ in columns."""
+    yield csv_line((*_ORIGIN_COLUMNS, "figure", "value", "low", "high"))
+    for group in groups:
+        for row in group.rows:
+            origin = (
+                str(row.question_set),
+                row.question_set.version,
+                row.coverage,
+                str(row.judge),
+                row.prompt_hash,
+                row.pk,
+                row.model_name,
+                row.method,
+                group.asked,
+            )
+            for shown in row.question_set.figures:
+                figure = row.summary[shown.name]
+                bounds = (figure["value"], figure["low"], figure["high"])
+                yield csv_line((*origin, shown.name, *bounds))
+
+
+def _head(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "evaluation": evaluation.pk,
+        "address": evaluation.get_absolute_url(),
+        "model": evaluation.model_name,
+        "method": evaluation.method,
+        "state": evaluation.state,
+        "question_set": _question_set(evaluation),
+        "coverage": evaluation.coverage,
+        "judge": _judge(evaluation),
+        "sampling": evaluation.sampling,
+        "checkpoint": evaluation.checkpoint_id,
+        "run": evaluation.run_id,
+        "finished_at": evaluation.finished_at,
+    }
+
+
+def _question_set(evaluation: Evaluation) -> dict[str, Any]:
+    questions = evaluation.question_set
+    return {
+        "name": questions.name,
+        "protocol": questions.protocol,
+        "version": questions.version,
+    }
+
+
+def _judge(evaluation: Evaluation) -> dict[str, Any]:
+    """Without its address and the name of its key, as in the API."""
+    judge = evaluation.judge
+    return {
+        "name": judge.name,
+        "kind": judge.kind,
+        "model": judge.model,
+        "parser": judge.parser,
+        "wording": evaluation.prompt_hash,
+    }
+
+
+def _tested(row: Evaluation, standing: Standing | None) -> dict[str, Any]:
+    found = standing.against_best.get(row.pk) if standing else None
+    return {"p_value_against_best": found.p_value if found else None}
+
+
+def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    answers = Answer.objects.filter(evaluation=evaluation).select_related("question")
+    for answer in answers.order_by("question__index").judged_by(evaluation):
+        verdict, question = answer.verdict, answer.question
+        yield {
+            "number": question.number,
+            "type": question.type,
+            "question": question.text,
+            "reference": question.data["gt_answer"],
+            "answer": answer.text,
+            "finished": answer.finished,
+            "rating": verdict.rating if verdict else None,
+            "verdict_state": verdict.state if verdict else None,
+            "verdict": verdict.text if verdict else None,
+        }
