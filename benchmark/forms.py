@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.models import Project
-from benchmark import mmhal, scoring
+from benchmark import mmhal, reading, scoring
 from benchmark.asking import Wanted, evaluable, request_evaluation
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet
 from benchmark.runs import EvaluationOptions
@@ -54,6 +54,7 @@ class AnswerFilter(QueryForm):
             ("hallucinated", "Hallucinated"),
             ("honest", "Without hallucination"),
             ("open", "Without a rating"),
+            ("addressing", "Speaking to the judge"),
         ],
     )
 
@@ -88,7 +89,10 @@ class AnswerFilter(QueryForm):
             "honest": verdicts.filter(rating__gte=good),
             "open": verdicts.filter(rating=None),
         }
-        if show := self.cleaned_data.get("show"):
+        show = self.cleaned_data.get("show")
+        if show == "addressing":
+            rows = rows.filter(pk__in=reading.addressing_judge(evaluation))
+        elif show:
             rows = rows.filter(pk__in=chosen[show].values("answer"))
         return rows.judged_by(evaluation)
 

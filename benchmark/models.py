@@ -19,6 +19,7 @@ from django.urls import reverse
 from benchmark import figures as figures_of
 from benchmark import mmhal, person
 from benchmark.figures import Shown
+from benchmark.injections import addresses_judge
 from benchmark.judges import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
 from benchmark.ratings import HIGHEST_RATING
 
@@ -270,6 +271,11 @@ class Evaluation(models.Model):
         return (self.question_set_id, self.coverage, self.judge_id, self.prompt_hash)
 
     @property
+    def can_be_talked_to(self) -> bool:
+        """Whether words in an answer could reach its judge; a rule reads none."""
+        return self.judge.kind != Judge.Kind.EXACT
+
+    @property
     def ended(self) -> bool:
         return self.state not in (self.State.ANSWERING, self.State.JUDGING)
 
@@ -332,6 +338,11 @@ class Answer(models.Model):
     @staticmethod
     def digest_of(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def addresses_judge(self) -> bool:
+        """Whether the answer speaks to its judge, which people should look at."""
+        return addresses_judge(self.text)
 
     @property
     def verdict(self) -> Verdict | None:

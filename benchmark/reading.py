@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from benchmark.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Question, Verdict
 from training import registry
 from training.registry import Ancestor
@@ -65,6 +66,14 @@ def answers_to(question: Question, visible: EvaluationQuerySet) -> list[Answer]:
         .order_by("evaluation__judge__name", "evaluation__model_name", "-evaluation")
     )
     return [_with_own_verdict(answer) for answer in answers]
+
+
+def addressing_judge(evaluation: Evaluation) -> list[int]:
+    """The ids of answers that speak to their judge; none under a judge that nobody can talk to."""
+    if not evaluation.can_be_talked_to:
+        return []
+    texts = evaluation.answers.order_by().values_list("pk", "text")
+    return [pk for pk, text in texts if addresses_judge(text)]
 
 
 def neighbours(question: Question) -> dict[str, Question | None]:

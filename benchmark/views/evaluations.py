@@ -45,6 +45,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "query": form.query,
         "base": base,
         "chart": leaderboard.chart_of([base, evaluation] if base else [evaluation]),
+        "addressing": len(reading.addressing_judge(evaluation)),
         "lineage": reading.lineage(evaluation),
         "may_manage": access.may_manage(request.user, evaluation),
         "settle": SettleForm(),
