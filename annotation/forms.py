@@ -18,6 +18,10 @@ from annotation.models.work import Choice
 # --- Labelling --------------------------------------------------------------------------------
 
 
+class LabelForm(forms.Form):
+    change = forms.IntegerField(required=False, min_value=1)
+
+
 class AheadForm(forms.Form):
     beside = forms.UUIDField(required=False)
 

@@ -38,6 +38,7 @@ urlpatterns = [
     path("projects/<slug:slug>/label/", labelling.page, name="label"),
     path("projects/<slug:slug>/label/next/", labelling.ahead, name="label-next"),
     path("projects/<slug:slug>/label/previous/", labelling.previous, name="label-previous"),
+    path("projects/<slug:slug>/my-answers/", labelling.my_answers, name="my-answers"),
     path("projects/<slug:slug>/label/guidelines/", labelling.acknowledge, name="acknowledge"),
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
     path("label/<uuid:token>/skip/", labelling.skip, name="skip"),

@@ -12,14 +12,14 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.forms import Form
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, leases, queue
 from annotation.answers import SPAN_KINDS
-from annotation.forms import AheadForm, AnswerForm, PreviousForm, SkipForm
+from annotation.forms import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project
 from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page, says_domain_errors
@@ -42,7 +42,15 @@ NOTHING = {
 @require_GET
 @never_cache
 def page(request: PersonRequest, slug: str) -> HttpResponse:
+    """The comparison to judge now; with ``?change=`` one of my last answers, to change it."""
     project = access.require(request.user, slug, "annotate")
+    form = LabelForm(request.GET)
+    if not form.is_valid():
+        raise Http404
+    if form.cleaned_data["change"]:
+        mine = queue.editable_judgments(project, request.user)
+        judgment = get_object_or_404(mine, pk=form.cleaned_data["change"])
+        return _page(request, project, judgment.assignment, judgment=judgment)
     refusal = ""
     try:
         assignment = queue.claim(project, request.user)
@@ -126,6 +134,24 @@ def previous(request: PersonRequest, slug: str) -> HttpResponse:
 
 
 @login_required
+@require_GET
+@never_cache
+def my_answers(request: PersonRequest, slug: str) -> HttpResponse:
+    """The answers that can still be changed, newest first."""
+    project = access.require(request.user, slug, "annotate")
+    judgments = list(queue.editable_judgments(project, request.user))
+    for judgment in judgments:
+        judgment.assignment.comparison = judgment.comparison
+    return project_page(
+        request,
+        project,
+        "annotation/my_answers.html",
+        judgments=judgments,
+        most=queue.EDITABLE_ANSWERS,
+    )
+
+
+@login_required
 @require_POST
 def acknowledge(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "annotate")
@@ -140,6 +166,7 @@ def _page(
     project: Project,
     assignment: Assignment | None,
     *,
+    judgment: Judgment | None = None,
     refusal: str = "",
     step: str = "hallucinates",
     **given: Any,
@@ -155,7 +182,7 @@ def _page(
         "skip_reasons": Assignment.SkipReason.choices,
         "renew_seconds": max(60, project.lease_minutes * 60 // 3),
         **_progress(project, request),
-        **_task(assignment),
+        **_task(assignment, judgment),
         **given,
     }
     return project_page(request, project, "annotation/label.html", **context)

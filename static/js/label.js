@@ -190,6 +190,7 @@ const commands = {
   u: () => undo(),
   m: () => marker.begin(),
   n: () => openNote(),
+  l: () => location.assign(page.dataset.answersUrl),
   z: () => viewer?.toggle(),
   g: () => document.getElementById("guidelines-dialog").showModal(),
   "?": () => document.getElementById("keys-dialog").showModal(),

@@ -126,6 +126,21 @@ def test_undo_can_be_left_without_a_change(page: Page, eventually: Eventually) -
     assert Judgment.objects.get(assignment=answered).version == 1
 
 
+def test_an_earlier_answer_is_chosen_from_the_list_and_changed(
+    page: Page, eventually: Eventually
+) -> None:
+    first = press_and_leave(page, "1")
+    press_and_leave(page, "1")
+    eventually(lambda: Judgment.objects.count() == 2)
+    page.keyboard.press("l")
+    page.get_by_role("link", name="Change answer 2").click()
+    expect(page.locator("[data-editing]")).to_have_attribute("data-task", str(first.token))
+    press_and_leave(page, "2")
+    eventually(lambda: Judgment.objects.get(assignment=first).version == 2)
+    assert Judgment.objects.get(assignment=first).more_hallucinated == str(first.order[1])
+    expect(page.locator("[data-task]:not([data-editing])")).to_have_count(1)
+
+
 def test_next_comparison_appears_without_the_server(page: Page, visit: Visitor) -> None:
     visit.expect_problem("ERR_INTERNET_DISCONNECTED")
     page.locator("body").evaluate("() => new Promise((done) => setTimeout(done, 300))")

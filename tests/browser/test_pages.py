@@ -35,7 +35,10 @@ def paths(project: Project) -> list[str]:
         "/training/checkpoints/",
         "/benchmarks/",
         "/benchmarks/evaluations/",
-        *(inside + part for part in ("", "label/", "members/", "settings/", "imports/")),
+        *(
+            inside + part
+            for part in ("", "label/", "my-answers/", "members/", "settings/", "imports/")
+        ),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
 

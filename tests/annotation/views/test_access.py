@@ -38,6 +38,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "label": [("get", "annotator")],
     "label-next": [("post", "annotator")],
     "label-previous": [("post", "annotator")],
+    "my-answers": [("get", "annotator")],
     "acknowledge": [("post", "annotator")],
     "answer": [("post", "owner")],
     "skip": [("post", "owner")],

@@ -6,11 +6,13 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation import queue
-from annotation.models import Assignment, Judgment, Project, User
+from annotation.models import Assignment, Comparison, Judgment, Project, User
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +152,37 @@ def test_previous_walks_back_through_my_answers(client: Client, project: Project
     nothing = client.post(back, {"before": earlier.pk})
     assert [last, earlier] == answered[::-1]
     assert b"data-nothing" in nothing.content
+
+
+def test_my_answers_can_be_changed_and_only_mine(client: Client, project: Project) -> None:
+    label = reverse("annotation:label", args=[project.slug])
+    answered = []
+    for _ in range(2):
+        assignment = client.get(label).context["assignment"]
+        answer(client, assignment)
+        answered.append(Judgment.objects.get(assignment=assignment))
+    theirs = factories.judge(Comparison.objects.get(judgments=None))
+    mine = client.get(reverse("annotation:my-answers", args=[project.slug]))
+    assert mine.context["judgments"] == answered[::-1]
+    page = client.get(label, {"change": answered[0].pk})
+    assert page.context["judgment"] == answered[0]
+    assert b'name="version" value="1"' in page.content
+    for wrong in (theirs.pk, 0, "x"):
+        assert client.get(label, {"change": wrong}).status_code == 404
+
+
+def test_my_answers_take_a_steady_number_of_queries(
+    client: Client, project: Project, django_assert_num_queries: Any
+) -> None:
+    path = reverse("annotation:my-answers", args=[project.slug])
+    label = reverse("annotation:label", args=[project.slug])
+    answer(client, client.get(label).context["assignment"])
+    with CaptureQueriesContext(connection) as few:
+        client.get(path)
+    with_one = len(few)
+    answer(client, client.get(label).context["assignment"])
+    with django_assert_num_queries(with_one):
+        client.get(path)
 
 
 def test_skip_needs_one_of_the_reasons(client: Client, assignment: Assignment) -> None:
