@@ -11,7 +11,7 @@ import hashlib
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -137,6 +137,14 @@ class Judge(models.Model):
         default=dict, blank=True, help_text='Further request members, such as {"seed": 1}.'
     )
     concurrency = models.PositiveSmallIntegerField(default=4)
+    price_per_million_tokens = models.DecimalField(
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="In the currency of its bill; what costs are shown with.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import access, evaluating, leaderboard, reading
+from benchmark import access, costs, evaluating, leaderboard, reading
 from benchmark.forms import AnswerFilter, SettleForm, StartForm
 
 ANSWERS_ON_A_PAGE = 12
@@ -27,7 +27,8 @@ def start(request: HttpRequest) -> HttpResponse:
             messages.success(request, "The evaluation waits for a worker.")
             return redirect(run)
     status = 422 if form.errors else 200
-    return render(request, "benchmark/start.html", {"form": form}, status=status)
+    context = {"form": form, "costs": costs.expected_by_choice()}
+    return render(request, "benchmark/start.html", context, status=status)
 
 
 @login_required
@@ -45,6 +46,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "query": form.query,
         "base": base,
         "chart": leaderboard.chart_of([base, evaluation] if base else [evaluation]),
+        "spent": costs.spent(evaluation),
+        "expected": None
+        if evaluation.ended
+        else costs.expected(evaluation.judge, evaluation.question_set),
         "addressing": len(reading.addressing_judge(evaluation)),
         "lineage": reading.lineage(evaluation),
         "may_manage": access.may_manage(request.user, evaluation),

@@ -1,6 +1,7 @@
 """Makes a judge known. Keys stay in the environment of the workers and are never stored."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -27,6 +28,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--options", default="{}", help="JSON merged into each request.")
         parser.add_argument("--concurrency", type=int, default=4)
+        parser.add_argument(
+            "--price", type=Decimal, help="Per million tokens, in the currency of its bill."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         judge = Judge(
@@ -38,6 +42,7 @@ class Command(BaseCommand):
             key_variable=options["key_variable"],
             options=_object(options["options"]),
             concurrency=options["concurrency"],
+            price_per_million_tokens=options["price"],
         )
         try:
             judge.full_clean()

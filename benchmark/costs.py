@@ -1,0 +1,62 @@
+"""What a judge behind an endpoint costs: expected before it is asked, counted afterwards.
+
+The expectation is rough and errs on neither side by design: four characters to a token is usual
+for English, a reply is taken as long as the published judge's, and answers that do not exist yet
+are taken as long as a paragraph. Questions asked again after errors come on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from benchmark import mmhal
+from benchmark.models import Evaluation, Judge, QuestionSet
+
+CHARACTERS_PER_TOKEN = 4
+REPLY_TOKENS = 150
+UNKNOWN_ANSWER = "x" * 300
+
+
+@dataclass(frozen=True)
+class Cost:
+    """``price`` is in the currency of the judge's price; None where that is not known."""
+
+    requests: int
+    tokens: int
+    price: Decimal | None
+
+
+def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
+    """The cost of judging one answer to each question; None where nobody is paid."""
+    if judge.kind != Judge.Kind.OPENAI or not judge.can_judge(question_set):
+        return None
+    prompts = [
+        sum(len(message["content"]) for message in mmhal.judge_messages(question, UNKNOWN_ANSWER))
+        for data in question_set.questions.values_list("data", flat=True)
+        for question in [mmhal.Question.from_json(data)]
+    ]
+    tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
+    return Cost(len(prompts), tokens, _price(judge, tokens))
+
+
+def expected_by_choice() -> list[tuple[QuestionSet, Judge, Cost]]:
+    """For every question set and every judge that is paid, by name."""
+    judges = list(Judge.objects.filter(kind=Judge.Kind.OPENAI))
+    return [
+        (questions, judge, cost)
+        for questions in QuestionSet.objects.all()
+        for judge in judges
+        if (cost := expected(judge, questions)) is not None
+    ]
+
+
+def spent(evaluation: Evaluation) -> Cost | None:
+    """What its verdicts were billed, by the endpoint's own count; None before there is any."""
+    calls, tokens = evaluation.summary.get("calls", 0), evaluation.summary.get("tokens", 0)
+    return Cost(calls, tokens, _price(evaluation.judge, tokens)) if calls else None
+
+
+def _price(judge: Judge, tokens: int) -> Decimal | None:
+    price = judge.price_per_million_tokens
+    return None if price is None else (price * tokens / 1_000_000).quantize(Decimal("0.0001"))
