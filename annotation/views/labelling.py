@@ -21,7 +21,7 @@ from annotation import access, leases, queue
 from annotation.answers import SPAN_KINDS
 from annotation.forms import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project
-from annotation.progress import own_progress, progress_of
+from annotation.progress import labelling_counts, own_progress
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -246,7 +246,7 @@ def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
 
 
 def _progress(project: Project, request: PersonRequest) -> dict[str, Any]:
-    return {"progress": progress_of(project), "own": own_progress(project, request.user)}
+    return {"progress": labelling_counts(project), "own": own_progress(project, request.user)}
 
 
 def _fragment(
