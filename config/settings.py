@@ -260,6 +260,10 @@ HTTPS = env.bool("HTTPS", default=not PRIVATE)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = HTTPS
+# Probes and Prometheus come from inside, past the proxy that ends TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]
+# What Prometheus sends as its bearer token; empty: only administrators read /metrics.
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if env.bool("BEHIND_PROXY", default=False):

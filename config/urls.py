@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from config import api_docs
+from training.views import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
@@ -15,6 +16,9 @@ urlpatterns = [
     path("", include("annotation.urls")),
     path("training/", include("training.urls")),
     path("benchmarks/", include("benchmark.urls")),
+    path("healthz/live", health.live, name="live"),
+    path("healthz/ready", health.ready, name="ready"),
+    path("metrics", health.metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("annotation.api_urls")),
     path("api/v1/", include("training.api_urls")),

@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_process_init
 
-from training import execution, scheduling
+from training import execution, health, scheduling
 from training.guardian import die_with_parent
 
 
@@ -31,4 +31,5 @@ def announce_ready_runs() -> None:
 @shared_task
 def reap_lost_runs() -> None:
     """Give runs of silent workers to others."""
+    health.beat_was_here()
     scheduling.reap()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.views import chains, checkpoints, compare, runs
+from training.views import chains, checkpoints, compare, health, runs
 
 app_name = "training"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
         compare.metrics,
         name="run-compared-metrics",
     ),
+    path("health/", health.page, name="health"),
     path("checkpoints/", checkpoints.checkpoints, name="checkpoints"),
     path("checkpoints/<int:pk>/", checkpoints.checkpoint, name="checkpoint"),
     path("checkpoints/<int:pk>/download/", checkpoints.download, name="checkpoint-download"),

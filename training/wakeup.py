@@ -36,7 +36,7 @@ def announce_unless_pending(run_ids: list[int]) -> int:
     and run would pile up, and one that waits will make a worker look anyway.
     """
     try:
-        with _connection() as connection:
+        with patient_connection() as connection:
             pending = connection.default_channel.queue_declare(QUEUE, passive=True).message_count
     except ChannelError:
         pending = 0  # The queue exists only while something is in it.
@@ -49,7 +49,7 @@ def announce_unless_pending(run_ids: list[int]) -> int:
 def _announce(run_ids: list[int]) -> int:
     sent = 0
     try:
-        with _connection() as connection:
+        with patient_connection() as connection:
             for run_id in run_ids:
                 task = "training.tasks.execute_run"
                 app.send_task(task, args=[run_id], queue=QUEUE, connection=connection)
@@ -59,7 +59,7 @@ def _announce(run_ids: list[int]) -> int:
     return sent
 
 
-def _connection() -> Connection:
+def patient_connection() -> Connection:
     """One that gives up soon: a person's request may be waiting, and beat will do it again."""
     connection = app.connection_for_write()
     connection.transport_options = {

@@ -31,6 +31,7 @@ ROUTES = {
     "training:run-compare": ("get", "reviewer"),
     "training:run-compared": ("get", "reviewer"),
     "training:run-compared-metrics": ("get", "reviewer"),
+    "training:health": ("get", "admin"),
     "training:checkpoints": ("get", "anyone"),
     "training:checkpoint": ("get", "reviewer"),
     "training:checkpoint-file": ("get", "reviewer"),
@@ -58,7 +59,7 @@ def checkpoint() -> Checkpoint:
 
 def address(route: str, checkpoint: Checkpoint) -> str:
     name = route.partition(":")[2]
-    if name in ("runs", "chain-new", "checkpoints", "chains"):
+    if name in ("runs", "chain-new", "checkpoints", "chains", "health"):
         return reverse(route)
     if name.startswith("checkpoint"):
         return reverse(route, args=[checkpoint.pk, *(["config.json"] * (name[10:] == "-file"))])
@@ -81,6 +82,8 @@ def expected(route: str, least: str, role: str) -> set[int]:
         return {401} if route.startswith("training-api") else {302}
     if least == "anyone" or role == "admin":
         return set()
+    if least == "admin":
+        return {403}
     if role == "outsider":
         return {404}
     order = ("annotator", "reviewer", "manager")

@@ -1,0 +1,188 @@
+"""What is said about each part while it is well and while it is not."""
+
+from collections import namedtuple
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db import OperationalError, connection
+from django.test import Client
+from django.utils import timezone
+
+from tests.factories import judge, make_admin, make_comparison
+from tests.training.factories import make_run
+from tests.training.processes import wait_for
+from tests.training.workers import celery_worker
+from training import health, scheduling, tasks
+from training.models import Attempt, Run
+
+pytestmark = pytest.mark.django_db
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def key_of_this_test(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(health, "BEAT_KEY", "factloop:beat-of-a-test")
+    real = settings.REDIS_URL
+    yield
+    with redis.from_url(real) as client:
+        client.delete("factloop:beat-of-a-test")
+
+
+def by_name() -> dict[str, health.Check]:
+    return {check.name: check for check in health.checks()}
+
+
+def test_without_worker_and_beat_that_is_said() -> None:
+    found = by_name()
+    assert {name for name, check in found.items() if not check.ok} == {"Worker on gpu", "Beat"}
+    assert "celery -A config beat" in found["Beat"].remedy
+
+
+def test_a_task_of_beat_proves_it() -> None:
+    tasks.reap_lost_runs()
+    assert by_name()["Beat"].ok
+
+
+def test_a_worker_is_found_by_the_queue_it_listens_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Inspect:
+        def __init__(self, **_: Any) -> None: ...
+
+        def active_queues(self) -> dict[str, list[dict[str, str]]]:
+            return {"a@host": [{"name": "cpu"}], "b@host": [{"name": "cpu"}, {"name": "gpu"}]}
+
+    monkeypatch.setattr(health.wakeup.app.control, "inspect", Inspect)
+    found = by_name()["Worker on gpu"]
+    assert (found.ok, found.seen) == (True, "b@host")
+
+
+@pytest.fixture
+def redis_is_away(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    def refuse() -> Any:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(health.wakeup, "patient_connection", refuse)
+
+
+def test_redis_away_is_said_and_stops_nothing(redis_is_away: None) -> None:
+    found = by_name()
+    assert not found["Redis"].ok
+    assert "Redis is away" in found["Beat"].seen
+    tasks.reap_lost_runs()
+    assert "factloop_queue_messages" not in health.prometheus_text()
+    assert Client().get("/healthz/ready").status_code == 200
+
+
+@pytest.mark.parametrize(("free", "ok"), [(9, False), (10, True)])
+def test_a_disk_is_nearly_full_below_a_tenth(
+    free: int, ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health.shutil, "disk_usage", lambda _: Usage(100, 100 - free, free))
+    assert by_name()["Disk"].ok is ok
+
+
+def test_runs_that_nobody_begins_are_noticed() -> None:
+    run = make_run()
+    assert by_name()["Runs"].ok
+    Run.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=6))
+    assert by_name()["Runs"].seen.startswith("1 ready")
+    assert not by_name()["Runs"].ok
+
+
+def test_the_page_names_what_is_unwell() -> None:
+    client = Client()
+    client.force_login(make_admin())
+    page = client.get("/training/health/").content.decode()
+    assert "2 of 6 parts need" in page
+    assert "Silent for 60 s or more" in page
+
+
+def test_probes_need_no_login_and_notice_a_database_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert [Client().get(f"/healthz/{name}").status_code for name in ("live", "ready")] == [
+        200,
+        200,
+    ]
+
+    def away() -> Any:
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "cursor", away)
+    assert [Client().get(f"/healthz/{name}").status_code for name in ("live", "ready")] == [
+        200,
+        503,
+    ]
+
+
+def test_figures_are_read_with_the_token_or_by_an_admin(settings: Any) -> None:
+    client = Client()
+
+    def status(token: str) -> int:
+        return client.get("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code
+
+    assert [status(""), status("secret")] == [401, 401]
+    settings.METRICS_TOKEN = "secret"
+    assert [status("secret"), status("other"), status("")] == [200, 401, 401]
+    client.force_login(make_admin())
+    assert client.get("/metrics").status_code == 200
+
+
+def test_figures_count_runs_waits_messages_and_labels(settings: Any) -> None:
+    claimed, _ = make_run(), make_run()
+    attempt = scheduling.claim(claimed.pk, host="node", gpus=0)
+    assert attempt is not None
+    Run.objects.filter(pk=claimed.pk).update(created_at=attempt.claimed_at - timedelta(seconds=8))
+    Attempt.objects.create(
+        run=claimed,
+        number=2,
+        token="0" * 32,
+        host="node",
+        pid=1,
+        claimed_at=attempt.claimed_at + timedelta(hours=1),
+        heartbeat_at=attempt.claimed_at,
+        lease_expires_at=attempt.claimed_at,
+    )
+    judge(make_comparison(claimed.project))
+    with redis.from_url(settings.REDIS_URL) as client:
+        client.rpush("gpu", "a message")
+        waiting = client.llen("gpu")
+        lines = health.prometheus_text().splitlines()
+        client.rpop("gpu")
+    for line in (
+        'factloop_runs{state="queued"} 1',
+        'factloop_runs{state="running"} 1',
+        'factloop_runs{state="lost"} 0',
+        "factloop_runs_ready 1",
+        f'factloop_queue_messages{{queue="gpu"}} {waiting}',
+        'factloop_run_claim_seconds{statistic="mean"} 8.0',
+        "factloop_judgments_last_hour 1",
+        "# TYPE factloop_runs gauge",
+    ):
+        assert line in lines
+
+
+def test_a_run_of_a_chain_waits_from_the_end_of_the_one_before() -> None:
+    first = make_run()
+    second = make_run(after=first)
+    now = timezone.now()
+    Run.objects.filter(pk=first.pk).update(state="succeeded", finished_at=now)
+    Run.objects.filter(pk=second.pk).update(created_at=now - timedelta(hours=9))
+    attempt = scheduling.claim(second.pk, host="node", gpus=0)
+    assert attempt is not None
+    Attempt.objects.filter(pk=attempt.pk).update(claimed_at=now + timedelta(seconds=3))
+    assert scheduling.recent_waits(timedelta(hours=1)) == {"mean": 3.0, "greatest": 3.0}
+
+
+@pytest.mark.chain
+@pytest.mark.django_db(transaction=True)
+def test_a_real_worker_is_found(tmp_path: Path) -> None:
+    with celery_worker(tmp_path):
+        wait_for(lambda: by_name()["Worker on gpu"].ok)

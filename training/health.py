@@ -1,0 +1,214 @@
+"""What is unhealthy, for admins, and figures for Prometheus.
+
+The parts are looked at, not remembered: an answer takes about a second because workers are asked
+over Redis and given half a second. Beat proves itself by a key that one of its tasks renews.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from annotation.models import Judgment
+from training import scheduling, wakeup
+from training.models import Run, State
+
+PATIENCE_SECONDS = 0.3
+WORKERS_ANSWER_SECONDS = 0.5
+BEAT_KEY = "factloop:beat"
+BEAT_SILENT_SECONDS = 60
+LEAST_FREE_SHARE = 0.1
+LONG_WAIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part: whether it is well, what was seen, and what to do if it is not."""
+
+    name: str
+    ok: bool
+    seen: str
+    remedy: str = ""
+
+
+def checks() -> list[Check]:
+    """Every part, in the order in which one depends on another. Never raises."""
+    return [check() for check in CHECKS]
+
+
+def database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def beat_was_here() -> None:
+    """Called by a task of beat: proves beat and a worker on its queue. Redis may be away."""
+    try:
+        with _redis() as client:
+            client.set(BEAT_KEY, int(time.time()), ex=BEAT_SILENT_SECONDS)
+    except wakeup.AWAY:
+        return
+
+
+def _redis() -> redis.Redis:
+    return redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# The parts
+# --------------------------------------------------------------------------------------------
+
+
+def _database() -> Check:
+    ok = database_answers()
+    return Check("Database", ok, "answers" if ok else "does not answer", "Start Postgres.")
+
+
+def _redis_answers() -> Check:
+    remedy = "Start Redis. Nothing is lost meanwhile: runs start when it is back."
+    try:
+        with _redis() as client:
+            client.ping()
+    except wakeup.AWAY:
+        return Check("Redis", False, "does not answer", remedy)
+    return Check("Redis", True, "answers")
+
+
+def _worker(queue: str, purpose: str) -> Check:
+    name = f"Worker on {queue}"
+    remedy = f"Start one: celery -A config worker -Q {queue}. {purpose}"
+    try:
+        with wakeup.patient_connection() as link:
+            inspect = wakeup.app.control.inspect(timeout=WORKERS_ANSWER_SECONDS, connection=link)
+            listening = inspect.active_queues() or {}
+    except wakeup.AWAY:
+        return Check(name, False, "cannot be asked while Redis is away", remedy)
+    mine = [
+        worker for worker, queues in listening.items() if queue in {one["name"] for one in queues}
+    ]
+    return Check(name, bool(mine), ", ".join(sorted(mine)) or "none answers", remedy)
+
+
+def _gpu_worker() -> Check:
+    return _worker("gpu", "Runs wait until then.")
+
+
+def _beat() -> Check:
+    remedy = "Start it: celery -A config beat, and a worker on default for its tasks."
+    try:
+        with _redis() as client:
+            seen = client.get(BEAT_KEY)
+    except wakeup.AWAY:
+        return Check("Beat", False, "cannot be known while Redis is away", remedy)
+    if seen is None:
+        return Check("Beat", False, f"silent for {BEAT_SILENT_SECONDS} s or more", remedy)
+    return Check("Beat", True, f"heard of {max(0, int(time.time()) - int(seen))} s ago")
+
+
+def _disk() -> Check:
+    worst = min((_free_share(Path(place)) for place in _folders()), default=1.0)
+    remedy = "Delete checkpoints and run directories that nobody needs, or give it more room."
+    return Check("Disk", worst >= LEAST_FREE_SHARE, f"{worst:.0%} free on this host", remedy)
+
+
+def _folders() -> list[str]:
+    """Where files grow on this host; storage in a bucket is not looked at."""
+    return [str(settings.RUNS_ROOT), *([] if settings.S3_BUCKET else [str(settings.MEDIA_ROOT)])]
+
+
+def _free_share(place: Path) -> float:
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    return usage.free / usage.total
+
+
+def _waiting() -> Check:
+    remedy = "All workers are busy, none offers enough GPUs, or none is there."
+    try:
+        since = timezone.now() - LONG_WAIT
+        waiting = Run.objects.ready().filter(created_at__lt=since).count()
+    except DatabaseError:
+        return Check("Runs", False, "cannot be known without the database", remedy)
+    minutes = LONG_WAIT.seconds // 60
+    seen = f"{waiting} ready for more than {minutes} min and not begun"
+    return Check("Runs", not waiting, seen, remedy)
+
+
+CHECKS: list[Callable[[], Check]] = [
+    _database,
+    _redis_answers,
+    _gpu_worker,
+    _beat,
+    _disk,
+    _waiting,
+]
+
+
+# --------------------------------------------------------------------------------------------
+# Figures for Prometheus
+# --------------------------------------------------------------------------------------------
+
+
+def queue_depths() -> dict[str, int]:
+    """Messages that wait in each queue; empty while Redis is away."""
+    try:
+        with _redis() as client:
+            return {queue: int(client.llen(queue)) for queue in ("default", "cpu", "gpu")}
+    except wakeup.AWAY:
+        return {}
+
+
+def prometheus_text() -> str:
+    """The text format, version 0.0.4. A figure that cannot be known now is left out."""
+    states = scheduling.count_by_state()
+    waits = scheduling.recent_waits(timedelta(hours=1))
+    ready = Run.objects.ready().count()
+    by_state = {f'state="{state}"': states.get(state, 0) for state in State.values}
+    lines = [
+        *_gauge("factloop_runs", "Runs by state", by_state),
+        *_gauge("factloop_runs_ready", "Runs that a worker could take now", {"": ready}),
+        *_gauge(
+            "factloop_queue_messages",
+            "Messages that wait",
+            {f'queue="{name}"': depth for name, depth in queue_depths().items()},
+        ),
+        *_gauge(
+            "factloop_run_claim_seconds",
+            "From ready to claimed, runs begun in the last hour",
+            {f'statistic="{name}"': value for name, value in waits.items()},
+        ),
+        *_gauge("factloop_judgments_last_hour", "Label rate", {"": _judgments_last_hour()}),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _judgments_last_hour() -> int:
+    return Judgment.objects.filter(created_at__gte=timezone.now() - timedelta(hours=1)).count()
+
+
+def _gauge(name: str, help_text: str, values: Mapping[str, float]) -> list[str]:
+    if not values:
+        return []
+    rows = [
+        f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
+        for labels, value in values.items()
+    ]
+    return [f"# HELP {name} {help_text}", f"# TYPE {name} gauge", *rows]
