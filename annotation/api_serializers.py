@@ -169,6 +169,7 @@ class JudgmentSerializer(serializers.ModelSerializer):
     """One's own judgment, as it stands."""
 
     assignment = serializers.UUIDField(source="assignment.token")
+    surplus = serializers.SerializerMethodField(help_text="Its place had gone to somebody else.")
 
     class Meta:
         model = Judgment
@@ -186,6 +187,10 @@ class JudgmentSerializer(serializers.ModelSerializer):
             "created_at",
             "changed_at",
         ]
+
+    def get_surplus(self, judgment: Judgment) -> bool:
+        # Of gold and repeats nothing may show that they do not count.
+        return judgment.surplus and judgment.assignment.counts
 
 
 class ComparisonSerializer(serializers.ModelSerializer):

@@ -96,9 +96,17 @@ class ProjectForm(forms.ModelForm):
             "mark_spans",
             "ask_confidence",
             "lease_minutes",
+            "gold_rate",
+            "repeat_rate",
+            "pause_below",
+            "pause_after",
             "guidelines",
         ]
         labels = {
+            "gold_rate": "Share of gold comparisons",
+            "repeat_rate": "Share of repeats",
+            "pause_below": "Pause below this share of right gold answers",
+            "pause_after": "Gold answers before a pause",
             "judgments_per_comparison": "People per comparison",
             "max_judgments": "At most, while votes are split",
             "allow_tie": "Allow “about the same”",
@@ -220,6 +228,20 @@ class RulingForm(forms.Form):
 
     def answer(self) -> Answer:
         return Answer(**self.cleaned_data)
+
+
+# --- Quality -----------------------------------------------------------------------------------
+
+
+class PromoteForm(forms.Form):
+    most = forms.IntegerField(min_value=1, max_value=1000, initial=20, label="At most")
+
+
+class GoldForm(forms.Form):
+    more_hallucinated = forms.ChoiceField(
+        choices=[("", "Not gold"), *Choice.choices], required=False
+    )
+    explanation = forms.CharField(max_length=LONGEST_NOTE, required=False)
 
 
 # --- Data in and out --------------------------------------------------------------------------

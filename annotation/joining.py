@@ -70,7 +70,8 @@ def remove(membership: Membership) -> None:
 
 def resume(membership: Membership) -> None:
     membership.paused = False
-    membership.save(update_fields=["paused"])
+    membership.paused_reason = ""
+    membership.save(update_fields=["paused", "paused_reason"])
 
 
 def _keep_a_manager(membership: Membership, *, leaves: bool) -> None:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import Http404
 
+from annotation import checks
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
 from annotation.preferences import settle
@@ -42,6 +43,7 @@ WITH candidate AS (
       AND coalesce((
           SELECT had.state FROM annotation_assignment AS had
           WHERE had.comparison_id = comparison.id AND had.annotator_id = %(annotator)s
+            AND NOT (had.purpose = 'repeat')
       ), 'expired') = 'expired'
     ORDER BY comparison.priority DESC, comparison.shuffle
     LIMIT 1
@@ -54,13 +56,13 @@ WITH candidate AS (
     RETURNING comparison.id
 )
 INSERT INTO annotation_assignment AS assignment (
-    project_id, comparison_id, annotator_id, token, state, shown_first, skip_reason, skip_note,
-    leased_at, expires_at
+    project_id, comparison_id, annotator_id, token, state, purpose, shown_first, skip_reason,
+    skip_note, leased_at, expires_at
 )
-SELECT %(project)s, taken.id, %(annotator)s, %(token)s, 'open', %(shown_first)s, '', '',
+SELECT %(project)s, taken.id, %(annotator)s, %(token)s, 'open', 'work', %(shown_first)s, '', '',
        statement_timestamp(), statement_timestamp() + %(lease)s
 FROM taken
-ON CONFLICT (comparison_id, annotator_id) DO UPDATE
+ON CONFLICT (comparison_id, annotator_id) WHERE NOT (purpose = 'repeat') DO UPDATE
 SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expires_at,
     ended_at = NULL
 RETURNING assignment.id
@@ -84,9 +86,10 @@ WITH due AS (
     SET state = 'expired', ended_at = statement_timestamp()
     FROM due
     WHERE assignment.comparison_id = due.id AND assignment.state = 'open' AND {condition}
-    RETURNING assignment.comparison_id
+    RETURNING assignment.comparison_id, assignment.purpose
 ), returned AS (
-    SELECT comparison_id, count(*) AS slots FROM ended GROUP BY comparison_id
+    SELECT comparison_id, count(*) FILTER (WHERE purpose = 'work') AS slots, count(*) AS leases
+    FROM ended GROUP BY comparison_id
 ), given_back AS (
     UPDATE annotation_comparison AS comparison
     SET open_slots = comparison.open_slots
@@ -96,7 +99,7 @@ WITH due AS (
     FROM returned
     WHERE comparison.id = returned.comparison_id
 )
-SELECT coalesce(sum(slots), 0) FROM returned
+SELECT coalesce(sum(leases), 0) FROM returned
 """
 
 
@@ -133,7 +136,8 @@ def _claim(
     # The update finds nothing if the lease ran out and was given back a moment ago.
     if again and held.filter(pk=again.pk).update(expires_at=Now() + project.lease):
         return again.pk
-    return _claim_new(project, annotator, skip_locked=skip_locked)
+    asked = checks.claim_check(project, annotator) if skip_locked else None
+    return asked or _claim_new(project, annotator, skip_locked=skip_locked)
 
 
 def _check_open_for(project: Project, annotator: User) -> None:
@@ -172,12 +176,13 @@ def return_expired_leases(project: Project | None = None) -> int:
     return _give_back(condition, project=project.pk if project else None)
 
 
-def pause(membership: Membership) -> None:
+def pause(membership: Membership, *, reason: str = "") -> None:
     """Hands no more work to a member and gives their open leases back."""
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=membership.user_id)
         membership.paused = True
-        membership.save(update_fields=["paused"])
+        membership.paused_reason = reason
+        membership.save(update_fields=["paused", "paused_reason"])
         _give_back(
             "assignment.project_id = %(project)s AND assignment.annotator_id = %(annotator)s",
             wait=True,
@@ -231,10 +236,8 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
     with transaction.atomic():
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.EXPIRED:
-            if comparison.open_slots == 0:
-                raise LeaseLost("It took too long, and somebody else has this comparison now.")
-            comparison.open_slots -= 1
-            comparison.save(update_fields=["open_slots"])
+            if assignment.counts:
+                _take_back_slot(comparison)
             assignment.state = Assignment.State.OPEN
             assignment.ended_at = None
         elif assignment.state != Assignment.State.OPEN:
@@ -242,6 +245,13 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
         assignment.expires_at = Now() + assignment.project.lease
         assignment.save(update_fields=["state", "ended_at", "expires_at"])
     return load(assignment.pk)
+
+
+def _take_back_slot(comparison: Comparison) -> None:
+    if comparison.open_slots == 0:
+        raise LeaseLost("It took too long, and somebody else has this comparison now.")
+    comparison.open_slots -= 1
+    comparison.save(update_fields=["open_slots"])
 
 
 def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:

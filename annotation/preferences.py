@@ -121,8 +121,11 @@ def _more_than_both(first: int, second: int, neither: int) -> int | None:
 def settle(comparison: Comparison) -> None:
     """Brings outcome and slots of a locked comparison in line with its counted votes.
 
-    A reviewer's adjudication stands above the votes.
+    A reviewer's adjudication stands above the votes, and the known answer of a gold item above all.
     """
+    if comparison.is_gold:
+        comparison.save(update_fields=["judgment_count"])
+        return
     project = comparison.project
     outcome = Comparison.Outcome.WAITING
     verdict: Preference | None = None

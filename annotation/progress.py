@@ -87,7 +87,7 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
     """By primary key, for a list of projects; three queries in all."""
     names = [project.pk for project in projects]
     rows = (
-        Comparison.objects.filter(project__in=names)
+        Comparison.objects.filter(project__in=names, gold_more_hallucinated="")
         .order_by()
         .values("project")
         .annotate(
@@ -100,7 +100,9 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
     counts: dict[int, Any] = {row["project"]: row for row in rows}
     empty = dict.fromkeys(("comparisons", "counted", "wanted", *OUTCOMES), 0)
     surplus = dict(
-        Judgment.objects.filter(comparison__project__in=names, surplus=True)
+        Judgment.objects.filter(
+            comparison__project__in=names, surplus=True, assignment__purpose="work"
+        )
         .order_by()
         .values_list("comparison__project")
         .annotate(Count("pk"))

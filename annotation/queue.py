@@ -11,6 +11,9 @@
    number, and one more while the votes are split, up to the project's maximum.
 6. ``edit`` names the version it saw, and adds a version; nothing is overwritten.
 
+7. Gold and repeats (annotation.checks) are leases like all others to the person who has them, but
+   hold no slot, and their judgments do not count.
+
 Locks are taken in one order (person, comparison, assignment), so no two of these functions can
 wait for each other. Times are the database's.
 """
@@ -25,6 +28,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 
+from annotation import checks
 from annotation.answers import Answer, InvalidAnswer, check_note
 from annotation.errors import DomainError
 from annotation.leases import (
@@ -110,7 +114,7 @@ def submit(
         if stored is not None:
             return Submission(stored, created=False)
         answer.check(assignment.project, comparison)
-        surplus = not _take_slot(assignment, comparison)
+        surplus = not assignment.counts or not _take_slot(assignment, comparison)
         judgment = Judgment(
             assignment=assignment,
             comparison=comparison,
@@ -126,8 +130,17 @@ def submit(
         if not surplus:
             comparison.judgment_count += 1
             settle(comparison)
+    if assignment.purpose == Assignment.Purpose.GOLD:
+        _pause_if_below_bar(assignment)
     judgment.refresh_from_db()
     return Submission(judgment, created=True)
+
+
+def _pause_if_below_bar(assignment: Assignment) -> None:
+    # After the answer's transaction: a pause locks the person first, as every claim does.
+    membership = checks.below_bar(assignment.project, assignment.annotator_id)
+    if membership is not None:
+        pause(membership, reason="Too many answers to comparisons with a known answer were wrong.")
 
 
 def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> Assignment:
@@ -143,7 +156,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.JUDGED:
             raise _already_judged(assignment.judgment)
-        if assignment.state == Assignment.State.OPEN:
+        if assignment.state == Assignment.State.OPEN and assignment.counts:
             if comparison.outcome == Comparison.Outcome.WAITING:
                 comparison.open_slots += 1
             else:

@@ -247,7 +247,7 @@ def held_out_images(images: set[str], *, seed: int, share: float) -> set[str]:
 def _snapshot(project: Project) -> Iterator[dict[str, Any]]:
     """Comparisons that have votes or a preference, as one statement saw them."""
     judgments = (
-        Judgment.objects.filter(comparison=OuterRef("pk"))
+        Judgment.objects.filter(comparison=OuterRef("pk"), assignment__purpose="work")
         .order_by("assignment__annotator__pseudonym")
         .values(
             json=JSONObject(

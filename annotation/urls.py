@@ -10,6 +10,7 @@ from annotation.views import (
     labelling,
     members,
     projects,
+    quality,
 )
 
 app_name = "annotation"
@@ -26,6 +27,9 @@ urlpatterns = [
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),
     path("projects/<slug:slug>/disputes/", adjudication.queue, name="disputes"),
     path("projects/<slug:slug>/disputes/<int:pk>/", adjudication.rule, name="dispute"),
+    path("projects/<slug:slug>/comparisons/<int:pk>/gold/", quality.gold, name="gold"),
+    path("projects/<slug:slug>/quality/", quality.page, name="quality"),
+    path("projects/<slug:slug>/quality/gold/", quality.promote, name="promote"),
     path("projects/<slug:slug>/imports/", exchange.imports, name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>/", exchange.import_job, name="import"),
     path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),

@@ -198,6 +198,11 @@ class Comparison(models.Model):
                 name="comparison_to_hand_out",
             ),
             models.Index(fields=["project", "outcome", "id"], name="comparison_by_outcome"),
+            models.Index(
+                fields=["project"],
+                condition=~Q(gold_more_hallucinated=""),
+                name="comparison_gold",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -68,6 +68,21 @@ class Project(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(0.5)],
         help_text="Share of comparisons whose answer is known, 0 to 0.5.",
     )
+    repeat_rate = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(0.2)],
+        help_text="Share of a person's own answers asked again with the sides exchanged, 0 to 0.2.",
+    )
+    pause_below = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Pause an annotator whose share of right gold answers is below; 0 for never.",
+    )
+    pause_after = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Gold answers before anybody is paused; only the last so many are looked at.",
+    )
     guidelines = models.TextField(blank=True, help_text="Markdown.")
     guidelines_version = models.PositiveIntegerField(default=1)
     created_by = models.ForeignKey(
@@ -90,6 +105,13 @@ class Project(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(gold_rate__gte=0, gold_rate__lte=0.5), name="project_gold_rate_share"
+            ),
+            models.CheckConstraint(
+                condition=Q(repeat_rate__gte=0, repeat_rate__lte=0.2),
+                name="project_repeat_rate_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(pause_below__gte=0, pause_below__lte=1), name="project_bar_is_share"
             ),
             models.CheckConstraint(
                 condition=Q(lease_minutes__gte=1), name="project_lease_is_positive"
@@ -123,6 +145,9 @@ class Membership(models.Model):
     )
     role = models.CharField(max_length=10, choices=Role, default=Role.ANNOTATOR)
     paused = models.BooleanField(default=False)
+    paused_reason = models.CharField(
+        max_length=200, blank=True, help_text="Why the project paused them by itself."
+    )
     guidelines_acknowledged = models.PositiveIntegerField(
         default=0, help_text="The version of the guidelines last acknowledged; 0 for none."
     )

@@ -28,7 +28,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
 
 
 class Assignment(models.Model):
-    """A lease on a comparison: one per comparison and person, for ever.
+    """A lease on a comparison: one per comparison and person, for ever, and at most one repeat.
 
     An expired one may be handed to the same person again; it keeps its token and shown order, so
     that an answer still waiting in somebody's browser finds its place.
@@ -39,6 +39,16 @@ class Assignment(models.Model):
         EXPIRED = "expired", "Given back"
         SKIPPED = "skipped", "Skipped"
         JUDGED = "judged", "Judged"
+
+    class Purpose(models.TextChoices):
+        """Gold and repeats measure the annotator: they hold no slot and their votes do not count.
+
+        Nothing that an annotator is sent may tell them from work.
+        """
+
+        WORK = "work", "Work"
+        GOLD = "gold", "The answer is known"
+        REPEAT = "repeat", "Own answer, asked again with the sides exchanged"
 
     class SkipReason(models.TextChoices):
         IMAGE_BROKEN = "image_broken", "The image is broken or missing"
@@ -61,6 +71,7 @@ class Assignment(models.Model):
     )
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    purpose = models.CharField(max_length=6, choices=Purpose, default=Purpose.WORK, editable=False)
     shown_first = models.PositiveSmallIntegerField(
         help_text="The response shown as A (left, or on top): 1 or 2."
     )
@@ -76,7 +87,17 @@ class Assignment(models.Model):
         ordering = ["-leased_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["comparison", "annotator"], name="assignment_once_per_person"
+                fields=["comparison", "annotator"],
+                condition=~Q(purpose="repeat"),
+                name="assignment_once_per_person",
+            ),
+            models.UniqueConstraint(
+                fields=["comparison", "annotator"],
+                condition=Q(purpose="repeat"),
+                name="assignment_repeated_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose__in=["work", "gold", "repeat"]), name="assignment_purpose_known"
             ),
             models.CheckConstraint(
                 condition=Q(shown_first__in=[1, 2]), name="assignment_shown_first_1_or_2"
@@ -99,6 +120,11 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.comparison_id} with {self.annotator_id}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it holds a slot, and its judgment is a vote."""
+        return self.purpose == self.Purpose.WORK
 
     @property
     def order(self) -> tuple[int, int]:
@@ -161,7 +187,8 @@ class Judgment(AnswerFields):
     version = models.PositiveIntegerField(default=1)
     surplus = models.BooleanField(
         default=False,
-        help_text="Came after its place had gone to somebody else: kept, but not counted.",
+        help_text="Kept but not counted: it came after its place had gone to somebody else, or it "
+        "was asked to measure the annotator.",
     )
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 from annotation import access
 from annotation.forms import ComparisonFilterForm
 from annotation.models import Comparison
+from annotation.models.work import Choice
 from annotation.views.shared import one_page, project_page, query_without_page
 from config.requests import PersonRequest
 
@@ -55,4 +56,5 @@ def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
         image=comparison.prompt.image,
         judgments=judgments,
         skips=skips,
+        gold_choices=Choice.choices,
     )

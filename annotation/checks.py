@@ -1,0 +1,186 @@
+"""Gold and mirrored repeats: what measures annotators without their noticing.
+
+A check is a lease like any other, drawn at the project's rates in place of work. It holds no slot
+and its judgment does not count, so it changes nothing about the comparison it shows.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Any
+
+from django.db import connection, transaction
+
+from annotation.errors import DomainError
+from annotation.models import Comparison, Judgment, Membership, Project, User
+from annotation.models.projects import Role
+from annotation.models.work import Choice
+from annotation.preferences import Votes, decide, settle
+
+REPEAT_AFTER = 10
+"""Answers between a comparison and its repeat, so that nobody remembers the one by the other."""
+REPEAT_AMONG = 200
+FEWEST_UNANIMOUS = 2
+
+
+class NotGold(DomainError):
+    status = 422
+    title = "This cannot be a gold comparison"
+
+
+CLAIM_CHECK = """
+WITH candidate AS ({candidate})
+INSERT INTO annotation_assignment AS assignment (
+    project_id, comparison_id, annotator_id, token, state, purpose, shown_first, skip_reason,
+    skip_note, leased_at, expires_at
+)
+SELECT %(project)s, candidate.comparison_id, %(annotator)s, %(token)s, 'open', %(purpose)s,
+       candidate.shown_first, '', '', statement_timestamp(), statement_timestamp() + %(lease)s
+FROM candidate
+ON CONFLICT (comparison_id, annotator_id) WHERE {index} DO UPDATE
+SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expires_at,
+    ended_at = NULL, purpose = excluded.purpose
+RETURNING assignment.id
+"""
+
+# A project has few gold comparisons, which its own small index finds.
+GOLD = """
+    SELECT comparison.id AS comparison_id, %(shown_first)s AS shown_first
+    FROM annotation_comparison AS comparison
+    WHERE comparison.project_id = %(project)s
+      AND NOT (comparison.gold_more_hallucinated = '')
+      AND coalesce((
+          SELECT had.state FROM annotation_assignment AS had
+          WHERE had.comparison_id = comparison.id AND had.annotator_id = %(annotator)s
+            AND NOT (had.purpose = 'repeat')
+      ), 'expired') = 'expired'
+    ORDER BY random()
+    LIMIT 1
+"""
+
+# Of a person's answers, some time ago and not for ever ago, one that was not asked again.
+REPEAT = """
+    SELECT own.comparison_id, 3 - own.shown_first AS shown_first
+    FROM (
+        SELECT comparison_id, shown_first, purpose FROM annotation_assignment
+        WHERE annotator_id = %(annotator)s AND project_id = %(project)s AND state = 'judged'
+        ORDER BY ended_at DESC
+        OFFSET %(after)s LIMIT %(among)s
+    ) AS own
+    WHERE own.purpose = 'work' AND NOT EXISTS (
+        SELECT 1 FROM annotation_assignment AS again
+        WHERE again.comparison_id = own.comparison_id AND again.annotator_id = %(annotator)s
+          AND again.purpose = 'repeat'
+    )
+    ORDER BY random()
+    LIMIT 1
+"""
+
+
+def claim_check(project: Project, annotator: User) -> int | None:
+    """The key of a new lease on a check, as often as the project's rates say; else None.
+
+    The caller holds the person's row locked.
+    """
+    draw = random.random()
+    if draw < project.gold_rate:
+        return _claim(project, annotator, "gold", GOLD, "NOT (purpose = 'repeat')")
+    if draw < project.gold_rate + project.repeat_rate:
+        return _claim(project, annotator, "repeat", REPEAT, "purpose = 'repeat'")
+    return None
+
+
+def _claim(
+    project: Project, annotator: User, purpose: str, candidate: str, index: str
+) -> int | None:
+    values: dict[str, Any] = {
+        "project": project.pk,
+        "annotator": annotator.pk,
+        "token": str(uuid.uuid4()),
+        "purpose": purpose,
+        "shown_first": random.choice((1, 2)),
+        "lease": project.lease,
+        "after": REPEAT_AFTER,
+        "among": REPEAT_AMONG,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM_CHECK.format(candidate=candidate, index=index), values)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def make_gold(comparison: Comparison, *, more_hallucinated: str, explanation: str = "") -> None:
+    """States the known answer. From now on the comparison measures people and is no preference.
+
+    Raises NotGold for an answer that is none. Answers under way are kept, as votes that decide
+    nothing.
+    """
+    if more_hallucinated not in Choice.values:
+        raise NotGold("the answer must be 1, 2 or tie", field="more_hallucinated")
+    with transaction.atomic():
+        locked = Comparison.objects.select_for_update(no_key=True).get(pk=comparison.pk)
+        helpful = "tie" if more_hallucinated == "tie" else ""
+        known = decide(Votes.count([(more_hallucinated, helpful)]))
+        locked.gold_more_hallucinated = more_hallucinated
+        locked.gold_explanation = explanation
+        decided = known.better is not None
+        locked.outcome = Comparison.Outcome.DECIDED if decided else Comparison.Outcome.UNDECIDED
+        locked.preference, locked.hallucination = known.better, known.hallucination
+        locked.margin = known.margin
+        locked.wanted_judgments -= locked.open_slots
+        locked.open_slots = 0
+        locked.save()
+    comparison.refresh_from_db()
+
+
+def withdraw_gold(comparison: Comparison) -> None:
+    """Makes a gold comparison work again, decided by its votes."""
+    with transaction.atomic():
+        rows = Comparison.objects.select_related("project")
+        locked = rows.select_for_update(of=("self",), no_key=True).get(pk=comparison.pk)
+        if not locked.is_gold:
+            return
+        locked.gold_more_hallucinated = locked.gold_explanation = ""
+        taken = locked.wanted_judgments - locked.open_slots
+        locked.wanted_judgments = max(locked.project.judgments_per_comparison, taken)
+        locked.open_slots = locked.wanted_judgments - taken
+        locked.save(update_fields=["gold_more_hallucinated", "gold_explanation"])
+        settle(locked)
+    comparison.refresh_from_db()
+
+
+def promote_unanimous(project: Project, *, most: int) -> int:
+    """Makes gold of up to ``most`` comparisons that all found the same about; how many.
+
+    They leave the preferences of later releases: what measures people must not train models.
+    """
+    unanimous = project.comparisons.filter(
+        outcome=Comparison.Outcome.DECIDED,
+        hallucination=True,
+        margin=1.0,
+        judgment_count__gte=FEWEST_UNANIMOUS,
+        gold_more_hallucinated="",
+    ).order_by("-judgment_count", "shuffle")
+    chosen = list(unanimous[:most])
+    for comparison in chosen:
+        worse = str(3 - int(comparison.preference or 0))
+        make_gold(comparison, more_hallucinated=worse, explanation="Everybody agreed.")
+    return len(chosen)
+
+
+def below_bar(project: Project, annotator_id: int) -> Membership | None:
+    """The membership of an annotator whose last gold answers are below the project's bar."""
+    fresh = Project.objects.get(pk=project.pk)
+    if fresh.pause_below <= 0:
+        return None
+    answers = Judgment.objects.filter(
+        assignment__project=fresh, assignment__annotator=annotator_id, assignment__purpose="gold"
+    ).order_by("-created_at", "-id")
+    last = answers.values_list("more_hallucinated", "comparison__gold_more_hallucinated")
+    right = [given == known for given, known in last[: fresh.pause_after]]
+    if len(right) < fresh.pause_after or sum(right) / len(right) >= fresh.pause_below:
+        return None
+    return Membership.objects.filter(
+        project=fresh, user=annotator_id, role=Role.ANNOTATOR, paused=False
+    ).first()

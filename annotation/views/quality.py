@@ -1,0 +1,112 @@
+"""The quality of a project's answers: figures, plots, what to do, and making gold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation import access, checks
+from annotation.forms import GoldForm, PromoteForm
+from annotation.quality_report import Person, Report, report
+from annotation.views.shared import project_page
+from config.requests import PersonRequest
+
+
+@login_required
+@require_GET
+def page(request: PersonRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "review")
+    found = report(project)
+    return project_page(
+        request,
+        project,
+        "annotation/quality.html",
+        tab="quality",
+        report=found,
+        charts=_charts(found),
+        gold_count=project.comparisons.exclude(gold_more_hallucinated="").count(),
+        form=PromoteForm(),
+    )
+
+
+@login_required
+@require_POST
+def promote(request: PersonRequest, slug: str) -> HttpResponse:
+    """Makes gold of comparisons that all agreed about."""
+    project = access.require(request.user, slug, "manage")
+    form = PromoteForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Give a number from 1 to 1,000.")
+    else:
+        made = checks.promote_unanimous(project, most=form.cleaned_data["most"])
+        plural = "" if made == 1 else "s"
+        messages.success(request, f"{made} comparison{plural} with one opinion became gold.")
+    return redirect("annotation:quality", slug)
+
+
+@login_required
+@require_POST
+def gold(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    """States the known answer of a comparison, or withdraws it when none is given."""
+    project = access.require(request.user, slug, "manage")
+    comparison = get_object_or_404(project.comparisons, pk=pk)
+    form = GoldForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose response 1, response 2 or about the same.")
+    elif form.cleaned_data["more_hallucinated"]:
+        checks.make_gold(comparison, **form.cleaned_data)
+        messages.success(request, "It is a gold comparison now.")
+    else:
+        checks.withdraw_gold(comparison)
+        messages.success(request, "It is an ordinary comparison again.")
+    return redirect("annotation:comparison", slug, pk)
+
+
+def _charts(found: Report) -> dict[str, Any]:
+    right = [("Right on gold", "gold"), ("Same answer again", "consistent")]
+    bias = [("Names the first shown", "first_named"), ("Favours the longer", "longer_won")]
+    weeks = {
+        "x_label": "week",
+        "y_label": "alpha",
+        "ended": True,
+        "series": [
+            {
+                "name": "Krippendorff's alpha",
+                "x": list(range(1, len(found.weeks) + 1)),
+                "y": [week["alpha"] for week in found.weeks],
+            }
+        ],
+    }
+    people = found.people[:12]
+    return {
+        "right": _bars("share of answers", right, people),
+        "bias": _bars("share of answers that name a response", bias, people),
+        "weeks": weeks,
+    }
+
+
+def _bars(label: str, series: list[tuple[str, str]], people: list[Person]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "min": 0,
+        "max": 1,
+        "categories": [one.user.username for one in people if one.user],
+        "series": [
+            {
+                "name": title,
+                "values": [getattr(one, name).value for one in people],
+                "low": [_end(getattr(one, name), 0) for one in people],
+                "high": [_end(getattr(one, name), 1) for one in people],
+            }
+            for title, name in series
+        ],
+    }
+
+
+def _end(share: Any, side: int) -> float | None:
+    return share.interval[side] if share.whole else None
