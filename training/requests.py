@@ -19,6 +19,7 @@ from training.rlhf.presets import PRESETS, preset_spec
 
 MOST_ATTEMPTS = 20
 MOST_GPUS = 64
+PAIRS_OF_A_CLICK = 500
 
 
 class Refused(DomainError):
@@ -78,6 +79,29 @@ def request_chain(common: Common, steps: list[Step], *, name: str) -> Chain:
             title = f"{name}: {_kind(step).title}"
             after = _queue(common, step, name=title, after=after, chain=chain)
     return chain
+
+
+def request_sampling(policy: Checkpoint, requested_by: Any) -> Run:
+    """Queue sampling new pairs from a policy, loaded and answering as where it was trained.
+
+    Raises Refused for what is no policy of a run.
+    """
+    made_by = policy.run
+    if made_by is None or policy.kind != Checkpoint.Kind.POLICY or policy.base is None:
+        raise Refused("policy", f"{policy} is no policy that a run has made")
+    common = Common(
+        project=made_by.project,
+        requested_by=requested_by,
+        base=policy.base,
+        policy=policy,
+        preset=made_by.preset,
+        model_changes=made_by.model,
+        # Another click draws other answers.
+        seed=policy.runs_from_policy.filter(kind="sample").count(),
+        gpus=made_by.gpus,
+    )
+    step = Step("sample", options={"prompts": PAIRS_OF_A_CLICK})
+    return request_run(common, step, name=f"Pairs from {policy.name}")
 
 
 def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: Chain | None) -> Run:

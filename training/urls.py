@@ -27,6 +27,7 @@ urlpatterns = [
     path("checkpoints/<int:pk>/", checkpoints.checkpoint, name="checkpoint"),
     path("checkpoints/<int:pk>/download/", checkpoints.download, name="checkpoint-download"),
     path("checkpoints/<int:pk>/promote/", checkpoints.promote, name="checkpoint-promote"),
+    path("checkpoints/<int:pk>/sample/", checkpoints.sample, name="checkpoint-sample"),
     path("checkpoints/<int:pk>/delete/", checkpoints.delete, name="checkpoint-delete"),
     path(
         "checkpoints/<int:pk>/files/<path:name>",

@@ -37,6 +37,7 @@ ROUTES = {
     "training:checkpoint-file": ("get", "reviewer"),
     "training:checkpoint-download": ("get", "reviewer"),
     "training:checkpoint-promote": ("post", "manager"),
+    "training:checkpoint-sample": ("post", "manager"),
     "training:checkpoint-delete": ("post", "manager"),
     "training-api:runs": ("get", "anyone"),
     "training-api:run": ("get", "reviewer"),

@@ -327,3 +327,34 @@ def test_nobody_acts_on_a_base_from_a_page() -> None:
     for name in ("promote", "delete"):
         address = reverse(f"training:checkpoint-{name}", args=[run.base.pk])
         assert client.post(address).status_code == 404
+
+
+def test_one_click_on_a_policy_asks_for_new_pairs_from_it() -> None:
+    maker = make_run(seed=9, preset="small-world")
+    policy = make_checkpoint(maker)
+    client = logged_in(maker.requested_by)
+    assert "Sample new pairs" in client.get(policy.get_absolute_url()).content.decode()
+    answer = client.post(reverse("training:checkpoint-sample", args=[policy.pk]))
+    run = Run.objects.latest("pk")
+    assert answer.url == run.get_absolute_url()
+    assert (run.kind, run.policy, run.base, run.project) == (
+        "sample",
+        policy,
+        maker.base,
+        maker.project,
+    )
+    assert (run.model, run.preset, run.seed) == (maker.model, "small-world", 0)
+    assert run.options == {"prompts": 500}
+    assert run.settings["samples_per_prompt"] >= 2
+    client.post(reverse("training:checkpoint-sample", args=[policy.pk]))
+    assert Run.objects.latest("pk").seed == 1
+
+
+def test_pairs_are_sampled_from_policies_only() -> None:
+    judge = make_checkpoint(make_run(), kind="reward_model")
+    assert judge.run is not None
+    client = logged_in(judge.run.requested_by)
+    assert "Sample new pairs" not in client.get(judge.get_absolute_url()).content.decode()
+    address = reverse("training:checkpoint-sample", args=[judge.pk])
+    assert "Nothing was started" in client.post(address, follow=True).content.decode()
+    assert Run.objects.count() == 1

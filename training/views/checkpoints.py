@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from training import cards, lineage, registry, visibility
+from training import cards, lineage, registry, requests, visibility
 
 CHECKPOINTS_ON_A_PAGE = 25
 
@@ -92,3 +92,17 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(found)
     messages.success(request, f"{found.name} was deleted.")
     return redirect("training:checkpoints")
+
+
+@login_required
+@require_POST
+def sample(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have the policy answer the project's prompts: its answers are the next pairs to compare."""
+    found = visibility.checkpoint(request.user, pk, visibility.ACT)
+    try:
+        run = requests.request_sampling(found, request.user)
+    except requests.Refused as error:
+        messages.error(request, f"Nothing was started: {error.detail}")
+        return redirect(found)
+    messages.success(request, "Queued. When it has ended, the pairs wait for annotators.")
+    return redirect(run)
