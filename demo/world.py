@@ -10,9 +10,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from benchmark.mmhal import TYPES
 from benchmark.small_world import (
@@ -21,6 +20,7 @@ from benchmark.small_world import (
     hallucinating,
     question_record,
 )
+from benchmark.statistics import bootstrap_interval
 from demo.questions import DESCRIBE, ask
 from demo.scenes import facts, random_scene, render
 from training.rlhf.contract import IMAGE_TOKEN, Generation, PromptRecord, Turn
@@ -137,20 +137,19 @@ def evaluate(
     answered = {generation.id for generation in generations}
     if answered != scenes.keys() or len(generations) != len(scenes):
         raise ValueError("the answers do not match the prompts one to one")
-    wrong, covered = [], []
+    wrong: list[float] = []
+    covered: list[float] = []
     for generation in generations:
         scene = scenes[generation.id]
-        wrong.append(np.mean([hallucinating(text, scene) for text in generation.responses]))
-        covered.append(np.mean([coverage(text, scene) for text in generation.responses]))
-    rng = np.random.default_rng(seed)
+        wrong.append(fmean(hallucinating(text, scene) for text in generation.responses))
+        covered.append(fmean(coverage(text, scene) for text in generation.responses))
     return Outcome(
-        hallucinating_answers=_share(np.array(wrong), rng),
-        coverage=_share(np.array(covered), rng),
+        hallucinating_answers=_share(wrong, seed),
+        coverage=_share(covered, seed),
         answers=sum(len(generation.responses) for generation in generations),
     )
 
 
-def _share(values: np.ndarray, rng: np.random.Generator, *, resamples: int = 2000) -> Share:
-    picks = rng.integers(0, len(values), size=(resamples, len(values)))
-    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
-    return Share(float(values.mean()), float(low), float(high))
+def _share(values: Sequence[float], seed: int) -> Share:
+    interval = bootstrap_interval(values, seed=seed)
+    return Share(fmean(values), interval.low, interval.high)
