@@ -10,8 +10,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import access, costs, evaluating, leaderboard, reading
+from benchmark import access, agreement, costs, evaluating, leaderboard, reading
 from benchmark.forms import AnswerFilter, SettleForm, StartForm
+from benchmark.models import Evaluation, EvaluationQuerySet
 
 ANSWERS_ON_A_PAGE = 12
 
@@ -46,6 +47,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "query": form.query,
         "base": base,
         "chart": leaderboard.chart_of([base, evaluation] if base else [evaluation]),
+        "agreements": _agreements(evaluation, visible),
         "spent": costs.spent(evaluation),
         "expected": None
         if evaluation.ended
@@ -56,6 +58,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "settle": SettleForm(),
     }
     return render(request, "benchmark/evaluation.html", context)
+
+
+def _agreements(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[agreement.Agreement]:
+    """Two readings by rule of a yes or no are no two judges."""
+    if evaluation.question_set.yes_or_no or not evaluation.summary:
+        return []
+    return agreement.with_other_judges(evaluation, visible)
 
 
 @login_required

@@ -1,0 +1,99 @@
+"""How far judges agree on the same answers: Krippendorff's alpha with the interval metric.
+
+1 is full agreement, 0 what chance would give, below 0 worse than chance. The interval metric
+counts a 5 against a 6 as a small disagreement and a 0 against a 6 as a large one. Alpha says
+nothing about who is right, and is low by nature where all answers deserve about the same rating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import F
+
+from benchmark.mmhal import LOWEST_HONEST_RATING
+from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
+
+LEAST_SHARED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Of an evaluation's judge with another one, over the answers that both have rated."""
+
+    judge: str
+    prompt_hash: str
+    count: int
+    alpha: float | None
+    same_side: float
+    """Share of answers that both, or neither, call hallucinated; 0 to 1."""
+
+
+def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Krippendorff's alpha of two raters who both rated every unit (Krippendorff 2011).
+
+    1 - D_o / D_e: the mean squared difference within units over that between any two of all
+    ratings. None where all ratings are equal, which tells nothing. Raises ValueError for unequal
+    numbers of ratings or fewer than two units.
+    """
+    if len(first) != len(second) or len(first) < LEAST_SHARED:
+        raise ValueError(f"{len(first)} and {len(second)} ratings give no agreement")
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    everything = np.concatenate([a, b])
+    # Over all ordered pairs of different ratings, the mean squared difference is 2 * variance.
+    expected = 2 * float(everything.var(ddof=1))
+    return None if expected == 0 else 1 - float(((a - b) ** 2).mean()) / expected
+
+
+def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[Agreement]:
+    """The evaluation's judge against each other judge or wording that rated the same answers in
+    a ``visible`` evaluation, by name. Two queries."""
+    rows = evaluation.verdicts().values_list("answer__question", "answer__text_sha256", "rating")
+    own = {(question, text): rating for question, text, rating in rows if rating is not None}
+    found: dict[tuple[str, str], dict[tuple[int, str], int]] = {}
+    for name, wording, question, text, rating in _others(evaluation, visible):
+        if (question, text) in own:
+            found.setdefault((name, wording), {})[question, text] = rating
+    return [
+        _agreement(name, wording, [(own[key], rating) for key, rating in ratings.items()])
+        for (name, wording), ratings in sorted(found.items())
+        if len(ratings) >= LEAST_SHARED
+    ]
+
+
+def _others(
+    evaluation: Evaluation, visible: EvaluationQuerySet
+) -> list[tuple[str, str, int, str, int]]:
+    rows = (
+        Verdict.objects.filter(
+            answer__evaluation__in=visible,
+            answer__question__question_set=evaluation.question_set_id,
+            judge=F("answer__evaluation__judge"),
+            prompt_hash=F("answer__evaluation__prompt_hash"),
+            rating__isnull=False,
+        )
+        .exclude(judge=evaluation.judge_id, prompt_hash=evaluation.prompt_hash)
+        .order_by("pk")
+        .values_list(
+            "judge__name", "prompt_hash", "answer__question", "answer__text_sha256", "rating"
+        )
+    )
+    return [row for row in rows if row[-1] is not None]  # type: ignore[misc]
+
+
+def _agreement(name: str, wording: str, pairs: list[tuple[int, int]]) -> Agreement:
+    first, second = zip(*pairs, strict=True)
+    sides = [_hallucinated(a) == _hallucinated(b) for a, b in pairs]
+    return Agreement(
+        judge=name,
+        prompt_hash=wording,
+        count=len(pairs),
+        alpha=interval_alpha(first, second),
+        same_side=sum(sides) / len(sides),
+    )
+
+
+def _hallucinated(rating: int) -> bool:
+    return rating < LOWEST_HONEST_RATING
