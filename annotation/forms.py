@@ -320,10 +320,21 @@ class ReleaseForm(forms.Form):
         help_text="Leaves out pairs that tied in honesty and were decided by helpfulness.",
     )
 
+    minimum_reliability = forms.FloatField(
+        initial=0,
+        min_value=0,
+        max_value=1,
+        required=False,
+        help_text="Leaves out votes of annotators estimated to be right less often, 0 to 1.",
+    )
+
     def options(self) -> dict[str, Any]:
         """The arguments of a release."""
         return {
             "seed": self.cleaned_data["seed"],
             "held_out_share": self.cleaned_data["held_out_percent"] / 100,
-            "policy": {"honesty_only": self.cleaned_data["honesty_only"]},
+            "policy": {
+                "honesty_only": self.cleaned_data["honesty_only"],
+                "minimum_reliability": self.cleaned_data["minimum_reliability"] or 0.0,
+            },
         }

@@ -28,6 +28,7 @@ from annotation.errors import DomainError
 from annotation.models import Adjudication, Comparison, Judgment, Project, Release, User
 from annotation.preferences import Votes
 from annotation.quality import agreement
+from annotation.reliable_votes import reliable_votes
 
 VERSION = 1
 ROWS_AT_ONCE = 1000
@@ -56,6 +57,9 @@ class Policy:
     imported_labels: bool = True
     """Take preferences that came with an imported file and that nobody here has judged."""
 
+    minimum_reliability: float = 0.0
+    """Leave out the votes of annotators below this estimate (annotation.reliability), 0..1."""
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Policy:
         """Raises BadPolicy, naming the field."""
@@ -67,8 +71,9 @@ class Policy:
             if type(value) is not known[name] and not whole_number:
                 raise BadPolicy(f"{name} has the wrong type", field=name)
         policy = cls(**data)
-        if not 0 <= policy.minimum_margin <= 1:
-            raise BadPolicy("minimum_margin must be from 0 to 1", field="minimum_margin")
+        for name in ("minimum_margin", "minimum_reliability"):
+            if not 0 <= getattr(policy, name) <= 1:
+                raise BadPolicy(f"{name} must be from 0 to 1", field=name)
         return policy
 
     def takes(self, row: dict[str, Any]) -> bool:
@@ -181,7 +186,10 @@ class _Summary:
 
 def _write_rows(release: Release, policy: Policy, file: Any) -> _Summary:
     summary = _Summary(exported_images=set(), answers=Counter())
-    for row in _snapshot(release.project):
+    rows = _snapshot(release.project)
+    if policy.minimum_reliability > 0:
+        rows = reliable_votes(rows, policy.minimum_reliability)
+    for row in rows:
         row["exported"] = policy.takes(row)
         if row["exported"]:
             summary.exported_images.add(row["image"]["sha256"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+P = TypeVar("P", bound=Hashable)
 
 CHOICES = ("1", "2", "tie")
 ROUNDS = 100
@@ -24,7 +26,7 @@ class Reliability:
     """Chance that an answer is the true one, 0..1, over the comparisons as they are."""
 
 
-def dawid_skene(votes: Iterable[tuple[int, int, str]]) -> dict[int, Reliability]:
+def dawid_skene(votes: Iterable[tuple[Hashable, P, str]]) -> dict[P, Reliability]:
     """By annotator, from (comparison, annotator, answer) with answers "1", "2" or "tie".
 
     Expectation maximisation from the shares of the votes: each comparison has one true answer,
@@ -50,7 +52,7 @@ def dawid_skene(votes: Iterable[tuple[int, int, str]]) -> dict[int, Reliability]
     }
 
 
-def _numbered(keys: Iterable[int]) -> dict[int, int]:
+def _numbered(keys: Iterable[P]) -> dict[P, int]:
     return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 

@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--held-out-share", type=float, default=0.1, help="share of the images")
         parser.add_argument("--minimum-margin", type=float, default=0.0)
+        parser.add_argument("--minimum-reliability", type=float, default=0.0)
         parser.add_argument("--honesty-only", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             raise CommandError(f"there is no project {options['project']!r}")
         policy = {
             "minimum_margin": options["minimum_margin"],
+            "minimum_reliability": options["minimum_reliability"],
             "honesty_only": options["honesty_only"],
         }
         try:
