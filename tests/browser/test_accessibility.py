@@ -6,7 +6,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from django.conf import settings
+from playwright.sync_api import Page, expect
 
 from annotation import exporting, queue
 from annotation.models import Assignment, ImportJob, Invitation, Project, User
@@ -93,6 +94,13 @@ def test_pages_before_logging_in_have_no_serious_finding(visit: Visitor, scheme:
     page.get_by_label("Password").fill("wrong")
     visit.expect_problem("autocomplete")
     page.get_by_role("button", name="Log in").click()
+    assert findings(page) == []
+    visit.expect_problem("429")
+    for _ in range(settings.AXES_FAILURE_LIMIT - 1):
+        page.get_by_label("Username").fill("somebody")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Too many attempts")).to_be_visible()
     assert findings(page) == []
 
 

@@ -130,6 +130,13 @@ def test_an_invitation_makes_an_account_and_a_member(
     assert (membership.project, membership.role) == (project, "annotator")
 
 
+def test_the_api_opened_in_a_browser_is_json(visit: Visitor, admin: User, project: Project) -> None:
+    visit.expect_problem("404")  # a page without a head asks for favicon.ico
+    page = visit.page(admin, "/api/v1/projects")
+    assert project.slug in page.locator("body").inner_text()
+    assert page.evaluate("document.contentType") == "application/json"
+
+
 def test_the_theme_is_kept(visit: Visitor, admin: User) -> None:
     page = visit.page(admin, "/projects/", color_scheme="light")
     ground = "getComputedStyle(document.body).backgroundColor"
