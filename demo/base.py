@@ -41,12 +41,14 @@ class Plan:
     """Optimiser steps of each stage, and what a step is made of."""
 
     vision_steps: int = 200
-    copying_steps: int = 400
-    verdict_steps: int = 300
-    counting_steps: int = 400
+    copying_steps: int = 100
+    verdict_steps: int = 150
+    counting_steps: int = 500
+    looking_steps: int = 200
     mixed_steps: int = 700
     vision_batch: int = 128
     text_batch: int = 32
+    looking_batch: int = 48
     caption_batch: int = 48
     question_batch: int = 24
     learning_rate: float = 2e-3
@@ -70,6 +72,7 @@ class Trainer:
         self._stage("copying", plan.copying_steps, self._copying)
         self._stage("single claims", plan.verdict_steps, self._single_claims)
         self._stage("counting mistakes", plan.counting_steps, self._counting)
+        self._stage("looking", plan.looking_steps, self._looking)
         self._stage("pictures, questions, facts", plan.mixed_steps, self._everything)
 
     def train_vision(self) -> None:
@@ -107,6 +110,9 @@ class Trainer:
     def _counting(self) -> Tensor:
         scenes = self._telling_scenes(self._plan.text_batch)
         return self._loss([self._teacher.count_mistakes(scene) for scene in scenes])
+
+    def _looking(self) -> Tensor:
+        return self._loss([self._teacher.looking() for _ in range(self._plan.looking_batch)])
 
     def _everything(self) -> Tensor:
         plan = self._plan

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmark.mmhal import TYPES
 from benchmark.small_world import (
+    BACKGROUNDS,
     COLORS,
     NUMBERS,
     POSITIONS,
@@ -41,9 +42,12 @@ MOST_CLAIMS = 5
 VERDICTS_A_LESSON = 6
 COPIES_A_LESSON = 24
 COPIED_THINGS = (3, 8)
+LOOKED_AT_THINGS = (3, 7)
+EMPTY_WEIGHT = 0.3
 CLAIM_WEIGHT = 0.5
 FACT_WEIGHT = 0.3
 CAPTION_WEIGHT = 0.1
+_BORROWED = 0.5
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,26 @@ class Teacher:
             out.write("and")
             named.add(thing)
         return Lesson(out.ids, out.weights)
+
+    def looking(self) -> Lesson:
+        """A crowded picture told cell by cell, in random order: where to look for which place."""
+        places = set(self._rng.sample(POSITIONS, self._rng.randint(*LOOKED_AT_THINGS)))
+        things = tuple(
+            Thing(p, self._rng.choice(COLORS), self._rng.choice(SHAPES))
+            for p in POSITIONS
+            if p in places
+        )
+        scene = Scene(things=things, background=self._rng.choice(BACKGROUNDS))
+        out = self._begin(DESCRIBE, picture=scene)
+        for position in self._rng.sample(POSITIONS, len(POSITIONS)):
+            thing = scene.at(position)
+            if thing:
+                self._write_claim(thing, 1.0)
+            else:
+                out.write(position)
+                out.write("nothing", EMPTY_WEIGHT)
+            out.write("and")
+        return Lesson(out.ids, out.weights, scene)
 
     def single_claims(self, scene: Scene) -> Lesson:
         """Facts, then single claims, each followed by yes or no: many verdicts a sequence."""
@@ -178,15 +202,14 @@ class Teacher:
 
     def _write_claim(self, claim: Thing, weight: float) -> None:
         self._writer.write(claim.position)  # any place may come next: nothing to learn
-        self._writer.write(claim.color, weight)
-        self._writer.write(claim.shape, weight)
+        self._writer.write(f"{claim.color} {claim.shape}", weight)
 
     def _claim(self, scene: Scene) -> Thing:
         kind = self._rng.random()
         if kind < 0.5:
             return self._rng.choice(scene.things)
         if kind < 0.8:
-            return _with_wrong_attribute(self._rng.choice(scene.things), self._rng)
+            return _with_wrong_attribute(self._rng.choice(scene.things), scene, self._rng)
         return _invented(scene, self._rng)
 
 
@@ -206,7 +229,7 @@ def mistaken_claims(
     for thing in scene.things:
         if rng.random() >= omitted:
             wrong = rng.random() < wrong_attribute
-            claims.append(_with_wrong_attribute(thing, rng) if wrong else thing)
+            claims.append(_with_wrong_attribute(thing, scene, rng) if wrong else thing)
     while rng.random() < invented and len(claims) < MOST_CLAIMS:
         addition = _invented(scene, rng)
         if all(addition.position != claim.position for claim in claims):
@@ -216,13 +239,22 @@ def mistaken_claims(
     return sorted(claims, key=lambda thing: POSITIONS.index(thing.position))
 
 
-def _with_wrong_attribute(thing: Thing, rng: Random) -> Thing:
+def _with_wrong_attribute(thing: Thing, scene: Scene, rng: Random) -> Thing:
+    """Another colour or shape, often one of another object there: words alone do not betray it."""
+    others = [other for other in scene.things if other != thing and rng.random() < _BORROWED]
     if rng.random() < 0.5:
-        color = rng.choice([c for c in COLORS if c != thing.color])
+        colors = [o.color for o in others if o.color != thing.color]
+        color = rng.choice(colors or [c for c in COLORS if c != thing.color])
         return Thing(thing.position, color, thing.shape)
-    return Thing(thing.position, thing.color, rng.choice([s for s in SHAPES if s != thing.shape]))
+    shapes = [o.shape for o in others if o.shape != thing.shape]
+    shape = rng.choice(shapes or [s for s in SHAPES if s != thing.shape])
+    return Thing(thing.position, thing.color, shape)
 
 
 def _invented(scene: Scene, rng: Random) -> Thing:
+    """An object on an empty cell, often one that looks like another object there."""
     position = rng.choice([p for p in POSITIONS if scene.at(p) is None])
+    if rng.random() < _BORROWED:
+        like = rng.choice(scene.things)
+        return Thing(position, like.color, like.shape)
     return Thing(position, rng.choice(COLORS), rng.choice(SHAPES))

@@ -25,6 +25,12 @@ from demo.questions import DESCRIBE, ask
 from demo.scenes import facts, random_scene, render
 from training.rlhf.contract import IMAGE_TOKEN, Generation, PromptRecord, Turn
 
+LENGTH_BONUS = -0.5
+"""As in the paper's data: negative, so that the length penalty rewards fuller answers.
+
+Honesty comes before helpfulness in every vote, so a reward model alone prefers to name one sure
+object and stop.
+"""
 SHOWN_CELL_PIXELS = 72
 """People see pictures four times as large as the model, which shrinks them itself."""
 
@@ -84,6 +90,7 @@ def prompts(count: int, *, seed: int, held_out: bool = False) -> list[Prompt]:
             image=f"{name}.png",
             conversation=(Turn(speaker="human", text=f"{IMAGE_TOKEN}\n{DESCRIBE}"),),
             captions=tuple(facts(scene, rng)),
+            length_bonus=LENGTH_BONUS,
         )
         result.append(Prompt(record, scene))
     return result

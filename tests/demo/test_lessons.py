@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from benchmark.small_world import NUMBERS, Scene, Thing, claims, coverage, false_claims
+from benchmark.small_world import NUMBERS, POSITIONS, Scene, Thing, claims, coverage, false_claims
 from demo.lessons import Lesson, Teacher, mistaken_claims
 from demo.scenes import random_scene, sentence
 from demo.tiny_model import build_processor
@@ -40,10 +40,11 @@ def test_single_claims_carry_right_verdicts(tokenizer, teacher) -> None:
     for _ in range(20):
         words = read(tokenizer, teacher.single_claims(SCENE))
         answer = words[words.index("<assistant>") + 1 :]
-        for start in range(0, len(answer), 5):
-            *claim, mark, verdict = answer[start : start + 5]
+        for start in range(0, len(answer), 4):
+            position, look, mark, verdict = answer[start : start + 4]
             assert mark == "?"
-            assert verdict == ("yes" if Thing(*claim) in SCENE.things else "no")
+            true = Thing(position, *look.split()) in SCENE.things
+            assert verdict == ("yes" if true else "no")
             verdicts.add(verdict)
     assert verdicts == {"yes", "no"}
 
@@ -52,7 +53,7 @@ def test_single_claims_never_teach_to_continue_a_false_claim(tokenizer, teacher)
     for _ in range(20):
         lesson = teacher.single_claims(SCENE)
         taught = set(counted(tokenizer, lesson)) - {"yes", "no"}
-        assert taught <= {"red", "circle", "blue", "square"}
+        assert taught <= {"red circle", "blue square"}
 
 
 @pytest.mark.parametrize("picture", [None, OTHER])
@@ -85,11 +86,22 @@ def test_copying_counts_only_what_was_said_before(tokenizer, teacher) -> None:
     lesson = teacher.copying()
     words = read(tokenizer, lesson)
     said = {}
-    for start in range(1, len(words), 4):
-        position, color, shape, _ = words[start : start + 4]
-        weights = lesson.weights[start : start + 4]
-        assert weights == ([0, 1, 1, 0] if position in said else [0, 0, 0, 0])
-        assert said.setdefault(position, (color, shape)) == (color, shape)
+    for start in range(1, len(words), 3):
+        position, look, _ = words[start : start + 3]
+        weights = lesson.weights[start : start + 3]
+        assert weights == ([0, 1, 0] if position in said else [0, 0, 0])
+        assert said.setdefault(position, look) == look
+
+
+def test_looking_tells_every_cell_of_its_picture(tokenizer, teacher) -> None:
+    lesson = teacher.looking()
+    words = read(tokenizer, lesson)
+    answer = words[words.index("<assistant>") + 1 :]
+    told = {answer[start]: answer[start + 1] for start in range(0, len(answer), 3)}
+    assert set(told) == set(POSITIONS)
+    for position, look in told.items():
+        thing = lesson.picture.at(position)
+        assert look == (f"{thing.color} {thing.shape}" if thing else "nothing")
 
 
 def test_question_is_never_a_caption_and_counts_its_answer(tokenizer, teacher) -> None:

@@ -1,11 +1,13 @@
 """The tiny LLaVA is an ordinary one: tokens, pictures and turns go where the engine expects."""
 
+from random import Random
+
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from demo.lessons import FACTS_INTRODUCTION, RATING_PROMPT
-from demo.scenes import caption, random_scene, render
+from demo.scenes import random_scene, render
 from demo.tiny_model import IMAGE, IMAGE_TOKENS, VOCABULARY, build_model, build_processor
 from demo.world import questions
 
@@ -25,7 +27,8 @@ def test_vocabulary_has_no_word_twice() -> None:
 
 
 def test_tokenizer_takes_whole_words_and_marks(processor) -> None:
-    assert tokens(processor, "Top-left red circle.") == ["top-left", "red", "circle", "."]
+    assert tokens(processor, "Top-left red circle.") == ["top-left", "red circle", "."]
+    assert tokens(processor, "red circles? blue") == ["red", "circles", "?", "blue"]
 
 
 def test_tokenizer_knows_every_word_of_the_world(processor) -> None:
@@ -51,14 +54,12 @@ def test_chat_template_marks_turns_and_image(processor) -> None:
         {"role": "user", "content": RATING_PROMPT},
     ]
     text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    expected = "<bos> <user> <image> describe the image . <assistant> top red circle . <eos> "
+    expected = "<bos> <user> <image> describe the image . <assistant> top red_circle . <eos> "
     expected += "<user> how many are wrong ? <assistant>"
-    assert tokens(processor, text) == expected.split()
+    assert tokens(processor, text) == [word.replace("_", " ") for word in expected.split()]
 
 
 def test_processor_shrinks_shown_pictures_to_what_was_taught(processor) -> None:
-    from random import Random
-
     scene = random_scene(Random(0))
     small, large = (
         processor(images=render(scene, cell_pixels=size), text=IMAGE, return_tensors="pt")
@@ -67,7 +68,6 @@ def test_processor_shrinks_shown_pictures_to_what_was_taught(processor) -> None:
     assert small["pixel_values"].shape == (1, 3, 54, 54)
     assert small["input_ids"].shape[1] == IMAGE_TOKENS
     assert (small["pixel_values"] - large["pixel_values"]).abs().mean() < 0.01
-    assert caption(scene)
 
 
 def test_model_and_processor_survive_a_folder(tmp_path, processor) -> None:
@@ -78,14 +78,12 @@ def test_model_and_processor_survive_a_folder(tmp_path, processor) -> None:
     assert (tmp_path / "model.safetensors").stat().st_size < 5_000_000
     loaded = AutoModelForImageTextToText.from_pretrained(tmp_path)
     again = AutoProcessor.from_pretrained(tmp_path)
-    inputs = again(images=render_any(), text=f"<bos><user>{IMAGE} describe", return_tensors="pt")
+    inputs = again(
+        images=render(random_scene(Random(1))),
+        text=f"<bos><user>{IMAGE} describe",
+        return_tensors="pt",
+    )
     with torch.no_grad():
         before, after = model(**inputs).logits, loaded(**inputs).logits
     assert torch.equal(before, after)
     assert before.shape == (1, IMAGE_TOKENS + 3, len(VOCABULARY))
-
-
-def render_any():
-    from random import Random
-
-    return render(random_scene(Random(1)))

@@ -74,7 +74,7 @@ _PAPER: dict[Kind, Settings] = {
 }
 
 _SMALL_LORA = LoraSettings(rank=32, alpha=32)
-_SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=32)
+_SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=20)
 
 _SMALL_WORLD: dict[Kind, Settings] = {
     Kind.SFT: SftSettings(
