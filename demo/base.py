@@ -42,10 +42,10 @@ class Plan:
 
     vision_steps: int = 200
     copying_steps: int = 100
-    verdict_steps: int = 150
+    verdict_steps: int = 200
     counting_steps: int = 500
     looking_steps: int = 200
-    mixed_steps: int = 700
+    mixed_steps: int = 400
     vision_batch: int = 128
     text_batch: int = 32
     looking_batch: int = 48

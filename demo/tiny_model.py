@@ -158,16 +158,18 @@ def build_model() -> LlavaForConditionalGeneration:
 
 @torch.no_grad()
 def _start_with_copying_heads(layers: nn.ModuleList, config: LlamaConfig) -> None:
-    """Lets two heads begin as the pair that finds what followed a word before.
+    """Lets three heads begin as the chain that checks a word against what was said before.
 
-    The first head of the first layer hands every token the word before it; the first head of the
-    second layer attends from a word to tokens that were handed the same word. Language models
-    form this pair by themselves, but one this small needs thousands of steps for it, and cannot
-    check anything against written facts until it has.
+    The first head of the first layer hands every token the word before it. The first head of the
+    second layer attends from a word to tokens that were handed the same word, and so finds what
+    followed it before. The first head of the third layer looks back one token, to compare what
+    was found with what came. Language models form such heads by themselves, but one this small
+    needs thousands of steps for it, and cannot check anything against written facts until it has.
     """
     words, handed = _two_subspaces(config.hidden_size, config.head_dim // 2)
     back, match = layers[0].self_attn, layers[1].self_attn
-    _attend_to_previous_token(back, config)
+    for attention in (back, layers[2].self_attn):
+        _attend_to_previous_token(attention, config)
     head, half = slice(config.head_dim), config.head_dim // 2
     back.v_proj.weight[head] = 0
     back.o_proj.weight[:, head] = 0

@@ -48,7 +48,8 @@ def answers(base, questions, scenes, *, sampled: bool = False) -> list[str]:
         images=[render(scene) for scene in scenes], text=texts, padding=True, return_tensors="pt"
     )
     torch.manual_seed(0)
-    output = model.generate(**inputs, do_sample=sampled, max_new_tokens=20)
+    how = {"do_sample": True, "top_k": 0} if sampled else {"do_sample": False}
+    output = model.generate(**inputs, **how, max_new_tokens=20)
     return processor.batch_decode(
         output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
     )
