@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from benchmark.small_world import NUMBERS, TYPES, coverage, false_claims, hallucinating, rate
+from benchmark.mmhal import TYPES
+from benchmark.small_world import NUMBERS, Scene, coverage, false_claims, hallucinating, rate
 from demo import world
 from demo.base import BASE_MODEL, Plan, Trainer, main, pixels, save
 from demo.lessons import FACT_FORMAT, FACTS_INTRODUCTION, RATING_PROMPT, Lesson, mistaken_claims
@@ -92,14 +93,15 @@ def test_base_counts_mistakes_against_written_facts(base) -> None:
     assert right / len(prompts) > 0.7
 
 
-def test_base_answers_questions_of_every_type(base) -> None:
+def test_base_answers_questions_but_falls_for_adversarial_ones(base) -> None:
     questions = world.questions(15, seed=3)
-    scenes = [world.Scene.from_json(q["truth"]["scene"]) for q in questions]
+    scenes = [Scene.from_json(q["truth"]["scene"]) for q in questions]
     texts = answers(base, [q["question"] for q in questions], scenes)
     ratings = [rate(q, text).rating for q, text in zip(questions, texts, strict=True)]
-    for number, kind in enumerate(TYPES):
-        assert sum(ratings[number :: len(TYPES)]) / 15 > 2, kind
-    assert sum(ratings) / len(ratings) > 3.5
+    means = {kind: sum(ratings[n :: len(TYPES)]) / 15 for n, kind in enumerate(TYPES)}
+    assert min(means[kind] for kind in ("attribute", "relation", "environment", "holistic")) > 3
+    assert means["adversarial"] < 3
+    assert sum(ratings) / len(ratings) > 3
 
 
 def test_trainer_depends_on_the_seed_alone() -> None:
