@@ -39,6 +39,7 @@ def paths(project: Project) -> list[str]:
             inside + part
             for part in ("", "label/", "my-answers/", "members/", "settings/", "imports/")
         ),
+        *(inside + part for part in ("disputes/", "quality/")),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
 
