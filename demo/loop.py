@@ -12,8 +12,11 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
+
+from django.db.models import Sum
 
 from annotation import images, importing, joining, projects, releases
 from annotation.models import ApiToken, Project, Release, User
@@ -106,6 +109,7 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
         project, seed=seed, held_out_share=plan.held_out_share, created_by=admin
     )
     console.line(f"{release.counts['preferences']} preferences, sha256 {release.sha256[:16]}…")
+    console.line(_agreement(release))
 
     console.stage("Scores of the base; reward model, PPO and scores with and without facts")
     chains = _chains(project, admin, base, release, bench, plan, seed)
@@ -128,8 +132,9 @@ def _project(admin: User) -> Project:
             slug=slug,
             name="Small world" if number == 1 else f"Small world {number}",
             description="Rendered scenes with a known truth, described by a tiny model.",
-            judgments_per_comparison=1,
-            max_judgments=1,
+            # Two people each, and a third where they disagree: of the 10 % mistakes 3 % are left.
+            judgments_per_comparison=2,
+            max_judgments=3,
             guidelines=(
                 "Compare each description with the picture.\n\n"
                 "- **Hallucinated** is an object, colour, shape or place that is not there.\n"
@@ -140,10 +145,10 @@ def _project(admin: User) -> Project:
     )
 
 
-def _annotators(project: Project, admin: User, count: int) -> list[str]:
+def _annotators(project: Project, admin: User, people: int) -> list[str]:
     """Members with a token each, usable for a day; nobody can log in as them."""
     tokens = []
-    for number in range(1, count + 1):
+    for number in range(1, people + 1):
         user, _ = User.objects.get_or_create(username=f"demo-annotator-{number}")
         user.set_unusable_password()
         user.save()
@@ -212,16 +217,33 @@ def _label(
     plan: Plan,
     seed: int,
 ) -> int:
-    total = project.comparisons.count()
-    judged = iter(range(1, total + 1))
-    return label_everything(
+    wanted = project.comparisons.aggregate(total=Sum("wanted_judgments"))["total"]
+    judged = count(1)
+
+    def on_judgment() -> None:
+        done = next(judged)
+        # Where two disagree a third is asked, so there is more to come than was planned.
+        console.progress("judgments", done, max(wanted, done + 1))
+
+    labels = label_everything(
         site.url,
         project.slug,
         tokens,
         scenes,
         noise=plan.noise,
         seed=seed,
-        on_judgment=lambda: console.progress("judgments", next(judged), total),
+        on_judgment=on_judgment,
+    )
+    console.progress("judgments", labels, labels)
+    return labels
+
+
+def _agreement(release: Release) -> str:
+    alpha = release.agreement
+    return (
+        f"Krippendorff's alpha {alpha['alpha']:.2f} ({alpha['low']:.2f} to {alpha['high']:.2f})"
+        if alpha and alpha["alpha"] is not None
+        else "too few comparisons were judged twice to measure agreement"
     )
 
 
