@@ -48,7 +48,7 @@ def installation(address: str, *, folder: Path) -> Iterator[Installation]:
     call_command("migrate", verbosity=0)
     password = _admin()
     host = address.rsplit(":", 1)[0]
-    environment = {**os.environ, "SITE_URL": f"http://{address}"}
+    environment = {**os.environ, "SITE_URL": f"http://{address}", "TRAINER_THREADS": "1"}
     if not os.environ.get("DATABASE_URL"):
         environment["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host}"
     with Processes(folder / "logs", environment) as processes:
@@ -61,7 +61,8 @@ def installation(address: str, *, folder: Path) -> Iterator[Installation]:
             "default,cpu", "--concurrency", "1", "--hostname", "short@%h", "--loglevel", "INFO",
             "--schedule", str(folder / "beat-schedule"),
         )  # fmt: skip
-        # As many trainers at once as there are cores to keep busy with one thread each.
+        # As many trainers at once as there are cores, with one thread each: at this size a second
+        # thread waits more than it works, and threads of two trainers take turns at spinning.
         processes.start(
             "trainer", "-m", "celery", "-A", "config", "worker", "--queues", "gpu",
             "--concurrency", str(min(2, os.cpu_count() or 1)), "--hostname", "trainer@%h",
