@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from random import Random
+from threading import Event
 from typing import Any
 
 import httpx
@@ -35,6 +36,7 @@ def label_everything(
     ``scenes`` holds what is in each picture, by the sha256 of the stored image. Raises
     httpx.HTTPStatusError when the API refuses something.
     """
+    enough = Event()
     with ThreadPoolExecutor(len(tokens)) as people:
         working = [
             people.submit(
@@ -49,10 +51,14 @@ def label_everything(
                 Random(f"annotator-{seed}-{number}"),
                 noise,
                 on_judgment,
+                enough,
             )
             for number, token in enumerate(tokens)
         ]
-        return sum(person.result() for person in as_completed(working))
+        try:
+            return sum(person.result() for person in as_completed(working))
+        finally:
+            enough.set()  # One failed, or somebody interrupts: the others need not finish.
 
 
 def _annotate(
@@ -62,17 +68,19 @@ def _annotate(
     rng: Random,
     noise: float,
     on_judgment: Callable[[], None],
+    enough: Event,
 ) -> int:
     judged = 0
     with api:
-        while True:
+        while not enough.is_set():
             assignment = _post(api, f"/projects/{project}/assignments/next", {})
             if assignment is None:
-                return judged
+                break
             answer = _look_and_judge(assignment, scenes, rng, noise)
             _post(api, f"/assignments/{assignment['token']}/judgment", answer)
             judged += 1
             on_judgment()
+    return judged
 
 
 def _look_and_judge(
