@@ -9,9 +9,11 @@ the tiny model longer to learn than everything else together.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -157,7 +159,7 @@ def build_model() -> LlavaForConditionalGeneration:
 
 
 @torch.no_grad()
-def _start_with_copying_heads(layers: nn.ModuleList, config: LlamaConfig) -> None:
+def _start_with_copying_heads(layers: Any, config: Any) -> None:
     """Lets three heads begin as the chain that checks a word against what was said before.
 
     The first head of the first layer hands every token the word before it. The first head of the
@@ -181,7 +183,7 @@ def _start_with_copying_heads(layers: nn.ModuleList, config: LlamaConfig) -> Non
         projection.weight[slow] = MATCH_SIZE * subspace
 
 
-def _attend_to_previous_token(attention: nn.Module, config: LlamaConfig) -> None:
+def _attend_to_previous_token(attention: Any, config: Any) -> None:
     """Constant queries and keys whose score is greatest one token back.
 
     Rotary position ``n`` turns the pair ``(i, i + width / 2)`` by ``n f_i``. With queries
