@@ -181,6 +181,8 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "import": f"{inside}imports/{refused.pk}/",
         "releases": f"{inside}releases/",
         "release": f"{inside}releases/1/",
+        "disputes": f"{inside}disputes/",
+        "quality": f"{inside}quality/",
         "members": f"{inside}members/",
         "settings": f"{inside}settings/",
         "project-new": "/new-project/",
@@ -190,6 +192,8 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "empty-comparisons": f"{new}comparisons/",
         "empty-imports": f"{new}imports/",
         "empty-releases": f"{new}releases/",
+        "empty-disputes": f"{new}disputes/",
+        "empty-quality": f"{new}quality/",
         "empty-label": f"{new}label/",
         "not-found": "/projects/nowhere/",
     }
