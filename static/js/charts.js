@@ -205,6 +205,8 @@ function barOf(one, c, s, y, bar, x, low) {
 }
 
 function drawRadar(body, data) {
+  // Fewer than three axes enclose nothing; the bars beside it say the same.
+  body.closest("figure").hidden = data.categories.length < 3;
   const size = 340;
   const radius = 112;
   const centre = size / 2;
