@@ -78,12 +78,13 @@ def world(db: None) -> World:
     slug, token = {"slug": project.slug}, {"token": assignment.token}
     member = project.memberships.get(user=annotator)
     numbered = {**slug, "number": release.number}
+    chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
         **{name: {} for name in ("projects", "project-new", "tokens")},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         "join": {"raw": "no-such-invitation"},
-        **dict.fromkeys(("comparison", "gold", "dispute"), {**slug, "pk": comparison.pk}),
+        **dict.fromkeys(("comparison", "gold", "dispute"), chosen),
         "import": {**slug, "pk": job.pk},
         "release": numbered,
         "release-download": {**numbered, "format_name": "csv"},
