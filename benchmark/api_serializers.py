@@ -48,7 +48,8 @@ class EvaluationSerializer(serializers.ModelSerializer):
     question_set_name = serializers.CharField(source="question_set.name", read_only=True)
     judge_name = serializers.CharField(source="judge.name", read_only=True)
     method = serializers.CharField(
-        read_only=True, help_text='"Base", "SFT", "RLHF", "Fact-RLHF", or empty if unknown.'
+        read_only=True,
+        help_text='"Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown.',
     )
 
     class Meta:

@@ -295,14 +295,14 @@ class Evaluation(models.Model):
 
     @property
     def method(self) -> str:
-        """How the model was made: "Base", "SFT", "RLHF", "Fact-RLHF", or empty if unknown."""
+        """How it was made: "Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown."""
         if self.checkpoint is None:
             return ""
         run = self.checkpoint.run
         if run is None:
             return "Base"
         if run.kind != "ppo":
-            return {"sft": "SFT"}.get(run.kind, run.kind)
+            return {"sft": "SFT", "dpo": "DPO"}.get(run.kind, run.kind)
         rewarded_by = run.reward_model.run if run.reward_model else None
         makers = [run] if rewarded_by is None else [run, rewarded_by]
         facts = all(maker.settings.get("with_facts") for maker in makers)

@@ -1,4 +1,4 @@
-"""The kinds of run that training itself brings: sft, reward, ppo, sample and score."""
+"""The kinds of run that training itself brings: sft, reward, ppo, dpo, sample and score."""
 
 from __future__ import annotations
 
@@ -81,6 +81,23 @@ class Ppo(RunKind):
     def write_data(self, run: Run, directory: Path) -> None:
         if not exporting.write_prompts(_release(run), directory):
             raise ValueError("the release has no prompts in its training split")
+
+
+class Dpo(RunKind):
+    name = "dpo"
+    title = "DPO"
+    description = (
+        "Trains the policy on the pairs of the release directly: cheaper, and in place of reward "
+        "model and PPO. Facts are not used."
+    )
+    engine = Kind.DPO
+    produces = Checkpoint.Kind.POLICY
+    takes = frozenset({"policy"})
+    needs = frozenset({"release"})
+    chain_order = 35
+
+    def write_data(self, run: Run, directory: Path) -> None:
+        exporting.write_training_data(_release(run), directory)
 
 
 class SampleOptions(OptionsForm):
@@ -190,5 +207,5 @@ def _write_lines(path: Path, records: Iterator[dict[str, Any]]) -> None:
 
 
 def register_all() -> None:
-    for kind in (Sft(), Reward(), Ppo(), SamplePairs(), Score()):
+    for kind in (Sft(), Reward(), Ppo(), Dpo(), SamplePairs(), Score()):
         kinds.register(kind)

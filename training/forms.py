@@ -31,8 +31,10 @@ SHOWN = {
         "kl_coefficient",
         "sampling.response_length",
     ],
+    "dpo": ["epochs", "max_steps", "optimizer.learning_rate", "batch_size", "beta"],
 }
 TICKED = {"reward", "ppo", "evaluation"}
+WITH_FACTS = ("reward", "ppo")  # Kinds that are shown facts, or not.
 FACTS = [
     ("with", "With facts (Fact-RLHF)"),
     ("without", "Without facts (plain RLHF)"),
@@ -205,6 +207,8 @@ class ChainForm(forms.Form):
             if options is not None and not options.is_valid():
                 self.add_error(f"{kind.name}.include", "Its own questions below need an answer.")
         names = {kind.name for kind in chosen}
+        if {"ppo", "dpo"} <= names:
+            self.add_error("dpo.include", "Choose PPO or DPO. To compare them, start two chains.")
         if "ppo" in names and "reward" not in names and not cleaned.get("reward_model"):
             self.add_error("reward_model", "PPO needs one: choose it here or train one above.")
         return cleaned
@@ -224,7 +228,8 @@ class ChainForm(forms.Form):
     def chains(self) -> list[tuple[str, list[Step]]]:
         """Name and steps of each chain asked for: two when both kinds of reward model are."""
         name, facts = self.cleaned_data["name"], self.cleaned_data["facts"]
-        if facts == "both":
+        asks_for_facts = any(self.cleaned_data[f"{kind}.include"] for kind in WITH_FACTS)
+        if facts == "both" and asks_for_facts:
             return [
                 (f"{name}, with facts", self._steps(with_facts=True)),
                 (f"{name}, without facts", self._steps(with_facts=False)),
@@ -244,7 +249,7 @@ class ChainForm(forms.Form):
             for setting in self._settings[kind.name]
         }
         changes = {path: value for path, value in given.items() if value not in (None, "")}
-        if kind.name in ("reward", "ppo"):
+        if kind.name in WITH_FACTS:
             changes[("with_facts",)] = with_facts
         options = self._options[kind.name]
         return Step(

@@ -158,6 +158,16 @@ def test_the_policy_is_what_is_evaluated(tmp_path: Path) -> None:
     assert run.options["temperature"] == 0
 
 
+def test_a_policy_of_dpo_is_called_so() -> None:
+    run = make_evaluation_run(make_project())
+    run.kind = "dpo"
+    run.save()
+    policy = Checkpoint.objects.create(
+        kind="policy", name="trained", run=run, base=run.base, path="checkpoints/x"
+    )
+    assert Evaluation(checkpoint=policy).method == "DPO"
+
+
 @pytest.mark.parametrize(
     ("own", "reward", "method"),
     [

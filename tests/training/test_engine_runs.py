@@ -114,11 +114,14 @@ def test_a_release_becomes_reward_model_policy_and_new_pairs(tmp_path: Path) -> 
     assert 0 <= scoring.metrics.get(name="score/agreement").value <= 1
 
 
-def test_fine_tuning_learns_from_preferred_responses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_policy_is_trained_on_the_release_itself(kind: str, tmp_path: Path) -> None:
     project = labelled_project()
     release = make_release(project, held_out_share=0.3)
     base = registry.register_base("tiny", folder=tiny.save_base(tmp_path / "tiny"))
     common = make_common(project, base=base, release=release, preset="small-world")
     changes = {"lora": LORA, "max_steps": 2, "batch_size": 2, "micro_batch_size": 2}
-    run = execute(requests.request_run(common, Step("sft", changes=changes)))
-    assert run.checkpoints.get().kind == "policy"
+    run = execute(requests.request_run(common, Step(kind, changes=changes)))
+    made = run.checkpoints.get()
+    assert made.kind == "policy"
+    assert made.metrics["held_out/loss"] > 0

@@ -26,7 +26,7 @@ def test_the_same_kind_may_be_registered_twice_another_of_its_name_may_not() -> 
 
 def test_kinds_of_training_and_of_other_apps_are_there_in_the_order_of_a_chain() -> None:
     names = [kind.name for kind in kinds.in_chains()]
-    wanted = ["sft", "reward", "ppo", "evaluation", "fake_evaluation", "sample"]
+    wanted = ["sft", "reward", "ppo", "dpo", "evaluation", "fake_evaluation", "sample"]
     assert [name for name in names if name in wanted] == wanted
     assert "score" not in names
 

@@ -220,6 +220,17 @@ def test_both_kinds_of_reward_model_make_two_chains() -> None:
     assert Run.objects.values("chain").distinct().count() == 2
 
 
+@pytest.mark.parametrize("facts", ["with", "both"])
+def test_dpo_in_place_of_reward_model_and_ppo_is_one_run_without_facts(facts: str) -> None:
+    project = make_project()
+    ticked = {"reward.include": None, "ppo.include": None, "dpo.include": "on", "dpo.beta": "0.3"}
+    manager, release = make_member(project, "manager"), make_release(project)
+    start(manager, release, base=make_base().pk, facts=facts, **ticked)
+    run = Run.objects.get()
+    assert (run.kind, run.settings["beta"], run.release) == ("dpo", 0.3, release)
+    assert "with_facts" not in run.settings
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -227,6 +238,7 @@ def test_both_kinds_of_reward_model_make_two_chains() -> None:
         ({"reward.epochs": "many"}, "Enter a number"),
         ({"reward.include": None, "ppo.include": None}, "Tick at least one run"),
         ({"reward.include": None}, "PPO needs one"),
+        ({"dpo.include": "on"}, "Choose PPO or DPO"),
         ({"sample.include": "on"}, "need an answer"),
         ({"base": "0"}, "Select a valid choice"),
     ],

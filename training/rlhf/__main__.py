@@ -19,6 +19,7 @@ ENTRY_POINTS = {
     Kind.REWARD: ("training.rlhf.train_reward", "train_reward"),
     Kind.SCORE: ("training.rlhf.score", "score"),
     Kind.PPO: ("training.rlhf.train_ppo", "train_ppo"),
+    Kind.DPO: ("training.rlhf.train_dpo", "train_dpo"),
 }
 
 DESCRIPTION = """\
@@ -29,7 +30,7 @@ A run is a directory:
   base/                  the base model, when spec.json says "base_model": "base"
   adapters/NAME/         adapters to begin from (policy_adapter, reward_model)
   data/train.jsonl       records, one JSON object a line
-  data/held_out.jsonl    records that are never trained on (reward)
+  data/held_out.jsonl    records that are never trained on (sft, reward, dpo)
   images/                the files that the records name
 It receives events.jsonl (progress, also on stdout), checkpoints/step-N/ and final/.
 Running the same command again resumes from the newest checkpoint.
@@ -54,6 +55,8 @@ KIND_HELP = {
     "normalisation and golden inputs",
     Kind.SCORE: "score both responses of preference pairs with a reward model; final/scores.jsonl",
     Kind.PPO: "train a policy against a reward model; data: prompt records; final/: an adapter",
+    Kind.DPO: "train a policy on preference pairs directly, with no reward model; data: preference "
+    "pairs; final/: an adapter",
 }
 
 

@@ -44,6 +44,7 @@ class Kind(enum.StrEnum):
     REWARD = "reward"
     SCORE = "score"
     PPO = "ppo"
+    DPO = "dpo"
 
 
 # --------------------------------------------------------------------------------------------
@@ -206,6 +207,43 @@ class PpoSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DpoSettings:
+    """Direct preference optimisation: the policy learns from pairs, with no reward model.
+
+    The policy never sees the facts; they reach it only through what people preferred.
+    """
+
+    lora: LoraSettings = LoraSettings()
+    optimizer: OptimizerSettings = OptimizerSettings(
+        learning_rate=5e-6, schedule="linear", warmup_steps=10
+    )
+    beta: float = setting(
+        0.1,
+        "Strength of the pull back to the reference; smaller lets the policy move further.",
+        source="arXiv 2305.18290: 0.1",
+        minimum=0,
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of the labels expected to be the wrong way round.", minimum=0, maximum=0.5
+    )
+    soft_labels: bool = setting(False, "Use the share of votes as the label instead of 0 or 1.")
+    answer_coefficient: float = setting(
+        0.0,
+        "Weight of the better answer's own loss per token, against both answers becoming "
+        "improbable together.",
+        source="arXiv 2404.19733: 1",
+        minimum=0,
+    )
+    epochs: float = setting(1.0, "Passes over the data.", minimum=0)
+    batch_size: int = setting(32, "Pairs in an optimiser step.", minimum=1)
+    micro_batch_size: int = setting(4, "Pairs in a forward pass.", minimum=1)
+    max_steps: int = setting(0, "Stop after this many steps; 0 means all epochs.", minimum=0)
+    evaluate_every: int = setting(50, "Steps between held-out evaluations.", minimum=1)
+    checkpoint_every: int = setting(50, "Steps between checkpoints.", minimum=1)
+    max_length: int = setting(1024, "Longest sequence in text tokens.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateSettings:
     """Answers to prompts: benchmark answers, or several per prompt to compare."""
 
@@ -221,12 +259,15 @@ class ScoreSettings:
     batch_size: int = setting(16, "Pairs scored at once.", minimum=1)
 
 
-Settings = SftSettings | RewardSettings | PpoSettings | GenerateSettings | ScoreSettings
+Settings = (
+    SftSettings | RewardSettings | PpoSettings | DpoSettings | GenerateSettings | ScoreSettings
+)
 
 SETTINGS: dict[Kind, type[Settings]] = {
     Kind.SFT: SftSettings,
     Kind.REWARD: RewardSettings,
     Kind.PPO: PpoSettings,
+    Kind.DPO: DpoSettings,
     Kind.GENERATE: GenerateSettings,
     Kind.SCORE: ScoreSettings,
 }
@@ -254,7 +295,7 @@ class RunSpec:
     base_model: str = "base"
     """Folder in the run directory, absolute path, or hub id."""
     policy_adapter: str | None = None
-    """Folder in the run directory: the policy to begin from (sft, ppo) or to sample (generate)."""
+    """Folder in the run directory: the policy to begin from, or to sample (generate)."""
     reward_model: str | None = None
     """Folder in the run directory: the reward model (ppo, score)."""
     model: ModelSettings = ModelSettings()
@@ -323,6 +364,14 @@ class PreferencePair(Record):
     @property
     def worse(self) -> str:
         return self.output_2 if self.preference == 1 else self.output_1
+
+    @property
+    def share_for_better(self) -> float:
+        """Share of the votes for the better output, a tie counting half; 1 without votes."""
+        total = sum(self.votes.values())
+        if not total:
+            return 1.0
+        return (self.votes.get(str(self.preference), 0) + 0.5 * self.votes.get("tie", 0)) / total
 
     def to_json(self) -> dict[str, Any]:
         return {

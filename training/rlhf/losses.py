@@ -1,4 +1,4 @@
-"""The three losses of the method as pure functions of tensors.
+"""The losses of the method, and DPO's, as pure functions of tensors.
 
 Everything here sees finished numbers: which tokens count is said by ``mask`` alone, so a mask of
 ones reproduces the paper's averages over all response slots.
@@ -67,6 +67,29 @@ def value_loss(
     clipped = (near - returns) ** 2
     clip_fraction = masked_mean((clipped > unclipped).to(values.dtype), mask)
     return 0.5 * masked_mean(torch.maximum(unclipped, clipped), mask), clip_fraction.detach()
+
+
+def direct_preference_loss(
+    chosen_logratios: Tensor,
+    rejected_logratios: Tensor,
+    *,
+    beta: float,
+    labels: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """DPO's loss (Rafailov et al. 2023, arXiv 2305.18290, eq. 7), with labels that may be wrong.
+
+    ``BCE(beta * (chosen_logratios - rejected_logratios), label)``
+
+    A log-ratio is log policy(response) - log reference(response), summed over the response's
+    tokens. All tensors are ``[batch]``; ``labels`` is the probability that the chosen one is better
+    (1 by default, the share of votes with soft labels), and ``label_smoothing`` the share of labels
+    expected to be the wrong way round. Returns a scalar.
+    """
+    logits = beta * (chosen_logratios - rejected_logratios)
+    right = torch.ones_like(logits) if labels is None else labels.to(logits.dtype)
+    targets = right * (1 - label_smoothing) + (1 - right) * label_smoothing
+    return functional.binary_cross_entropy_with_logits(logits, targets)
 
 
 def answer_loss(

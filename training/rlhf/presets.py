@@ -7,6 +7,7 @@ from typing import Any
 
 from training.rlhf.contract import (
     SETTINGS,
+    DpoSettings,
     GenerateSettings,
     Kind,
     LoraSettings,
@@ -69,6 +70,8 @@ _PAPER: dict[Kind, Settings] = {
         whiten_advantages=False,
         reward_scale=10.0,
     ),
+    # the paper has no DPO: its adapters, and the settings of DPO's own paper
+    Kind.DPO: DpoSettings(lora=_PAPER_LORA),
     Kind.GENERATE: GenerateSettings(sampling=SamplingSettings(temperature=0.7)),
     Kind.SCORE: ScoreSettings(),
 }
@@ -113,6 +116,13 @@ _SMALL_WORLD: dict[Kind, Settings] = {
         length_coefficient=-4.0,
         no_end_token_penalty=-2.0,
         symbolic_rewards=False,
+    ),
+    Kind.DPO: DpoSettings(
+        lora=_SMALL_LORA,
+        optimizer=OptimizerSettings(learning_rate=3e-4, schedule="linear", warmup_steps=5),
+        batch_size=32,
+        micro_batch_size=32,
+        max_length=128,
     ),
     Kind.GENERATE: GenerateSettings(sampling=_SMALL_SAMPLING, batch_size=128),
     Kind.SCORE: ScoreSettings(batch_size=64),

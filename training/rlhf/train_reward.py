@@ -114,7 +114,9 @@ def _train_step(
             chosen,
             rejected,
             margin=_tensor((p.margin for p in pairs), chosen) if settings.use_margin else None,
-            labels=_tensor(map(soft_label, pairs), chosen) if settings.soft_labels else None,
+            labels=_tensor((p.share_for_better for p in pairs), chosen)
+            if settings.soft_labels
+            else None,
             center_coefficient=settings.center_coefficient,
         )
         (loss * (len(group) / len(batch))).backward()
@@ -130,14 +132,6 @@ def _train_step(
         "train/gradient_norm": norm,
         "train/learning_rate": rate,
     }
-
-
-def soft_label(pair: PreferencePair) -> float:
-    """Share of the votes for the better output, a tie counting half; 1 without votes."""
-    total = sum(pair.votes.values())
-    if not total:
-        return 1.0
-    return (pair.votes.get(str(pair.preference), 0) + 0.5 * pair.votes.get("tie", 0)) / total
 
 
 def _finish(

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
+from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
-from training.rlhf.data import EndlessOrder, TokenSequence, batches, by_length
-from training.rlhf.errors import DataError, EngineError, Interrupted
+from training.rlhf.data import EndlessOrder, batches, by_length
+from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.losses import answer_loss
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
@@ -24,9 +25,6 @@ from training.rlhf.run_directory import Run
 
 POLICY = "policy"
 _FULL_WEIGHTS = "language_model.safetensors"
-
-Example = tuple[TokenSequence, list[int]]
-"""A prompt and the answer's tokens with its end token."""
 
 
 def train_sft(run: Run) -> None:
@@ -121,18 +119,13 @@ def _examples(
     settings = run.spec.settings
     assert isinstance(settings, SftSettings)
     images = model.encode_images([run.image_path(record) for record in records])
-    examples = []
-    for record, image in zip(records, images, strict=True):
-        prompt = model.chat.prompt(record.conversation, image)
-        room = settings.max_length - model.chat.text_length(prompt)
-        if room < 1:
-            raise DataError(
-                f"record {record.id}: the prompt leaves no room for an answer in "
-                f"{settings.max_length} tokens (settings.max_length)"
-            )
-        answer = [*model.chat.response_ids(record.answer), model.chat.end_id]
-        examples.append((prompt, answer[:room]))
-    return examples
+    return [
+        example
+        for record, image in zip(records, images, strict=True)
+        for example in answered(
+            model, record, image, [record.answer], max_length=settings.max_length
+        )
+    ]
 
 
 def _train_step(
@@ -161,12 +154,7 @@ def _train_step(
 def _loss(
     model: VisionLanguageModel, examples: Sequence[Example], settings: SftSettings, *, total: float
 ) -> Tensor:
-    width = max(len(answer) for _, answer in examples)
-    ids = torch.full((len(examples), width), model.pad_id)
-    mask = torch.zeros((len(examples), width), dtype=torch.long)
-    for row, (_, answer) in enumerate(examples):
-        ids[row, : len(answer)] = torch.tensor(answer)
-        mask[row, : len(answer)] = 1
+    ids, mask = padded(model, examples)
     adapter = None if settings.full_model else POLICY
     hidden = response_hidden(model, adapter, [prompt for prompt, _ in examples], ids, mask)
     logprobs, _ = token_logprobs(model, hidden, ids, mask, temperature=1.0, suppress=False)

@@ -15,6 +15,7 @@ import torch
 from tests.training.rlhf import tiny
 from training.rlhf.__main__ import main
 from training.rlhf.contract import (
+    DpoSettings,
     GenerateSettings,
     Kind,
     LoraSettings,
@@ -48,6 +49,7 @@ SETTINGS: dict[Kind, Settings] = {
     Kind.PPO: PpoSettings(
         lora=LORA, policy_optimizer=RATE, value_optimizer=RATE, sampling=SAMPLING
     ),
+    Kind.DPO: DpoSettings(lora=LORA, optimizer=RATE, max_length=64),
     Kind.GENERATE: GenerateSettings(sampling=SAMPLING),
     Kind.SCORE: ScoreSettings(),
 }
@@ -93,6 +95,7 @@ def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
         Kind.REWARD: tiny.preference_records,
         Kind.SCORE: tiny.preference_records,
         Kind.PPO: tiny.prompt_records,
+        Kind.DPO: tiny.preference_records,
     }
 
     def make(

@@ -31,7 +31,7 @@ def test_every_preset_survives_json(kind: Kind, preset: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("kind",), "dpo", "kind: is 'dpo'"),
+        (("kind",), "dance", "kind: is 'dance'"),
         (("settings", "epoch"), 1, r"settings\.epoch: is not a known field"),
         (("settings", "batch_size"), 0, r"settings\.batch_size: is 0, below 1"),
         (("settings", "batch_size"), "8", r"settings\.batch_size: is '8', not of type int"),
@@ -81,3 +81,20 @@ def test_answer_of_a_conversation_must_be_there() -> None:
 def test_what_is_no_event_is_refused(line: str) -> None:
     with pytest.raises(ContractError):
         parse_event(line)
+
+
+def test_votes_make_soft_labels() -> None:
+    def pair(preference: int, **votes: int) -> PreferencePair:
+        return PreferencePair(
+            id="a",
+            image="i",
+            conversation=(),
+            output_1="x",
+            output_2="y",
+            preference=preference,
+            votes={key.strip("_"): count for key, count in votes.items()},
+        )
+
+    assert pair(1, _1=2, _2=1, tie=1).share_for_better == pytest.approx(2.5 / 4)
+    assert pair(2, _1=1, _2=3).share_for_better == pytest.approx(0.75)
+    assert pair(2).share_for_better == 1.0

@@ -7,6 +7,7 @@ import torch
 
 from training.rlhf.losses import (
     answer_loss,
+    direct_preference_loss,
     masked_mean,
     policy_loss,
     preference_loss,
@@ -123,3 +124,31 @@ def test_answer_loss_of_micro_batches_adds_up(average: str, total: float) -> Non
         for row in (0, 1)
     ]
     assert sum(part.item() for part in parts) == pytest.approx(whole.item(), abs=1e-12)
+
+
+def test_direct_preference_loss_is_a_cross_entropy_of_log_ratios() -> None:
+    # beta 0.5 makes differences of 2 and -2 into 1 and -1
+    loss = direct_preference_loss(tensor(3.0, -1.0), tensor(1.0, 1.0), beta=0.5)
+    assert loss.item() == pytest.approx((SOFTPLUS_MINUS_1 + SOFTPLUS_1) / 2, abs=1e-12)
+
+
+def test_direct_preference_loss_of_the_reference_itself_is_log_two() -> None:
+    assert direct_preference_loss(tensor(0.0), tensor(0.0), beta=0.1).item() == pytest.approx(LOG2)
+
+
+def test_direct_preference_loss_weighs_both_directions_by_the_smoothing() -> None:
+    loss = direct_preference_loss(tensor(1.0), tensor(0.0), beta=1.0, label_smoothing=0.25)
+    assert loss.item() == pytest.approx(0.75 * SOFTPLUS_MINUS_1 + 0.25 * SOFTPLUS_1, abs=1e-12)
+    # a label of 3/4 smoothed by 1/4: 3/4 * 3/4 + 1/4 * 1/4 = 5/8
+    both = direct_preference_loss(
+        tensor(1.0), tensor(0.0), beta=1.0, labels=tensor(0.75), label_smoothing=0.25
+    )
+    assert both.item() == pytest.approx(SOFTPLUS_1 - 0.625, abs=1e-12)
+
+
+def test_direct_preference_loss_gradient_raises_the_chosen_answer() -> None:
+    chosen, rejected = tensor(0.0).requires_grad_(), tensor(0.0).requires_grad_()
+    direct_preference_loss(chosen, rejected, beta=0.2).backward()
+    assert chosen.grad is not None and rejected.grad is not None
+    assert chosen.grad.item() == pytest.approx(-0.1)  # -beta * sigmoid(0)
+    assert rejected.grad.item() == pytest.approx(0.1)

@@ -21,9 +21,8 @@ from tests.training.rlhf.resuming import (
     terminate,
 )
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
+from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings
 from training.rlhf.reward_model import RewardModel
-from training.rlhf.train_reward import soft_label
 
 FOUR_STEPS = {
     "batch_size": 4,
@@ -149,23 +148,6 @@ def test_both_responses_see_their_facts_in_one_order(
     directory = make_run(Kind.REWARD, **FOUR_STEPS)
     assert train(directory) == 0
     assert len({captions[2] == "yes" for captions in shown}) == 2  # shuffled, and not always
-
-
-def test_votes_make_soft_labels() -> None:
-    def pair(preference: int, **votes: int) -> PreferencePair:
-        return PreferencePair(
-            id="a",
-            image="i",
-            conversation=(),
-            output_1="x",
-            output_2="y",
-            preference=preference,
-            votes={key.strip("_"): count for key, count in votes.items()},
-        )
-
-    assert soft_label(pair(1, _1=2, _2=1, tie=1)) == pytest.approx(2.5 / 4)
-    assert soft_label(pair(2, _1=1, _2=3)) == pytest.approx(0.75)
-    assert soft_label(pair(2)) == 1.0
 
 
 @pytest.mark.parametrize("changes", [{"soft_labels": True}, {"use_margin": True}])

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.resuming import (
+    PowerCut,
+    assert_same_weights,
+    cut_power,
+    interrupt_at,
+    last_metrics,
+    terminate,
+)
+from training.rlhf.__main__ import main
+from training.rlhf.answers import answered
+from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
+from training.rlhf.images import EncodedImage
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.prompts import ChatFormat
+from training.rlhf.train_dpo import pair_logprobs
+
+FOUR_STEPS = {
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "epochs": 9.0,
+    "max_steps": 4,
+    "evaluate_every": 2,
+    "checkpoint_every": 2,
+}
+
+
+def train(directory: Path) -> int:
+    return main(["dpo", "--run-dir", str(directory)])
+
+
+def test_training_learns_the_preferences(make_run: MakeRun) -> None:
+    directory = make_run(
+        Kind.DPO,
+        **FOUR_STEPS | {"max_steps": 16, "evaluate_every": 8},
+        held_out=4,
+        optimizer=OptimizerSettings(learning_rate=0.01),
+    )
+    assert train(directory) == 0
+    metrics = last_metrics(events(directory))
+    assert metrics[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert metrics[1]["train/accuracy"] == 0.5  # policy and reference are one
+    assert metrics[16]["held_out/accuracy"] == 1.0
+    assert metrics[16]["held_out/loss"] < 0.5
+    assert metrics[16]["held_out/chosen_reward"] > metrics[16]["held_out/rejected_reward"]
+    final = events(directory, "checkpoint")[-1]
+    assert (final["path"], final["final"]) == ("final", True)
+    assert final["metrics"]["held_out/accuracy"] == 1.0
+
+
+def test_the_reference_is_the_policy_that_the_run_begins_with(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    """A reference of the bare base would make a first loss of anything but log 2."""
+    first = make_run(
+        Kind.DPO, "first", **FOUR_STEPS, optimizer=OptimizerSettings(learning_rate=0.05)
+    )
+    assert train(first) == 0
+    assert abs(last_metrics(events(first))[4]["train/loss"] - math.log(2)) > 0.01
+    second = make_run(Kind.DPO, "second", **FOUR_STEPS, policy=first / "final")
+    assert train(second) == 0
+    assert last_metrics(events(second))[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(cut_power, None), (terminate, 143)])
+def test_resumed_training_equals_uninterrupted_training(
+    make_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[], None],
+    code: int | None,
+) -> None:
+    settings = FOUR_STEPS | {"lora": LoraSettings(rank=4, alpha=4, dropout=0.3)}
+    whole = make_run(Kind.DPO, "whole", **settings, held_out=4)
+    assert train(whole) == 0
+    parts = make_run(Kind.DPO, "parts", **settings, held_out=4)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, interrupt)
+        if code is None:
+            with pytest.raises(PowerCut):
+                train(parts)
+        else:
+            assert train(parts) == code
+    assert not (parts / "final").exists()
+    shutil.rmtree(parts / "checkpoints" / "reference")  # another host fetches only checkpoints
+    assert train(parts) == 0
+    assert_same_weights(whole / "final", parts / "final")
+    assert last_metrics(events(whole)) == last_metrics(events(parts))
+
+
+def test_reference_is_measured_once_and_kept(make_run: MakeRun) -> None:
+    directory = make_run(Kind.DPO, **FOUR_STEPS)
+    assert train(directory) == 0
+    [kept] = (directory / "checkpoints" / "reference").iterdir()
+    [(name, reference)] = load_file(kept).items()
+    assert reference.shape == (12, 2)
+    save_file({name: reference + torch.tensor([5.0, -5.0])}, kept)
+    shutil.rmtree(directory / "checkpoints" / "step-2")
+    shutil.rmtree(directory / "checkpoints" / "step-4")
+    assert train(directory) == 0
+    first = last_metrics(events(directory))[1]["train/loss"]
+    assert first != pytest.approx(math.log(2), abs=1e-3)  # the changed file was believed
+
+    lines = (directory / "data" / "train.jsonl").read_text()
+    (directory / "data" / "train.jsonl").write_text(lines.replace("a red circle", "a red cross"))
+    shutil.rmtree(directory / "checkpoints" / "step-2")
+    shutil.rmtree(directory / "checkpoints" / "step-4")
+    assert train(directory) == 0
+    assert last_metrics(events(directory))[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("answer_coefficient", [0.0, 1.0])
+def test_micro_batches_add_up_to_the_batch(make_run: MakeRun, answer_coefficient: float) -> None:
+    found = []
+    for size in (1, 2, 4):
+        directory = make_run(
+            Kind.DPO,
+            f"micro-{size}",
+            **FOUR_STEPS | {"micro_batch_size": size, "max_steps": 1},
+            answer_coefficient=answer_coefficient,
+        )
+        assert train(directory) == 0
+        found.append(last_metrics(events(directory))[1])
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-4, abs=1e-6)
+
+
+def test_facts_never_reach_the_policy(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    additions: list[str] = []
+    original = ChatFormat.prompt
+
+    def prompt(self, conversation, image, *, addition=""):  # type: ignore[no-untyped-def]
+        additions.append(addition)
+        return original(self, conversation, image, addition=addition)
+
+    monkeypatch.setattr(ChatFormat, "prompt", prompt)
+    directory = make_run(Kind.DPO, **FOUR_STEPS)
+    assert train(directory) == 0
+    assert additions and set(additions) == {""}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"soft_labels": True}, {"label_smoothing": 0.2}, {"beta": 0.5}]
+)
+def test_settings_change_the_training(make_run: MakeRun, changes: dict[str, float]) -> None:
+    plain = make_run(Kind.DPO, "plain", **FOUR_STEPS)
+    changed = make_run(Kind.DPO, "changed", **FOUR_STEPS, **changes)
+    assert train(plain) == train(changed) == 0
+    one, two = (last_metrics(events(d))[4]["train/loss"] for d in (plain, changed))
+    assert one != pytest.approx(two, rel=1e-4)
+
+
+def test_answer_term_makes_the_better_answer_itself_more_probable(make_run: MakeRun) -> None:
+    rewards = []
+    for coefficient in (0.0, 5.0):
+        directory = make_run(
+            Kind.DPO,
+            f"with-{coefficient:g}",
+            **FOUR_STEPS | {"max_steps": 8},
+            answer_coefficient=coefficient,
+            optimizer=OptimizerSettings(learning_rate=0.01),
+        )
+        assert train(directory) == 0
+        rewards.append(last_metrics(events(directory))[8]["train/chosen_reward"])
+    assert rewards[1] > rewards[0] + 0.05
+
+
+@torch.no_grad()
+def test_log_probabilities_are_those_of_the_plain_model(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    model.add_adapter("policy", LoraSettings(rank=4, alpha=4))
+    [image] = model.encode_images(image_files[:1])
+    pair = make_pair("a red circle", "a blue cross and a green square")
+    one, two = examples(model, pair, image, max_length=64)
+    found = pair_logprobs(model, [(one, two)])
+    for (prompt, answer), logprob in zip((one, two), found[0].tolist(), strict=True):
+        inputs = {
+            "input_ids": torch.tensor([prompt.ids + answer]),
+            "pixel_values": model.processor.image_processor(
+                images=[str(image_files[0])], return_tensors="pt"
+            )["pixel_values"],
+        }
+        logits = model.base(**inputs).logits[0, len(prompt.ids) - 1 : -1].log_softmax(-1)
+        plain = logits.gather(1, torch.tensor(answer)[:, None]).sum()
+        assert logprob == pytest.approx(float(plain), abs=1e-4)
+        assert answer[-1] == model.chat.end_id
+
+
+def test_answer_that_is_cut_has_no_end_token(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    [image] = model.encode_images(image_files[:1])
+    pair = make_pair("a red circle", "a blue cross and a green square")
+    prompt = examples(model, pair, image, max_length=64)[0][0]
+    one, two = examples(model, pair, image, max_length=model.chat.text_length(prompt) + 4)
+    assert one[1][-1] == model.chat.end_id  # three words and the end
+    assert len(two[1]) == 4 and model.chat.end_id not in two[1]
+
+
+def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
+    directory = make_run(Kind.DPO, **FOUR_STEPS, max_length=7)
+    assert train(directory) == 1
+    [failure] = events(directory, "error")
+    assert failure["message"].startswith("record pair-")
+
+
+def make_pair(one: str, two: str) -> PreferencePair:
+    return PreferencePair.from_json(
+        {
+            "id": "p",
+            "image": "i",
+            "conversations": [{"from": "human", "value": "<image>\nwhat is there ?"}],
+            "output_1": {"from": "a", "value": one},
+            "output_2": {"from": "b", "value": two},
+            "preference": 1,
+        }
+    )
+
+
+def examples(model, pair: PreferencePair, image: EncodedImage, *, max_length: int):  # type: ignore[no-untyped-def]
+    outputs = (pair.output_1, pair.output_2)
+    return tuple(answered(model, pair, image, outputs, max_length=max_length))
