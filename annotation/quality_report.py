@@ -7,20 +7,18 @@ make anybody look bad by chance.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, F, Q
-from django.db.models.functions import Length, TruncWeek
+from django.db.models import Sum
 
-from annotation.models import Judgment, Membership, Project, User
-from annotation.quality import agreement
-from annotation.reliability import Reliability, dawid_skene
+from annotation import figures
+from annotation.models import Figures, Membership, Project, User, WorkDay
+from annotation.models.figures import COUNTS
+from annotation.reliability import Reliability
 
-MOST_VOTES = 200_000
-"""The newest so many votes are looked at, so that the page of a large project opens too."""
 FEWEST_ANSWERS = 10
 Z = 1.96
 
@@ -72,6 +70,8 @@ class Person:
     """Of answers that name a response, those that name the one shown first; fair is one half."""
     longer_won: Share = Share()
     """Of such answers about responses of different length, those that favour the longer one."""
+    agreed: Share = Share()
+    """Votes of others on the same comparisons that say the same."""
     reliability: Reliability | None = None
     advice: list[str] = field(default_factory=list)
 
@@ -83,33 +83,72 @@ class Report:
     agreement: dict[str, float | int | None]
     weeks: list[dict[str, Any]]
     """Monday's date and the agreement of that week's answers, oldest first."""
+    as_of: datetime | None
+    """The moment that the figures belong to; None while they are counted for the first time."""
 
 
-def report(project: Project) -> Report:
+SHARES = {
+    "gold": ("gold_right", "gold"),
+    "consistent": ("repeats_same", "repeats"),
+    "first_named": ("named_first", "named"),
+    "longer_won": ("longer", "unequal"),
+    "agreed": ("agreed", "paired"),
+}
+"""Each share of a Person, and the counts of a WorkDay that are its part and its whole."""
+
+
+def shares(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The shares of a Person from the counts of one WorkDay, or of several added up."""
+    return {
+        name: Share(counts[part] or 0, counts[whole] or 0) for name, (part, whole) in SHARES.items()
+    }
+
+
+def report(project: Project, kept: Figures | None = None) -> Report:
     """The figures of a project, in a number of queries that does not grow with it."""
-    people = {
-        one.user_id: Person(user=one.user, paused=one.paused, paused_reason=one.paused_reason)
+    kept = kept or figures.current(project)
+    members = {
+        one.user_id: one
         for one in Membership.objects.filter(project=project).select_related("user")
     }
-    for row in _counts(project):
-        person = people.get(row["who"])
-        if person is None:
-            person = people[row["who"]] = Person(user=User.objects.get(pk=row["who"]))
-        _fill(person, row)
-    for who, share in _consistency(project).items():
-        people[who].consistent = share
-    for who, reliability in reliabilities(project).items():
-        if who in people:
-            people[who].reliability = reliability
-    shown = [person for person in people.values() if person.answers]
-    together = Person(answers=sum(person.answers for person in shown))
-    for name in ("gold", "consistent", "first_named", "longer_won"):
-        setattr(together, name, sum((getattr(one, name) for one in shown), Share()))
-    for person in shown:
+    estimates = figures.reliabilities(kept)
+    rows = _sums(project)
+    gone = [row["annotator"] for row in rows if row["annotator"] not in members]
+    users = {one.pk: one for one in User.objects.filter(pk__in=gone)} if gone else {}
+    shown = []
+    for row in rows:
+        who = row["annotator"]
+        member = members.get(who)
+        person = Person(
+            user=member.user if member else users[who],
+            paused=bool(member and member.paused),
+            paused_reason=member.paused_reason if member else "",
+            answers=row["answers"],
+            reliability=estimates.get(who),
+            **shares(row),
+        )
         person.advice = advice(person, project)
+        shown.append(person)
+    together = Person(answers=sum(person.answers for person in shown))
+    for name in SHARES:
+        setattr(together, name, sum((getattr(one, name) for one in shown), Share()))
     shown.sort(key=lambda person: -person.answers)
-    weeks = _weeks(project)
-    return Report(people=shown, together=together, agreement=_alpha(project), weeks=weeks)
+    return Report(
+        people=shown,
+        together=together,
+        agreement=kept.data.get("agreement", {}),
+        weeks=[
+            {**week, "week": date.fromisoformat(week["week"])}
+            for week in kept.data.get("weeks", [])
+        ],
+        as_of=kept.as_of,
+    )
+
+
+def _sums(project: Project) -> list[dict[str, Any]]:
+    days = WorkDay.objects.filter(project=project).order_by().values("annotator")
+    rows: Any = days.annotate(**{name: Sum(name) for name in COUNTS})
+    return [row for row in rows if row["answers"]]
 
 
 def advice(person: Person, project: Project) -> list[str]:
@@ -129,98 +168,3 @@ def advice(person: Person, project: Project) -> list[str]:
     if not found and project.gold_rate == 0 and person.answers >= FEWEST_ANSWERS:
         found.append("Mix in gold comparisons to learn more.")
     return found
-
-
-def reliabilities(project: Project) -> dict[int, Reliability]:
-    """By user id, from the newest votes of a project (Dawid-Skene)."""
-    votes = (
-        _votes(project)
-        .order_by("-pk")
-        .values_list("comparison_id", "assignment__annotator_id", "more_hallucinated")
-    )
-    return dawid_skene(votes[:MOST_VOTES])
-
-
-def _votes(project: Project) -> Any:
-    return Judgment.objects.filter(assignment__project=project, surplus=False)
-
-
-def _counts(project: Project) -> Any:
-    names_one = ~Q(more_hallucinated="tie")
-    first = Q(more_hallucinated="1", assignment__shown_first=1) | Q(
-        more_hallucinated="2", assignment__shown_first=2
-    )
-    differ = names_one & ~Q(length_1=F("length_2"))
-    longer = Q(more_hallucinated="2", length_1__gt=F("length_2")) | Q(
-        more_hallucinated="1", length_2__gt=F("length_1")
-    )
-    gold = Q(assignment__purpose="gold")
-    right = gold & Q(more_hallucinated=F("comparison__gold_more_hallucinated"))
-    return (
-        Judgment.objects.filter(assignment__project=project)
-        .order_by()
-        .alias(length_1=Length("comparison__response_1"), length_2=Length("comparison__response_2"))
-        .values(who=F("assignment__annotator_id"))
-        .annotate(
-            answers=Count("pk"),
-            gold=Count("pk", filter=gold),
-            right=Count("pk", filter=right),
-            named=Count("pk", filter=names_one),
-            first=Count("pk", filter=first),
-            differ=Count("pk", filter=differ),
-            longer=Count("pk", filter=longer),
-        )
-    )
-
-
-def _fill(person: Person, row: dict[str, Any]) -> None:
-    person.answers = row["answers"]
-    person.gold = Share(row["right"], row["gold"])
-    person.first_named = Share(row["first"], row["named"])
-    person.longer_won = Share(row["longer"], row["differ"])
-
-
-def _consistency(project: Project) -> dict[int, Share]:
-    repeats = Judgment.objects.filter(
-        assignment__project=project, assignment__purpose="repeat"
-    ).values_list("assignment__annotator_id", "comparison_id", "more_hallucinated")
-    again = {(who, comparison): answer for who, comparison, answer in repeats}
-    originals = Judgment.objects.filter(
-        assignment__project=project,
-        assignment__purpose="work",
-        comparison_id__in={comparison for _, comparison in again},
-    ).values_list("assignment__annotator_id", "comparison_id", "more_hallucinated")
-    shares: dict[int, Share] = defaultdict(Share)
-    for who, comparison, answer in originals:
-        if (who, comparison) in again:
-            shares[who] += Share(int(again[who, comparison] == answer), 1)
-    return dict(shares)
-
-
-def _alpha(project: Project) -> dict[str, float | int | None]:
-    rows = (
-        _votes(project)
-        .order_by()
-        .values("comparison")
-        .annotate(answers=ArrayAgg("more_hallucinated"), number=Count("pk"))
-        .filter(number__gt=1)
-        .values_list("answers", flat=True)[:MOST_VOTES]
-    )
-    return agreement(rows)
-
-
-def _weeks(project: Project) -> list[dict[str, Any]]:
-    """By the week in which a comparison was answered: each week has its own comparisons."""
-    rows = (
-        _votes(project)
-        .order_by()
-        .annotate(week=TruncWeek("created_at"))
-        .values("week", "comparison")
-        .annotate(answers=ArrayAgg("more_hallucinated"), number=Count("pk"))
-        .filter(number__gt=1)
-        .values_list("week", "answers")[:MOST_VOTES]
-    )
-    weeks: dict[Any, list[list[str]]] = defaultdict(list)
-    for week, answers in rows:
-        weeks[week].append(answers)
-    return [{"week": week.date(), **agreement(weeks[week])} for week in sorted(weeks)]

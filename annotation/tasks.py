@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from annotation import jobs, queue
+from annotation import figures, jobs, queue
+from annotation.models import Project
 
 
 @shared_task
@@ -27,3 +28,11 @@ def return_expired_leases() -> None:
 def announce_forgotten_jobs() -> None:
     """Wake workers for imports and releases whose first announcement was lost."""
     jobs.announce_forgotten()
+
+
+@shared_task
+def refresh_figures(project_id: int) -> None:
+    """Count the judgments of a project anew."""
+    project = Project.objects.filter(pk=project_id).first()
+    if project is not None:
+        figures.refresh(project)

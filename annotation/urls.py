@@ -29,6 +29,7 @@ urlpatterns = [
     path("projects/<slug:slug>/disputes/<int:pk>/", adjudication.rule, name="dispute"),
     path("projects/<slug:slug>/comparisons/<int:pk>/gold/", quality.gold, name="gold"),
     path("projects/<slug:slug>/quality/", quality.page, name="quality"),
+    path("projects/<slug:slug>/people/<int:pk>/", quality.annotator, name="annotator"),
     path("projects/<slug:slug>/quality/gold/", quality.promote, name="promote"),
     path("projects/<slug:slug>/imports/", exchange.imports, name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>/", exchange.import_job, name="import"),

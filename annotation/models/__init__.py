@@ -3,6 +3,7 @@ preferences, importing and exporting; here is what one row may hold, and the dat
 """
 
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
+from annotation.models.figures import Figures, WorkDay
 from annotation.models.items import Comparison, Image, Prompt
 from annotation.models.people import ApiToken, User
 from annotation.models.projects import Invitation, Membership, Project
@@ -13,6 +14,7 @@ __all__ = [
     "ApiToken",
     "Assignment",
     "Comparison",
+    "Figures",
     "IdempotentAnswer",
     "Image",
     "ImportJob",
@@ -24,4 +26,5 @@ __all__ = [
     "Prompt",
     "Release",
     "User",
+    "WorkDay",
 ]

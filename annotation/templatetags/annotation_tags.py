@@ -56,3 +56,9 @@ def share(part: float | None, whole: float | None) -> str:
     if not whole or part is None:
         return "no data"
     return f"{100 * part / whole:.0f} %"
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """ "37 %" of 0.37."""
+    return "none" if value is None else f"{100 * value:.0f} %"

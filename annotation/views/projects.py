@@ -8,9 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import access, projects
+from annotation import access, plots, projects
+from annotation.dashboard import Dashboard, dashboard
 from annotation.forms import ProjectForm
-from annotation.progress import member_progress, own_progress, progress_of
+from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page
 from config.requests import PersonRequest
 
@@ -41,15 +42,18 @@ def create(request: PersonRequest) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: PersonRequest, slug: str) -> HttpResponse:
+    """The overview; those who review see throughput, agreement and forecast as well."""
     project = access.require(request.user, slug, "see")
+    found = dashboard(project) if access.may(request.user, project, "review") else None
     return project_page(
         request,
         project,
         "annotation/project.html",
         tab="overview",
-        progress=progress_of(project),
+        dashboard=found,
+        plots=_plots(found) if found else [],
+        progress=found.progress if found else progress_of(project),
         own=own_progress(project, request.user),
-        people=member_progress(project),
         releases=project.releases.order_by("-number")[:3],
     )
 
@@ -71,6 +75,15 @@ def edit(request: PersonRequest, slug: str) -> HttpResponse:
         form=form,
         status=_status(form),
     )
+
+
+def _plots(found: Dashboard) -> list[plots.Plot]:
+    answers = [(one.day, float(one.answers)) for one in found.days]
+    hours = [(one.day, one.active_hours) for one in found.days]
+    return [
+        plots.bars("Answers a day", "all annotators; today is not over", answers),
+        plots.bars("Active hours a day", "page visible and in use", hours, digits=1),
+    ]
 
 
 def _status(form: ProjectForm) -> int:

@@ -6,12 +6,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, checks
+from annotation.annotator_report import annotator_report
 from annotation.forms import GoldForm, PromoteForm
+from annotation.models import User, WorkDay
 from annotation.quality_report import Person, Report, report
 from annotation.views.shared import project_page
 from config.requests import PersonRequest
@@ -31,6 +33,25 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
         charts=_charts(found),
         gold_count=project.comparisons.exclude(gold_more_hallucinated="").count(),
         form=PromoteForm(),
+    )
+
+
+@login_required
+@require_GET
+def annotator(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    """One person's figures over time, for reviewers and for themselves."""
+    own = request.user.pk == pk
+    project = access.require(request.user, slug, "see" if own else "review")
+    worked = WorkDay.objects.filter(project=project, annotator=pk).exists()
+    if not worked and not project.memberships.filter(user=pk).exists():
+        raise Http404
+    return project_page(
+        request,
+        project,
+        "annotation/annotator.html",
+        tab="quality",
+        own=own,
+        report=annotator_report(project, get_object_or_404(User, pk=pk), own=own),
     )
 
 

@@ -35,6 +35,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "dispute": [("post", "reviewer")],
     "quality": [("get", "reviewer")],
     "promote": [("post", "manager")],
+    "annotator": [("get", "reviewer")],
     "imports": [("get", "manager"), ("post", "manager")],
     "import": [("get", "manager")],
     "releases": [("get", "reviewer"), ("post", "manager")],
@@ -88,6 +89,7 @@ def world(db: None) -> World:
         "import": {**slug, "pk": job.pk},
         "release": numbered,
         "release-download": {**numbered, "format_name": "csv"},
+        "annotator": {**slug, "pk": manager.pk},
         "token-revoke": {"pk": annotator.api_tokens.get().pk},
     }
     people = {

@@ -1,0 +1,149 @@
+"""One annotator over time: what the figures of their weeks show, and what to do about it.
+
+Speed is shown for oneself and the reviewers, never beside that of others: it is no race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+from django.db.models.functions import TruncWeek
+from django.utils import timezone
+
+from annotation import figures
+from annotation.models import Membership, Project, User, WorkDay
+from annotation.models.figures import COUNTS
+from annotation.plots import Plot, Point, line
+from annotation.quality_report import Person, Share, advice, shares
+
+MOST_WEEKS = 52
+CHECKS = ("gold", "gold_right", "repeats", "repeats_same")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatorReport:
+    person: Person
+    ties: Share
+    skipped: int
+    seconds_an_answer: float | None
+    plots: list[Plot]
+    """Only of what was measured."""
+    missing: list[str]
+    """What was not measured, and what would measure it."""
+    as_of: datetime | None
+
+
+def annotator_report(project: Project, user: User, *, own: bool = False) -> AnnotatorReport:
+    """In a number of queries that does not grow with answers.
+
+    ``own`` is the view of the person themselves: gold and repeats of weeks that are over only,
+    so that nobody can find out by a look after each answer which comparison was one.
+    """
+    kept = figures.current(project)
+    mine = WorkDay.objects.filter(project=project, annotator=user).order_by()
+    names = ("active_seconds", *COUNTS)
+    sums: dict[str, Any] = mine.aggregate(**{name: Sum(name, default=0) for name in names})
+    by_week: Any = mine.annotate(week=TruncWeek("day")).values("week")
+    sums_by_week = by_week.annotate(**{name: Sum(name) for name in names}).order_by("-week")
+    weeks: list[dict[str, Any]] = list(sums_by_week[:MOST_WEEKS])[::-1]
+    today = timezone.localdate()
+    if own and weeks and weeks[-1]["week"] == today - timedelta(days=today.weekday()):
+        for name in CHECKS:
+            sums[name] -= weeks[-1][name]
+            weeks[-1][name] = 0
+    member = Membership.objects.filter(project=project, user=user).first()
+    person = Person(
+        user=user,
+        paused=bool(member and member.paused),
+        paused_reason=member.paused_reason if member else "",
+        answers=sums["answers"],
+        reliability=figures.reliabilities(kept).get(user.pk),
+        **shares(sums),
+    )
+    person.advice = advice(person, project)
+    plots, missing = _plots(project, weeks)
+    return AnnotatorReport(
+        person=person,
+        ties=Share(sums["ties"], sums["answers"]),
+        skipped=sums["skipped"],
+        seconds_an_answer=sums["active_seconds"] / sums["timed"] if sums["timed"] else None,
+        plots=plots,
+        missing=missing,
+        as_of=kept.as_of,
+    )
+
+
+def _plots(project: Project, weeks: Sequence[Mapping[str, Any]]) -> tuple[list[Plot], list[str]]:
+    bar = [(project.pause_below, "project's bar")] if project.pause_below else []
+    fair = [(0.5, "no preference")]
+    kinds: list[tuple[str, str, str, list[tuple[float, str]], str]] = [
+        (
+            "gold",
+            "Right on gold",
+            "of comparisons with a known answer",
+            bar,
+            "Right on gold: no comparison with a known answer has come up.",
+        ),
+        (
+            "agreed",
+            "Agreement with others",
+            "votes on the same comparisons that say the same",
+            [],
+            "Agreement: nobody else has voted on the same comparisons.",
+        ),
+        (
+            "consistent",
+            "Same answer again",
+            "own comparisons, sides exchanged",
+            [],
+            "Same answer again: no own comparison has come up a second time.",
+        ),
+        (
+            "first_named",
+            "Names the first shown",
+            "of answers that name a response",
+            fair,
+            "Position: no answer names a response.",
+        ),
+        (
+            "longer_won",
+            "Favours the longer",
+            "of answers about responses of unequal length",
+            fair,
+            "Length: no answer is about responses of unequal length.",
+        ),
+    ]
+    plots, missing = [], []
+    for name, title, note, guides, absent in kinds:
+        points = [point for week in weeks if (point := _share_point(week, name)) is not None]
+        if points:
+            plots.append(line(title, note, points, unit="share", top=1.0, guides=guides))
+        else:
+            missing.append(absent)
+    seconds = [
+        Point(_date(week), week["active_seconds"] / week["timed"], count=week["timed"])
+        for week in weeks
+        if week["timed"]
+    ]
+    if seconds:
+        note = "mean active time, seconds an answer; no race"
+        plots.append(line("Time for an answer", note, seconds, unit="seconds", digits=0))
+    return plots, missing
+
+
+def _share_point(week: Mapping[str, Any], name: str) -> Point | None:
+    share = shares(week)[name]
+    if share.value is None:
+        return None
+    low, high = share.interval
+    return Point(_date(week), share.value, low, high, share.whole)
+
+
+def _date(week: Mapping[str, Any]) -> date:
+    found = week["week"]
+    assert isinstance(found, date)
+    return found
