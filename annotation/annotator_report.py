@@ -64,7 +64,7 @@ def annotator_report(project: Project, user: User, *, own: bool = False) -> Anno
         reliability=figures.reliabilities(kept).get(user.pk),
         **shares(sums),
     )
-    person.advice = advice(person, project)
+    person.advice = advice(person, project, own=own)
     plots, missing = _plots(project, weeks)
     return AnnotatorReport(
         person=person,

@@ -151,20 +151,37 @@ def _sums(project: Project) -> list[dict[str, Any]]:
     return [row for row in rows if row["answers"]]
 
 
-def advice(person: Person, project: Project) -> list[str]:
-    """What to do about what the figures show beyond chance."""
+def advice(person: Person, project: Project, *, own: bool = False) -> list[str]:
+    """What to do about what the figures show beyond chance; ``own`` is said to the person."""
     found = []
     if person.gold.whole >= FEWEST_ANSWERS and person.gold.interval[1] < 0.8:
-        found.append("Go through the gold comparisons they got wrong together.")
+        found.append(
+            "Several known answers were missed: read the guidelines again, or ask a reviewer."
+            if own
+            else "Go through the gold comparisons they got wrong together."
+        )
     if person.consistent.whole >= FEWEST_ANSWERS and person.consistent.interval[1] < 0.8:
-        found.append("They answer the same comparison differently: ask whether they hurry.")
+        found.append(
+            "The same comparison got different answers: take the time that it needs."
+            if own
+            else "They answer the same comparison differently: ask whether they hurry."
+        )
     if person.first_named.surely_not(0.5):
         side = "first" if person.first_named.part * 2 > person.first_named.whole else "second"
-        found.append(f"They name the response shown {side} too often: ask them to read both.")
+        found.append(
+            f"The response shown {side} is named too often: read both before answering."
+            if own
+            else f"They name the response shown {side} too often: ask them to read both."
+        )
     if person.longer_won.whole >= FEWEST_ANSWERS and person.longer_won.interval[0] > 0.6:
-        found.append("They favour longer responses: remind them that length is no merit.")
+        found.append(
+            "Longer responses are favoured: length is no merit."
+            if own
+            else "They favour longer responses: remind them that length is no merit."
+        )
     if person.paused_reason:
         found.append(f"Paused: {person.paused_reason}")
-    if not found and project.gold_rate == 0 and person.answers >= FEWEST_ANSWERS:
+    unmeasured = project.gold_rate == 0 and person.answers >= FEWEST_ANSWERS
+    if not found and unmeasured and not own:
         found.append("Mix in gold comparisons to learn more.")
     return found

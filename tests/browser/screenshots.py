@@ -76,6 +76,7 @@ def fill() -> tuple[User, User, Project, Project]:
         add_comparison(full, seed)
     for person, count in zip(people, (18, 12, 7), strict=True):
         label(full, person, count)
+    spread_over_weeks(full)
     exporting.make_release(full, seed=1, created_by=manager)
     ImportJob.objects.create(
         project=full, name="pairs.jsonl", state="succeeded", total=24, done=24, created_count=24
@@ -157,6 +158,18 @@ def label(project: Project, person: User, count: int) -> None:
         queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
 
 
+def spread_over_weeks(project: Project) -> None:
+    """Moves the answers into the past, so that plots over time have something to show."""
+    from datetime import timedelta
+
+    from annotation.models import Judgment
+
+    judgments = Judgment.objects.filter(assignment__project=project).order_by("pk")
+    for number, judgment in enumerate(judgments):
+        moment = judgment.created_at - timedelta(days=24 - number * 24 // judgments.count())
+        Judgment.objects.filter(pk=judgment.pk).update(created_at=moment)
+
+
 def session(user: User) -> str:
     from django.conf import settings
     from django.test import Client
@@ -183,6 +196,7 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "release": f"{inside}releases/1/",
         "disputes": f"{inside}disputes/",
         "quality": f"{inside}quality/",
+        "annotator": f"{inside}people/{full.memberships.get(user__username='jun').user_id}/",
         "members": f"{inside}members/",
         "settings": f"{inside}settings/",
         "project-new": "/new-project/",

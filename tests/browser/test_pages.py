@@ -22,6 +22,12 @@ ATTACKS = [
 LONG_WORD = "Donaudampfschifffahrtsgesellschaft" * 8
 
 
+def annotator(project: Project) -> int:
+    """Somebody who has answered, or else anybody."""
+    judgment = Judgment.objects.filter(assignment__project=project).first()
+    return judgment.assignment.annotator_id if judgment else User.objects.earliest("pk").pk
+
+
 def paths(project: Project) -> list[str]:
     inside = f"/projects/{project.slug}/"
     comparison = project.comparisons.first()
@@ -39,7 +45,7 @@ def paths(project: Project) -> list[str]:
             inside + part
             for part in ("", "label/", "my-answers/", "members/", "settings/", "imports/")
         ),
-        *(inside + part for part in ("disputes/", "quality/")),
+        *(inside + part for part in ("disputes/", "quality/", f"people/{annotator(project)}/")),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
 
