@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from annotation.models import Project
 from benchmark.asking import evaluable
-from benchmark.models import Answer, Evaluation, Judge, QuestionSet
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet, Verdict
 from training.models import Checkpoint
 from training.rlhf.presets import PRESETS
 
@@ -105,6 +105,15 @@ class RunStartedSerializer(serializers.Serializer):
     run = serializers.IntegerField()
 
 
+class ReviewSerializer(serializers.ModelSerializer):
+    """A verdict: one per answer, or one per order where the judge compares with a reference."""
+
+    class Meta:
+        model = Verdict
+        fields = ["order", "state", "text", "rating", "reference_score", "model_score"]
+        read_only_fields = fields
+
+
 class EvaluatedAnswerSerializer(serializers.ModelSerializer):
     """What the model said, and what the evaluation's own judge made of it."""
 
@@ -116,10 +125,12 @@ class EvaluatedAnswerSerializer(serializers.ModelSerializer):
         source="verdict.state",
         default=None,
         allow_null=True,
-        help_text='"parsed", "unparsed", "failed" or "settled"; null while not judged.',
+        help_text='"parsed", "unparsed", "failed" or "settled"; null while not judged, '
+        "and where the judge compares (see verdicts).",
     )
     verdict = serializers.CharField(source="verdict.text", default=None, allow_null=True)
     rating = serializers.IntegerField(source="verdict.rating", default=None, allow_null=True)
+    verdicts = ReviewSerializer(source="reviews", many=True, read_only=True)
 
     class Meta:
         model = Answer
@@ -133,5 +144,6 @@ class EvaluatedAnswerSerializer(serializers.ModelSerializer):
             "verdict_state",
             "verdict",
             "rating",
+            "verdicts",
         ]
         read_only_fields = fields

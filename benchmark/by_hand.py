@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.crypto import salted_hmac
 
-from benchmark import evaluating
+from benchmark import evaluating, pending
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Verdict
 
 _SALT = "benchmark.by_hand"
@@ -68,7 +68,7 @@ def rate(judge: Judge, visible: EvaluationQuerySet, user: Any, *, token: str, ra
             prompt_hash=evaluation.prompt_hash,
             defaults={"rating": rating, "state": Verdict.State.PARSED, "rated_by": user},
         )
-        if not evaluating.unjudged(evaluation):
+        if not pending.unjudged(evaluation):
             evaluating.conclude(evaluation)
     return kept
 

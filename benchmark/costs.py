@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from benchmark import mmhal
+from benchmark import wording
 from benchmark.models import Evaluation, Judge, QuestionSet
+from benchmark.wording import Item
 
 CHARACTERS_PER_TOKEN = 4
 REPLY_TOKENS = 150
@@ -28,13 +29,15 @@ class Cost:
 
 
 def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
-    """The cost of judging one answer to each question; None where nobody is paid."""
+    """The cost of judging one answer to each question, in both orders where it is compared; None
+    where nobody is paid."""
     if judge.kind != Judge.Kind.OPENAI or not judge.can_judge(question_set):
         return None
     prompts = [
-        sum(len(message["content"]) for message in mmhal.judge_messages(question, UNKNOWN_ANSWER))
-        for data in question_set.questions.values_list("data", flat=True)
-        for question in [mmhal.Question.from_json(data)]
+        sum(len(message["content"]) for message in wording.messages(item))
+        for pk, data in question_set.questions.values_list("pk", "data")
+        for order in question_set.orders
+        for item in [Item(id=pk, question=data, answer=UNKNOWN_ANSWER, order=order)]
     ]
     tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
     return Cost(len(prompts), tokens, _price(judge, tokens))

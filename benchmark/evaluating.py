@@ -22,9 +22,10 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from annotation.errors import DomainError
-from benchmark import judges, mmhal, scoring
+from benchmark import judges, mmhal, pending, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from benchmark.plain import storable
+from benchmark.wording import Pair
 from config.celery import app
 from training.models import ENDED_BADLY
 
@@ -74,9 +75,11 @@ def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields:
 
 def check_suitable(question_set: QuestionSet, judge: Judge) -> None:
     """Raises NotSuitable for the exact judge on questions whose truth it does not know, and for
-    any other judge on questions that need none."""
+    any other judge on questions that need none, and for any but an endpoint on comparisons."""
     if judge.can_judge(question_set):
         return
+    if question_set.compares:
+        raise NotSuitable(f"{question_set} compares two answers; that is asked of endpoints only.")
     if question_set.yes_or_no:
         raise NotSuitable(f"{question_set} is answered by yes or no; it takes the exact judge.")
     raise NotSuitable(f"{judge} knows no truth about the questions of {question_set}.")
@@ -134,9 +137,9 @@ def judge(evaluation_id: int) -> None:
             if evaluation.judge.kind == Judge.Kind.EXACT:
                 _judge_exactly(evaluation)
             else:
-                _remember(evaluation)
+                pending.remember(evaluation)
                 for item, outcome in _ask(evaluation):
-                    _verdict(evaluation, item.id, outcome).save(force_insert=True)
+                    pending.verdict(evaluation, item, outcome).save(force_insert=True)
         except (judges.JudgeRefused, ValueError) as error:
             # Ended, not left to be resumed: the same question would be paid for again and again.
             log.warning("evaluation %s: %s", evaluation.pk, error)
@@ -177,28 +180,39 @@ def judge_again(evaluation: Evaluation) -> None:
             state=State.JUDGING, error="", finished_at=None
         ):
             raise EvaluationError("Only an incomplete or failed evaluation can be judged again.")
-        evaluation.verdicts().filter(
-            state__in=[Verdict.State.UNPARSED, Verdict.State.FAILED]
-        ).delete()
+        evaluation.verdicts().filter(state__in=Verdict.OPEN).delete()
         _announce_after_commit(evaluation.pk)
 
 
 def settle(verdict: Verdict, rating: int, user: Any) -> None:
-    """A person decides an unclear verdict; the figures follow.
+    """A person decides an unclear rating; the figures follow.
 
     Raises EvaluationError for a verdict that a judge has settled, or while judging goes on.
     """
-    evaluation = verdict.answer.evaluation
-    if rating > evaluation.question_set.highest_rating:
+    question_set = verdict.answer.evaluation.question_set
+    if question_set.compares:
+        raise EvaluationError("A comparison is settled by two scores, not by a rating.")
+    if rating > question_set.highest_rating:
         raise EvaluationError("An answer by yes or no is right (1) or wrong (0).")
+    _settle(verdict, user, rating=rating)
+
+
+def settle_scores(verdict: Verdict, scores: Pair, user: Any) -> None:
+    """The same for an unclear comparison; ``scores`` are (reference, model), 1 to 10 each."""
+    if not verdict.answer.evaluation.question_set.compares:
+        raise EvaluationError("A rating is settled by one number.")
+    reference_score, model_score = scores
+    _settle(verdict, user, reference_score=reference_score, model_score=model_score)
+
+
+def _settle(verdict: Verdict, user: Any, **decided: float) -> None:
+    evaluation = verdict.answer.evaluation
     if not evaluation.ended:
         raise EvaluationError("The judge is still at work; wait until it has ended.")
     changed = (
         Verdict.objects.filter(pk=verdict.pk)
         .exclude(state=Verdict.State.PARSED)
-        .update(
-            rating=rating, state=Verdict.State.SETTLED, settled_by=user, updated_at=timezone.now()
-        )
+        .update(**decided, state=Verdict.State.SETTLED, settled_by=user, updated_at=timezone.now())
     )
     if not changed:
         raise EvaluationError("This verdict has a rating already.")
@@ -222,7 +236,7 @@ def resume_judging() -> None:
 
 
 def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
-    items = _items(evaluation)
+    items = pending.items(evaluation)
     if not items:
         return iter(())
     mode = cast(mmhal.Mode, evaluation.judge.parser)
@@ -231,23 +245,14 @@ def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]
 
 def _judge_exactly(evaluation: Evaluation) -> None:
     """All verdicts at once: a rule costs nothing, so nothing is lost by a kill."""
-    items = _items(evaluation)
+    items = pending.items(evaluation)
     if evaluation.question_set.yes_or_no:
         mode = cast(mmhal.Mode, evaluation.judge.parser)
         found = judges.pope_verdicts(items, mode=mode)
     else:
         found = judges.exact_verdicts(items)
-    verdicts = [_verdict(evaluation, item.id, outcome) for item, outcome in found]
+    verdicts = [pending.verdict(evaluation, item, outcome) for item, outcome in found]
     Verdict.objects.bulk_create(verdicts, batch_size=1000)
-
-
-def _items(evaluation: Evaluation) -> list[judges.Item]:
-    if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
-        raise judges.JudgeRefused("the wording has changed since this evaluation began")
-    return [
-        judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text)
-        for answer in unjudged(evaluation)
-    ]
 
 
 def endpoint_of(judge_row: Judge) -> judges.Endpoint:
@@ -260,50 +265,6 @@ def endpoint_of(judge_row: Judge) -> judges.Endpoint:
         concurrency=judge_row.concurrency,
         **settings.JUDGE_PATIENCE,
     )
-
-
-def unjudged(evaluation: Evaluation) -> list[Answer]:
-    """Its answers without a verdict of its own judge in its own wording."""
-    judged = evaluation.verdicts().values("answer")
-    return list(evaluation.answers.exclude(pk__in=judged).select_related("question"))
-
-
-def _verdict(evaluation: Evaluation, answer_id: int, outcome: judges.Outcome) -> Verdict:
-    return Verdict(
-        answer_id=answer_id,
-        judge_id=evaluation.judge_id,
-        prompt_hash=evaluation.prompt_hash,
-        text=storable(outcome.text),
-        rating=outcome.rating,
-        state=outcome.state,
-        calls=outcome.calls,
-        tokens=outcome.tokens,
-    )
-
-
-def _remember(evaluation: Evaluation) -> None:
-    """Copy verdicts that the same judge gave in the same wording to the same answer before."""
-    waiting = {(a.question_id, a.text_sha256): a for a in unjudged(evaluation)}
-    known = Verdict.objects.filter(
-        judge=evaluation.judge_id,
-        prompt_hash=evaluation.prompt_hash,
-        state=Verdict.State.PARSED,
-        answer__question__in=[question for question, _ in waiting],
-        answer__text_sha256__in=[digest for _, digest in waiting],
-    ).select_related("answer")
-    copies: dict[int, Verdict] = {}
-    for verdict in known:
-        answer = waiting.get((verdict.answer.question_id, verdict.answer.text_sha256))
-        if answer is not None:
-            copies[answer.pk] = Verdict(
-                answer=answer,
-                judge_id=evaluation.judge_id,
-                prompt_hash=evaluation.prompt_hash,
-                text=verdict.text,
-                rating=verdict.rating,
-                state=Verdict.State.PARSED,
-            )
-    Verdict.objects.bulk_create(copies.values(), ignore_conflicts=True)
 
 
 @contextmanager

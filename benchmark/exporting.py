@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from annotation.formats import csv_line
+from benchmark import llava_bench
 from benchmark.leaderboard import Group
 from benchmark.models import Answer, Evaluation
 from benchmark.standing import Standing
@@ -25,6 +26,13 @@ ANSWER_COLUMNS = (
     "verdict_state",
     "verdict",
 )
+REVIEW_COLUMNS = (
+    *(name for order in llava_bench.ORDERS for name in (f"{order}_reference", f"{order}_model")),
+    *(f"{order}_state" for order in llava_bench.ORDERS),
+    *(f"{order}_verdict" for order in llava_bench.ORDERS),
+)
+"""What a comparison has instead of a rating and a verdict: the scores that the reference and the
+model got, in each order."""
 _ORIGIN_COLUMNS = (
     "benchmark",
     "question_set_version",
@@ -45,9 +53,12 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
 
 def evaluation_csv(evaluation: Evaluation) -> Iterator[bytes]:
     """One line per answer, in the order of the questions."""
-    yield csv_line(ANSWER_COLUMNS)
+    columns: tuple[str, ...] = ANSWER_COLUMNS
+    if evaluation.question_set.compares:
+        columns = (*columns[: columns.index("rating")], *REVIEW_COLUMNS)
+    yield csv_line(columns)
     for row in _rows(evaluation):
-        yield csv_line(row[name] for name in ANSWER_COLUMNS)
+        yield csv_line(row[name] for name in columns)
 
 
 def leaderboard_document(
@@ -138,8 +149,9 @@ def _tested(row: Evaluation, standing: Standing | None) -> dict[str, Any]:
 
 def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     answers = Answer.objects.filter(evaluation=evaluation).select_related("question")
+    judged = _reviews if evaluation.question_set.compares else _rating
     for answer in answers.order_by("question__index").judged_by(evaluation):
-        verdict, question = answer.verdict, answer.question
+        question = answer.question
         yield {
             "number": question.number,
             "type": question.type,
@@ -147,7 +159,24 @@ def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "reference": question.data["gt_answer"],
             "answer": answer.text,
             "finished": answer.finished,
-            "rating": verdict.rating if verdict else None,
-            "verdict_state": verdict.state if verdict else None,
-            "verdict": verdict.text if verdict else None,
+            **judged(answer),
         }
+
+
+def _rating(answer: Answer) -> dict[str, Any]:
+    verdict = answer.verdict
+    return {
+        "rating": verdict.rating if verdict else None,
+        "verdict_state": verdict.state if verdict else None,
+        "verdict": verdict.text if verdict else None,
+    }
+
+
+def _reviews(answer: Answer) -> dict[str, Any]:
+    given: dict[str, Any] = dict.fromkeys(REVIEW_COLUMNS)
+    for verdict in answer.reviews:
+        given[f"{verdict.order}_reference"] = verdict.reference_score
+        given[f"{verdict.order}_model"] = verdict.model_score
+        given[f"{verdict.order}_state"] = verdict.state
+        given[f"{verdict.order}_verdict"] = verdict.text
+    return given

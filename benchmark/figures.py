@@ -1,9 +1,14 @@
-"""Which figures each protocol has, how they are called, and which one ranks and is tested."""
+"""Which figures each protocol has, how they are called, and which one ranks and is tested.
+
+A protocol without question types of its own has no chart either.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from benchmark import llava_bench, mmhal
 
 Better = Literal["up", "down", ""]
 
@@ -30,8 +35,35 @@ _YES_OR_NO = (
     Shown("recall", "Recall", "of the objects there"),
     Shown("yes_ratio", "Yes ratio", "of the answers", ""),
 )
-_OF_PROTOCOL = {"mmhal": _RATED, "small_world": _RATED, "pope": _YES_OR_NO}
-_TESTED = {"mmhal": "score", "small_world": "score", "pope": "accuracy"}
+_COMPARED = (
+    Shown("relative_score", "Relative score", "percent of the reference, mean of both orders"),
+    Shown("reference_first", "Reference first", "one order alone, as published figures are"),
+    Shown("model_first", "Model first", "the other order alone"),
+)
+_OF_PROTOCOL = {
+    "mmhal": _RATED,
+    "small_world": _RATED,
+    "pope": _YES_OR_NO,
+    "llava_bench": _COMPARED,
+}
+_TESTED = {
+    "mmhal": "score",
+    "small_world": "score",
+    "pope": "accuracy",
+    "llava_bench": "relative_score",
+}
+_TYPES: dict[str, tuple[str, ...]] = {
+    "mmhal": mmhal.TYPES,
+    "small_world": mmhal.TYPES,
+    "pope": (),
+    "llava_bench": llava_bench.CATEGORIES,
+}
+TYPE_TITLES = {
+    "conv": "conversation",
+    "detail": "detailed description",
+    "complex": "complex reasoning",
+}
+"""Names of question types for people, where the published ones are short."""
 
 
 def shown(protocol: str) -> tuple[Shown, ...]:
@@ -39,11 +71,25 @@ def shown(protocol: str) -> tuple[Shown, ...]:
     return _OF_PROTOCOL[protocol]
 
 
-def headline(protocol: str) -> str:
-    """The key of the figure that ranks."""
-    return _OF_PROTOCOL[protocol][0].name
+def of_types(protocol: str) -> tuple[Shown, ...]:
+    """The figures that are also there for each question type; the first one is drawn."""
+    if protocol == "pope":
+        return ()
+    return _COMPARED if protocol == "llava_bench" else _RATED[:2]
+
+
+def types(protocol: str) -> tuple[str, ...]:
+    """The question types of a protocol, in the order in which they are shown."""
+    return _TYPES[protocol]
+
+
+def scale(protocol: str) -> dict[str, Any]:
+    """The axis on which question types are drawn, as static/js/charts.js reads it."""
+    if protocol == "llava_bench":
+        return {"label": "score", "unit": "% of the reference", "min": 0}
+    return {"label": "mean rating", "min": 0, "max": 6}
 
 
 def tested(protocol: str) -> Shown:
-    """The figure that is a mean over questions, so that pairs of models can be tested on it."""
+    """The figure that pairs of models are tested on."""
     return next(found for found in shown(protocol) if found.name == _TESTED[protocol])

@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.models import Project
-from benchmark import mmhal, reading, scoring
+from benchmark import llava_bench, reading, scoring
 from benchmark.asking import Wanted, evaluable, request_evaluation
+from benchmark.figures import TYPE_TITLES
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet
 from benchmark.runs import EvaluationOptions
 from training import requests
@@ -61,19 +62,19 @@ class AnswerFilter(QueryForm):
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.evaluation = evaluation
-        yes_or_no = evaluation.question_set.yes_or_no
-        types = ("present", "absent") if yes_or_no else mmhal.TYPES
+        question_set = evaluation.question_set
+        types = ("present", "absent") if question_set.yes_or_no else question_set.types
         self.fields["type"].choices = [  # type: ignore[attr-defined]
             ("", "All types"),
-            *((name, name.capitalize()) for name in types),
+            *((name, TYPE_TITLES.get(name, name).capitalize()) for name in types),
         ]
-        if yes_or_no:
-            self.fields["show"].choices = [  # type: ignore[attr-defined]
-                ("", "All answers"),
-                ("hallucinated", "Wrong"),
-                ("honest", "Right"),
-                ("open", "Without a rating"),
-            ]
+        names = dict(self.fields["show"].choices)  # type: ignore[attr-defined]
+        if question_set.yes_or_no:
+            names |= {"hallucinated": "Wrong", "honest": "Right"}
+            del names["addressing"]
+        elif question_set.compares:
+            names |= {"hallucinated": "Below the reference", "honest": "At least the reference"}
+        self.fields["show"].choices = list(names.items())  # type: ignore[attr-defined]
 
     def answers(self) -> QuerySet[Answer]:
         """The chosen answers with question, image and the evaluation's own verdict."""
@@ -82,18 +83,11 @@ class AnswerFilter(QueryForm):
         rows = evaluation.answers.select_related("question__image").order_by("question__index")
         if kind := self.cleaned_data.get("type"):
             rows = rows.filter(question__type=kind)
-        verdicts = evaluation.verdicts()
-        good = 1 if evaluation.question_set.yes_or_no else mmhal.LOWEST_HONEST_RATING
-        chosen = {
-            "hallucinated": verdicts.filter(rating__lt=good),
-            "honest": verdicts.filter(rating__gte=good),
-            "open": verdicts.filter(rating=None),
-        }
         show = self.cleaned_data.get("show")
         if show == "addressing":
             rows = rows.filter(pk__in=reading.addressing_judge(evaluation))
         elif show:
-            rows = rows.filter(pk__in=chosen[show].values("answer"))
+            rows = rows.filter(pk__in=reading.answers_that(show, evaluation))
         return rows.judged_by(evaluation)
 
 
@@ -132,6 +126,17 @@ class CompareForm(forms.Form):
 class SettleForm(forms.Form):
     rating = forms.TypedChoiceField(
         choices=[(str(n), str(n)) for n in range(7)], coerce=int, empty_value=None
+    )
+
+
+class SettleScoresForm(forms.Form):
+    """The two scores of a comparison whose verdict is unclear."""
+
+    reference = forms.FloatField(
+        label="Reference", min_value=llava_bench.LOWEST_SCORE, max_value=llava_bench.HIGHEST_SCORE
+    )
+    model = forms.FloatField(
+        label="Model", min_value=llava_bench.LOWEST_SCORE, max_value=llava_bench.HIGHEST_SCORE
     )
 
 

@@ -9,42 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
 from annotation import images
-from annotation.errors import DomainError
 from annotation.models import Image
 from benchmark import evaluating, mmhal, pope
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
-
-MOST_REASONS = 20
-
-
-class NotTaken(DomainError):
-    """A file that is refused whole; ``reasons`` names each place at fault."""
-
-    status = 422
-    title = "The file is not taken"
-
-    def __init__(self, reasons: Iterable[str]) -> None:
-        self.reasons = list(reasons)
-        shown = self.reasons[:MOST_REASONS]
-        more = len(self.reasons) - len(shown)
-        super().__init__("\n".join([*shown, *([f"and {more} more"] if more else [])]))
-
-
-@dataclass(frozen=True)
-class _Read:
-    """One question as read: what is stored, and the image it names."""
-
-    data: dict[str, Any]
-    image_name: str
+from benchmark.sources import NotTaken, ReadQuestion, read_questions
 
 
 def import_questions(
@@ -57,12 +32,13 @@ def import_questions(
 ) -> QuestionSet:
     """The question set of a published file; the same again is found again.
 
-    The file is in MMHal-Bench's form, or for POPE one split with an object a line.
+    The file is in MMHal-Bench's form, for POPE one split with an object a line, and for
+    LLaVA-Bench the questions with the published files of references and captions beside it.
 
     Raises NotTaken for a broken file or image, and, unless ``allow_missing``, for a missing image;
     with it the set lists the names and its evaluations say "81 of 96".
     """
-    read = _read_questions(protocol, path)
+    read = read_questions(protocol, path)
     found, missing = _find_images(read, images_from)
     if missing and not allow_missing:
         raise NotTaken(f"image {name} is missing" for name in missing)
@@ -84,7 +60,7 @@ def import_questions(
                 index=index,
                 type=item.data["question_type"],
                 data=item.data,
-                image=saved[found[item.image_name].sha256] if item.image_name in found else None,
+                image=saved[image.sha256] if (image := found.get(item.image_names)) else None,
             )
             for index, item in enumerate(read)
         )
@@ -96,13 +72,12 @@ def import_answers(
 ) -> Evaluation:
     """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
 
-    Answers are joined by image and question text, POPE's by id, never by position. A question
+    Answers are joined by image and question text, or by id (POPE, LLaVA-Bench), never by position. A question
     without an answer is left out and counted; an answer to a question that the set does not have
     is NotTaken.
     """
-    answers = (_answers_by_id if question_set.yes_or_no else _answers_by_question)(
-        question_set, path
-    )
+    by_id = question_set.yes_or_no or question_set.compares
+    answers = (_answers_by_id if by_id else _answers_by_question)(question_set, path)
     with transaction.atomic():
         evaluation = evaluating.start(
             question_set=question_set, judge=judge, model_name=model_name, **fields
@@ -158,65 +133,34 @@ def _name_of(protocol: str, path: Path, count: int) -> str:
     return f"POPE{split and ' '}{split}, {count:,} questions"
 
 
-def _read_questions(protocol: str, path: Path) -> list[_Read]:
-    if protocol == QuestionSet.Protocol.POPE:
-        return _read_pope(path)
-    try:
-        questions = mmhal.load_questions(path)
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except mmhal.QuestionError as error:
-        raise NotTaken([str(error)]) from error
-    read = [
-        _Read({**record, "model_answer": ""}, question.image_name)
-        for record, question in zip(records, questions, strict=True)
-    ]
-    reasons: list[str] = []
-    seen: dict[tuple[str, str], int] = {}
-    for number, item in enumerate(read, start=1):
-        first = seen.setdefault(_key(item.data), number)
-        if first != number:
-            reasons.append(f"{path.name}, question {number}: is question {first} again")
-        if protocol == QuestionSet.Protocol.SMALL_WORLD and "truth" not in item.data:
-            reasons.append(f"{path.name}, question {number}: truth is missing")
-    if reasons:
-        raise NotTaken(reasons)
-    return read
-
-
-def _read_pope(path: Path) -> list[_Read]:
-    try:
-        questions = pope.load_questions(path)
-    except (OSError, ValueError) as error:
-        raise NotTaken([str(error)]) from error
-    return [_Read(pope.record(question), question.image) for question in questions]
-
-
 def _find_images(
-    read: list[_Read], source: images.ImageSource
-) -> tuple[dict[str, Image], list[str]]:
-    """Images by name, and the names that ``source`` does not have, in the file's order."""
-    found: dict[str, Image] = {}
+    read: list[ReadQuestion], source: images.ImageSource
+) -> tuple[dict[tuple[str, ...], Image], list[str]]:
+    """Images by their possible names, and the (first) names that ``source`` does not have, in the
+    file's order."""
+    found: dict[tuple[str, ...], Image] = {}
     missing: list[str] = []
     reasons: list[str] = []
     with images.Decoder() as decoder:
-        for name in dict.fromkeys(item.image_name for item in read):
+        for names in dict.fromkeys(item.image_names for item in read):
             try:
-                image = source.find(name, decoder)
+                candidates = (source.find(name, decoder) for name in names)
+                image = next((image for image in candidates if image is not None), None)
             except images.BadImage as error:
-                reasons.append(f"image {name} {error}")
+                reasons.append(f"image {names[0]} {error}")
                 continue
             if image is None:
-                missing.append(name)
+                missing.append(names[0])
             else:
-                found[name] = image
+                found[names] = image
     if reasons:
         raise NotTaken(reasons)
     return found, missing
 
 
-def _version(read: list[_Read], found: dict[str, Image]) -> str:
+def _version(read: list[ReadQuestion], found: dict[tuple[str, ...], Image]) -> str:
     content = [
-        [item.data, found[item.image_name].original_sha256 if item.image_name in found else None]
+        [item.data, image.original_sha256 if (image := found.get(item.image_names)) else None]
         for item in read
     ]
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

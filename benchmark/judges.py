@@ -28,7 +28,8 @@ from typing import Any, Literal
 
 import httpx
 
-from benchmark import mmhal, plain, pope, small_world
+from benchmark import mmhal, plain, pope, small_world, wording
+from benchmark.wording import Item, Pair
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
@@ -76,22 +77,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
-    """One answer to be judged; ``id`` is the caller's."""
-
-    id: int
-    question: dict[str, Any]
-    """The question's record in MMHal-Bench's fields."""
-    answer: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a judge made of one answer. ``rating`` is None unless ``state`` is "parsed"."""
+    """What a judge made of one item. ``rating`` and ``scores`` are None unless ``state`` is
+    "parsed"; then the one that was asked for is there."""
 
     text: str
     rating: int | None
     state: State
+    scores: Pair | None = None
+    """(reference, model), whichever was shown first."""
     calls: int = 0
     tokens: int = 0
 
@@ -198,10 +192,9 @@ def endpoint_verdicts(
 def _judge_one(
     client: httpx.Client, endpoint: Endpoint, item: Item, mode: mmhal.Mode, stop: threading.Event
 ) -> Outcome:
-    question = mmhal.Question.from_json(item.question)
     body = {
         "model": endpoint.model,
-        "messages": mmhal.judge_messages(question, item.answer),
+        "messages": wording.messages(item),
         "temperature": 0,
         "max_tokens": 1024,
         **endpoint.options,
@@ -218,9 +211,15 @@ def _judge_one(
             continue
         except JudgeUnavailable as error:
             return Outcome(text=str(error), rating=None, state="failed", calls=attempt)
-        rating = mmhal.parse_rating(text, mode=mode)
-        state: State = "unparsed" if rating is None else "parsed"
-        return Outcome(text=text, rating=rating, state=state, calls=attempt, tokens=tokens)
+        said = wording.read(item, text, mode=mode)
+        return Outcome(
+            text=text,
+            rating=said.rating,
+            scores=said.scores,
+            state="parsed" if said.clear else "unparsed",
+            calls=attempt,
+            tokens=tokens,
+        )
     problem = f"No usable reply after {attempt} attempts; the last: {reason}."
     return Outcome(text=problem, rating=None, state="failed", calls=attempt)
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import mmhal
+from benchmark import figures
 from benchmark.models import Evaluation, EvaluationQuerySet
 
 MOST_SERIES = 4
-SCALE: dict[str, Any] = {"label": "mean rating", "min": 0, "max": 6}
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,32 @@ def groups(evaluations: EvaluationQuerySet) -> list[Group]:
 
 
 def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
-    """What the page's chart draws: one series per evaluation over the question types."""
+    """What the page's chart draws: one series per evaluation over the question types.
+
+    The evaluations are of one question set, and there is at least one.
+    """
     rows = list(evaluations)
+    question_set = rows[0].question_set
     present = {name for row in rows for name in row.summary.get("by_type", {})}
-    types = [name for name in mmhal.TYPES if name in present]
-    return {**SCALE, "categories": types, "series": [_series_of(row, types) for row in rows]}
+    types = [name for name in question_set.types if name in present]
+    return {
+        **figures.scale(question_set.protocol),
+        "types": types,
+        "categories": [figures.TYPE_TITLES.get(name, name) for name in types],
+        "series": [_series_of(row, types) for row in rows],
+    }
 
 
 def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
     by_type = evaluation.summary.get("by_type", {})
-    figures = [by_type.get(name, {}).get("score") or {} for name in types]
+    drawn = evaluation.question_set.type_figures[0].name if types else ""
+    found = [by_type.get(name, {}).get(drawn) or {} for name in types]
     method = f"{evaluation.method}: " if evaluation.method else ""
     return {
         "name": f"{method}{evaluation.model_name}",
-        "values": [figure.get("value") for figure in figures],
-        "low": [figure.get("low") for figure in figures],
-        "high": [figure.get("high") for figure in figures],
+        "values": [figure.get("value") for figure in found],
+        "low": [figure.get("low") for figure in found],
+        "high": [figure.get("high") for figure in found],
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Sum
 
 from benchmark.injections import addresses_judge
+from benchmark.mmhal import LOWEST_HONEST_RATING
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Question, Verdict
 from training import registry
 from training.registry import Ancestor
@@ -28,7 +29,8 @@ def progress(evaluation: Evaluation) -> Progress:
         run = evaluation.run
         done, total = (run.progress_done, run.progress_total) if run else (0, 0)
         return Progress(done, total, f"{done} of {total} answers" if total else "Waiting to answer")
-    total, done = evaluation.answers.count(), evaluation.verdicts().count()
+    total = evaluation.answers.count() * len(evaluation.question_set.orders)
+    done = evaluation.verdicts().count()
     return Progress(done, total, f"{done} of {total} verdicts")
 
 
@@ -74,6 +76,23 @@ def addressing_judge(evaluation: Evaluation) -> list[int]:
         return []
     texts = evaluation.answers.order_by().values_list("pk", "text")
     return [pk for pk, text in texts if addresses_judge(text)]
+
+
+def answers_that(show: str, evaluation: Evaluation) -> QuerySet[Verdict, Any]:
+    """The ids of answers that the judge found "hallucinated" (or wrong, or below the reference),
+    "honest" (the opposite), or that are "open"."""
+    verdicts = evaluation.verdicts().order_by()
+    if show == "open":
+        return verdicts.filter(state__in=Verdict.OPEN).values("answer")
+    if evaluation.question_set.compares:
+        settled = verdicts.exclude(state__in=Verdict.OPEN).values("answer")
+        gained = settled.annotate(gain=Sum(F("model_score") - F("reference_score")))
+        below = gained.filter(gain__lt=0) if show == "hallucinated" else gained.filter(gain__gte=0)
+        return below.values("answer")
+    good = 1 if evaluation.question_set.yes_or_no else LOWEST_HONEST_RATING
+    if show == "hallucinated":
+        return verdicts.filter(rating__lt=good).values("answer")
+    return verdicts.filter(rating__gte=good).values("answer")
 
 
 def neighbours(question: Question) -> dict[str, Question | None]:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmark import mmhal, pope_scoring
-from benchmark.models import Answer, Evaluation, Question, QuestionSet, Verdict
-from benchmark.statistics import PairedTest, bootstrap_interval, paired_test
+from benchmark import mmhal, pair_scoring, pope_scoring
+from benchmark.llava_bench import relative_score
+from benchmark.models import Answer, AnswerQuerySet, Evaluation, Question, QuestionSet, Verdict
+from benchmark.pair_scoring import Scores, pair_of
+from benchmark.statistics import PairedTest, bootstrap_interval, paired_ratio_test, paired_test
 
 Rating = int | None
 Value = Callable[[int], float]
@@ -48,13 +50,21 @@ class _Typed:
 
 def ratings_of(evaluation: Evaluation) -> list[tuple[Question, Rating]]:
     """Every answered question with the rating of the evaluation's own judge, by index."""
-    answers = (
+    return [(a.question, a.verdict.rating if a.verdict else None) for a in _answers(evaluation)]
+
+
+def scores_of(evaluation: Evaluation) -> list[tuple[Question, Scores]]:
+    """The same of an evaluation whose judge compares: the scores by order."""
+    return [(answer.question, answer.scores) for answer in _answers(evaluation)]
+
+
+def _answers(evaluation: Evaluation) -> AnswerQuerySet:
+    return (
         Answer.objects.filter(evaluation=evaluation)
         .select_related("question")
         .order_by("question__index")
         .judged_by(evaluation)
     )
-    return [(a.question, a.verdict.rating if a.verdict else None) for a in answers]
 
 
 def summarise(evaluation: Evaluation) -> dict[str, Any]:
@@ -63,12 +73,10 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
     ``by_type`` maps each question type to its mean rating, its hallucination rate and its count;
     ``asked`` and ``total`` are what "81 of 96" is said with.
     """
-    rated = ratings_of(evaluation)
-    total = evaluation.question_set.questions.count()
     states = _verdict_states(evaluation)
     summary: dict[str, Any] = {
-        "asked": len(rated),
-        "total": total,
+        "asked": evaluation.answers.count(),
+        "total": evaluation.question_set.questions.count(),
         "unparsed": states.get(Verdict.State.UNPARSED, 0),
         "failed": states.get(Verdict.State.FAILED, 0),
         "settled_by_hand": states.get(Verdict.State.SETTLED, 0),
@@ -76,34 +84,50 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
         "tokens": states["tokens"],
         "unfinished_answers": evaluation.answers.filter(finished=False).count(),
     }
-    if not rated:
+    if not summary["asked"]:
         names = [shown.name for shown in evaluation.question_set.figures]
         return {**summary, **dict.fromkeys(names), "by_type": {}}
+    return {**summary, **_figures(evaluation)}
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of the evaluation's protocol and, in ``by_type``, those of its types."""
+    if evaluation.question_set.compares:
+        scored = scores_of(evaluation)
+        return pair_scoring.summarise(
+            [question.type for question, _ in scored], [scores for _, scores in scored]
+        )
+    rated = ratings_of(evaluation)
     if evaluation.question_set.yes_or_no:
         labels = [question.data["gt_answer"] for question, _ in rated]
         of_pope = pope_scoring.summarise(labels, [rating for _, rating in rated])
-        return {**summary, **of_pope, "by_type": {}}
+        return {**of_pope, "by_type": {}}
+    return _rated_figures(rated)
+
+
+def _rated_figures(rated: list[tuple[Question, Rating]]) -> dict[str, Any]:
     ratings = [rating for _, rating in rated]
-    figures = mmhal.summarise([_Typed(question.type) for question, _ in rated], ratings)
-    for name, value in FIGURES.items():
-        summary[name] = _figure(getattr(figures, name), ratings, value)
+    found = mmhal.summarise([_Typed(question.type) for question, _ in rated], ratings)
     groups = {
         name: [rating for question, rating in rated if question.type == name]
-        for name in figures.by_type
+        for name in found.by_type
     }
-    summary["by_type"] = {
+    by_type = {
         name: {
             "count": len(groups[name]),
             "score": _figure(mean, groups[name], FIGURES["score"]),
             "hallucination_rate": _figure(
-                figures.hallucination_rate_by_type[name],
+                found.hallucination_rate_by_type[name],
                 groups[name],
                 FIGURES["hallucination_rate"],
             ),
         }
-        for name, mean in figures.by_type.items()
+        for name, mean in found.by_type.items()
     }
-    return summary
+    headline = {
+        name: _figure(getattr(found, name), ratings, value) for name, value in FIGURES.items()
+    }
+    return {**headline, "by_type": by_type}
 
 
 def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
@@ -117,6 +141,14 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
             "These evaluations were made with other questions, another judge or another wording; "
             "their scores cannot be compared."
         )
+    tests = _compared_scores if first.question_set.compares else _compared_ratings
+    found = tests(first, second)
+    if not found:
+        raise ValueError("These evaluations share no question that both have a rating for.")
+    return found
+
+
+def _compared_ratings(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     theirs = {question.index: rating for question, rating in ratings_of(second)}
     shared = [
         (question, mine, other)
@@ -124,41 +156,66 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
         if mine is not None and (other := theirs.get(question.index)) is not None
     ]
     if not shared:
-        raise ValueError("These evaluations share no question that both have a rating for.")
+        return {}
     result: dict[str, Any] = {"count": len(shared)}
     for name, value in values_of(first.question_set).items():
         a = [value(question, rating) for question, rating, _ in shared]
         b = [value(question, rating) for question, _, rating in shared]
-        result[name] = {
-            "first": sum(a) / len(a),
-            "second": sum(b) / len(b),
-            **_plain(paired_test(a, b)),
-        }
+        means = {"first": sum(a) / len(a), "second": sum(b) / len(b)}
+        result[name] = {**means, **_plain(paired_test(a, b))}
+    return result
+
+
+def _compared_scores(first: Evaluation, second: Evaluation) -> dict[str, Any]:
+    """Each order, and both together, over the questions that have those scores in both."""
+    theirs = {question.index: scores for question, scores in scores_of(second)}
+    both = [(mine, theirs.get(question.index, {})) for question, mine in scores_of(first)]
+    result: dict[str, Any] = {}
+    for name in pair_scoring.FIGURES:
+        pairs = [
+            (a, b)
+            for mine, other in both
+            if (a := pair_of(mine, name)) is not None and (b := pair_of(other, name)) is not None
+        ]
+        if not pairs:
+            return {}
+        a, b = [mine for mine, _ in pairs], [other for _, other in pairs]
+        ratios = {"first": relative_score(a), "second": relative_score(b)}
+        result[name] = {**ratios, **_plain(paired_ratio_test(a, b))}
+        result.setdefault("count", len(pairs))
     return result
 
 
 @dataclass(frozen=True)
 class Change:
-    """A question with its ratings in two evaluations."""
+    """A question with its ratings in two evaluations; where answers are compared, with the
+    answer's own scores, averaged over both orders."""
 
     question: Question
-    first: int
-    second: int
+    first: float
+    second: float
 
     @property
-    def difference(self) -> int:
+    def difference(self) -> float:
         return self.second - self.first
 
 
 def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) -> list[Change]:
     """The questions whose ratings differ most, largest first; none whose rating is equal."""
-    mine = {question.index: rating for question, rating in ratings_of(first)}
+    mine = {question.index: value for question, value in _points(first)}
     changes = []
-    for question, theirs in ratings_of(second):
+    for question, theirs in _points(second):
         before = mine.get(question.index)
         if before is not None and theirs is not None and before != theirs:
             changes.append(Change(question, before, theirs))
     return sorted(changes, key=lambda change: -abs(change.difference))[:most]
+
+
+def _points(evaluation: Evaluation) -> list[tuple[Question, float | None]]:
+    if not evaluation.question_set.compares:
+        return list(ratings_of(evaluation))
+    pairs = [(question, pair_of(scores)) for question, scores in scores_of(evaluation)]
+    return [(question, pair[1] if pair else None) for question, pair in pairs]
 
 
 def comparable(first: Evaluation, second: Evaluation) -> bool:

@@ -11,18 +11,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
+from typing import Any
 
 from django.db.models import F
 
 from benchmark.leaderboard import Group
+from benchmark.llava_bench import Pair
 from benchmark.models import Verdict
-from benchmark.statistics import detectable_difference, holm, paired_p_value
+from benchmark.pair_scoring import pair_of
+from benchmark.statistics import (
+    detectable_difference,
+    detectable_ratio_difference,
+    holm,
+    paired_p_value,
+    paired_ratio_p_value,
+)
 
 MOST_COMPARED = 12
 """Models of a group that are tested, best first; the number of pairs grows with its square."""
 
-Ratings = dict[int, dict[int, int]]
-"""Ratings by question index, by evaluation."""
+Value = int | Pair
+"""Of one question: its rating, or (reference, model) averaged over both orders."""
+Values = dict[int, dict[int, Value]]
+"""By question index, by evaluation."""
 
 
 @dataclass(frozen=True)
@@ -48,24 +59,23 @@ class Standing:
     compared: int
     pairs: int
     detectable: float | None
-    """The median over the pairs of ``statistics.detectable_difference``, in points of score."""
+    """The median of the pairs' detectable differences, in the unit of the tested figure."""
 
 
 def standings(groups: Iterable[Group]) -> dict[str, Standing]:
     """By ``Group.id``, for groups of two models and more. One query for all of them."""
     several = [group for group in groups if len(group.rows) > 1]
     compared = {group.id: group.rows[:MOST_COMPARED] for group in several}
-    ratings = _ratings(row.pk for rows in compared.values() for row in rows)
+    values = _values(row.pk for rows in compared.values() for row in rows)
     return {
-        name: _standing({row.pk: ratings[row.pk] for row in rows})
-        for name, rows in compared.items()
+        name: _standing({row.pk: values[row.pk] for row in rows}) for name, rows in compared.items()
     }
 
 
-def _standing(ratings: Ratings) -> Standing:
-    """``ratings`` of evaluations of the same questions, the best first."""
-    indexes = sorted(set.intersection(*(set(found) for found in ratings.values())))
-    aligned = {pk: tuple(found[index] for index in indexes) for pk, found in ratings.items()}
+def _standing(values: Values) -> Standing:
+    """``values`` of evaluations of the same questions, the best first."""
+    indexes = sorted(set.intersection(*(set(found) for found in values.values())))
+    aligned = {pk: tuple(found[index] for index in indexes) for pk, found in values.items()}
     pairs = list(combinations(aligned, 2))
     found = [_pair(aligned[first], aligned[second]) for first, second in pairs]
     corrected = holm([p_value for p_value, _ in found])
@@ -86,22 +96,40 @@ def _standing(ratings: Ratings) -> Standing:
 
 
 @functools.lru_cache(maxsize=4096)
-def _pair(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[float, float | None]:
+def _pair(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[float, float | None]:
     """p value and detectable difference of two models; kept, since ratings rarely change."""
+    if isinstance(first[0], tuple):
+        return paired_ratio_p_value(first, second), detectable_ratio_difference(first, second)
     differences = [b - a for a, b in zip(first, second, strict=True)]
     return paired_p_value(first, second), detectable_difference(differences)
 
 
-def _ratings(evaluations: Iterable[int]) -> Ratings:
-    """Complete evaluations have a rating for each answer."""
-    rows = Verdict.objects.filter(
-        answer__evaluation__in=list(evaluations),
-        judge=F("answer__evaluation__judge"),
-        prompt_hash=F("answer__evaluation__prompt_hash"),
-        rating__isnull=False,
-    ).values_list("answer__evaluation", "answer__question__index", "rating")
-    found: Ratings = {}
-    for evaluation, index, rating in rows:
-        if rating is not None:
-            found.setdefault(evaluation, {})[index] = rating
+def _values(evaluations: Iterable[int]) -> Values:
+    """Complete evaluations have a rating for each answer, or the scores of both orders."""
+    rows = (
+        Verdict.objects.filter(
+            answer__evaluation__in=list(evaluations),
+            judge=F("answer__evaluation__judge"),
+            prompt_hash=F("answer__evaluation__prompt_hash"),
+        )
+        .exclude(state__in=Verdict.OPEN)
+        .values_list(
+            "answer__evaluation",
+            "answer__question__index",
+            "order",
+            "rating",
+            "reference_score",
+            "model_score",
+        )
+    )
+    found: Values = {}
+    orders: dict[tuple[int, int], dict[str, Pair | None]] = {}
+    for evaluation, index, order, rating, reference_score, model_score in rows:
+        value: Value | None = rating
+        if reference_score is not None and model_score is not None:
+            scores = orders.setdefault((evaluation, index), {})
+            scores[order] = (reference_score, model_score)
+            value = pair_of(scores)
+        if value is not None:
+            found.setdefault(evaluation, {})[index] = value
     return found

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Pair = tuple[float, float]
+"""(reference, model): two scores of one question."""
+
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Maps resampled questions ``[resamples, questions, ...]`` to one figure each ``[resamples]``."""
 
@@ -52,6 +55,13 @@ class PairedTest:
 def mean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over questions: ``[resamples, questions] -> [resamples]``."""
     return np.asarray(samples.mean(axis=1))
+
+
+def percent_of_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """100 * sum(model) / sum(reference): ``[resamples, questions, 2] -> [resamples]``, each pair
+    being (reference, model)."""
+    sums = samples.sum(axis=1)
+    return np.asarray(100 * sums[:, 1] / sums[:, 0])
 
 
 def bootstrap_interval(
@@ -104,6 +114,42 @@ def paired_test(
     )
 
 
+def paired_ratio_test(
+    first: Sequence[Pair], second: Sequence[Pair], *, resamples: int = RESAMPLES, seed: int = 0
+) -> PairedTest:
+    """The same for ``percent_of_reference``, which is no mean over questions.
+
+    Under the hypothesis of no difference each question's two pairs (reference, model) may have
+    been exchanged between the models. Counted and drawn as in ``paired_test``. The detectable
+    difference is that of each question's linear share in the difference (delta method).
+    """
+    pairs = _by_question(first, second)
+    difference = _ratio_difference(pairs[None])[0]
+    interval = bootstrap_interval(
+        pairs.reshape(len(pairs), 4),
+        lambda drawn: _ratio_difference(drawn.reshape(*drawn.shape[:2], 2, 2)),
+        resamples=resamples,
+        seed=seed,
+    )
+    return PairedTest(
+        count=len(pairs),
+        difference=float(difference),
+        interval=interval,
+        p_value=_exchange_p_value(pairs, resamples, seed),
+        detectable=detectable_difference(_linear_shares(pairs)),
+    )
+
+
+def paired_ratio_p_value(first: Sequence[Pair], second: Sequence[Pair]) -> float:
+    """``paired_ratio_test(...).p_value`` alone, without the cost of the interval."""
+    return _exchange_p_value(_by_question(first, second), RESAMPLES, 0)
+
+
+def detectable_ratio_difference(first: Sequence[Pair], second: Sequence[Pair]) -> float | None:
+    """``paired_ratio_test(...).detectable`` alone, in percent of the reference."""
+    return detectable_difference(_linear_shares(_by_question(first, second)))
+
+
 def paired_p_value(
     first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> float:
@@ -141,6 +187,46 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, (len(p_values) - rank) * p_values[index])
         adjusted[index] = min(1.0, running)
     return adjusted
+
+
+def _by_question(first: Sequence[Pair], second: Sequence[Pair]) -> NDArray[np.float64]:
+    """``[questions, 2 models, (reference, model)]``."""
+    if not len(first) or len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} pairs of scores are not paired")
+    return np.asarray([first, second], dtype=np.float64).transpose(1, 0, 2)
+
+
+def _ratio_difference(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[resamples, questions, 2 models, (reference, model)] -> [resamples]``."""
+    return percent_of_reference(pairs[:, :, 1]) - percent_of_reference(pairs[:, :, 0])
+
+
+def _linear_shares(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each question contributes to the difference of the two ratios, to first order."""
+    reference, model = pairs[:, :, 0], pairs[:, :, 1]
+    ratios = model.sum(axis=0) / reference.sum(axis=0)
+    shares = 100 * (model - ratios * reference) / reference.mean(axis=0)
+    return np.asarray(shares[:, 1] - shares[:, 0])
+
+
+def _exchange_p_value(pairs: NDArray[np.float64], resamples: int, seed: int) -> float:
+    """Two-sided, over which questions' pairs are exchanged between the two models."""
+    changed = np.flatnonzero((pairs[:, 0] != pairs[:, 1]).any(axis=1))
+    if not len(changed):
+        return 1.0
+    totals, moved = pairs.sum(axis=0), pairs[changed, 1] - pairs[changed, 0]
+    observed = abs(_ratio_difference(pairs[None])[0]) - 1e-9
+    exact = len(changed) <= EXACT_UP_TO
+    if exact:
+        patterns = np.arange(2 ** len(changed))[:, None] >> np.arange(len(changed)) & 1
+    else:
+        generator = np.random.default_rng(seed)
+        patterns = generator.integers(0, 2, size=(resamples, len(changed)), dtype=np.int8)
+    gained = patterns @ moved  # [patterns, 2]: what the first model gains and the second loses.
+    sums = np.stack([totals[0] + gained, totals[1] - gained], axis=1)
+    ratios = 100 * sums[:, :, 1] / sums[:, :, 0]
+    as_extreme = int((np.abs(ratios[:, 1] - ratios[:, 0]) >= observed).sum())
+    return as_extreme / len(patterns) if exact else (as_extreme + 1) / (resamples + 1)
 
 
 def _sign_flip_p_value(changed: NDArray[np.float64], resamples: int, seed: int) -> float:

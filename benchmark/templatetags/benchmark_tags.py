@@ -6,11 +6,15 @@ from typing import Any
 
 from django import template
 
+from benchmark.figures import TYPE_TITLES
+
 register = template.Library()
 
 NOTHING = "–"  # noqa: RUF001
 PERCENT_SHARES = {"hallucination_rate"}
 PERCENTS = {"informativeness"}
+OF_REFERENCE = {"relative_score", "reference_first", "model_first"}
+"""Percent of the reference, as published figures: 94.1."""
 TENTHS = {"f1", "accuracy", "precision", "recall", "yes_ratio"}
 """Shares over thousands of questions, worth a decimal."""
 
@@ -20,6 +24,8 @@ def figure(value: float | str | None, name: str) -> str:
     """A score as "2.53", a rate as "57 %", informativeness as "48 %"; a dash for nothing."""
     if not isinstance(value, (int, float)):  # A template gives "" for what is not there.
         return NOTHING
+    if name in OF_REFERENCE:
+        return f"{value:.1f}"
     if name in TENTHS:
         return f"{100 * value:.1f} %"
     if name in PERCENT_SHARES:
@@ -30,7 +36,9 @@ def figure(value: float | str | None, name: str) -> str:
 @register.filter
 def difference(value: float, name: str) -> str:
     """The same with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
-    if name in TENTHS:
+    if name in OF_REFERENCE:
+        text = f"{abs(value):.1f}"
+    elif name in TENTHS:
         text = f"{abs(100 * value):.1f} points"
     elif name in PERCENT_SHARES | PERCENTS:
         points = 100 * value if name in PERCENT_SHARES else value
@@ -59,6 +67,18 @@ def p_value(value: float) -> str:
 def lookup(mapping: dict[str, Any] | None, key: str) -> Any:
     """An entry of a mapping, or None."""
     return (mapping or {}).get(key)
+
+
+@register.filter
+def type_title(name: str) -> str:
+    """A question type for people: "Conversation" for "conv"."""
+    return TYPE_TITLES.get(name, name).capitalize()
+
+
+@register.filter
+def points(value: float | None) -> str:
+    """A judge's score or rating as it was given: "8" and "8.5"."""
+    return NOTHING if value is None else f"{value:g}"
 
 
 @register.filter

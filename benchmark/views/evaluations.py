@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.errors import DomainError
 from benchmark import access, agreement, costs, evaluating, leaderboard, reading
-from benchmark.forms import AnswerFilter, SettleForm, StartForm
+from benchmark.forms import AnswerFilter, SettleForm, SettleScoresForm, StartForm
 from benchmark.models import Evaluation, EvaluationQuerySet
 
 ANSWERS_ON_A_PAGE = 12
@@ -61,8 +61,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _agreements(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[agreement.Agreement]:
-    """Two readings by rule of a yes or no are no two judges."""
-    if evaluation.question_set.yes_or_no or not evaluation.summary:
+    """Two readings by rule of a yes or no are no two judges, and scores are no ratings."""
+    question_set = evaluation.question_set
+    if question_set.yes_or_no or question_set.compares or not evaluation.summary:
         return []
     return agreement.with_other_judges(evaluation, visible)
 
@@ -96,12 +97,18 @@ def judge_again(request: HttpRequest, pk: int) -> HttpResponse:
 def settle(request: HttpRequest, pk: int) -> HttpResponse:
     verdict = access.verdict_to_settle(request.user, pk)
     evaluation = verdict.answer.evaluation
-    form = SettleForm(request.POST)
+    compares = evaluation.question_set.compares
+    form = (SettleScoresForm if compares else SettleForm)(request.POST)
     if not form.is_valid():
-        messages.error(request, "A rating is a whole number from 0 to 6.")
+        scale = "Scores are numbers from 1 to 10." if compares else "A rating is 0 to 6, whole."
+        messages.error(request, scale)
         return redirect(evaluation)
+    said = form.cleaned_data
     try:
-        evaluating.settle(verdict, form.cleaned_data["rating"], request.user)
+        if compares:
+            evaluating.settle_scores(verdict, (said["reference"], said["model"]), request.user)
+        else:
+            evaluating.settle(verdict, said["rating"], request.user)
     except DomainError as error:
         messages.error(request, str(error))
     return redirect(f"{evaluation.get_absolute_url()}?show=open")

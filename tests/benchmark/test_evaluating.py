@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as live_settings
 from django.db import IntegrityError, connections, transaction
 
-from benchmark import evaluating, judges
+from benchmark import evaluating, judges, pending
 from benchmark.evaluating import EvaluationError, Said
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
@@ -109,7 +109,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_under_way() -> None:
         evaluation = waiting(make_judge(base_url=server.url, concurrency=1))
         replies = evaluating._ask(evaluation)
         for _, (item, outcome) in zip(range(3), replies, strict=False):
-            evaluating._verdict(evaluation, item.id, outcome).save()
+            pending.verdict(evaluation, item, outcome).save()
         replies.close()
         before = len(server.requests)
         assert evaluation.verdicts().count() == 3

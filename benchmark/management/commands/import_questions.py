@@ -6,19 +6,24 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.images import Folder
+from benchmark import sources
 from benchmark.importing import NotTaken, import_questions
 from benchmark.models import QuestionSet
 
 
 class Command(BaseCommand):
-    help = "Import a published question file: MMHal-Bench's form, or a split of POPE."
+    help = "Import published questions: MMHal-Bench, LLaVA-Bench (COCO), or splits of POPE."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("protocol", choices=QuestionSet.Protocol.values)
         parser.add_argument(
-            "file", type=Path, help="Such as response_template.json or coco_pope_random.json."
+            "source",
+            help="A file such as response_template.json, a folder with files under their "
+            "published names, or a data set's id on the hub.",
         )
-        parser.add_argument("--images", type=Path, required=True, help="Folder of the images.")
+        parser.add_argument(
+            "--images", type=Path, help="Folder of the images; of a folder, its own images/."
+        )
         parser.add_argument("--name", default="", help="How pages call it.")
         parser.add_argument(
             "--allow-missing",
@@ -27,18 +32,22 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not options["images"].is_dir():
-            raise CommandError(f"{options['images']} is not a folder")
         try:
-            question_set = import_questions(
-                options["protocol"],
-                options["file"],
-                images_from=Folder(options["images"]),
-                allow_missing=options["allow_missing"],
-                name=options["name"],
-            )
+            path = sources.located(options["source"])
+            images = Folder(_images(path, options["images"]))
+            for file in sources.question_files(options["protocol"], path):
+                question_set = import_questions(
+                    options["protocol"],
+                    file,
+                    images_from=images,
+                    allow_missing=options["allow_missing"],
+                    name=options["name"],
+                )
+                self._report(question_set)
         except NotTaken as error:
             raise CommandError(str(error)) from error
+
+    def _report(self, question_set: QuestionSet) -> None:
         total = question_set.questions.count()
         without = question_set.questions.filter(image=None).count()
         self.stdout.write(
@@ -47,3 +56,13 @@ class Command(BaseCommand):
         )
         for name in question_set.missing_images:
             self.stdout.write(f"  missing: {name}")
+
+
+def _images(path: Path, given: Path | None) -> Path:
+    if given is None:
+        if path.is_dir():
+            return path / "images" if (path / "images").is_dir() else path
+        raise CommandError("--images is needed where the questions are given as a file")
+    if not given.is_dir():
+        raise CommandError(f"{given} is not a folder")
+    return given

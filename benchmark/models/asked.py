@@ -1,0 +1,199 @@
+"""What models are asked and who judges them: question sets, questions, judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from benchmark import figures as figures_of
+from benchmark import llava_bench, mmhal, person
+from benchmark.figures import Shown
+from benchmark.judges import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
+from benchmark.ratings import HIGHEST_RATING
+from benchmark.wording import RATING
+
+SHA256_LENGTH = 64
+
+
+class QuestionSet(models.Model):
+    """One version of a benchmark's questions with their images; never changed once imported."""
+
+    class Protocol(models.TextChoices):
+        MMHAL = "mmhal", "MMHal-Bench"
+        SMALL_WORLD = "small_world", "Small world"
+        POPE = "pope", "POPE"
+        LLAVA_BENCH = "llava_bench", "LLaVA-Bench (COCO)"
+
+    protocol = models.CharField(max_length=20, choices=Protocol)
+    name = models.CharField(max_length=120, unique=True)
+    version = models.CharField(
+        max_length=SHA256_LENGTH, help_text="SHA-256 of the questions and of the images' files."
+    )
+    missing_images = models.JSONField(
+        default=list, blank=True, help_text="File names that the import did not find."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["protocol", "version"], name="question_set_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def short_version(self) -> str:
+        return self.version[:8]
+
+    @property
+    def figures(self) -> tuple[Shown, ...]:
+        """What its evaluations show; the first one ranks."""
+        return figures_of.shown(self.protocol)
+
+    @property
+    def headline(self) -> Shown:
+        return self.figures[0]
+
+    @property
+    def tested_figure(self) -> Shown:
+        """What pairs of models are tested on."""
+        return figures_of.tested(self.protocol)
+
+    @property
+    def type_figures(self) -> tuple[Shown, ...]:
+        """What is also shown for each question type."""
+        return figures_of.of_types(self.protocol)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return figures_of.types(self.protocol)
+
+    @property
+    def compares(self) -> bool:
+        """Whether a judge scores each answer beside a reference, in both orders."""
+        return self.protocol == self.Protocol.LLAVA_BENCH
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The verdicts that each answer gets: one, or one per order of a comparison."""
+        return llava_bench.ORDERS if self.compares else (RATING,)
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether a verdict says right (1) or wrong (0) instead of rating from 0 to 6."""
+        return self.protocol == self.Protocol.POPE
+
+    @property
+    def highest_rating(self) -> int:
+        return 1 if self.yes_or_no else HIGHEST_RATING
+
+
+class Question(models.Model):
+    """One question in MMHal-Bench's fields; without an image it can be judged but not asked."""
+
+    question_set = models.ForeignKey(QuestionSet, models.CASCADE, related_name="questions")
+    index = models.PositiveIntegerField(help_text="Place in the published file, from 0.")
+    type = models.CharField(max_length=20)
+    data: models.JSONField[Any] = models.JSONField()
+    image = models.ForeignKey("annotation.Image", models.PROTECT, null=True, blank=True)
+
+    class Meta:
+        ordering = ["question_set", "index"]
+        constraints = [
+            models.UniqueConstraint(fields=["question_set", "index"], name="question_index_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.question_set}, question {self.index + 1}"
+
+    @property
+    def text(self) -> str:
+        return str(self.data["question"])
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
+
+
+class Judge(models.Model):
+    """Who rates. Another model, endpoint or way of reading it is another judge."""
+
+    class Kind(models.TextChoices):
+        EXACT = "exact", "Exact rule"
+        OPENAI = "openai", "Chat endpoint in OpenAI's form"
+        PERSON = "person", "Person in the browser"
+
+    class Parser(models.TextChoices):
+        CAREFUL = "careful", "Careful: unclear verdicts stay open"
+        REFERENCE = "reference", "Reference: the published rule, unclear counts as 0"
+
+    name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    parser = models.CharField(max_length=10, choices=Parser, default=Parser.CAREFUL)
+    base_url = models.URLField(
+        blank=True, help_text="Up to and without /chat/completions; of a chat endpoint only."
+    )
+    model = models.CharField(max_length=120, blank=True)
+    key_variable = models.CharField(
+        max_length=80,
+        default="JUDGE_API_KEY",
+        validators=[RegexValidator(rf"^{KEY_VARIABLE.pattern}$", "Begins with JUDGE_API_KEY.")],
+        help_text="The environment variable of the workers that holds the key.",
+    )
+    options: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text='Further request members, such as {"seed": 1}.'
+    )
+    concurrency = models.PositiveSmallIntegerField(default=4)
+    price_per_million_tokens = models.DecimalField(
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="In the currency of its bill; what costs are shown with.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=["exact", "person"], base_url="", model="")
+                | Q(kind="openai") & ~Q(base_url="") & ~Q(model=""),
+                name="judge_endpoint_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(concurrency__gte=1, concurrency__lte=64), name="judge_concurrency"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def prompt_hash(self) -> str:
+        """What the judge is asked by today: the wording's hash, or that of the exact rule."""
+        if self.kind == self.Kind.PERSON:
+            return person.WORDING_HASH
+        return exact_rule_hash() if self.kind == self.Kind.EXACT else mmhal.PROMPT_HASH
+
+    def wording_for(self, question_set: QuestionSet) -> str:
+        """The same for a question set: each kind of question has an exact rule of its own."""
+        if self.kind == self.Kind.EXACT and question_set.yes_or_no:
+            return pope_rule_hash()
+        return llava_bench.PROMPT_HASH if question_set.compares else self.prompt_hash
+
+    def can_judge(self, question_set: QuestionSet) -> bool:
+        """The exact judge needs questions that carry their truth; POPE needs no other judge, and
+        a comparison with a reference is asked of endpoints only."""
+        exact = self.kind == self.Kind.EXACT
+        if question_set.compares:
+            return self.kind == self.Kind.OPENAI
+        if question_set.yes_or_no:
+            return exact
+        return not exact or question_set.protocol == QuestionSet.Protocol.SMALL_WORLD

@@ -1,0 +1,144 @@
+"""An evaluation: one model's answers to one question set under one judge in one wording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from benchmark.models.asked import SHA256_LENGTH, Judge, QuestionSet
+
+if TYPE_CHECKING:
+    from benchmark.models.verdicts import Verdict
+
+
+class EvaluationQuerySet(models.QuerySet["Evaluation"]):
+    def visible_in(self, projects: models.QuerySet[Any]) -> EvaluationQuerySet:
+        """Those of ``projects``, and those that belong to none."""
+        return self.filter(Q(project__in=projects) | Q(project=None))
+
+    def with_origin(self) -> EvaluationQuerySet:
+        """Everything that a row of the leaderboard shows, in one query."""
+        return self.select_related(
+            "question_set",
+            "judge",
+            "project",
+            "run",
+            "checkpoint__base",
+            "checkpoint__run__release",
+            "checkpoint__run__reward_model__run",
+        )
+
+    def scored(self) -> EvaluationQuerySet:
+        """Those with a headline score, newest first."""
+        return self.filter(state=Evaluation.State.COMPLETE).order_by("-finished_at", "-pk")
+
+
+class Evaluation(models.Model):
+    """One model's answers to one question set under one judge.
+
+    answering -> judging -> complete | incomplete | failed. ``incomplete`` has verdicts that are
+    unparsed or failed and therefore no score; judging again can settle it.
+    """
+
+    class State(models.TextChoices):
+        ANSWERING = "answering", "Answering"
+        JUDGING = "judging", "Judging"
+        COMPLETE = "complete", "Complete"
+        INCOMPLETE = "incomplete", "Incomplete"
+        FAILED = "failed", "Failed"
+
+    question_set = models.ForeignKey(QuestionSet, models.PROTECT, related_name="evaluations")
+    judge = models.ForeignKey(Judge, models.PROTECT, related_name="evaluations")
+    prompt_hash = models.CharField(max_length=SHA256_LENGTH)
+    project = models.ForeignKey(
+        "annotation.Project", models.PROTECT, null=True, blank=True, related_name="evaluations"
+    )
+    checkpoint = models.ForeignKey(
+        "training.Checkpoint", models.PROTECT, null=True, blank=True, related_name="evaluations"
+    )
+    run = models.OneToOneField(
+        "training.Run", models.PROTECT, null=True, blank=True, related_name="evaluation"
+    )
+    model_name = models.CharField(max_length=200)
+    sampling: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, help_text="How the answers were drawn, as far as known."
+    )
+    coverage = models.CharField(
+        max_length=SHA256_LENGTH, blank=True, help_text="Names the set of answered questions."
+    )
+    state = models.CharField(max_length=12, choices=State, default=State.ANSWERING)
+    summary: models.JSONField[Any] = models.JSONField(default=dict, blank=True)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EvaluationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(fields=["state", "-finished_at"], name="evaluation_by_state"),
+            models.Index(fields=["project", "-created_at"], name="evaluation_of_project"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["answering", "judging", "complete", "incomplete", "failed"]),
+                name="evaluation_state_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="complete") | Q(finished_at__isnull=False),
+                name="evaluation_complete_is_finished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} on {self.question_set}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("benchmark:evaluation", args=[self.pk])
+
+    @property
+    def group(self) -> tuple[int, str, int, str]:
+        """What must be equal for two scores to be comparable."""
+        return (self.question_set_id, self.coverage, self.judge_id, self.prompt_hash)
+
+    @property
+    def can_be_talked_to(self) -> bool:
+        """Whether words in an answer could reach its judge; a rule reads none."""
+        return self.judge.kind != Judge.Kind.EXACT
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (self.State.ANSWERING, self.State.JUDGING)
+
+    def verdicts(self) -> models.QuerySet[Verdict]:
+        """Those of its own judge in its own wording, over its own answers."""
+        rows: models.QuerySet[Verdict] = apps.get_model(
+            "benchmark", "Verdict"
+        )._default_manager.all()
+        return rows.filter(
+            answer__evaluation=self, judge=self.judge_id, prompt_hash=self.prompt_hash
+        )
+
+    @property
+    def method(self) -> str:
+        """How it was made: "Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown."""
+        if self.checkpoint is None:
+            return ""
+        run = self.checkpoint.run
+        if run is None:
+            return "Base"
+        if run.kind != "ppo":
+            return {"sft": "SFT", "dpo": "DPO"}.get(run.kind, run.kind)
+        rewarded_by = run.reward_model.run if run.reward_model else None
+        makers = [run] if rewarded_by is None else [run, rewarded_by]
+        facts = all(maker.settings.get("with_facts") for maker in makers)
+        return "Fact-RLHF" if facts else "RLHF"

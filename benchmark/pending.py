@@ -1,0 +1,77 @@
+"""What of an evaluation still waits for its judge, and verdicts that were given before."""
+
+from __future__ import annotations
+
+from benchmark import judges
+from benchmark.models import Answer, Evaluation, Verdict
+from benchmark.plain import storable
+
+
+def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:
+    """Its answers without a verdict of its own judge in its own wording, each with the order that
+    is missing."""
+    judged = set(evaluation.verdicts().values_list("answer", "order"))
+    orders = evaluation.question_set.orders
+    return [
+        (answer, order)
+        for answer in evaluation.answers.select_related("question")
+        for order in orders
+        if (answer.pk, order) not in judged
+    ]
+
+
+def items(evaluation: Evaluation) -> list[judges.Item]:
+    """What to ask the judge. Raises JudgeRefused where its wording is not the evaluation's."""
+    if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
+        raise judges.JudgeRefused("the wording has changed since this evaluation began")
+    return [
+        judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text, order=order)
+        for answer, order in unjudged(evaluation)
+    ]
+
+
+def verdict(evaluation: Evaluation, item: judges.Item, outcome: judges.Outcome) -> Verdict:
+    """The row, not saved, that keeps what came of an item."""
+    reference_score, model_score = outcome.scores or (None, None)
+    return Verdict(
+        answer_id=item.id,
+        judge_id=evaluation.judge_id,
+        prompt_hash=evaluation.prompt_hash,
+        order=item.order,
+        text=storable(outcome.text),
+        rating=outcome.rating,
+        reference_score=reference_score,
+        model_score=model_score,
+        state=outcome.state,
+        calls=outcome.calls,
+        tokens=outcome.tokens,
+    )
+
+
+def remember(evaluation: Evaluation) -> None:
+    """Copy verdicts that the same judge gave in the same wording to the same answer before."""
+    waiting = {(a.question_id, a.text_sha256, order): a for a, order in unjudged(evaluation)}
+    known = Verdict.objects.filter(
+        judge=evaluation.judge_id,
+        prompt_hash=evaluation.prompt_hash,
+        state=Verdict.State.PARSED,
+        answer__question__in={question for question, _, _ in waiting},
+        answer__text_sha256__in={digest for _, digest, _ in waiting},
+    ).select_related("answer")
+    copies: dict[tuple[int, str], Verdict] = {}
+    for given in known:
+        same = (given.answer.question_id, given.answer.text_sha256, given.order)
+        answer = waiting.get(same)
+        if answer is not None:
+            copies[answer.pk, given.order] = Verdict(
+                answer=answer,
+                judge_id=evaluation.judge_id,
+                prompt_hash=evaluation.prompt_hash,
+                order=given.order,
+                text=given.text,
+                rating=given.rating,
+                reference_score=given.reference_score,
+                model_score=given.model_score,
+                state=Verdict.State.PARSED,
+            )
+    Verdict.objects.bulk_create(copies.values(), ignore_conflicts=True)
