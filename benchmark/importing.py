@@ -72,9 +72,9 @@ def import_answers(
 ) -> Evaluation:
     """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
 
-    Answers are joined by image and question text, or by id (POPE, LLaVA-Bench), never by position. A question
-    without an answer is left out and counted; an answer to a question that the set does not have
-    is NotTaken.
+    Answers are joined by image and question text, or by id (POPE, LLaVA-Bench), never by
+    position. A question without an answer is left out and counted; an answer to a question that
+    the set does not have is NotTaken.
     """
     by_id = question_set.yes_or_no or question_set.compares
     answers = (_answers_by_id if by_id else _answers_by_question)(question_set, path)

@@ -172,17 +172,17 @@ def _compared_scores(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     both = [(mine, theirs.get(question.index, {})) for question, mine in scores_of(first)]
     result: dict[str, Any] = {}
     for name in pair_scoring.FIGURES:
-        pairs = [
+        shared = [
             (a, b)
             for mine, other in both
             if (a := pair_of(mine, name)) is not None and (b := pair_of(other, name)) is not None
         ]
-        if not pairs:
+        if not shared:
             return {}
-        a, b = [mine for mine, _ in pairs], [other for _, other in pairs]
-        ratios = {"first": relative_score(a), "second": relative_score(b)}
-        result[name] = {**ratios, **_plain(paired_ratio_test(a, b))}
-        result.setdefault("count", len(pairs))
+        before, after = [mine for mine, _ in shared], [other for _, other in shared]
+        ratios = {"first": relative_score(before), "second": relative_score(after)}
+        result[name] = {**ratios, **_plain(paired_ratio_test(before, after))}
+        result.setdefault("count", len(shared))
     return result
 
 
