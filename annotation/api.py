@@ -101,7 +101,8 @@ class NextAssignment(KnownParameters, APIView):
         asked = NextSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         ahead_of = asked.validated_data.get("ahead_of")
-        assignment = queue.claim(project, user_of(request), ahead_of=ahead_of)
+        tokens = [ahead_of] if ahead_of else []
+        assignment = queue.claim(project, user_of(request), ahead_of=tokens)
         if assignment is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(AssignmentSerializer(assignment).data)

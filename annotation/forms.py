@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from annotation.answers import LONGEST_NOTE, Answer
+from annotation.leases import MOST_BESIDE
 from annotation.models import ApiToken, Assignment, Comparison, ImportJob, Project, User
 from annotation.models.projects import Role
 from annotation.models.work import Choice
@@ -22,8 +24,26 @@ class LabelForm(forms.Form):
     change = forms.IntegerField(required=False, min_value=1)
 
 
+class UUIDsField(forms.Field):
+    """Any number of UUIDs under one name, up to ``most``."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+
+    def to_python(self, value: Any) -> list[uuid.UUID]:
+        one = forms.UUIDField()
+        return [one.clean(text) for text in value or []]
+
+    def validate(self, value: list[uuid.UUID]) -> None:
+        if len(value) > self.most:
+            raise ValidationError(f"At most {self.most}.")
+
+
 class AheadForm(forms.Form):
-    beside = forms.UUIDField(required=False)
+    beside = UUIDsField(most=MOST_BESIDE, required=False)
 
 
 class PreviousForm(forms.Form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
@@ -16,6 +17,8 @@ from annotation.models import Assignment, Comparison, Membership, Project, User
 from annotation.preferences import settle
 
 EXPIRED_AT_ONCE = 500
+MOST_BESIDE = 3
+"""Leases that a person may have besides the one that is handed out."""
 
 
 class NotHandedOut(DomainError):
@@ -104,13 +107,16 @@ SELECT coalesce(sum(leases), 0) FROM returned
 
 
 def claim(
-    project: Project, annotator: User, *, ahead_of: uuid.UUID | None = None
+    project: Project, annotator: User, *, ahead_of: Collection[uuid.UUID] = ()
 ) -> Assignment | None:
     """The comparison that ``annotator`` should judge now; None when there is none for them.
 
-    ``ahead_of`` is the token of the lease on screen: the answer is then a second lease, for the
-    page to load ahead. Raises NotHandedOut while the project is not open or the member is paused.
+    ``ahead_of`` are the tokens of the leases that the page has, at most MOST_BESIDE: the answer is
+    then another one, to be loaded ahead. Raises NotHandedOut while the project is not open or the
+    member is paused, and ValueError for more tokens.
     """
+    if len(ahead_of) > MOST_BESIDE:
+        raise ValueError(f"at most {MOST_BESIDE} leases may be held beside a new one")
     found = _claim(project, annotator, ahead_of, skip_locked=True)
     if found is None:
         # Rows that were busy a moment ago, and leases that ran out, must not look like "no more
@@ -123,7 +129,7 @@ def claim(
 
 @transaction.atomic
 def _claim(
-    project: Project, annotator: User, ahead_of: uuid.UUID | None, *, skip_locked: bool
+    project: Project, annotator: User, ahead_of: Collection[uuid.UUID], *, skip_locked: bool
 ) -> int | None:
     # One claim of a person at a time: the second of two tabs finds the lease of the first.
     User.objects.select_for_update(no_key=True).get(pk=annotator.pk)
@@ -131,7 +137,7 @@ def _claim(
     held = Assignment.objects.filter(
         project=project, annotator=annotator, state=Assignment.State.OPEN
     )
-    others = held if ahead_of is None else held.exclude(token=ahead_of)
+    others = held.exclude(token__in=ahead_of) if ahead_of else held
     again = others.order_by("leased_at", "id").first()
     # The update finds nothing if the lease ran out and was given back a moment ago.
     if again and held.filter(pk=again.pk).update(expires_at=Now() + project.lease):

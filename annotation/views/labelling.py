@@ -63,7 +63,7 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 @says_domain_errors(back="label")
 def ahead(request: PersonRequest, slug: str) -> HttpResponse:
-    """The comparison after the one on screen, whose token is ``beside``."""
+    """One more comparison than those that the page has, whose tokens are ``beside``."""
     project = access.require(request.user, slug, "annotate")
     form = AheadForm(request.POST)
     if not form.is_valid():

@@ -1,14 +1,20 @@
 /*
- * The labelling page. One comparison is on screen, the next one waits in memory with its image
- * loaded, so that an answer shows the next one at once; the answer itself travels by the outbox.
+ * The labelling page. One comparison is on screen, the next ones wait in memory with their images
+ * decoded, so that an answer shows the next one at once; the answer itself travels by the outbox.
+ *
+ * A question of the entry quiz is shown on the same page; it is an ordinary form, and nothing here
+ * sends it.
  */
 
+import { clock } from "./clock.js";
 import { Marker } from "./marks.js";
-import { Outbox, postFragment } from "./outbox.js";
+import { freshUuid, Outbox, postFragment } from "./outbox.js";
+import { tellPending } from "./pending.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
 
-const IDLE_SECONDS = 30;
+const AHEAD = 2; // how many are ready: two are enough for quick answers and a short gap in the network
+const RETRY_SECONDS = 5;
 const page = document.querySelector("[data-label-page]");
 const holder = document.getElementById("task-holder");
 const status = document.getElementById("label-status");
@@ -20,23 +26,10 @@ let viewer = null;
 let chosen = {}; // the answer to the questions asked so far about it
 let ahead = []; // articles ready to be shown, the next one first
 let asking = null; // the promise of one more article
-let answered = []; // {article, id}: what could still be taken back before it is sent
+let acts = []; // {article, id, skipped, sent}: what was done here, to be taken back
 
-// --- Time with the page visible and in use ----------------------------------------------------
-
-const clock = { seconds: 0, lastUse: 0, lastTick: performance.now() };
-
-function tick() {
-  const now = performance.now();
-  const inUse = !document.hidden && now - clock.lastUse < IDLE_SECONDS * 1000;
-  if (inUse) clock.seconds += Math.min((now - clock.lastTick) / 1000, 2);
-  clock.lastTick = now;
-}
-
-setInterval(tick, 500);
-for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "scroll"]) {
-  addEventListener(name, () => (clock.lastUse = performance.now()), { passive: true, capture: true });
-}
+const isTask = (article) => Boolean(article?.matches("[data-task]"));
+const isNew = (article) => isTask(article) && article.dataset.editing === undefined;
 
 // --- Showing and fetching ---------------------------------------------------------------------
 
@@ -55,30 +48,31 @@ function show(article, { focus = true } = {}) {
   viewer = frame ? (article.viewer ??= new Viewer(frame)) : null;
   marker.attach(article);
   setStep("hallucinates");
-  Object.assign(clock, { seconds: 0, lastUse: performance.now(), lastTick: performance.now() });
+  clock.restart();
   if (focus) {
     scrollTo({ top: 0 });
     article.focus({ preventScroll: true });
   }
-  page.toggleAttribute("data-has-task", article.matches("[data-task]"));
-  if (article.matches("[data-task]")) prepareNext();
+  if (isTask(article)) prepare();
 }
 
-function prepareNext() {
-  if (ahead.length || asking) return asking;
-  asking = fetchNext().finally(() => (asking = null));
-  asking.catch(() => {});
-  return asking;
+/** Gets one more article ready and then others; gives the one, or the page's word for "no more". */
+function prepare() {
+  asking ??= fetchNext().finally(() => (asking = null));
+  const asked = asking;
+  asked.then((article) => void (isTask(article) && ahead.length < AHEAD && prepare()), () => {});
+  return asked;
 }
 
 async function fetchNext() {
+  if (ahead.length >= AHEAD) return ahead.at(-1);
   // The server knows what is answered only once it has the answer; until then it would hand the
   // same comparison out again.
   await outbox.flush();
-  if (outbox.entries.length) throw new Error("Answers wait to be sent.");
-  const beside = current?.dataset.task;
-  const article = parse(await postFragment(page.dataset.nextUrl, beside ? { beside } : {}));
-  if (!article.matches("[data-task]")) return article;
+  if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
+  const held = [current, ...ahead].filter(isNew).map((article) => article.dataset.task);
+  const article = parse(await postFragment(page.dataset.nextUrl, new URLSearchParams(held.map((token) => ["beside", token]))));
+  if (!isTask(article)) return article;
   await article.querySelector("[data-viewer] img").decode().catch(() => {});
   ahead.push(article);
   return article;
@@ -89,22 +83,35 @@ async function advance() {
   const left = current;
   holder.setAttribute("aria-busy", "true");
   try {
-    const article = await prepareNext();
+    const article = await prepare();
     if (current === left) show(ahead.shift() ?? article);
   } catch {
-    if (current === left) show(waitingNotice());
+    if (current === left) waitForServer();
   } finally {
     holder.removeAttribute("aria-busy");
   }
+  return undefined;
 }
 
-function waitingNotice() {
-  const article = document.getElementById("offline-notice").content.firstElementChild.cloneNode(true);
-  article.querySelector("[data-retry]").addEventListener("click", advance);
-  addEventListener("online", () => current === article && advance(), { once: true });
-  return article;
+/** Says that nothing can be shown now, and tries again by itself. */
+function waitForServer() {
+  if (!current.matches("[data-waiting]")) {
+    const notice = document.getElementById("offline-notice").content.firstElementChild.cloneNode(true);
+    notice.querySelector("[data-retry]").addEventListener("click", advance);
+    show(notice);
+  }
+  const notice = current;
+  setTimeout(() => current === notice && advance(), RETRY_SECONDS * 1000);
 }
 
+/** Whether the comparison is answered already: its answer waits since before the page was loaded. */
+async function start() {
+  const first = holder.firstElementChild;
+  show(first, { focus: false });
+  const waiting = await outbox.look();
+  if (current === first && isNew(first) && waiting.some((entry) => entry.token === first.dataset.task)) advance();
+  else outbox.flush();
+}
 // --- Answering --------------------------------------------------------------------------------
 
 function setStep(step) {
@@ -140,45 +147,64 @@ function answer(name, value) {
 }
 
 function send(form, extra) {
-  tick();
-  const article = current;
-  const fields = { ...Object.fromEntries(new FormData(form)), active_seconds: clock.seconds.toFixed(1), ...extra };
+  const fields = { ...Object.fromEntries(new FormData(form)), active_seconds: clock.read().toFixed(1), ...extra };
   delete fields.csrfmiddlewaretoken;
-  const entry = outbox.add(form.action, fields, article.dataset.task);
-  if (article.dataset.editing === undefined) answered = [...answered.slice(-19), { article, id: entry.id }];
+  remember({ id: fields.client_uuid });
+  outbox.add(form.action, fields, current.dataset.task);
   advance();
 }
 
 function skip(reason) {
   document.getElementById("skip-dialog").close();
-  if (leaving()) return;
-  const form = current.querySelector("form");
-  const fields = { client_uuid: crypto.randomUUID(), reason };
-  outbox.add(form.dataset.skipUrl, fields, current.dataset.task);
+  if (leaving() || !isNew(current)) return;
+  const id = freshUuid();
+  remember({ id, skipped: true });
+  outbox.add(current.querySelector("form").dataset.skipUrl, { client_uuid: id, reason }, current.dataset.task);
   status.textContent = "Skipped.";
   advance();
 }
 
+function remember(act) {
+  if (isNew(current)) acts = [...acts.slice(-19), { article: current, ...act }];
+}
+
 async function undo() {
-  if (current?.matches("[data-task]") && current.dataset.step !== "hallucinates") return setStep("hallucinates");
-  const last = answered.at(-1);
-  if (last && outbox.take(last.id)) {
-    answered.pop();
-    ahead.unshift(current);
-    return show(last.article);
-  }
+  if (isTask(current) && current.dataset.step !== "hallucinates") return setStep("hallucinates");
+  if (leaving()) return undefined;
+  holder.setAttribute("aria-busy", "true");
+  const before = current;
   try {
-    await outbox.flush();
-    const before = current?.dataset.editing ?? "";
-    const article = parse(await postFragment(page.dataset.previousUrl, before ? { before } : {}));
-    if (!article.matches("[data-task]")) return toast("There is no earlier answer that can be changed.");
-    if (current.matches("[data-task]") && current.dataset.editing === undefined) ahead.unshift(current);
+    const article = (await takeBack()) ?? (await fetchPrevious());
+    if (!article) return toast("There is no earlier answer that can be changed.");
+    if (isNew(before)) ahead.unshift(before);
     show(article);
     status.textContent = "Your earlier answer. Choose again to change it.";
   } catch {
     toast("The earlier answer cannot be fetched just now.", { error: true });
+  } finally {
+    holder.removeAttribute("aria-busy");
   }
   return undefined;
+}
+
+/** What was done last, if the server does not have it, or if it was a skip: answering undoes that. */
+async function takeBack() {
+  const last = acts.at(-1);
+  if (!last || current.dataset.editing !== undefined) return null;
+  const back = !last.sent && (await outbox.recall(last.id));
+  if (!back && !last.skipped) return null;
+  acts.pop();
+  // It may have arrived although nothing came back; another answer is another act.
+  last.article.querySelector("form").elements.client_uuid.value = freshUuid();
+  return last.article;
+}
+
+async function fetchPrevious() {
+  await outbox.flush();
+  if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
+  const before = current.dataset.editing ?? "";
+  const article = parse(await postFragment(page.dataset.previousUrl, before ? { before } : {}));
+  return isTask(article) ? article : null;
 }
 
 // --- Keys -------------------------------------------------------------------------------------
@@ -186,7 +212,7 @@ async function undo() {
 const typing = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]";
 const places = { 1: "first", ArrowLeft: "first", 2: "second", ArrowRight: "second", 0: "tie" };
 const commands = {
-  s: () => current.matches("[data-task]:not([data-editing])") && document.getElementById("skip-dialog").showModal(),
+  s: () => isNew(current) && document.getElementById("skip-dialog").showModal(),
   u: () => undo(),
   m: () => marker.begin(),
   n: () => openNote(),
@@ -242,6 +268,7 @@ document.addEventListener("click", (event) => {
   if (reason) skip(reason);
 });
 holder.addEventListener("submit", (event) => {
+  if (!isTask(current)) return; // a question of the quiz
   event.preventDefault();
   const { name, value } = event.submitter;
   answer(name, value);
@@ -249,37 +276,33 @@ holder.addEventListener("submit", (event) => {
 
 // --- What the person is told ------------------------------------------------------------------
 
-function tellPending() {
-  const waiting = outbox.entries;
-  const late = waiting.some((entry) => Date.now() - entry.at > 1500);
-  const notice = document.getElementById("pending");
-  notice.hidden = !waiting.length || !(outbox.trouble || late);
-  const count = waiting.length === 1 ? "1 answer is" : `${waiting.length} answers are`;
-  const why = outbox.trouble === "login" ? "Log in again in another tab: " : "";
-  notice.textContent = `${why}${count} waiting to be sent`;
-}
-
-outbox.addEventListener("change", tellPending);
-setInterval(tellPending, 1000);
+tellPending(outbox, document.getElementById("pending"));
+outbox.addEventListener("change", () => {
+  if (outbox.waiting.length || outbox.trouble) return;
+  // The server is there again.
+  if (current.matches("[data-waiting]")) advance();
+  else if (isTask(current) && ahead.length < AHEAD) prepare();
+});
 outbox.addEventListener("sent", ({ detail }) => {
+  for (const act of acts) act.sent ||= act.id === detail.entry.id;
   const template = document.createElement("template");
   template.innerHTML = detail.text;
   const progress = template.content.querySelector("#label-progress");
   if (progress) document.getElementById("label-progress").replaceWith(progress);
 });
 outbox.addEventListener("refused", ({ detail }) => {
-  const reason = detail.status === 404 || detail.status === 403 ? "You may no longer answer in this project." : detail.text.slice(0, 300);
+  for (const act of acts) act.sent ||= act.id === detail.entry.id;
+  const reason = detail.status === 404 ? "You may no longer answer in this project." : detail.text.slice(0, 300);
   toast(`An answer was not accepted: ${reason}`, { error: true });
 });
 
 // A lease lasts as long as the page is in use.
 setInterval(() => {
-  if (document.hidden || performance.now() - clock.lastUse > 5 * 60 * 1000) return;
+  if (clock.idleFor(5 * 60)) return;
   for (const article of [current, ...ahead]) {
-    if (article?.dataset.renewUrl) postFragment(article.dataset.renewUrl, {}).catch(() => {});
+    if (article.dataset.renewUrl) postFragment(article.dataset.renewUrl, {}).catch(() => {});
   }
 }, Number(page.dataset.renewSeconds) * 1000);
 
-show(holder.firstElementChild, { focus: false });
-outbox.flush();
+start();
 if (page.hasAttribute("data-show-guidelines")) document.getElementById("guidelines-dialog").showModal();

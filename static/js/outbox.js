@@ -1,59 +1,94 @@
 /*
- * Answers on their way to the server. Each waits in this browser until the server has it, so that
- * neither a lost network nor a closed tab loses one. Sending twice is harmless: an answer carries
- * a UUID by which the server knows it again.
- *
- * One localStorage key per answer (not one list), so that two tabs never overwrite each other.
+ * Answers on their way to the server. Each waits in this browser (waiting.js) until the server has
+ * it, so that neither a lost network nor a closed tab loses one. Sending twice is harmless: an
+ * answer carries a UUID by which the server knows it again.
  */
 
+import { Waiting } from "./waiting.js";
+
 const RETRY_SECONDS = [1, 2, 4, 8, 15, 30];
+const SENDING_SECONDS = 12; // less than another tab waits for this one
+const MOST_TROUBLES = 2;
 
 function csrfToken() {
   // Read at the time of sending: logging in again in another tab changes it.
   return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 }
 
+function post(url, fields, options = {}) {
+  return fetch(url, {
+    method: "POST",
+    body: fields instanceof URLSearchParams ? fields : new URLSearchParams(fields),
+    headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
+    redirect: "manual",
+    ...options,
+  });
+}
+
+/** Why the server has not taken an answer; null when it has, or has refused it for good. */
+function troubleOf({ type, status }) {
+  // 403 to a member is a session or a token of forms that has changed: the answer is still good.
+  if (type === "opaqueredirect" || status === 401 || status === 403) return "login";
+  return status === 408 || status === 429 || status >= 500 ? "server" : null;
+}
+
 export class Outbox extends EventTarget {
-  /** Events: "change" (entries or trouble changed), "sent" {entry, text}, "refused" {entry, text}. */
+  /**
+   * Events: "change" (waiting or trouble changed), "sent" and "refused" {entry, text, status}, the
+   * latter two in every tab, because any tab may send what another one has added.
+   */
   constructor(owner) {
     super();
-    this.prefix = `factloop.outbox.${owner}.`;
-    this.inFlight = null;
+    this.store = new Waiting(owner);
+    this.waiting = []; // as last seen: what the page tells its person
     this.failures = 0;
-    this.trouble = null; // null | "network" | "login"
+    this.trouble = null; // null | "network" | "server" | "login"
+    this.tabs = new BroadcastChannel(`factloop-waiting-${owner}`);
+    this.tabs.addEventListener("message", ({ data }) => {
+      if (data) this.tell(data);
+      this.look();
+    });
     addEventListener("online", () => this.flush());
-    addEventListener("storage", () => this.dispatchEvent(new Event("change")));
+    addEventListener("beforeunload", (event) => this.unkept && event.preventDefault());
   }
 
-  get entries() {
-    return Object.keys(localStorage)
-      .filter((key) => key.startsWith(this.prefix))
-      .map((key) => JSON.parse(localStorage.getItem(key)))
-      .sort((a, b) => a.at - b.at);
+  /** How many answers would be lost if this tab were closed now. */
+  get unkept() {
+    return this.store.unkept;
+  }
+
+  async look() {
+    this.waiting = await this.store.all();
+    this.dispatchEvent(new Event("change"));
+    return this.waiting;
+  }
+
+  async changed() {
+    await this.look();
+    this.tabs.postMessage(null);
+  }
+
+  tell(detail) {
+    this.dispatchEvent(new CustomEvent(detail.ok ? "sent" : "refused", { detail }));
   }
 
   /** token: the assignment answered, so that the page can say what it still holds. */
-  add(url, fields, token) {
+  async add(url, fields, token) {
     const entry = { id: fields.client_uuid, url, fields, token, at: Date.now() };
-    localStorage.setItem(this.prefix + entry.id, JSON.stringify(entry));
-    this.dispatchEvent(new Event("change"));
+    this.waiting = [...this.waiting, entry];
+    await this.store.add(entry);
+    this.changed();
     this.flush();
-    return entry;
   }
 
-  /** Takes an answer back before it was sent; false when it is too late for that. */
-  take(id) {
-    if (this.inFlight === id || localStorage.getItem(this.prefix + id) === null) return false;
-    this.forget(id);
-    return true;
+  /** Takes an answer back before it is sent; false when it is too late for that. */
+  async recall(id) {
+    const back = await this.store.recall(id);
+    await this.changed();
+    return back;
   }
 
-  forget(id) {
-    localStorage.removeItem(this.prefix + id);
-    this.dispatchEvent(new Event("change"));
-  }
-
-  /** Sends what waits, oldest first; one flush at a time. */
+  /** Sends what waits, oldest first; one flush at a time. Never rejects. */
   flush() {
     clearTimeout(this.timer);
     this.flushing ??= this.sendAll().finally(() => (this.flushing = null));
@@ -61,52 +96,60 @@ export class Outbox extends EventTarget {
   }
 
   async sendAll() {
-    for (let entry = this.entries[0]; entry; entry = this.entries[0]) {
-      this.inFlight = entry.id;
-      const trouble = await this.send(entry);
-      this.inFlight = null;
-      this.trouble = trouble;
-      this.dispatchEvent(new Event("change"));
-      if (trouble) {
-        const wait = RETRY_SECONDS[Math.min(this.failures, RETRY_SECONDS.length - 1)];
-        this.failures += 1;
-        this.timer = setTimeout(() => this.flush(), wait * 1000);
-        return;
-      }
-      this.failures = 0;
+    // An answer that the server fails at must not hold up those about other comparisons.
+    const failed = new Set();
+    let trouble = null;
+    let wait = 0;
+    while (failed.size < MOST_TROUBLES) {
+      const { entry, wait: busy } = await this.store.take(failed);
+      wait = busy ?? 0;
+      if (!entry) break;
+      const now = await this.send(entry);
+      if (!now) continue;
+      trouble = now;
+      failed.add(entry.token);
+      await this.store.release(entry.id);
+      if (trouble !== "server") break;
     }
+    this.trouble = trouble;
+    this.failures = trouble ? this.failures + 1 : 0;
+    await this.changed();
+    if (trouble) wait = 1000 * RETRY_SECONDS[Math.min(this.failures, RETRY_SECONDS.length) - 1];
+    // Not all browsers of a building at the same moment, when the network is back.
+    if (wait) this.timer = setTimeout(() => this.flush(), wait * (0.8 + 0.4 * Math.random()));
   }
 
   async send(entry) {
     let answer;
+    let text;
     try {
-      answer = await fetch(entry.url, {
-        method: "POST",
-        body: new URLSearchParams(entry.fields),
-        headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
-        redirect: "manual",
-        keepalive: true,
-      });
+      answer = await post(entry.url, entry.fields, { keepalive: true, signal: AbortSignal.timeout(SENDING_SECONDS * 1000) });
+      text = answer.type === "opaqueredirect" ? "" : await answer.text();
     } catch {
       return "network";
     }
-    if (answer.type === "opaqueredirect" || answer.status === 401) return "login";
-    if (answer.status === 408 || answer.status === 429 || answer.status >= 500) return "network";
-    const text = await answer.text().catch(() => "");
-    this.forget(entry.id);
-    this.dispatchEvent(new CustomEvent(answer.ok ? "sent" : "refused", { detail: { entry, text, status: answer.status } }));
+    const trouble = troubleOf(answer);
+    if (trouble) return trouble;
+    await this.store.remove(entry.id);
+    const detail = { entry, text, ok: answer.ok, status: answer.status };
+    this.tell(detail);
+    this.tabs.postMessage(detail);
     return null;
   }
 }
 
 /** POST that answers with a fragment; throws when there is none (network, log-in, error). */
 export async function postFragment(url, fields) {
-  const answer = await fetch(url, {
-    method: "POST",
-    body: new URLSearchParams(fields),
-    headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
-    redirect: "manual",
-  });
+  const answer = await post(url, fields);
   if (!answer.ok) throw new Error(answer.type === "opaqueredirect" ? "You are logged out." : await answer.text());
   return answer.text();
+}
+
+/** A random UUID; browsers have their own only where the page came by HTTPS. */
+export function freshUuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  [bytes[6], bytes[8]] = [(bytes[6] & 0x0f) | 0x40, (bytes[8] & 0x3f) | 0x80];
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -7,7 +7,7 @@ import pytest
 from django.http import Http404
 from django.utils import timezone
 
-from annotation import queue
+from annotation import leases, queue
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project
 from tests.factories import (
     judge,
@@ -78,10 +78,22 @@ def test_claiming_ahead_gives_one_more_lease_and_no_third():
     make_comparisons(project, 5)
     annotator = make_member(project)
     now = queue.claim(project, annotator)
-    following = queue.claim(project, annotator, ahead_of=now.token)
+    following = queue.claim(project, annotator, ahead_of=[now.token])
     assert following.comparison != now.comparison
-    assert queue.claim(project, annotator, ahead_of=now.token).token == following.token
+    assert queue.claim(project, annotator, ahead_of=[now.token]).token == following.token
     assert Assignment.objects.count() == 2
+
+
+def test_claiming_ahead_of_two_gives_a_third_and_never_hoards():
+    project = make_project()
+    make_comparisons(project, 5)
+    annotator = make_member(project)
+    held = []
+    for _ in range(leases.MOST_BESIDE + 1):
+        held.append(queue.claim(project, annotator, ahead_of=held).token)
+    assert len(set(held)) == leases.MOST_BESIDE + 1
+    with pytest.raises(ValueError, match="at most 3"):
+        queue.claim(project, annotator, ahead_of=held)
 
 
 def test_claim_prefers_higher_priority():

@@ -132,7 +132,7 @@ def test_one_uuid_sent_for_two_comparisons_at_once_is_taken_for_one():
     make_comparisons(project, 2)
     annotator = make_member(project)
     first = queue.claim(project, annotator)
-    second = queue.claim(project, annotator, ahead_of=first.token)
+    second = queue.claim(project, annotator, ahead_of=[first.token])
     client_uuid = uuid.uuid4()
 
     def send(token: uuid.UUID) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import Assignment, Judgment, Project, User
 from tests import factories
 from tests.browser.conftest import Visitor
+from tests.browser.labelling import Eventually, kept, on_screen, press_and_leave
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Eventually = Callable[[Callable[[], Any]], None]
 
 
 @pytest.fixture
@@ -37,20 +34,6 @@ def page(visit: Visitor, project: Project, annotator: User) -> Page:
     with page.expect_response(with_next):
         page.goto(f"/projects/{project.slug}/label/")
     return page
-
-
-def on_screen(page: Page) -> Assignment:
-    token = page.locator("[data-task]").get_attribute("data-task")
-    return Assignment.objects.select_related("comparison").get(token=token)
-
-
-def press_and_leave(page: Page, *keys: str) -> Assignment:
-    """Presses keys that answer the comparison on screen; waits for the next; the one answered."""
-    before = on_screen(page)
-    for key in keys:
-        page.keyboard.press(key)
-    expect(page.locator(f'[data-task="{before.token}"]')).to_have_count(0)
-    return before
 
 
 def test_mouse_labels_the_response_that_stood_there(page: Page, eventually: Eventually) -> None:
@@ -194,7 +177,7 @@ def test_a_key_held_down_answers_once(page: Page, eventually: Eventually) -> Non
     page.keyboard.up("1")
     expect(page.locator(f'[data-task="{before.token}"]')).to_have_count(0)
     eventually(lambda: Judgment.objects.exists())
-    eventually(lambda: page.evaluate("localStorage.length") == 0)
+    eventually(lambda: kept(page) == [])
     assert Judgment.objects.count() == 1
 
 
@@ -209,7 +192,7 @@ def test_nothing_is_answered_twice_while_the_next_one_is_awaited(
     page.keyboard.press("1")
     page.keyboard.press("2")
     eventually(lambda: Judgment.objects.filter(assignment=last).exists())
-    eventually(lambda: page.evaluate("localStorage.length") == 0)
+    eventually(lambda: kept(page) == [])
     assert Judgment.objects.get(assignment=last).more_hallucinated == str(last.order[0])
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import queue
+from annotation import leases, queue
 from annotation.models import Assignment, Comparison, Judgment, Project, User
 from tests import factories
 
@@ -78,6 +78,21 @@ def test_ahead_is_another_comparison_and_the_same_one_again(
         for _ in range(2)
     ]
     assert tokens[0] == tokens[1] != assignment.token
+
+
+def test_ahead_of_two_is_a_third(client: Client, project: Project, assignment: Assignment) -> None:
+    path = reverse("annotation:label-next", args=[project.slug])
+    second = client.post(path, {"beside": assignment.token}).context["assignment"].token
+    third = client.post(path, {"beside": [assignment.token, second]}).context["assignment"].token
+    assert len({assignment.token, second, third}) == 3
+
+
+def test_nobody_holds_more_than_a_page_needs(client: Client, project: Project) -> None:
+    path = reverse("annotation:label-next", args=[project.slug])
+    held = [uuid.uuid4() for _ in range(leases.MOST_BESIDE + 1)]
+    assert client.post(path, {"beside": held}, headers=SCRIPT).status_code == 422
+    assert client.post(path, {"beside": ["no uuid"]}, headers=SCRIPT).status_code == 422
+    assert not Assignment.objects.exists()
 
 
 def test_answer_says_how_far_the_project_is(client: Client, assignment: Assignment) -> None:
