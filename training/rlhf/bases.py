@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.processing_utils import ProcessorMixin
+from transformers.utils import is_torchvision_available
 from transformers.utils import logging as transformers_logging
 
 from training.rlhf.contract import ModelSettings
@@ -24,11 +28,33 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
         options["quantization_config"] = _nf4(options["dtype"])
         options["device_map"] = {"": device}
     try:
-        processor = AutoProcessor.from_pretrained(name)
+        with images_only():
+            processor = AutoProcessor.from_pretrained(name)
         base = AutoModelForImageTextToText.from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
     return base, processor
+
+
+@contextlib.contextmanager
+def images_only() -> Iterator[None]:
+    """Without torchvision, load and save processors without the part that reads videos.
+
+    transformers would refuse the whole processor of a family that also takes videos.
+    """
+    if is_torchvision_available():
+        yield
+        return
+    parts = ProcessorMixin.__dict__["get_attributes"]
+
+    def without_video(cls: type) -> list[str]:
+        return [name for name in parts.__get__(None, cls)() if name != "video_processor"]
+
+    type.__setattr__(ProcessorMixin, "get_attributes", classmethod(without_video))
+    try:
+        yield
+    finally:
+        type.__setattr__(ProcessorMixin, "get_attributes", parts)
 
 
 def language_model(base: Any) -> tuple[str, list[str]]:
@@ -58,6 +84,16 @@ def image_token(processor: Any) -> str:
     if not isinstance(token, str):
         raise ModelError(f"{type(processor).__name__} names no image token")
     return token
+
+
+def token_types_input(processor: Any, forward_inputs: set[str]) -> str | None:
+    """The input by which the model is told which tokens are an image's, if it needs to know.
+
+    Qwen places image tokens in three dimensions by it, Gemma lets them see each other.
+    """
+    if not getattr(processor, "return_mm_token_type_ids", False):
+        return None
+    return next((n for n in ("mm_token_type_ids", "token_type_ids") if n in forward_inputs), None)
 
 
 def suppressed_ids(

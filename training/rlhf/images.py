@@ -20,6 +20,8 @@ from training.rlhf.errors import DataError
 
 ENCODE_BATCH = 32
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+_POSITION_KEYS = ("image_grid_thw",)
+"""What a model still wants to know of an image that is already encoded: where its tokens stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,17 @@ class EncodedImage:
     """The token ids that stand for the image in a prompt."""
     extras: dict[str, Tensor]
     """Further per-image tensors the model's forward wants, such as a grid size."""
+    layers: tuple[Tensor, ...] = ()
+    """Features that deeper layers of the language model add (deepstack), each as ``features``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the vision tower and projector made of a batch of images, one entry an image."""
+
+    last: Sequence[Tensor]
+    layers: Sequence[Sequence[Tensor]] = ()
+    """By layer of the language model, then by image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +59,14 @@ class ImageEncoder:
     def __init__(
         self,
         processor: Any,
-        encode: Callable[[dict[str, Tensor]], Sequence[Tensor]],
+        encode: Callable[[dict[str, Tensor]], Features],
         *,
-        extra_inputs: frozenset[str],
         placeholder: str,
         pad_to_square: bool,
         budget_bytes: int = 4 * 2**30,
     ) -> None:
         self._processor = processor
         self._encode = encode
-        self._extra_inputs = extra_inputs
         self._placeholder = placeholder
         self._pad_to_square = pad_to_square
         self._budget_bytes = budget_bytes
@@ -91,10 +102,11 @@ class ImageEncoder:
             inputs = {k: torch.cat([p.inputs[k] for p in group]) for k in group[0].inputs}
             with torch.no_grad():
                 features = self._encode(inputs)
-            for one, tensor in zip(group, features, strict=True):
-                extras = {k: v for k, v in one.inputs.items() if k in self._extra_inputs}
-                # a copy: a slice would keep the whole batch in memory
-                encoded.append(EncodedImage(tensor.clone(), one.placeholder_ids, extras))
+            for number, (one, tensor) in enumerate(zip(group, features.last, strict=True)):
+                extras = {k: v for k, v in one.inputs.items() if k in _POSITION_KEYS}
+                # copies: a slice would keep the whole batch in memory
+                layers = tuple(layer[number].clone() for layer in features.layers)
+                encoded.append(EncodedImage(tensor.clone(), one.placeholder_ids, extras, layers))
             start = stop
         return encoded
 
@@ -118,10 +130,10 @@ class ImageEncoder:
 
     def _remember(self, path: Path, image: EncodedImage) -> None:
         self._known[path] = image
-        self._held_bytes += image.features.nbytes
+        self._held_bytes += _bytes(image)
         while self._held_bytes > self._budget_bytes and len(self._known) > 1:
             _, oldest = self._known.popitem(last=False)
-            self._held_bytes -= oldest.features.nbytes
+            self._held_bytes -= _bytes(oldest)
 
 
 def read_image(path: Path) -> Image.Image:
@@ -142,6 +154,10 @@ def padded_to_square(picture: Image.Image, colour: tuple[int, int, int]) -> Imag
     square = Image.new("RGB", (side, side), colour)
     square.paste(picture, ((side - width) // 2, (side - height) // 2))
     return square
+
+
+def _bytes(image: EncodedImage) -> int:
+    return image.features.nbytes + sum(layer.nbytes for layer in image.layers)
 
 
 def _stackable(a: _Pixels, b: _Pixels) -> bool:

@@ -27,7 +27,7 @@ from training.rlhf import bases
 from training.rlhf.contract import LoraSettings, ModelSettings
 from training.rlhf.data import Batch
 from training.rlhf.errors import ModelError
-from training.rlhf.images import EncodedImage, ImageEncoder
+from training.rlhf.images import EncodedImage, Features, ImageEncoder
 from training.rlhf.prompts import ChatFormat
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -55,8 +55,11 @@ class VisionLanguageModel:
         forward_inputs = set(inspect.signature(base.model.forward).parameters)
         if "mm_encoder_outputs" not in forward_inputs:
             raise ModelError(f"{type(base).__name__} does not take images encoded beforehand")
-        # Models with their own three-dimensional positions work them out from the token ids.
+        # Models with their own three-dimensional positions work them out from the token types.
         self._own_positions = hasattr(base.model, "get_rope_index")
+        self._token_types = bases.token_types_input(processor, forward_inputs)
+        self._encoder_output: type[Any] = BaseModelOutputWithPooling
+        self._one_tensor = False
 
         tokenizer = processor.tokenizer
         self.stop_ids = bases.stop_ids(base, tokenizer)
@@ -71,7 +74,6 @@ class VisionLanguageModel:
         self.encode_images = ImageEncoder(
             processor,
             self._image_features,
-            extra_inputs=frozenset(forward_inputs - {"pixel_values"}),
             placeholder=image_token,
             pad_to_square=pad_images_to_square,
         )
@@ -157,7 +159,8 @@ class VisionLanguageModel:
             self.base.save_pretrained(str(folder))
         finally:
             self.base.generation_config = empty
-        self.processor.save_pretrained(str(folder))
+        with bases.images_only():
+            self.processor.save_pretrained(str(folder))
 
     def add_head(self, name: str) -> None:
         """A linear map from hidden state to one number, in float32, starting at zero."""
@@ -233,12 +236,15 @@ class VisionLanguageModel:
     def model_inputs(self, batch: Batch) -> dict[str, Any]:
         """Keyword arguments of the base's forward or generate; fresh objects at each call."""
         images, names = batch.images, batch.images[0].extras
-        return {
+        inputs = {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
             "mm_encoder_outputs": {"image": self._encoded(images)},
             **{n: torch.cat([image.extras[n] for image in images]).to(self.device) for n in names},
         }
+        if self._token_types is not None:
+            inputs[self._token_types] = (batch.input_ids == self.base.config.image_token_id).int()
+        return inputs
 
     def logits(self, hidden: Tensor, *, temperature: float = 1.0, suppress: bool = True) -> Tensor:
         """Float32 logits of ``hidden``; ``suppress`` takes out tokens that are never sampled."""
@@ -260,18 +266,28 @@ class VisionLanguageModel:
 
     # ---- inside ------------------------------------------------------------------------------
 
-    def _encoded(self, images: Sequence[EncodedImage]) -> BaseModelOutputWithPooling:
-        # The annotation says one tensor; every family's forward takes a list of them.
+    def _encoded(self, images: Sequence[EncodedImage]) -> Any:
+        """Encoded images in the form in which the family's own encoder hands them on."""
         features: Any = [image.features for image in images]
-        return BaseModelOutputWithPooling(pooler_output=features)
+        if self._one_tensor:
+            features = torch.cat(features)
+        layers = [list(layer) for layer in zip(*(image.layers for image in images), strict=True)]
+        if not layers:
+            return self._encoder_output(pooler_output=features)
+        return self._encoder_output(pooler_output=features, deepstack_features=layers)
 
-    def _image_features(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+    def _image_features(self, inputs: dict[str, Tensor]) -> Features:
         dtype = self.base.get_input_embeddings().weight.dtype
         moved = {
             key: value.to(self.device, dtype if value.is_floating_point() else None)
             for key, value in inputs.items()
         }
-        return list(self.base.get_image_features(**moved).pooler_output)
+        output = self.base.get_image_features(**moved)
+        self._encoder_output = type(output)
+        self._one_tensor = isinstance(output.pooler_output, Tensor)
+        return Features(
+            list(output.pooler_output), getattr(output, "deepstack_features", None) or ()
+        )
 
     def _target_pattern(self) -> str:
         # Bare names such as q_proj would also match the vision tower.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from tests.training.rlhf import tiny
 from training.rlhf.errors import DataError
-from training.rlhf.images import ImageEncoder, padded_to_square, read_image
+from training.rlhf.images import Features, ImageEncoder, padded_to_square, read_image
 
 
 class Counting:
@@ -19,17 +18,17 @@ class Counting:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+    def __call__(self, inputs: dict[str, Tensor]) -> Features:
         pixels = inputs["pixel_values"]
         self.batches.append(len(pixels))
-        return list(pixels.mean((2, 3))[:, None, :])
+        means = list(pixels.mean((2, 3))[:, None, :])
+        return Features(means, layers=[[2 * mean for mean in means]])
 
 
 def encoder(encode: Counting, *, pad: bool = False, budget_bytes: int = 10**9) -> ImageEncoder:
     return ImageEncoder(
         tiny.processor(),
         encode,
-        extra_inputs=frozenset(),
         placeholder="<image>",
         pad_to_square=pad,
         budget_bytes=budget_bytes,
@@ -51,13 +50,16 @@ def test_each_file_is_encoded_once_and_answers_keep_their_order(image_files: lis
 
 
 def test_features_outlive_their_batch(image_files: list[Path]) -> None:
-    features = encoder(Counting())(image_files)[0].features
-    assert features.untyped_storage().nbytes() == features.nbytes
+    encoded = encoder(Counting())(image_files)
+    for image in encoded:
+        for features in (image.features, *image.layers):
+            assert features.untyped_storage().nbytes() == features.nbytes
+        assert torch.equal(image.layers[0], 2 * image.features)  # each its own
 
 
 def test_oldest_features_make_room(image_files: list[Path]) -> None:
     model = Counting()
-    encode = encoder(model, budget_bytes=2 * 3 * 4)
+    encode = encoder(model, budget_bytes=2 * 2 * 3 * 4)  # two images of two rows of three floats
     a, b, c = image_files
     encode([a, b])
     encode([a])

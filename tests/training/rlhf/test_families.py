@@ -1,0 +1,158 @@
+"""Every family goes through the whole engine, and means the same as in its own classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+
+from tests.training.rlhf.conftest import SAMPLING, MakeRun, events
+from tests.training.rlhf.families import FAMILIES
+from training.rlhf.__main__ import main
+from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
+from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.models import HEAD_WEIGHTS, VisionLanguageModel
+from training.rlhf.reward_model import RewardModel
+from training.rlhf.rollout import response_hidden, sample, token_logprobs
+
+QUESTION = "what is there ?"
+TURNS = (Turn(speaker="human", text=f"<image>\n{QUESTION}"),)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def base_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return FAMILIES[request.param](tmp_path_factory.mktemp("family") / request.param)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Three pictures of two shapes: they take different numbers of tokens where a family may."""
+    sizes, files = [(10, 12), (20, 9), (10, 12)], []
+    for number, size in enumerate(sizes):
+        picture = Image.effect_noise(size, 90).convert("RGB")
+        files.append(tmp_path / f"{number}.png")
+        picture.save(files[-1])
+    return files
+
+
+def prompts_of(model: VisionLanguageModel, pictures: list[Path]) -> list[TokenSequence]:
+    return [model.chat.prompt(TURNS, image) for image in model.encode_images(pictures)]
+
+
+@torch.no_grad()
+def test_a_padded_batch_means_what_the_family_itself_makes_of_each_picture(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    prompts = prompts_of(model, pictures)
+    batch = Batch.pad(prompts, pad_id=model.pad_id, device=model.device, side="left")
+    hidden = model.hidden_states(batch)
+    content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
+    messages = [{"role": "user", "content": content}]
+    text = model.processor.apply_chat_template(messages, add_generation_prompt=True)
+    for row, (prompt, picture) in enumerate(zip(prompts, pictures, strict=True)):
+        inputs = model.processor(
+            text=[text],
+            images=[Image.open(picture).convert("RGB")],
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
+        assert inputs["input_ids"][0].tolist() == prompt.ids
+        plain = model.base.model(**inputs).last_hidden_state[0]
+        torch.testing.assert_close(hidden[row, -len(prompt) :], plain, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_pictures_make_a_difference(model: VisionLanguageModel, pictures: list[Path]) -> None:
+    first, _, third = prompts_of(model, pictures)
+    assert first.ids == third.ids
+    batch = Batch.pad([first, third], pad_id=model.pad_id, device=model.device, side="left")
+    last = model.hidden_states(batch)[:, -1]
+    assert float((last[0] - last[1]).abs().max()) > 1e-3
+
+
+@torch.no_grad()
+def test_the_most_probable_token_is_the_same_in_sampling_and_in_scoring(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    """Positions, masks and token types of a growing sequence are those of the finished one."""
+    prompts = prompts_of(model, pictures)
+    greedy = SamplingSettings(temperature=0.0, response_length=8)
+    responses = sample(model, prompts, greedy, adapter=None, batch_size=3)
+    hidden = response_hidden(model, None, prompts, responses.ids, responses.mask)
+    best = model.logits(hidden).argmax(-1)
+    assert torch.equal(best * responses.mask, responses.ids * responses.mask)
+    logprobs, _ = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
+    assert bool((logprobs <= 0).all())
+
+
+TWO_STEPS = {"batch_size": 2, "micro_batch_size": 2, "max_steps": 2}
+TWO_ROUNDS = {
+    "steps": 2,
+    "rollout_batch_size": 4,
+    "rollout_micro_batch_size": 4,
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "update_epochs": 1,
+    "samples_every": 2,
+    "sampling": SAMPLING,
+}
+
+
+@pytest.mark.parametrize(
+    "base_folder",
+    ["llava", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "gemma3", "smolvlm"],
+    indirect=True,
+)
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # PEFT's own
+def test_whole_engine_and_plain_peft(
+    make_run: MakeRun, base_folder: Path, pictures: list[Path]
+) -> None:
+    lora = LoraSettings(rank=2, alpha=2)
+    sft = make_run(Kind.SFT, "sft", lora=lora, **TWO_STEPS)
+    assert main(["sft", "--run-dir", str(sft)]) == 0, events(sft, "error")
+    reward = make_run(Kind.REWARD, "reward", lora=lora, held_out=2, **TWO_STEPS)
+    assert main(["reward", "--run-dir", str(reward)]) == 0, events(reward, "error")
+    ppo = make_run(
+        Kind.PPO, "ppo", policy=sft / "final", reward_model=reward / "final", **TWO_ROUNDS
+    )
+    assert main(["ppo", "--run-dir", str(ppo)]) == 0, events(ppo, "error")
+    dpo = make_run(Kind.DPO, "dpo", policy=sft / "final", **TWO_STEPS)
+    assert main(["dpo", "--run-dir", str(dpo)]) == 0, events(dpo, "error")
+    before = load_file(sft / "final" / "adapter_model.safetensors")
+    for trained in (ppo, dpo):
+        after = load_file(trained / "final" / "adapter_model.safetensors")
+        assert before.keys() == after.keys()
+        assert not any("vision" in key or "visual" in key for key in after)
+        assert any(not torch.equal(before[key], after[key]) for key in after)
+    assert_plain_peft_gives_equal_scores(base_folder, reward / "final", pictures)
+
+
+@torch.no_grad()
+def assert_plain_peft_gives_equal_scores(
+    base_folder: Path, folder: Path, pictures: list[Path]
+) -> None:
+    from peft import PeftModel
+
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+    reward_model = RewardModel.load(model, folder)
+    images = model.encode_images(pictures)
+    sequences = [
+        sequence
+        for image in images
+        for sequence in reward_model.sequences(TURNS, image, ["a red circle", "no"], ["yes"])
+    ]
+    scores = reward_model.score(sequences, batch_size=4)
+    assert len(set(scores.tolist())) > 1
+
+    base = AutoModelForImageTextToText.from_pretrained(base_folder, dtype=torch.float32)
+    elsewhere = PeftModel.from_pretrained(base, folder).eval()
+    head = load_file(folder / HEAD_WEIGHTS)
+    for sequence, score in zip(sequences, scores.tolist(), strict=True):
+        batch = Batch.pad([sequence], pad_id=model.pad_id, device=model.device, side="right")
+        hidden = elsewhere.base_model.model.model(**model.model_inputs(batch)).last_hidden_state
+        alone = hidden[0, -1] @ head["weight"][0] + head["bias"][0]
+        assert float(alone) == pytest.approx(score, abs=1e-4)
