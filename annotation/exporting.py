@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from django.core.files.storage import default_storage
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from annotation.dataset_card import dataset_card
 from annotation.errors import DomainError
@@ -26,7 +26,7 @@ from annotation.formats import (
     dataset_record,
     wire_conversation,
 )
-from annotation.models import Image, Project, Prompt, Release
+from annotation.models import Comparison, Image, Project, Prompt, Release
 from annotation.models.items import image_path
 from annotation.releases import (
     BadPolicy,
@@ -49,8 +49,10 @@ __all__ = [
     "make_release",
     "request_release",
     "stream",
+    "training_ids",
     "write_dataset",
     "write_folder",
+    "write_pairs",
     "write_project_prompts",
     "write_prompts",
     "write_training_data",
@@ -226,6 +228,42 @@ def write_project_prompts(project: Project, directory: Path, limit: int | None =
                     prompt.caption_type,
                     prompt.length_bonus,
                 )
+            )
+
+    _write(directory / "data" / "train.jsonl", _chunks(records()))
+    _copy_images(names, directory / "images")
+    return count
+
+
+def training_ids(release: Release) -> set[str]:
+    """The ids of the comparisons in the training split: what a model of this release has seen."""
+    rows = _rows(release)
+    return {row["external_id"] for row in rows if row["exported"] and row["split"] == "train"}
+
+
+def write_pairs(comparisons: QuerySet[Comparison], directory: Path) -> int:
+    """Writes the responses of ``comparisons`` to be scored, labels left out; how many there are.
+
+    Into ``data/train.jsonl``, with their images; the id of a record is the comparison's key.
+    """
+    names: dict[str, str] = {}
+    count = 0
+
+    def records() -> Iterator[bytes]:
+        nonlocal count
+        for one in comparisons.select_related("prompt__image").iterator(chunk_size=1000):
+            count += 1
+            image = one.prompt.image
+            names[image.sha256] = image.filename
+            yield canonical(
+                {
+                    "id": str(one.pk),
+                    "image": image.filename,
+                    "conversations": wire_conversation(one.prompt.conversation),
+                    "captions": one.prompt.captions,
+                    "output_1": {"value": one.response_1},
+                    "output_2": {"value": one.response_2},
+                }
             )
 
     _write(directory / "data" / "train.jsonl", _chunks(records()))

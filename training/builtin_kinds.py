@@ -1,4 +1,5 @@
-"""The kinds of run that training itself brings: sft, reward, ppo, dpo, sample and score."""
+"""The kinds of run that training itself brings: sft, reward, ppo, dpo, sample, score
+and score_comparisons (in a module of its own)."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from training.rlhf.contract import (
     PreferencePair,
     RunSpec,
 )
+from training.score_comparisons import ScoreComparisons
 
 
 class Sft(RunKind):
@@ -207,5 +209,5 @@ def _write_lines(path: Path, records: Iterator[dict[str, Any]]) -> None:
 
 
 def register_all() -> None:
-    for kind in (Sft(), Reward(), Ppo(), Dpo(), SamplePairs(), Score()):
+    for kind in (Sft(), Reward(), Ppo(), Dpo(), SamplePairs(), Score(), ScoreComparisons()):
         kinds.register(kind)

@@ -62,6 +62,47 @@ class RunFilterForm(forms.Form):
             self.fields[name].widget.attrs["aria-label"] = label
 
 
+class DisagreementFilterForm(forms.Form):
+    """Which scored comparisons are shown; without an answer those that are not agreed about."""
+
+    show = forms.ChoiceField(
+        choices=[
+            ("disagree", "People and reward model disagree"),
+            ("agree", "They agree"),
+            ("waiting", "Waiting, most needed first"),
+            ("contradicted", "Waiting, votes so far against it"),
+        ],
+        required=False,
+    )
+    decided_by = forms.ChoiceField(
+        choices=[
+            ("", "Decided by anything"),
+            ("honesty", "Decided by honesty"),
+            ("helpfulness", "Decided by helpfulness"),
+        ],
+        required=False,
+    )
+    seen = forms.ChoiceField(
+        choices=[("", "Not trained on"), ("trained", "Trained on"), ("any", "Trained on or not")],
+        required=False,
+    )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        labels = {"show": "Show", "decided_by": "Decided by", "seen": "Trained on"}
+        for name, label in labels.items():
+            self.fields[name].widget.attrs["aria-label"] = label
+
+    def chosen(self) -> dict[str, str]:
+        """The arguments of ``disagreement.examples``."""
+        given = self.cleaned_data if self.is_valid() else {}
+        return {
+            "show": given.get("show") or "disagree",
+            "decided_by": given.get("decided_by") or "",
+            "seen": {"": "fresh", "any": ""}.get(given.get("seen", ""), "trained"),
+        }
+
+
 @dataclass(frozen=True)
 class Section:
     """One kind of run in the chain form."""

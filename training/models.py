@@ -341,3 +341,32 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prompt_id}@{self.step}"
+
+
+class RewardScore(models.Model):
+    """What a reward model says of a comparison. The one asked for last stands, and only that."""
+
+    comparison = models.OneToOneField(
+        "annotation.Comparison", models.CASCADE, related_name="reward_score"
+    )
+    run = models.ForeignKey(Run, models.CASCADE, related_name="reward_scores")
+    reward_1 = models.FloatField(help_text="Normalised reward of response 1.")
+    reward_2 = models.FloatField(help_text="Normalised reward of response 2.")
+    probability_1 = models.FloatField(help_text="Chance that response 1 is the better one.")
+    trained_on = models.BooleanField(
+        default=False, help_text="The reward model has learnt from people's answer to it."
+    )
+    priority_points = models.SmallIntegerField(
+        default=0, help_text="What it adds to the comparison's priority."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(probability_1__gte=0, probability_1__lte=1),
+                name="reward_score_states_a_chance",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.comparison_id}: {self.probability_1:.2f}"

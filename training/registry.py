@@ -182,6 +182,12 @@ def open_file(checkpoint: Checkpoint, name: str) -> File[bytes]:
     return default_storage.open(f"{checkpoint.path}/{name}")
 
 
+def newest(project: Project, kind: str) -> Checkpoint | None:
+    """The checkpoint of ``kind`` that a run of the project finished last."""
+    made = Checkpoint.objects.usable().filter(run__project=project, kind=kind)
+    return made.with_lineage().order_by("-created_at", "-pk").first()
+
+
 def promote(checkpoint: Checkpoint) -> None:
     """Make it the one of its kind that its project recommends; forms offer it first."""
     assert checkpoint.run is not None, "a base belongs to no project"

@@ -20,6 +20,7 @@ from training.rlhf.presets import PRESETS, preset_spec
 MOST_ATTEMPTS = 20
 MOST_GPUS = 64
 PAIRS_OF_A_CLICK = 500
+SCORED_OF_A_CLICK = 2000
 
 
 class Refused(DomainError):
@@ -86,22 +87,40 @@ def request_sampling(policy: Checkpoint, requested_by: Any) -> Run:
 
     Raises Refused for what is no policy of a run.
     """
-    made_by = policy.run
-    if made_by is None or policy.kind != Checkpoint.Kind.POLICY or policy.base is None:
-        raise Refused("policy", f"{policy} is no policy that a run has made")
-    common = Common(
-        project=made_by.project,
-        requested_by=requested_by,
-        base=policy.base,
-        policy=policy,
-        preset=made_by.preset,
-        model_changes=made_by.model,
-        # Another click draws other answers.
-        seed=policy.runs_from_policy.filter(kind="sample").count(),
-        gpus=made_by.gpus,
-    )
+    # Another click draws other answers.
+    seed = policy.runs_from_policy.filter(kind="sample").count()
+    common = _as_trained(policy, "policy", requested_by, seed=seed)
     step = Step("sample", options={"prompts": PAIRS_OF_A_CLICK})
     return request_run(common, step, name=f"Pairs from {policy.name}")
+
+
+def request_scoring(reward_model: Checkpoint, requested_by: Any) -> Run:
+    """Queue scoring the project's comparisons with a reward model, loaded as it was trained.
+
+    Raises Refused for what is no reward model of a run.
+    """
+    common = _as_trained(reward_model, "reward_model", requested_by)
+    step = Step("score_comparisons", options={"comparisons": SCORED_OF_A_CLICK, "decided": True})
+    return request_run(common, step, name=f"Scores of {reward_model.name}")
+
+
+def _as_trained(checkpoint: Checkpoint, role: str, requested_by: Any, *, seed: int = 0) -> Common:
+    """Base, preset and GPUs of the run that made ``checkpoint``, for a run that uses it."""
+    made_by = checkpoint.run
+    if made_by is None or checkpoint.kind != role or checkpoint.base is None:
+        wanted = Checkpoint.Kind(role).label.lower()
+        raise Refused(role, f"{checkpoint} is no {wanted} that a run has made")
+    return Common(
+        project=made_by.project,
+        requested_by=requested_by,
+        base=checkpoint.base,
+        preset=made_by.preset,
+        model_changes=made_by.model,
+        seed=seed,
+        gpus=made_by.gpus,
+        policy=checkpoint if role == "policy" else None,
+        reward_model=checkpoint if role == "reward_model" else None,
+    )
 
 
 def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: Chain | None) -> Run:

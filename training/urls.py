@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.views import chains, checkpoints, compare, health, runs
+from training.views import chains, checkpoints, compare, health, loop, runs
 
 app_name = "training"
 urlpatterns = [
@@ -23,6 +23,10 @@ urlpatterns = [
         name="run-compared-metrics",
     ),
     path("health/", health.page, name="health"),
+    path("projects/<slug:slug>/loop/", loop.card, name="loop"),
+    path("projects/<slug:slug>/disagreement/", loop.disagreement_page, name="disagreement"),
+    path("projects/<slug:slug>/sample/", loop.sample, name="project-sample"),
+    path("projects/<slug:slug>/score/", loop.score, name="project-score"),
     path("checkpoints/", checkpoints.checkpoints, name="checkpoints"),
     path("checkpoints/<int:pk>/", checkpoints.checkpoint, name="checkpoint"),
     path("checkpoints/<int:pk>/download/", checkpoints.download, name="checkpoint-download"),

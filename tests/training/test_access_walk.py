@@ -32,6 +32,10 @@ ROUTES = {
     "training:run-compared": ("get", "reviewer"),
     "training:run-compared-metrics": ("get", "reviewer"),
     "training:health": ("get", "admin"),
+    "training:loop": ("get", "reviewer"),
+    "training:disagreement": ("get", "reviewer"),
+    "training:project-sample": ("post", "manager"),
+    "training:project-score": ("post", "manager"),
     "training:checkpoints": ("get", "anyone"),
     "training:checkpoint": ("get", "reviewer"),
     "training:checkpoint-file": ("get", "reviewer"),
@@ -62,6 +66,9 @@ def address(route: str, checkpoint: Checkpoint) -> str:
     name = route.partition(":")[2]
     if name in ("runs", "chain-new", "checkpoints", "chains", "health"):
         return reverse(route)
+    if name in ("loop", "disagreement", "project-sample", "project-score"):
+        assert checkpoint.run is not None
+        return reverse(route, args=[checkpoint.run.project.slug])
     if name.startswith("checkpoint"):
         return reverse(route, args=[checkpoint.pk, *(["config.json"] * (name[10:] == "-file"))])
     other = [checkpoint.run_id] if name.startswith("run-compared") else []

@@ -77,9 +77,10 @@ def test_a_release_becomes_reward_model_policy_and_new_pairs(tmp_path: Path) -> 
         Step("reward", changes=REWARD),
         Step("ppo", changes=PPO),
         Step("sample", changes=SAMPLE, options={"prompts": 5}),
+        Step("score_comparisons", options={"comparisons": 50, "decided": True}),
     ]
     chain = requests.request_chain(common, steps, name="All of it")
-    reward, ppo, sample = chain.runs.order_by("pk")
+    reward, ppo, sample, scores = chain.runs.order_by("pk")
 
     execute(reward)
     assert reward.checkpoints.get().metrics["held_out/accuracy"] >= 0
@@ -99,6 +100,12 @@ def test_a_release_becomes_reward_model_policy_and_new_pairs(tmp_path: Path) -> 
     fresh = project.comparisons.filter(source=f"run {sample.pk}")
     assert project.comparisons.count() - before == fresh.count() <= 5
     assert {row.model_1 for row in fresh} <= {ppo.checkpoints.get().name}
+
+    execute(scores)
+    assert scores.reward_model == reward.checkpoints.get()
+    assert scores.metrics.get(name="scored/comparisons").value == project.comparisons.count()
+    assert {row.reward_score.run for row in fresh} == {scores}
+    assert scores.reward_scores.filter(trained_on=True).count() == release.counts["train"]
 
     scoring = requests.request_run(
         make_common(

@@ -257,6 +257,9 @@ class ScoreSettings:
     """Rewards of a trained reward model for both responses of each pair."""
 
     batch_size: int = setting(16, "Pairs scored at once.", minimum=1)
+    labelled: bool = setting(
+        True, "The pairs say which response is better, so that agreement is measured as well."
+    )
 
 
 Settings = (
@@ -342,11 +345,21 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreferencePair(Record):
-    """One line of a release in the ``llava_rlhf`` format: the paper's own, and more."""
+class ResponsePair(Record):
+    """Two responses to score; nobody need have said which is better."""
 
     output_1: str
     output_2: str
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(**_shared(data), **_outputs(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencePair(ResponsePair):
+    """One line of a release in the ``llava_rlhf`` format: the paper's own, and more."""
+
     model_1: str = ""
     model_2: str = ""
     preference: Literal[1, 2]
@@ -393,14 +406,12 @@ class PreferencePair(Record):
         preference = _require(data, "preference", int)
         if preference not in (1, 2):
             raise ContractError("preference", f"is {preference}, not 1 or 2")
-        outputs: dict[str, Any] = {}
-        for number in ("1", "2"):
-            name = f"output_{number}"
-            outputs[name] = _text(_require(data, name, dict), "value", name)
-            outputs[f"model_{number}"] = str(data[name].get("from", ""))
+        outputs = _outputs(data)
+        models = {f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)}
         return cls(
             **shared,
             **outputs,
+            **models,
             preference=preference,
             hallucination=bool(data.get("hallucination", True)),
             votes=dict(data.get("votes", {})),
@@ -509,6 +520,11 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
         "conversation": tuple(conversation),
         "captions": tuple(captions),
     }
+
+
+def _outputs(data: dict[str, Any]) -> dict[str, str]:
+    names = ("output_1", "output_2")
+    return {name: _text(_require(data, name, dict), "value", name) for name in names}
 
 
 def _turns_to_json(turns: tuple[Turn, ...], *, answer: str) -> list[dict[str, str]]:

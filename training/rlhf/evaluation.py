@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.rlhf.contract import PreferencePair
+from training.rlhf.contract import PreferencePair, ResponsePair
 from training.rlhf.data import TokenSequence, batches
 from training.rlhf.errors import DataError
 from training.rlhf.facts import shuffled
@@ -39,7 +39,7 @@ def evaluate(
 def pair_rewards(
     run: Run,
     reward_model: RewardModel,
-    pairs: Sequence[PreferencePair],
+    pairs: Sequence[ResponsePair],
     *,
     batch_size: int,
     swapped: bool = False,
@@ -106,7 +106,7 @@ def correlation(x: Tensor, y: Tensor) -> float:
 def sequences_of(
     run: Run,
     reward_model: RewardModel,
-    pairs: Sequence[PreferencePair],
+    pairs: Sequence[ResponsePair],
     *,
     order: Sequence[str] | None = None,
 ) -> list[tuple[TokenSequence, TokenSequence]]:

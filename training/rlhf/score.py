@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from training.rlhf import checkpoints
-from training.rlhf.contract import PreferencePair, ScoreSettings
+from training.rlhf.contract import PreferencePair, ResponsePair, ScoreSettings
 from training.rlhf.errors import EngineError
 from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.models import VisionLanguageModel
@@ -21,14 +23,17 @@ _PAIRS_A_TIME = 256
 def score(run: Run) -> None:
     """Score the pairs of ``data/train.jsonl`` into ``final/scores.jsonl``.
 
-    A line is ``{"id": ..., "reward_1": ..., "reward_2": ...}``, normalised rewards of the outputs.
+    A line is ``{"id": ..., "reward_1": ..., "reward_2": ..., "probability_1": ...}``: normalised
+    rewards of the outputs, and the chance in 0..1 that the first is the better one, which the
+    reward model was trained to state (the sigmoid of the difference of raw rewards).
     """
     settings = run.spec.settings
     assert isinstance(settings, ScoreSettings)
     if run.spec.reward_model is None:
         raise EngineError("spec.json, reward_model: score needs one")
     run.events.stage("reading preference pairs")
-    pairs = run.records(PreferencePair)
+    labelled = run.records(PreferencePair) if settings.labelled else []
+    pairs: Sequence[ResponsePair] = labelled or run.records(ResponsePair)
     run.events.stage("loading the reward model")
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     reward_model = RewardModel.load(model, run.folder(run.spec.reward_model, field="reward_model"))
@@ -40,15 +45,24 @@ def score(run: Run) -> None:
         group = pairs[start : start + _PAIRS_A_TIME]
         raw = pair_rewards(run, reward_model, group, batch_size=settings.batch_size)
         rewards.append(raw)
-        for pair, (one, two) in zip(group, reward_model.normalised(raw).tolist(), strict=True):
-            lines.append(json.dumps({"id": pair.id, "reward_1": one, "reward_2": two}) + "\n")
+        lines += [json.dumps(line) + "\n" for line in _lines(reward_model, group, raw)]
         run.events.progress(len(lines), len(pairs), unit="pair")
     with checkpoints.atomic_folder(run.final) as folder:
         (folder / SCORES).write_text("".join(lines), encoding="utf-8")
-    figures = figures_of(reward_model, torch.cat(rewards), pairs)
+    figures = figures_of(reward_model, torch.cat(rewards), labelled) if labelled else {}
     run.events.checkpoint(
         len(lines),
         run.final.name,
         final=True,
         metrics={f"score/{name}": value for name, value in figures.items()},
     )
+
+
+def _lines(
+    reward_model: RewardModel, pairs: Sequence[ResponsePair], raw: Tensor
+) -> Iterator[dict[str, str | float]]:
+    """What is said of each pair; ``raw`` are its rewards ``[count, 2]``."""
+    normalised = reward_model.normalised(raw).tolist()
+    first_better = torch.sigmoid(raw[:, 0] - raw[:, 1]).tolist()
+    for pair, (one, two), probability in zip(pairs, normalised, first_better, strict=True):
+        yield {"id": pair.id, "reward_1": one, "reward_2": two, "probability_1": probability}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,25 @@ def test_reward_model_must_be_named(make_run: MakeRun) -> None:
     assert main(["score", "--run-dir", str(directory)]) == 1
     [failure] = events(directory, "error")
     assert failure["message"] == "spec.json, reward_model: score needs one"
+
+
+def test_unlabelled_pairs_get_the_same_rewards_and_the_chance_that_the_first_is_better(
+    make_run: MakeRun, reward_folder: Path
+) -> None:
+    labelled = make_run(Kind.SCORE, "labelled", reward_model=reward_folder)
+    blank = make_run(Kind.SCORE, "blank", reward_model=reward_folder, labelled=False)
+    data = blank / "data" / "train.jsonl"
+    records = [json.loads(line) for line in data.read_text().splitlines()]
+    for record in records:
+        del record["preference"]
+    data.write_text("".join(json.dumps(record) + "\n" for record in records))
+    for directory in (labelled, blank):
+        assert main(["score", "--run-dir", str(directory)]) == 0
+    told = [(folder / "final" / "scores.jsonl").read_text() for folder in (labelled, blank)]
+    assert told[0] == told[1]
+    description = json.loads((reward_folder / "reward_model.json").read_text())
+    for score in map(json.loads, told[0].splitlines()):
+        difference = (score["reward_1"] - score["reward_2"]) * description["deviation"]
+        stated = 1 / (1 + math.exp(-difference))
+        assert score["probability_1"] == pytest.approx(stated, abs=1e-5)
+    assert events(blank, "checkpoint")[-1]["metrics"] == {}
