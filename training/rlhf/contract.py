@@ -407,7 +407,9 @@ class PreferencePair(ResponsePair):
         if preference not in (1, 2):
             raise ContractError("preference", f"is {preference}, not 1 or 2")
         outputs = _outputs(data)
-        models = {f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)}
+        models: dict[str, Any] = {
+            f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)
+        }
         return cls(
             **shared,
             **outputs,
@@ -522,7 +524,7 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outputs(data: dict[str, Any]) -> dict[str, str]:
+def _outputs(data: dict[str, Any]) -> dict[str, Any]:
     names = ("output_1", "output_2")
     return {name: _text(_require(data, name, dict), "value", name) for name in names}
 
