@@ -166,6 +166,13 @@ class PpoSettings:
     sampling: SamplingSettings = SamplingSettings()
     steps: int = setting(100, "Rounds of rollout and update.", minimum=1)
     rollout_batch_size: int = setting(512, "Responses sampled in a round.", minimum=1)
+    responses_per_prompt: int = setting(
+        1,
+        "Responses sampled to each prompt of a round; they share the computation of the prompt, "
+        "so several are faster, but a round sees fewer prompts.",
+        source="paper: 1",
+        minimum=1,
+    )
     rollout_micro_batch_size: int = setting(16, "Responses sampled at once.", minimum=1)
     batch_size: int = setting(256, "Responses in an optimiser step.", minimum=1)
     micro_batch_size: int = setting(8, "Responses in a forward pass of the update.", minimum=1)

@@ -109,9 +109,15 @@ class TokenSequence:
 
     ids: list[int]
     image: EncodedImage
+    shared: int = 0
+    """So many tokens at the beginning that other sequences are likely to begin with, too."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def beginning(self, length: int) -> TokenSequence:
+        """Its first ``length`` tokens; the image must be among them."""
+        return TokenSequence(self.ids[:length], self.image)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,21 @@ Nothing here changes a weight. Tensors of a round are ``[count, response]`` on t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from training.rlhf.contract import PpoSettings, PromptRecord
-from training.rlhf.data import TokenSequence, batches, by_length
+from training.rlhf.data import TokenSequence
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
+from training.rlhf.prefixes import Prefix, family_batches, key_of
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import (
     Responses,
     Trajectory,
+    prompt_prefix,
     response_hidden,
     sample,
     token_logprobs,
@@ -50,6 +52,13 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     """
     settings, model = learner.settings, learner.model
     prompts = prompts_of(learner, records)
+    found = Measured.empty(len(records), settings.sampling.response_length)
+
+    def measure_batch(rows: list[int], responses: Responses, prefix: Prefix) -> None:
+        """Now, while the keys and values are known that the responses were sampled behind."""
+        part = [prompts[row] for row in rows]
+        found.put(rows, measure_rows(learner, part, responses, policy_prefix=prefix))
+
     responses = sample(
         model,
         prompts,
@@ -57,53 +66,126 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
         adapter=POLICY,
         batch_size=settings.rollout_micro_batch_size,
         before_batch=learner.run.check_termination,
+        after_batch=measure_batch,
     )
     scores = score(learner.reward_model, settings, records, prompts, responses)
-    if not settings.mask_padding:
-        responses = widened(responses, settings.sampling.response_length, pad_id=model.pad_id)
-    return measure(learner, records, prompts, responses), scores
+    return _trajectory(learner, records, prompts, responses, found), scores
 
 
-@torch.no_grad()
 def measure(
     learner: Learner,
     records: list[PromptRecord],
     prompts: list[TokenSequence],
     responses: Responses,
 ) -> Trajectory:
-    """Log-probabilities of policy and reference, values and entropies of finished responses.
-
-    The policy's are computed here and not taken from sampling, whose rounding differs.
-    """
-    settings, model = learner.settings, learner.model
-    slots = responses.mask if settings.mask_padding else torch.ones_like(responses.mask)
-    shape = responses.ids.shape
-    found = {name: torch.zeros(shape) for name in ("logprobs", "reference", "values", "entropy")}
+    """A trajectory of responses that came from elsewhere."""
+    found = Measured.empty(len(records), learner.settings.sampling.response_length)
     lengths = [len(p) + int(n) for p, n in zip(prompts, responses.lengths, strict=True)]
-    for indices in batches(by_length(lengths), settings.rollout_micro_batch_size):
+    keys = [key_of(prompt) for prompt in prompts]
+    for rows in family_batches(keys, lengths, learner.settings.rollout_micro_batch_size):
         learner.run.check_termination()
-        part = Part.of(prompts, responses, slots, indices)
-        columns = slice(0, part.ids.shape[1])
-        for name, adapter in (("logprobs", POLICY), ("reference", REFERENCE)):
-            hidden = response_hidden(model, adapter, part.prompts, part.ids, part.mask)
-            logprobs, entropy = token_logprobs(
-                model, hidden, part.ids, part.mask, temperature=settings.sampling.temperature
-            )
-            found[name][indices, columns] = logprobs.cpu()
-            if adapter == POLICY:
-                found["entropy"][indices, columns] = entropy.cpu()
-        hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask)
-        values = model.head_values(VALUE, hidden).cpu()
-        found["values"][indices, columns] = values * part.slots
+        part = [prompts[row] for row in rows]
+        found.put(rows, measure_rows(learner, part, responses.of(rows)))
+    return _trajectory(learner, records, prompts, responses, found)
+
+
+@dataclass
+class Measured:
+    """What the adapters say of responses; each ``[count, slots]`` on the CPU, 0 on padding."""
+
+    logprobs: Tensor
+    reference: Tensor
+    values: Tensor
+    entropy: Tensor
+
+    @classmethod
+    def empty(cls, count: int, slots: int) -> Measured:
+        return cls(*(torch.zeros(count, slots) for _ in range(4)))
+
+    def put(self, rows: list[int], part: Measured) -> None:
+        """Write what was measured of some rows, which may be narrower."""
+        for field in fields(self):
+            measured = getattr(part, field.name)
+            getattr(self, field.name)[rows, : measured.shape[1]] = measured
+
+
+@torch.no_grad()
+def measure_rows(
+    learner: Learner,
+    prompts: list[TokenSequence],
+    responses: Responses,
+    *,
+    policy_prefix: Prefix | None = None,
+) -> Measured:
+    """Log-probabilities of policy and reference, values, entropies of the policy.
+
+    All go the same way behind prefixes of their own, so that a policy that equals its reference
+    has exactly its probabilities. The policy's are computed here and not taken from sampling,
+    whose rounding differs.
+    """
+    model, settings = learner.model, learner.settings
+    if not settings.mask_padding:
+        width = settings.sampling.response_length
+        responses = widened(responses, width, pad_id=model.pad_id)
+    logprobs, entropy = _logprobs(learner, POLICY, prompts, responses, policy_prefix)
+    reference, _ = _logprobs(learner, REFERENCE, prompts, responses)
+    values = model.head_values(VALUE, _hidden(learner, VALUE, prompts, responses)).cpu()
+    if settings.mask_padding:
+        values = values * responses.mask
+    return Measured(logprobs, reference, values, entropy)
+
+
+def _hidden(
+    learner: Learner,
+    adapter: str,
+    prompts: list[TokenSequence],
+    responses: Responses,
+    prefix: Prefix | None = None,
+) -> Tensor:
+    prefix = prefix or prompt_prefix(learner.model, adapter, prompts)
+    return response_hidden(
+        learner.model, adapter, prompts, responses.ids, responses.mask, prefix=prefix
+    )
+
+
+def _logprobs(
+    learner: Learner,
+    adapter: str,
+    prompts: list[TokenSequence],
+    responses: Responses,
+    prefix: Prefix | None = None,
+) -> tuple[Tensor, Tensor]:
+    logprobs, entropy = token_logprobs(
+        learner.model,
+        _hidden(learner, adapter, prompts, responses, prefix),
+        responses.ids,
+        responses.mask,
+        temperature=learner.settings.sampling.temperature,
+    )
+    return logprobs.cpu(), entropy.cpu()
+
+
+def _trajectory(
+    learner: Learner,
+    records: list[PromptRecord],
+    prompts: list[TokenSequence],
+    responses: Responses,
+    found: Measured,
+) -> Trajectory:
+    settings = learner.settings
+    if not settings.mask_padding:
+        width = settings.sampling.response_length
+        responses = widened(responses, width, pad_id=learner.model.pad_id)
+    width = responses.ids.shape[1]
     return Trajectory(
         records=records,
         prompts=prompts,
         responses=responses,
-        slots=slots,
-        logprobs=found["logprobs"],
-        reference_logprobs=found["reference"],
-        values=found["values"],
-        entropy=found["entropy"],
+        slots=responses.mask if settings.mask_padding else torch.ones_like(responses.mask),
+        logprobs=found.logprobs[:, :width],
+        reference_logprobs=found.reference[:, :width],
+        values=found.values[:, :width],
+        entropy=found.entropy[:, :width],
     )
 
 

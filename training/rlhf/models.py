@@ -195,6 +195,20 @@ class VisionLanguageModel:
             for layer, (active, disabled) in zip(self._layers, before, strict=True):
                 layer._active_adapter, layer._disable_adapters = active, disabled
 
+    def can_merge(self, adapter: str) -> bool:
+        """Whether base weight plus a matrix is this adapter: not in 4 bits, not with DoRA."""
+        assert self._peft is not None
+        config: Any = self._peft.peft_config[adapter]
+        return not getattr(self.base, "is_quantized", False) and not config.use_dora
+
+    @torch.no_grad()
+    def merge_parts(self, adapter: str) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each adapted weight of the base and what the adapter adds to it, of one shape."""
+        layer: Any
+        for layer in self._layers:
+            if adapter in layer.lora_A:
+                yield layer.get_base_layer().weight, layer.get_delta_weight(adapter)
+
     def trainable(self, name: str) -> dict[str, nn.Parameter]:
         """Parameters of an adapter and of the head of its name, by a name that never changes."""
         found = {
@@ -226,12 +240,31 @@ class VisionLanguageModel:
 
     def hidden_states(self, batch: Batch) -> Tensor:
         """Last hidden states ``[batch, sequence, hidden]``, no vocabulary logits built."""
+        return self.run(**self.positioned_inputs(batch), use_cache=False)
+
+    def run(self, **inputs: Any) -> Tensor:
+        """Last hidden states for keyword arguments of the base's forward."""
+        hidden: Tensor = self.base.model(**inputs).last_hidden_state
+        return hidden
+
+    def positioned_inputs(self, batch: Batch) -> dict[str, Any]:
+        """``model_inputs`` with positions that padding does not count in."""
         inputs = self.model_inputs(batch)
         if not self._own_positions:
             positions = batch.attention_mask.cumsum(-1) - 1
             inputs["position_ids"] = positions.clamp(min=0)
-        hidden: Tensor = self.base.model(**inputs, use_cache=False).last_hidden_state
-        return hidden
+        return inputs
+
+    def position_shift(self) -> Tensor | None:
+        """What the last images moved the positions behind them by, ``[batch, 1]``, if they did."""
+        shift: Tensor | None = getattr(self.base.model, "rope_deltas", None)
+        return shift if self._own_positions else None
+
+    def shifted_positions(self, positions: Tensor, shift: Tensor | None) -> Tensor:
+        """Positions ``[batch, sequence]`` of text behind images as this family counts them."""
+        if not self._own_positions:
+            return positions
+        return (positions if shift is None else positions + shift).expand(3, *positions.shape)
 
     def model_inputs(self, batch: Batch) -> dict[str, Any]:
         """Keyword arguments of the base's forward or generate; fresh objects at each call."""

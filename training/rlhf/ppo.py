@@ -19,10 +19,11 @@ from training.rlhf.advantages import (
     whiten,
 )
 from training.rlhf.contract import PpoSettings
-from training.rlhf.data import batches, by_length
+from training.rlhf.data import batches
 from training.rlhf.experience import POLICY, VALUE, Learner, Part
 from training.rlhf.losses import masked_mean, policy_loss, value_loss
 from training.rlhf.optimization import clip_gradients
+from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.rollout import Trajectory, response_hidden, token_logprobs
 from training.rlhf.scoring import Scores
 
@@ -47,7 +48,9 @@ def update(
     sums: dict[str, float] = {}
     step = round_number * updates_in(settings)
     for _ in range(settings.update_epochs):
-        for rows in batches(torch.randperm(count).tolist(), settings.batch_size):
+        for rows in batches(
+            shuffled_rows(count, settings.responses_per_prompt), settings.batch_size
+        ):
             for name, value in _optimize(
                 learner, trajectory, advantages, returns, rows, step=step
             ).items():
@@ -64,6 +67,12 @@ def update(
             horizon=settings.kl_horizon,
         )
     return metrics
+
+
+def shuffled_rows(count: int, together: int) -> list[int]:
+    """Rows in random order, but those of one prompt, which are consecutive, stay together."""
+    first = torch.randperm(count // together) * together
+    return (first[:, None] + torch.arange(together)).flatten().tolist()
 
 
 def advantages_of(
@@ -123,7 +132,8 @@ def _optimize(
     count = int(trajectory.slots[rows].sum())
     figures: dict[str, float] = {}
     lengths = [len(trajectory.prompts[row]) + int(trajectory.slots[row].sum()) for row in rows]
-    for places in batches(by_length(lengths), settings.micro_batch_size):
+    keys = [key_of(trajectory.prompts[row]) for row in rows]
+    for places in family_batches(keys, lengths, settings.micro_batch_size):
         chosen = [rows[place] for place in places]
         part = Part.of(trajectory.prompts, trajectory.responses, trajectory.slots, chosen)
         weight = float(part.slots.sum()) / count

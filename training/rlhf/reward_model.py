@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from training.rlhf.contract import Record, RewardSettings, Turn
-from training.rlhf.data import Batch, TokenSequence, batches, by_length, image_path
+from training.rlhf.data import TokenSequence, image_path
 from training.rlhf.errors import DataError, ModelError
 from training.rlhf.facts import RatingTemplate
 from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.prefixes import beginning_key, family_batches, hidden_behind_prefixes
 
 DESCRIPTION = "reward_model.json"
 ADAPTER = "reward"
@@ -87,26 +88,31 @@ class RewardModel:
                 f"{self.max_length} tokens (settings.max_length)"
             )
         return [
-            TokenSequence(prompt.ids + chat.response_ids(response)[:room] + rating, image)
+            TokenSequence(
+                prompt.ids + chat.response_ids(response)[:room] + rating, image, len(prompt)
+            )
             for response in responses
         ]
 
     def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
-        """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled."""
+        """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled.
+
+        Image, question and facts that several sequences begin with are computed once.
+        """
         model = self.model
-        batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="right")
+        keys = [beginning_key(sequence) for sequence in sequences]
         with model.using(ADAPTER):
-            hidden = model.hidden_states(batch)
+            hidden, lengths = hidden_behind_prefixes(model, sequences, keys)
         rows = torch.arange(len(sequences), device=model.device)
-        last = batch.attention_mask.sum(1) - 1
-        return model.head_values(ADAPTER, hidden[rows, last])
+        return model.head_values(ADAPTER, hidden[rows, lengths - 1])
 
     @torch.no_grad()
     def score(self, sequences: Sequence[TokenSequence], *, batch_size: int) -> Tensor:
         """Raw rewards of many sequences, ``[count]`` on the CPU, in their order."""
         scores = torch.zeros(len(sequences))
-        for indices in batches(by_length([len(s) for s in sequences]), batch_size):
-            scores[indices] = self.raw_rewards([sequences[i] for i in indices]).cpu()
+        keys = [beginning_key(sequence) for sequence in sequences]
+        for rows in family_batches(keys, [len(s) for s in sequences], batch_size):
+            scores[rows] = self.raw_rewards([sequences[row] for row in rows]).cpu()
         return scores
 
     def normalised(self, raw: Tensor) -> Tensor:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import GenerationConfig
 
 from training.rlhf.contract import PromptRecord, SamplingSettings
-from training.rlhf.data import Batch, TokenSequence, batches, by_length
+from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.decoding import decode
+from training.rlhf.merging import MergedAdapter
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.prefixes import (
+    Prefix,
+    continued,
+    family_batches,
+    key_of,
+    owners_of,
+    prefix_of,
+)
 
 
 @dataclass
@@ -34,6 +42,16 @@ class Responses:
     def lengths(self) -> Tensor:
         """Tokens of each response, end token included, ``[count]``."""
         return self.mask.sum(1)
+
+    def of(self, rows: list[int]) -> Responses:
+        """Those of ``rows``, as wide as the longest of them."""
+        width = int(self.lengths[rows].max())
+        return Responses(
+            self.ids[rows, :width],
+            self.mask[rows, :width],
+            [self.finished[row] for row in rows],
+            [self.texts[row] for row in rows],
+        )
 
 
 @dataclass
@@ -60,24 +78,28 @@ def sample(
     adapter: str | None,
     batch_size: int,
     before_batch: Callable[[], None] = lambda: None,
+    after_batch: Callable[[list[int], Responses, Prefix], None] = lambda *_: None,
 ) -> Responses:
     """One response to each prompt, in the order of ``prompts``.
 
-    Prompts of like length are answered together; the image, padding and begin tokens cannot be
-    sampled; the earliest of all stop tokens ends a response. ``before_batch`` may raise to give up.
+    Equal prompts share one pass over the prompt. The image, padding and begin tokens cannot be
+    sampled; the earliest of all stop tokens ends a response. What is drawn does not depend on
+    ``batch_size``. ``before_batch`` may raise to give up; ``after_batch`` gets the rows of a batch,
+    their responses and their ``prompt_prefix`` under ``adapter``.
     """
     model.base.eval()
-    config = _generation_config(model, settings)
+    merged = MergedAdapter(model, adapter)
     ids = torch.full((len(prompts), settings.response_length), model.pad_id)
-    for indices in batches(by_length([len(prompt) for prompt in prompts]), batch_size):
+    draws = torch.rand(ids.shape, dtype=torch.float64)
+    keys = [key_of(prompt) for prompt in prompts]
+    for rows in family_batches(keys, [len(prompt) for prompt in prompts], batch_size):
         before_batch()
-        batch = Batch.pad(
-            [prompts[i] for i in indices], pad_id=model.pad_id, device=model.device, side="left"
-        )
-        with model.using(adapter):
-            output = model.base.generate(**model.model_inputs(batch), generation_config=config)
-        new = output[:, batch.input_ids.shape[1] :].cpu()
-        ids[torch.tensor(indices)[:, None], torch.arange(new.shape[1])] = new
+        _, owners = owners_of([keys[row] for row in rows])
+        prefix = prompt_prefix(model, adapter, [prompts[row] for row in rows])
+        last_ids = [prompts[row].ids[-1] for row in rows]
+        with merged.applied():
+            ids[rows] = decode(model, prefix, owners, last_ids, draws[rows], settings)
+        after_batch(rows, cut_at_stop(model, ids[rows]), prefix)
     return cut_at_stop(model, ids)
 
 
@@ -107,21 +129,6 @@ def widened(responses: Responses, width: int, *, pad_id: int) -> Responses:
     return replace(responses, ids=ids, mask=mask)
 
 
-def _generation_config(model: VisionLanguageModel, settings: SamplingSettings) -> GenerationConfig:
-    options: dict[str, Any] = {}
-    if settings.temperature > 0:
-        options = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
-    return GenerationConfig(
-        do_sample=settings.temperature > 0,
-        max_new_tokens=settings.response_length,
-        eos_token_id=list(model.stop_ids),
-        pad_token_id=model.pad_id,
-        suppress_tokens=model.suppressed_ids or None,
-        use_cache=True,
-        **options,
-    )
-
-
 def response_batch(
     model: VisionLanguageModel,
     prompts: Sequence[TokenSequence],
@@ -144,11 +151,41 @@ def response_hidden(
     prompts: Sequence[TokenSequence],
     ids: Tensor,
     mask: Tensor,
+    *,
+    prefix: Prefix | None = None,
 ) -> Tensor:
-    """Hidden states that predict each response token, ``[batch, response, hidden]``."""
-    batch, width = response_batch(model, prompts, ids, mask)
+    """Hidden states that predict each response token, ``[batch, response, hidden]``.
+
+    Equal prompts are computed once, or not at all when ``prefix`` is their ``prompt_prefix`` under
+    the same adapter.
+    """
+    first, owners = owners_of([key_of(prompt) for prompt in prompts])
+    if prefix is None and len(first) == len(prompts):
+        batch, width = response_batch(model, prompts, ids, mask)
+        with model.using(adapter):
+            return model.hidden_states(batch)[:, width - 1 : -1]
+    if prefix is None:
+        prefix = prompt_prefix(model, adapter, prompts)
+    last = torch.tensor([[prompt.ids[-1]] for prompt in prompts])
+    ids = torch.cat([last, ids[:, :-1].cpu()], dim=1)
+    mask = torch.cat([torch.ones_like(last), mask[:, :-1].cpu()], dim=1)
     with model.using(adapter):
-        return model.hidden_states(batch)[:, width - 1 : -1]
+        return continued(model, prefix, owners, ids, mask)
+
+
+def prompt_prefix(
+    model: VisionLanguageModel, adapter: str | None, prompts: Sequence[TokenSequence]
+) -> Prefix:
+    """Keys and values of the different prompts, each without its last token.
+
+    They come in the order in which they first occur. The last token belongs to the response's
+    side, since what stands behind it predicts the first response token.
+    """
+    first, _ = owners_of([key_of(prompt) for prompt in prompts])
+    with model.using(adapter):
+        return prefix_of(
+            model, [prompts[place].beginning(len(prompts[place]) - 1) for place in first]
+        )
 
 
 def token_logprobs(

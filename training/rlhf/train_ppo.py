@@ -64,10 +64,14 @@ def train_ppo(run: Run) -> None:
     order = EndlessOrder(len(records), run.spec.seed)
     while done < settings.steps and not stopped:
         seed_step(run.spec.seed, Kind.PPO, done)
-        chosen = order.slice(done * settings.rollout_batch_size, settings.rollout_batch_size)
+        count = settings.rollout_batch_size // settings.responses_per_prompt
+        chosen = order.slice(done * count, count)
         run.events.stage(f"rollout {done + 1}/{settings.steps}")
         try:
-            trajectory, scores = rollout(learner, [records[index] for _, index in chosen])
+            trajectory, scores = rollout(
+                learner,
+                [records[i] for _, i in chosen for _ in range(settings.responses_per_prompt)],
+            )
         except Interrupted:
             if done > saved:
                 _save(learner, step=done, stopped=False, metrics=metrics)
@@ -105,6 +109,9 @@ def check_settings(settings: PpoSettings) -> None:
         )
     if settings.score_position == "last_slot" and settings.mask_padding:
         raise EngineError("settings.score_position: 'last_slot' needs mask_padding off")
+    for name in ("rollout_batch_size", "batch_size"):
+        if getattr(settings, name) % settings.responses_per_prompt:
+            raise EngineError(f"settings.{name}: must be a multiple of responses_per_prompt")
 
 
 def prepare(run: Run, settings: PpoSettings) -> Learner:

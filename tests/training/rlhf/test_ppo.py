@@ -19,7 +19,7 @@ from training.rlhf.contract import (
 from training.rlhf.events import EventWriter
 from training.rlhf.experience import Learner, measure, rollout
 from training.rlhf.optimization import seed_step
-from training.rlhf.ppo import advantages_of, update, updates_in
+from training.rlhf.ppo import advantages_of, shuffled_rows, update, updates_in
 from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
 from training.rlhf.train_ppo import prepare
@@ -69,6 +69,43 @@ def test_micro_batches_add_up_to_the_batch(make_learner: MakeLearner) -> None:
         assert other[f"ppo/{name}"] == pytest.approx(figures[f"ppo/{name}"], rel=1e-3, abs=1e-6)
     for name in weights:
         torch.testing.assert_close(same[name], weights[name], atol=1e-4, rtol=1e-3)
+
+
+def test_responses_to_one_prompt_are_updated_together() -> None:
+    rows = shuffled_rows(12, 3)
+    assert sorted(rows) == list(range(12))
+    assert rows != sorted(rows)
+    for start in range(0, 12, 3):
+        first = rows[start]
+        assert rows[start : start + 3] == [first, first + 1, first + 2] and first % 3 == 0
+
+
+def test_shared_prompts_change_no_figure_of_a_round(
+    make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three responses each to two prompts, against the same with nothing in common."""
+    sharing = make_learner("sharing", responses_per_prompt=3)
+    alone = make_learner("alone", responses_per_prompt=3)
+    found = []
+    for learner in (sharing, alone):
+        if learner is alone:
+            for module in ("experience", "ppo", "rollout"):
+                monkeypatch.setattr(f"training.rlhf.{module}.key_of", id)
+            monkeypatch.setattr("training.rlhf.reward_model.beginning_key", id)
+        records = learner.run.records(PromptRecord)[:2]
+        seed_step(1, "round", 0)
+        trajectory, scores = rollout(learner, [record for record in records for _ in range(3)])
+        metrics = update(learner, trajectory, scores, round_number=0)
+        found.append((trajectory, metrics, learner.policy.parameters, learner.value.parameters))
+    (one, figures, *weights), (two, others, *same) = found
+    assert torch.equal(one.responses.ids, two.responses.ids)
+    assert len({tuple(ids) for ids in one.responses.ids.tolist()}) == 6
+    for name in ("logprobs", "reference_logprobs", "values", "entropy"):
+        torch.testing.assert_close(getattr(one, name), getattr(two, name), atol=2e-5, rtol=1e-5)
+    assert figures == pytest.approx(others, rel=1e-3, abs=1e-5)
+    for mine, theirs in zip(weights, same, strict=True):
+        for name in mine:
+            torch.testing.assert_close(mine[name], theirs[name], atol=2e-4, rtol=1e-3)
 
 
 def test_reference_and_reward_model_never_change(make_learner: MakeLearner) -> None:
@@ -124,7 +161,7 @@ def test_value_coefficient_scales_the_gradient_of_the_value_alone(
 
 def test_all_slots_count_in_the_paper_mode(make_learner: MakeLearner) -> None:
     made = make_learner(mask_padding=False, score_position="last_slot", lam=1.0)
-    seed_step(0, "round", 0)
+    seed_step(1, "round", 0)
     trajectory, _ = rollout(made, made.run.records(PromptRecord)[:6])
     assert trajectory.slots.shape == (6, 6)
     assert int(trajectory.slots.sum()) == 36
@@ -136,7 +173,7 @@ def test_all_slots_count_in_the_paper_mode(make_learner: MakeLearner) -> None:
 def test_measured_values_are_zero_on_padding(make_learner: MakeLearner) -> None:
     made = make_learner()
     torch.nn.init.normal_(made.model.heads["value"].weight)
-    seed_step(0, "round", 0)
+    seed_step(1, "round", 0)
     trajectory, _ = rollout(made, made.run.records(PromptRecord)[:6])
     padding = trajectory.responses.mask == 0
     assert padding.any()

@@ -132,15 +132,15 @@ def test_sigterm_while_sampling_saves_the_rounds_so_far(
     assert train(whole) == 0
     parts = make_run(Kind.PPO, "parts", reward_model=reward_folder, **settings)
     calls = iter(range(100))
-    original = experience.measure
+    original = experience.measure_rows
 
-    def measure(*arguments):  # type: ignore[no-untyped-def]
-        if next(calls) == 2:
+    def measure_rows(*arguments, **options):  # type: ignore[no-untyped-def]
+        if next(calls) == 4:  # there are two batches in a round
             terminate()
-        return original(*arguments)
+        return original(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experience, "measure", measure)
+        patch.setattr(experience, "measure_rows", measure_rows)
         assert train(parts) == 143
     assert sorted(path.name for path in (parts / "checkpoints").iterdir()) == ["step-2"]
     assert train(parts) == 0
@@ -257,6 +257,7 @@ def test_long_prompts_are_left_out_with_their_images(
         ({"sampling": SamplingSettings(temperature=0.0)}, "temperature above 0"),
         ({"sampling": SamplingSettings(temperature=1.0, top_p=0.9)}, "top_p 1"),
         ({"score_position": "last_slot"}, "needs mask_padding off"),
+        ({"responses_per_prompt": 4}, "rollout_batch_size: must be a multiple"),
         (
             {"sampling": SamplingSettings(temperature=1.0, query_length=2)},
             "no prompt has at most 2 text tokens",

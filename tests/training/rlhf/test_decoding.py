@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.rlhf.contract import SamplingSettings, Turn
+from training.rlhf.data import TokenSequence
+from training.rlhf.decoding import chosen_tokens
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.rollout import sample
+
+FOUR = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
+
+
+class FourTokens:
+    """A model that says one of four tokens with the probabilities of ``FOUR``."""
+
+    def logits(self, hidden: torch.Tensor, *, temperature: float = 1.0) -> torch.Tensor:
+        return FOUR.log().expand(len(hidden), 4) / temperature
+
+
+def tokens(draws: list[float], **settings: float) -> list[int]:
+    found = chosen_tokens(
+        FourTokens(),  # type: ignore[arg-type]
+        torch.zeros(len(draws), 1),
+        torch.tensor(draws, dtype=torch.float64),
+        SamplingSettings(**settings),
+    )
+    return found.tolist()
+
+
+def test_a_draw_picks_the_token_whose_share_it_falls_in() -> None:
+    assert tokens([0.0, 0.09, 0.11, 0.29, 0.31, 0.59, 0.61, 0.9999999]) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_temperature_sharpens() -> None:
+    # at 0.5 the shares are 1 : 4 : 9 : 16 of 30
+    shares = [1 / 30, 5 / 30, 14 / 30]
+    just_before = [share - 1e-4 for share in shares]
+    just_behind = [share + 1e-4 for share in shares]
+    assert tokens(just_before, temperature=0.5) == [0, 1, 2]
+    assert tokens(just_behind, temperature=0.5) == [1, 2, 3]
+
+
+def test_nucleus_leaves_out_the_unlikely_ones() -> None:
+    # 0.4 + 0.3 reach 0.6; they share [0, 1) as 3 : 4, in the order of their ids
+    assert tokens([0.0, 0.42, 0.43, 0.99], top_p=0.6) == [2, 2, 3, 3]
+    assert tokens([0.0, 0.99], top_p=0.01) == [3, 3]
+
+
+def test_greedy_takes_the_likeliest() -> None:
+    assert tokens([0.0, 0.99], temperature=0.0) == [3, 3]
+
+
+def test_tokens_without_probability_are_never_picked(model: VisionLanguageModel) -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(1, model.hidden_size).expand(2000, -1)
+    draws = torch.linspace(0, 1, 2001, dtype=torch.float64)[:-1]
+    found = chosen_tokens(model, hidden, draws, SamplingSettings())
+    assert not torch.isin(found, torch.tensor(model.suppressed_ids)).any()
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_samples_do_not_depend_on_their_batch(
+    model: VisionLanguageModel, image_files: list[Path], top_p: float
+) -> None:
+    """Also when responses end at different times and finished ones are taken out."""
+    questions = ["what ?", "is there a red circle and a cross ?", "what is there ?"]
+    prompts: list[TokenSequence] = [
+        model.chat.prompt((Turn(speaker="human", text=f"<image>\n{question}"),), image)
+        for question, image in zip(questions, model.encode_images(image_files), strict=True)
+        for _ in range(4)
+    ]
+    model.stop_ids = (2, 7, 11, 13)
+    settings = SamplingSettings(temperature=1.3, top_p=top_p, response_length=40)
+    found = []
+    for batch_size in (1, 5, 12):
+        torch.manual_seed(3)
+        found.append(sample(model, prompts, settings, adapter=None, batch_size=batch_size))
+    assert found[0].texts == found[1].texts == found[2].texts
+    assert len(set(found[0].lengths.tolist())) > 4
+    assert torch.equal(found[0].ids, found[2].ids)

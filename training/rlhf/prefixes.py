@@ -1,0 +1,162 @@
+"""What sequences have in common at their beginning is computed once: prompts, images, facts.
+
+A prefix is the keys and values of its tokens under one adapter; any number of continuations attend
+to them, with gradient if it is enabled. Gradient checkpointing would silently drop keys and values,
+so it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.errors import ModelError
+from training.rlhf.models import VisionLanguageModel
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Keys and values of left-padded prefixes under the adapter that was in use."""
+
+    layers: list[tuple[Tensor, Tensor]]
+    """Of each layer, ``[prefixes, heads, width, head]`` twice."""
+    mask: Tensor
+    """``[prefixes, width]``, 1 on tokens."""
+    shift: Tensor | None
+    """``[prefixes, 1]``: what a family with its own positions adds to those behind an image."""
+
+
+def prefix_of(model: VisionLanguageModel, sequences: Sequence[TokenSequence]) -> Prefix:
+    """Run the sequences, images and all, and keep their keys and values."""
+    if getattr(model.base, "is_activation_checkpointing", False):
+        raise ModelError("gradient checkpointing drops the keys and values of a shared prefix")
+    batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="left")
+    cache: Any = DynamicCache()
+    model.run(**model.positioned_inputs(batch), past_key_values=cache, use_cache=True)
+    layers = [(layer.keys, layer.values) for layer in cache.layers]
+    return Prefix(layers, batch.attention_mask, model.position_shift())
+
+
+def continued(
+    model: VisionLanguageModel, prefix: Prefix, owners: Sequence[int], ids: Tensor, mask: Tensor
+) -> Tensor:
+    """Last hidden states of ``ids`` behind their prefixes, ``[rows, width, hidden]``.
+
+    ``ids`` and ``mask`` are ``[rows, width]``, right-padded; ``owners[row]`` is the number of the
+    row's prefix.
+    """
+    chosen = None
+    if list(owners) != list(range(len(prefix.mask))):
+        chosen = torch.tensor(list(owners), device=model.device)
+    cache = Cache(layers=[_SharedLayer(keys, values, chosen) for keys, values in prefix.layers])
+    before = prefix.mask if chosen is None else prefix.mask[chosen]
+    shift = prefix.shift if prefix.shift is None or chosen is None else prefix.shift[chosen]
+    attention = torch.cat([before, mask.to(model.device)], dim=1)
+    positions = (attention.cumsum(-1) - 1).clamp(min=0)[:, before.shape[1] :]
+    return model.run(
+        input_ids=ids.to(model.device),
+        attention_mask=attention,
+        position_ids=model.shifted_positions(positions, shift),
+        past_key_values=cache,
+        use_cache=True,
+    )
+
+
+def hidden_behind_prefixes(
+    model: VisionLanguageModel, sequences: Sequence[TokenSequence], keys: Sequence[Hashable]
+) -> tuple[Tensor, Tensor]:
+    """Hidden states ``[rows, width, hidden]`` of the rest of each sequence, and its lengths.
+
+    The beginning (``shared`` tokens) of sequences with equal ``keys`` is computed once. When all
+    keys differ nothing is gained, and the rest is the whole sequence.
+    """
+    first, owners = owners_of(keys)
+    if len(first) == len(sequences):
+        batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="right")
+        return model.hidden_states(batch), batch.attention_mask.sum(1)
+    beginnings = [sequences[place].beginning(sequences[place].shared) for place in first]
+    rest = [sequence.ids[sequence.shared :] for sequence in sequences]
+    width = max(len(ids) for ids in rest)
+    ids = torch.tensor([ids + [model.pad_id] * (width - len(ids)) for ids in rest])
+    lengths = torch.tensor([len(ids) for ids in rest])
+    mask = (torch.arange(width) < lengths[:, None]).long()
+    hidden = continued(model, prefix_of(model, beginnings), owners, ids, mask)
+    return hidden, lengths.to(model.device)
+
+
+class _SharedLayer(DynamicLayer):
+    """Keys and values of prefixes, handed to the rows that begin with them when they are needed."""
+
+    def __init__(self, keys: Tensor, values: Tensor, owners: Tensor | None) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self._before = keys, values
+        self.keys, self.values = keys, values  # for whoever asks how long they are
+        self._owners = owners
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **options: object
+    ) -> tuple[Tensor, Tensor]:
+        # Nothing reads these again, so they are not kept: a layer's copies live as long as needed.
+        keys, values = self._before
+        return self._joined(keys, key_states), self._joined(values, value_states)
+
+    def _joined(self, before: Tensor, new: Tensor) -> Tensor:
+        if self._owners is not None:
+            before = before.index_select(0, self._owners)
+        return torch.cat([before, new], dim=-2)
+
+
+def owners_of(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
+    """Where each different key occurs first, and of every key the number of that place.
+
+    ``owners_of("aab")`` is ``([0, 2], [0, 0, 1])``.
+    """
+    number: dict[Hashable, int] = {}
+    first = []
+    for place, key in enumerate(keys):
+        if key not in number:
+            number[key] = len(number)
+            first.append(place)
+    return first, [number[key] for key in keys]
+
+
+def family_batches(
+    keys: Sequence[Hashable], lengths: Sequence[int], size: int
+) -> Iterator[list[int]]:
+    """Indices in batches of at most ``size``: like lengths together, equal keys always if they fit.
+
+    Longest first, so that memory peaks in the first batch.
+    """
+    families: dict[Hashable, list[int]] = {}
+    for place, key in enumerate(keys):
+        families.setdefault(key, []).append(place)
+    for members in families.values():
+        members.sort(key=lambda place: -lengths[place])
+    batch: list[int] = []
+    for members in sorted(families.values(), key=lambda members: -lengths[members[0]]):
+        if batch and len(batch) + len(members) > size:
+            yield batch
+            batch = []
+        batch += members
+        while len(batch) > size:
+            yield batch[:size]
+            batch = batch[size:]
+    if batch:
+        yield batch
+
+
+def key_of(sequence: TokenSequence) -> Hashable:
+    """Equal for sequences with the same tokens and the same image."""
+    return id(sequence.image), tuple(sequence.ids)
+
+
+def beginning_key(sequence: TokenSequence) -> Hashable:
+    """Equal for sequences whose shared beginnings are the same."""
+    return id(sequence.image), tuple(sequence.ids[: sequence.shared])
