@@ -196,6 +196,7 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "release": f"{inside}releases/1/",
         "disputes": f"{inside}disputes/",
         "quality": f"{inside}quality/",
+        "corrupted": f"{inside}quality/corrupted/",
         "annotator": f"{inside}people/{full.memberships.get(user__username='jun').user_id}/",
         "members": f"{inside}members/",
         "settings": f"{inside}settings/",

@@ -45,7 +45,15 @@ def paths(project: Project) -> list[str]:
             inside + part
             for part in ("", "label/", "my-answers/", "members/", "settings/", "imports/")
         ),
-        *(inside + part for part in ("disputes/", "quality/", f"people/{annotator(project)}/")),
+        *(
+            inside + part
+            for part in (
+                "disputes/",
+                "quality/",
+                "quality/corrupted/",
+                f"people/{annotator(project)}/",
+            )
+        ),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
     ]
 
