@@ -7,18 +7,39 @@ stop in the middle of a sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.rlhf.contract import Record
+from training.rlhf.contract import ConversationRecord, Record, Turn
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import DataError
 from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
 
-Example = tuple[TokenSequence, list[int]]
-"""A prompt and the answer's tokens with its end token."""
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, what follows it, and which of the following tokens are learnt."""
+
+    prompt: TokenSequence
+    ids: list[int]
+    learnt: list[int]
+    """1 on answer tokens with their end tokens, 0 on what the other side says between them."""
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.ids)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Right-padded continuations of several examples, ``[count, longest]`` each."""
+
+    ids: Tensor
+    mask: Tensor
+    """1 on tokens, 0 on padding."""
+    learnt: Tensor
 
 
 def answered(
@@ -34,23 +55,60 @@ def answered(
     Raises DataError when the prompt alone leaves no room.
     """
     prompt = model.chat.prompt(record.conversation, image)
+    room = _room(model, record, prompt, max_length)
+    endings = [[*model.chat.response_ids(answer), model.chat.end_id][:room] for answer in answers]
+    return [Example(prompt, ids, [1] * len(ids)) for ids in endings]
+
+
+def conversation(
+    model: VisionLanguageModel, record: ConversationRecord, image: EncodedImage, *, max_length: int
+) -> Example:
+    """A conversation of which the last answer is learnt, or every one (``all_answers``).
+
+    Raises DataError when the first prompt leaves no room, or when ``all_answers`` is asked of turns
+    that do not alternate.
+    """
+    if not record.all_answers:
+        [example] = answered(model, record, image, [record.answer], max_length=max_length)
+        return example
+    turns = [*record.conversation, Turn(speaker="gpt", text=record.answer)]
+    if [turn.speaker for turn in turns] != ["human", "gpt"] * (len(turns) // 2):
+        raise DataError(f"record {record.id}: human and gpt do not take turns (all_answers)")
+    prompt = model.chat.prompt(turns[:1], image)
+    ids: list[int] = []
+    learnt: list[int] = []
+    for place in range(1, len(turns), 2):
+        answer = model.chat.response_ids(turns[place].text)
+        between = [model.chat.end_id]
+        if place + 1 < len(turns):
+            between = model.chat.following_ids(turns[:place], turns[place + 1].text)
+        ends = int(between[0] == model.chat.end_id)
+        ids += answer + between
+        learnt += [1] * len(answer) + [ends] + [0] * (len(between) - 1)
+    room = _room(model, record, prompt, max_length)
+    return Example(prompt, ids[:room], learnt[:room])
+
+
+def padded(model: VisionLanguageModel, examples: Sequence[Example]) -> Padded:
+    """The examples' continuations side by side."""
+    width = max(len(example.ids) for example in examples)
+    ids = torch.full((len(examples), width), model.pad_id)
+    mask, learnt = torch.zeros_like(ids), torch.zeros_like(ids)
+    for row, example in enumerate(examples):
+        count = len(example.ids)
+        ids[row, :count] = torch.tensor(example.ids)
+        mask[row, :count] = 1
+        learnt[row, :count] = torch.tensor(example.learnt)
+    return Padded(ids, mask, learnt)
+
+
+def _room(
+    model: VisionLanguageModel, record: Record, prompt: TokenSequence, max_length: int
+) -> int:
     room = max_length - model.chat.text_length(prompt)
     if room < 1:
         raise DataError(
             f"record {record.id}: the prompt leaves no room for an answer in "
             f"{max_length} tokens (settings.max_length)"
         )
-    return [
-        (prompt, [*model.chat.response_ids(answer), model.chat.end_id][:room]) for answer in answers
-    ]
-
-
-def padded(model: VisionLanguageModel, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
-    """Ids and mask of the answers, right-padded, ``[count, longest answer]`` both."""
-    width = max(len(answer) for _, answer in examples)
-    ids = torch.full((len(examples), width), model.pad_id)
-    mask = torch.zeros((len(examples), width), dtype=torch.long)
-    for row, (_, answer) in enumerate(examples):
-        ids[row, : len(answer)] = torch.tensor(answer)
-        mask[row, : len(answer)] = 1
-    return ids, mask
+    return room

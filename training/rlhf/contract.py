@@ -466,6 +466,8 @@ class ConversationRecord(Record):
     """A conversation with its answer, for supervised fine-tuning."""
 
     answer: str
+    all_answers: bool = False
+    """Learn every gpt turn, not only the last: for conversations of which all is worth learning."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -473,6 +475,7 @@ class ConversationRecord(Record):
             "image": self.image,
             "conversations": _turns_to_json(self.conversation, answer=self.answer),
             "captions": list(self.captions),
+            "all_answers": self.all_answers,
         }
 
     @classmethod
@@ -483,7 +486,10 @@ class ConversationRecord(Record):
         answer = _text(turns[-1], "value", f"conversations[{len(turns) - 1}]")
         if not answer.strip():
             raise ContractError(f"conversations[{len(turns) - 1}].value", "is empty")
-        return cls(**_shared(data), answer=answer)
+        all_answers = data.get("all_answers", False)
+        if not isinstance(all_answers, bool):
+            raise ContractError("all_answers", "is neither true nor false")
+        return cls(**_shared(data), answer=answer, all_answers=all_answers)
 
 
 @dataclass(frozen=True, kw_only=True)

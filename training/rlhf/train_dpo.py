@@ -142,9 +142,12 @@ def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Exa
     It is the model's own: at temperature 1 and with no token left out.
     """
     examples = [example for pair in pairs for example in pair]
-    ids, mask = padded(model, examples)
-    hidden = response_hidden(model, POLICY, [prompt for prompt, _ in examples], ids, mask)
-    logprobs, _ = token_logprobs(model, hidden, ids, mask, temperature=1.0, suppress=False)
+    answers = padded(model, examples)
+    prompts = [example.prompt for example in examples]
+    hidden = response_hidden(model, POLICY, prompts, answers.ids, answers.mask)
+    logprobs, _ = token_logprobs(
+        model, hidden, answers.ids, answers.mask, temperature=1.0, suppress=False
+    )
     return logprobs.sum(1).view(-1, 2)
 
 
@@ -190,7 +193,7 @@ class _Learner:
     ) -> Iterator[tuple[float, Tensor, dict[str, float]]]:
         """Share, loss and figures of each micro-batch, longest pairs first."""
         examples = _examples(self.run, self.model, self.settings, pairs)
-        lengths = [max(len(prompt) + len(answer) for prompt, answer in e) for e in examples]
+        lengths = [max(len(one), len(two)) for one, two in examples]
         for rows in batches(by_length(lengths), self.settings.micro_batch_size):
             loss, figures = self._loss(
                 [pairs[row] for row in rows], [examples[row] for row in rows], reference[rows]
@@ -217,7 +220,7 @@ class _Learner:
             label_smoothing=settings.label_smoothing,
         )
         if settings.answer_coefficient > 0:
-            tokens = [len(e[p.preference - 1][1]) for e, p in zip(examples, pairs, strict=True)]
+            tokens = [len(e[p.preference - 1].ids) for e, p in zip(examples, pairs, strict=True)]
             per_token = logprobs.gather(1, better)[:, 0] / torch.tensor(tokens).to(logprobs)
             loss = loss - settings.answer_coefficient * per_token.mean()
         margins = settings.beta * (chosen - rejected).detach()

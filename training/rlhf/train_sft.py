@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
-from training.rlhf.answers import Example, answered, padded
+from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import EngineError, Interrupted
@@ -120,11 +120,8 @@ def _examples(
     assert isinstance(settings, SftSettings)
     images = model.encode_images([run.image_path(record) for record in records])
     return [
-        example
+        conversation(model, record, image, max_length=settings.max_length)
         for record, image in zip(records, images, strict=True)
-        for example in answered(
-            model, record, image, [record.answer], max_length=settings.max_length
-        )
     ]
 
 
@@ -154,22 +151,26 @@ def _train_step(
 def _loss(
     model: VisionLanguageModel, examples: Sequence[Example], settings: SftSettings, *, total: float
 ) -> Tensor:
-    ids, mask = padded(model, examples)
+    answers = padded(model, examples)
     adapter = None if settings.full_model else POLICY
-    hidden = response_hidden(model, adapter, [prompt for prompt, _ in examples], ids, mask)
-    logprobs, _ = token_logprobs(model, hidden, ids, mask, temperature=1.0, suppress=False)
-    return answer_loss(logprobs, mask.to(logprobs.device), average=settings.average, total=total)
+    prompts = [example.prompt for example in examples]
+    hidden = response_hidden(model, adapter, prompts, answers.ids, answers.mask)
+    learnt = answers.learnt.to(hidden.device)
+    logprobs, _ = token_logprobs(
+        model, hidden, answers.ids, learnt, temperature=1.0, suppress=False
+    )
+    return answer_loss(logprobs, learnt, average=settings.average, total=total)
 
 
 def _weight(examples: Sequence[Example], settings: SftSettings) -> float:
     """What the loss of an optimiser step is divided by: its examples or its answer tokens."""
     if settings.average == "example":
         return float(len(examples))
-    return float(sum(len(answer) for _, answer in examples))
+    return float(sum(sum(example.learnt) for example in examples))
 
 
 def _longest_first(examples: Sequence[Example]) -> list[int]:
-    return by_length([len(prompt) + len(answer) for prompt, answer in examples])
+    return by_length([len(example) for example in examples])
 
 
 def _save(

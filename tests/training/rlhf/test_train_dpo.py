@@ -184,7 +184,8 @@ def test_log_probabilities_are_those_of_the_plain_model(
     pair = make_pair("a red circle", "a blue cross and a green square")
     one, two = examples(model, pair, image, max_length=64)
     found = pair_logprobs(model, [(one, two)])
-    for (prompt, answer), logprob in zip((one, two), found[0].tolist(), strict=True):
+    for example, logprob in zip((one, two), found[0].tolist(), strict=True):
+        prompt, answer = example.prompt, example.ids
         inputs = {
             "input_ids": torch.tensor([prompt.ids + answer]),
             "pixel_values": model.processor.image_processor(
@@ -202,10 +203,10 @@ def test_answer_that_is_cut_has_no_end_token(
 ) -> None:
     [image] = model.encode_images(image_files[:1])
     pair = make_pair("a red circle", "a blue cross and a green square")
-    prompt = examples(model, pair, image, max_length=64)[0][0]
+    prompt = examples(model, pair, image, max_length=64)[0].prompt
     one, two = examples(model, pair, image, max_length=model.chat.text_length(prompt) + 4)
-    assert one[1][-1] == model.chat.end_id  # three words and the end
-    assert len(two[1]) == 4 and model.chat.end_id not in two[1]
+    assert one.ids[-1] == model.chat.end_id  # three words and the end
+    assert len(two.ids) == 4 and model.chat.end_id not in two.ids
 
 
 def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
