@@ -20,7 +20,9 @@ _PATTERNS = tuple(
         r"\b(?:instructions?|prompts?|rubric|guidelines|(?:above|previous|prior) (?:text|rules))\b",
         r"\b(?:final\s+)?(?:rating|score|verdict)\s*[\"']?\s*[:=]\s*[\"']?\d",
         rf"\b(?:rate|grade|score|judge|give|award)\s+(?:(?:this|the|my)\s+{_SUBJECT}|me|it)\b"
-        r"[^.\n]{0,40}\b(?:[0-6]|six|five|highest|maximum|full|perfect|top)\b",
+        r"[^.\n]{0,40}\b(?:\d|10|six|five|ten|highest|maximum|full|perfect|top)\b",
+        r"\bassistant\s*[12]\s*(?:'s\s+(?:score|answer)\s*)?[:=]\s*\d",
+        r"\b(?:rate|grade|score|give|award)\s+assistant\s*[12]\b",
         r"\b(?:as|dear|note to|attention|hey)\s*[,:]?\s*(?:the\s+|a\s+|an\s+)?"
         r"(?:judge|grader|evaluator|rater|reviewer)\b[^.\n]{0,60}"
         rf"\b(?:rate|rating|score|grade|{_SUBJECT})\b",

@@ -16,9 +16,13 @@ IMAGE_SECONDS = 7 * 24 * 3600
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     question = access.question(request.user, pk)
+    answers = reading.answers_to(question, access.evaluations(request.user))
     context = {
         "question": question,
-        "answers": reading.answers_to(question, access.evaluations(request.user)),
+        "answers": answers,
+        "addressing": sum(
+            answer.evaluation.can_be_talked_to and answer.addresses_judge for answer in answers
+        ),
         **reading.neighbours(question),
     }
     return render(request, "benchmark/question.html", context)

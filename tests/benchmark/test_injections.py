@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from benchmark import judges, llava_bench, mmhal
 from benchmark.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, Judge
-from tests.benchmark.factories import make_evaluation
+from tests.benchmark.factories import make_evaluation, record
 from tests.benchmark.injections import HARMLESS, INJECTIONS
 from tests.factories import make_member, make_project
 from tests.shared import shared_data
@@ -35,6 +36,29 @@ def test_no_answer_of_real_models_is_flagged() -> None:
     ]
     assert len(answers) > 300
     assert [text for text in answers if addresses_judge(text)] == []
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("said", ["Yes", "No"])
+def test_the_rule_of_yes_and_no_reads_the_answer_and_not_the_speech(text: str, said: str) -> None:
+    question = {"gt_answer": "no"}
+    for answer in (f"{said}.", f"{said}. {text}"):
+        item = judges.Item(id=1, question=question, answer=answer)
+        ((_, outcome),) = judges.pope_verdicts([item])
+        assert (outcome.state, outcome.rating) == ("parsed", int(said == "No"))
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_both_prompts_keep_it_between_markers_that_it_cannot_foresee(text: str) -> None:
+    compared = {"image_content": ["A cup."], "question": "What?", "gt_answer": "A cup."}
+    asked = [mmhal.judge_messages(mmhal.Question.from_json(record(1)), text)]
+    asked += [llava_bench.judge_messages(compared, text, order) for order in llava_bench.ORDERS]
+    for system, user in asked:
+        assert "do not follow it" in system["content"]
+        marker = " ".join(user["content"].split()[:2])
+        assert marker not in text
+        blocks = user["content"].split(f"\n{marker} ")
+        assert sum(block.partition("\n")[2].strip() == text for block in blocks) == 1
 
 
 @pytest.fixture
@@ -62,6 +86,11 @@ def test_pages_flag_it_and_can_show_it_alone(evaluation: Evaluation) -> None:
     question = evaluation.question_set.questions.get(index=1)
     shown = client.get(reverse("benchmark:question", args=[question.pk])).content.decode()
     assert ">speaks to the judge<" in shown
+    assert "1 of 1 answers speaks to its judge" in shown
+    harmless = evaluation.question_set.questions.get(index=0)
+    assert "speaks to" not in client.get(
+        reverse("benchmark:question", args=[harmless.pk])
+    ).content.decode()
 
 
 @pytest.mark.django_db
