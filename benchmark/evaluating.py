@@ -2,8 +2,9 @@
 
 Every step may be repeated: answers are stored once per question, a verdict once per answer, judge
 and wording, each as soon as it is there. A worker that is killed loses the replies under way and
-nothing else; whoever continues asks only what has no verdict. One worker at a time judges an
-evaluation, held by a lock of Postgres that ends with the worker's connection.
+nothing else; whoever continues asks only what has no verdict. One worker at a time asks a judge,
+held by a lock of Postgres that ends with the worker's connection: otherwise each evaluation would
+bring the judge's whole concurrency with it, and models that answer alike be paid for each.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from training.models import ENDED_BADLY
 log = logging.getLogger(__name__)
 
 State = Evaluation.State
-_LOCK_CLASS = 0x4A55  # Keeps these advisory locks apart from other uses of the same numbers.
+# Keep these advisory locks apart from other uses of the same numbers, and from each other.
+_OF_EVALUATION, _OF_JUDGE = 0x4A55, 0x4A56
 _ANNOUNCEMENT_SECONDS = 20
 
 
@@ -129,9 +131,13 @@ def coverage_of(indexes: Iterable[int]) -> str:
 def judge(evaluation_id: int) -> None:
     """Ask for every verdict that is missing, then conclude. Does nothing where there is nothing
     to do, another worker does it, or a person does (benchmark.by_hand)."""
-    with _only_one(evaluation_id) as mine:
-        evaluation = Evaluation.objects.filter(pk=evaluation_id, state=State.JUDGING).first()
-        if not mine or evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
+    waiting = Evaluation.objects.filter(pk=evaluation_id, state=State.JUDGING)
+    evaluation = waiting.select_related("judge", "question_set").first()
+    if evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
+        return
+    with _only_one(evaluation) as mine:
+        # Looked at again: another worker may have ended it before the lock was free.
+        if not mine or not waiting.exists():
             return
         try:
             if evaluation.judge.kind == Judge.Kind.EXACT:
@@ -146,6 +152,7 @@ def judge(evaluation_id: int) -> None:
             fail(evaluation, f"{evaluation.judge}: {error}")
         else:
             conclude(evaluation)
+    _announce_next(evaluation.judge)
 
 
 def conclude(evaluation: Evaluation) -> None:
@@ -268,17 +275,27 @@ def endpoint_of(judge_row: Judge) -> judges.Endpoint:
 
 
 @contextmanager
-def _only_one(evaluation_id: int) -> Iterator[bool]:
-    """Whether this connection is the one that may judge the evaluation now."""
+def _only_one(evaluation: Evaluation) -> Iterator[bool]:
+    """Whether this connection is the one that may ask the judge now; a rule has room for all."""
+    key = [_OF_EVALUATION, evaluation.pk]
+    if evaluation.judge.kind == Judge.Kind.OPENAI:
+        key = [_OF_JUDGE, evaluation.judge_id]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, evaluation_id])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
         mine = bool(cursor.fetchone()[0])
     try:
         yield mine
     finally:
         if mine:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, evaluation_id])
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+
+def _announce_next(judge: Judge) -> None:
+    """Wake a worker for what waited for this judge meanwhile, oldest first."""
+    next_one = Evaluation.objects.filter(judge=judge, state=State.JUDGING).order_by("pk").first()
+    if next_one is not None and judge.kind == Judge.Kind.OPENAI:
+        _announce(next_one.pk)
 
 
 def _announce_after_commit(evaluation_id: int) -> None:

@@ -220,17 +220,31 @@ def test_an_answer_that_speaks_to_the_judge_is_only_material() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_only_one_worker_judges_an_evaluation() -> None:
+def test_only_one_worker_asks_a_judge() -> None:
+    """Whichever evaluation it asks for: the judge's concurrency is the judge's."""
     evaluation = waiting(make_judge())
     other = connections.create_connection("default")
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [0x4A55, evaluation.pk])
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [0x4A56, evaluation.judge_id])
         evaluating.judge(evaluation.pk)
         assert reload(evaluation).state == "judging"
         assert not Verdict.objects.exists()
     finally:
         other.close()
+
+
+def test_what_waited_for_the_judge_is_announced_when_it_is_free(monkeypatch: Any) -> None:
+    announced: list[int] = []
+    with fake_judge(lambda prompt, before: Reply("Rating: 2")) as server:
+        judge = make_judge(base_url=server.url)
+        first, second = waiting(judge, model_name="first"), waiting(judge, model_name="second")
+        waiting(make_judge("another"), model_name="third")
+        monkeypatch.setattr(evaluating, "_announce", announced.append)
+        evaluating.judge(first.pk)
+        assert announced == [second.pk]
+        evaluating.judge(second.pk)
+    assert announced == [second.pk]
 
 
 # --- By hand --------------------------------------------------------------------------------

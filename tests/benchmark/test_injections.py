@@ -88,9 +88,10 @@ def test_pages_flag_it_and_can_show_it_alone(evaluation: Evaluation) -> None:
     assert ">speaks to the judge<" in shown
     assert "1 of 1 answers speaks to its judge" in shown
     harmless = evaluation.question_set.questions.get(index=0)
-    assert "speaks to" not in client.get(
-        reverse("benchmark:question", args=[harmless.pk])
-    ).content.decode()
+    assert (
+        "speaks to"
+        not in client.get(reverse("benchmark:question", args=[harmless.pk])).content.decode()
+    )
 
 
 @pytest.mark.django_db
