@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, status
 from rest_framework.request import Request
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from annotation import access, queue
+from annotation import access, leases, queue
 from annotation.api_base import ById, KnownParameters, idempotent, user_of
 from annotation.api_serializers import (
     AnswerSerializer,
@@ -110,10 +111,8 @@ class NextAssignment(KnownParameters, APIView):
 
 def own_assignment(request: Request, token: uuid.UUID) -> Assignment:
     """The person's own assignment, if they are still in its project."""
-    mine = Assignment.objects.filter(annotator=user_of(request))
-    assignment = mine.ready_to_show().filter(token=token).first()
-    if assignment is None:
-        raise Http404
+    mine = Assignment.objects.select_related("project").filter(annotator=user_of(request))
+    assignment = get_object_or_404(mine, token=token)
     access.require(request.user, assignment.project, "annotate")
     return assignment
 
@@ -125,7 +124,8 @@ class AssignmentDetail(KnownParameters, APIView):
 
     @extend_schema(responses=AssignmentSerializer)
     def get(self, request: Request, token: uuid.UUID) -> Response:
-        return Response(AssignmentSerializer(own_assignment(request, token)).data)
+        assignment = own_assignment(request, token)
+        return Response(AssignmentSerializer(leases.load(assignment.pk, assignment.project)).data)
 
 
 class SubmitJudgment(KnownParameters, APIView):

@@ -34,9 +34,11 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("The Authorization header must be: Bearer, then the token.")
-        token = ApiToken.objects.usable().matching(parts[1]).select_related("user").first()
-        if token is None:
-            raise AuthenticationFailed("The token is unknown, expired or revoked.")
+        usable = ApiToken.objects.usable().select_related("user")
+        try:
+            token = usable.matching(parts[1]).get()
+        except ApiToken.DoesNotExist:
+            raise AuthenticationFailed("The token is unknown, expired or revoked.") from None
         self._note_use(token)
         return token.user, token
 

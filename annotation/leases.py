@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Subquery
 from django.db.models.functions import Now
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from annotation import checks
 from annotation.errors import DomainError
@@ -124,7 +125,7 @@ def claim(
         # whoever waits for a row must not hold others that somebody else may wait for.
         return_expired_leases(project)
         found = _claim(project, annotator, ahead_of, skip_locked=False)
-    return None if found is None else load(found)
+    return None if found is None else load(found, project)
 
 
 @transaction.atomic
@@ -132,8 +133,7 @@ def _claim(
     project: Project, annotator: User, ahead_of: Collection[uuid.UUID], *, skip_locked: bool
 ) -> int | None:
     # One claim of a person at a time: the second of two tabs finds the lease of the first.
-    User.objects.select_for_update(no_key=True).get(pk=annotator.pk)
-    _check_open_for(project, annotator)
+    _lock_person_in(project, annotator)
     held = Assignment.objects.filter(
         project=project, annotator=annotator, state=Assignment.State.OPEN
     )
@@ -146,12 +146,23 @@ def _claim(
     return asked or _claim_new(project, annotator, skip_locked=skip_locked)
 
 
-def _check_open_for(project: Project, annotator: User) -> None:
-    state = Project.objects.values_list("state", flat=True).get(pk=project.pk)
+def _lock_person_in(project: Project, annotator: User) -> None:
+    """Until the end of the transaction; the first of all locks.
+
+    The membership itself is locked, so a pause that was under way is seen when it has ended.
+    """
+    mine = Membership.objects.filter(project=project, user=annotator)
+    locked = mine.select_for_update(of=("self",), no_key=True)
+    found = locked.values_list("project__state", "paused").first()
+    if found is None:
+        if not annotator.is_superuser:
+            raise NotHandedOut("You are not a member of this project any more.")
+        User.objects.select_for_update(no_key=True).values_list("pk").get(pk=annotator.pk)
+        found = Project.objects.values_list("state").get(pk=project.pk)[0], False
+    state, paused = found
     if state != Project.State.OPEN:
         raise NotHandedOut(f"The project is {Project.State(state).label.lower()}.")
-    paused = Membership.objects.filter(project=project, user=annotator, paused=True)
-    if paused.exists():
+    if paused:
         raise NotHandedOut("You are paused in this project; please talk to its manager.")
 
 
@@ -169,9 +180,11 @@ def _claim_new(project: Project, annotator: User, *, skip_locked: bool) -> int |
     return row[0] if row else None
 
 
-def load(pk: int) -> Assignment:
-    """The assignment with all that a page shows of it."""
-    return Assignment.objects.ready_to_show().get(pk=pk)
+def load(pk: int, project: Project) -> Assignment:
+    """An assignment of ``project`` with all that a page shows of it."""
+    assignment = Assignment.objects.select_related("comparison__prompt__image").get(pk=pk)
+    assignment.project = assignment.comparison.project = project
+    return assignment
 
 
 def return_expired_leases(project: Project | None = None) -> int:
@@ -185,7 +198,7 @@ def return_expired_leases(project: Project | None = None) -> int:
 def pause(membership: Membership, *, reason: str = "") -> None:
     """Hands no more work to a member and gives their open leases back."""
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).get(pk=membership.user_id)
+        Membership.objects.select_for_update(no_key=True).values_list("pk").get(pk=membership.pk)
         membership.paused = True
         membership.paused_reason = reason
         membership.save(update_fields=["paused", "paused_reason"])
@@ -250,7 +263,7 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
             return assignment
         assignment.expires_at = Now() + assignment.project.lease
         assignment.save(update_fields=["state", "ended_at", "expires_at"])
-    return load(assignment.pk)
+    return load(assignment.pk, assignment.project)
 
 
 def _take_back_slot(comparison: Comparison) -> None:
@@ -263,15 +276,13 @@ def _take_back_slot(comparison: Comparison) -> None:
 def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
     """A person's assignment and its comparison, locked in the order all of this module keeps."""
     mine = Assignment.objects.filter(token=token, annotator=annotator)
-    comparison_id = mine.values_list("comparison_id", flat=True).first()
-    if comparison_id is None:
-        raise Http404
-    comparison = (
-        Comparison.objects.select_related("project")
-        .select_for_update(of=("self",), no_key=True)
-        .get(pk=comparison_id)
+    comparison = get_object_or_404(
+        Comparison.objects.select_related("project", "adjudication").select_for_update(
+            of=("self",), no_key=True
+        ),
+        pk=Subquery(mine.values("comparison_id")),
     )
-    assignment = mine.select_for_update(no_key=True).get()
+    assignment = mine.select_for_update(no_key=True).annotate(locked_at=Now()).get()
     assignment.project = comparison.project
     assignment.comparison = comparison
     return assignment, comparison

@@ -21,6 +21,8 @@ wait for each other. Times are the database's.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -108,7 +110,7 @@ def submit(
     Raises Http404 for a token that is not this person's, InvalidAnswer, ClientUuidReused, and
     AlreadyJudged when another tab has answered differently. A skip can be taken back this way.
     """
-    with transaction.atomic():
+    with _uuid_used_once(), transaction.atomic():
         assignment, comparison = locked(annotator, token)
         stored = _sent_before(assignment, answer, client_uuid)
         if stored is not None:
@@ -119,8 +121,8 @@ def submit(
             assignment=assignment,
             comparison=comparison,
             surplus=surplus,
-            created_at=Now(),
-            changed_at=Now(),
+            created_at=assignment.locked_at,
+            changed_at=assignment.locked_at,
         )
         _write(judgment, answer, client_uuid)
         assignment.state = Assignment.State.JUDGED
@@ -132,7 +134,6 @@ def submit(
             settle(comparison)
     if assignment.purpose == Assignment.Purpose.GOLD:
         _pause_if_below_bar(assignment)
-    judgment.refresh_from_db()
     return Submission(judgment, created=True)
 
 
@@ -167,7 +168,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
         assignment.skip_note = note
         assignment.ended_at = Now()
         assignment.save(update_fields=["state", "skip_reason", "skip_note", "ended_at"])
-    return load(assignment.pk)
+    return load(assignment.pk, assignment.project)
 
 
 def edit(
@@ -182,7 +183,7 @@ def edit(
     token = mine.values_list("assignment__token", flat=True).first()
     if token is None:
         raise Http404
-    with transaction.atomic():
+    with _uuid_used_once(), transaction.atomic():
         assignment, comparison = locked(annotator, token)
         judgment = assignment.judgment
         before = JudgmentVersion.objects.filter(client_uuid=client_uuid).first()
@@ -199,11 +200,10 @@ def edit(
             raise TooOldToEdit(f"Only your last {EDITABLE_ANSWERS} answers can be changed.")
         answer.check(assignment.project, comparison)
         judgment.version += 1
-        judgment.changed_at = Now()
+        judgment.changed_at = assignment.locked_at
         _write(judgment, answer, client_uuid)
         if not judgment.surplus:
             settle(comparison)
-    judgment.refresh_from_db()
     return judgment
 
 
@@ -222,9 +222,7 @@ def editable_judgments(project: Project, annotator: User) -> QuerySet[Judgment]:
 
 
 def _sent_before(assignment: Assignment, answer: Answer, client_uuid: uuid.UUID) -> Judgment | None:
-    before = (
-        JudgmentVersion.objects.filter(client_uuid=client_uuid).select_related("judgment").first()
-    )
+    before = JudgmentVersion.objects.filter(client_uuid=client_uuid).first()
     if before is not None:
         same = before.judgment.assignment_id == assignment.pk and answer.says_the_same_as(before)
         if not same:
@@ -259,16 +257,21 @@ def _write(judgment: Judgment, answer: Answer, client_uuid: uuid.UUID) -> None:
     values = {name: getattr(answer, name) for name in ANSWER_FIELDS}
     for name, value in values.items():
         setattr(judgment, name, value)
+    judgment.save()
+    JudgmentVersion.objects.create(
+        judgment=judgment,
+        version=judgment.version,
+        client_uuid=client_uuid,
+        created_at=judgment.changed_at,
+        **values,
+    )
+
+
+@contextmanager
+def _uuid_used_once() -> Iterator[None]:
+    """Around the whole transaction: two answers with one UUID at once, of which the later ends."""
     try:
-        with transaction.atomic():
-            judgment.save()
-            JudgmentVersion.objects.create(
-                judgment=judgment,
-                version=judgment.version,
-                client_uuid=client_uuid,
-                created_at=Now(),
-                **values,
-            )
+        yield
     except IntegrityError as error:
         if "client_uuid" not in str(error):
             raise

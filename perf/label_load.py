@@ -1,20 +1,26 @@
 """Simulated annotators over HTTP against gunicorn and Postgres: latencies, and whether all is kept.
 
     python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 2]
-                              [--comparisons 20000]
+                              [--threads 4] [--comparisons 20000] [--cores 2]
+                              [--kill-web-every 5] [--kill-database 3]
 
 Without DATABASE_URL a scratch Postgres is started and removed again. Comparisons are filled in by
 COPY. Every annotator asks for a comparison, thinks as long as the rate says, and answers; printed
-are the latencies of both in milliseconds. In the end every answer that was acknowledged must be
-in the database, once, and nothing else; otherwise the exit status is 1.
+are the latencies of both in milliseconds, and what they cost in processor time. The site and
+Postgres are kept on ``--cores`` cores, and the annotators on the others, as their browsers would
+be. The first think time is left out of the latencies: the workers are loading then.
+
+``--kill-web-every`` sends kill -9 to a gunicorn worker every so many seconds, ``--kill-database``
+crashes Postgres (all its processes at once) so many times, evenly spread; annotators then send
+again what was not acknowledged. In the end every answer that was acknowledged must be in the
+database, once, every answer sent at most once, and no comparison with more counted answers than
+it wants; otherwise the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import io
-import json
 import os
 import random
 import statistics
@@ -24,15 +30,16 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import django
 import httpx
 
-PROMPT_SHARE = 10
+from perf import stage
+
+TRIES_SECONDS = 60
+"""How long an annotator sends one request again before they give up."""
 
 
 @dataclass
@@ -41,201 +48,191 @@ class Ledger:
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"claim": [], "submit": []})
     statuses: Counter[int] = field(default_factory=Counter)
-    acknowledged: list[str] = field(default_factory=list)
+    sent: set[str] = field(default_factory=set)
+    acknowledged: set[str] = field(default_factory=set)
     reconnected: int = 0
+    killed: Counter[str] = field(default_factory=Counter)
+    took: float = 0.0
+    longest_gap: float = 0.0
+    """Seconds from a crash of Postgres to the next answered request, the longest."""
 
 
 def main() -> None:
     options = _options()
-    os.environ.setdefault("LOG_LEVEL", "WARNING")  # One line a request would be measured too.
+    os.environ.setdefault("LOG_LEVEL", "ERROR")  # One line a request would be measured too.
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         private = "DATABASE_URL" not in os.environ
         if private:
             os.environ["FACTLOOP_VAR"] = folder
+            Path(folder).chmod(0o755)  # So that Postgres's own user may keep its files there.
+        elif options.kill_database:
+            sys.exit("--kill-database needs the private Postgres: unset DATABASE_URL")
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-        from config import embedded
-
         django.setup()
         try:
-            embedded.start_if_needed()
-            sys.exit(_run(options, Path(folder)))
+            sys.exit(_run(options, Path(folder), private=private))
         finally:
             if private:
-                subprocess.run([sys.executable, "-m", "config.embedded", "stop"], check=True)
+                command = [sys.executable, "-m", "config.embedded", "stop"]
+                subprocess.run(command, check=True)
 
 
-def _run(options: argparse.Namespace, folder: Path) -> int:
+def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
     from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
-    slug, tokens = _project(options)
-    socket = folder / "web.sock"
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"unix:{socket}"]
-    command += ["--workers", str(options.workers), "--threads", "8", "--log-level", "warning"]
-    server = subprocess.Popen(command)
-    try:
-        while not socket.exists() and server.poll() is None:
-            time.sleep(0.1)
+    from config import embedded
+
+    with stage.cores(options.cores) as left:
+        embedded.start_if_needed()
+        call_command("migrate", verbosity=0)
         started = time.perf_counter()
-        ledger = asyncio.run(_annotate(options, socket, slug, tokens))
-        seconds = time.perf_counter() - started
+        slug, tokens = stage.fill_project(
+            comparisons=options.comparisons, annotators=options.annotators
+        )
+        print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
+        site = stage.Site(folder, workers=options.workers, threads=options.threads)
+    shared = f"{left} others for the annotators" if left else "shared with the annotators"
+    print(f"{options.cores} cores for {options.workers} workers and Postgres, {shared}")
+    watched = {"web": site.master.pid, "annotators": os.getpid()}
+    if private and not options.kill_database:
+        watched["database"] = stage.postmaster(folder)
+    try:
+        before = {who: stage.tree_seconds(pid) for who, pid in watched.items()}
+        ledger = asyncio.run(_annotate(options, site, folder, slug, tokens))
+        costs = {who: stage.tree_seconds(pid) - before[who] for who, pid in watched.items()}
     finally:
-        server.terminate()
-        server.wait(timeout=30)
-    return _report(ledger, seconds)
+        site.stop()
+    return _report(ledger, options, costs)
 
 
 async def _annotate(
-    options: argparse.Namespace, socket: Path, slug: str, tokens: list[str]
+    options: argparse.Namespace, site: stage.Site, folder: Path, slug: str, tokens: list[str]
 ) -> Ledger:
     ledger = Ledger()
-    transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=200))
+    limits = httpx.Limits(max_connections=options.annotators, keepalive_expiry=20)
+    transport = httpx.AsyncHTTPTransport(uds=str(site.socket), limits=limits)
     web = httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1/", timeout=60)
-    ends = time.perf_counter() + options.seconds
+    starts = time.perf_counter()
     pause = 60 / options.per_minute
     async with web:
-        await asyncio.gather(*(_one(web, slug, token, pause, ends, ledger) for token in tokens))
+        people = [
+            Annotator(web, slug, token, pause, starts + pause, starts + pause + options.seconds)
+            for token in tokens
+        ]
+        troubles = [
+            asyncio.create_task(_kill_web(site, options, ledger)),
+            asyncio.create_task(_kill_database(folder, options, ledger, pause)),
+        ]
+        await asyncio.gather(*(person.work(ledger) for person in people))
+        for trouble in troubles:
+            trouble.cancel()
+    ledger.took = time.perf_counter() - starts
     return ledger
 
 
-async def _one(
-    web: httpx.AsyncClient, slug: str, token: str, pause: float, ends: float, ledger: Ledger
-) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-    # Nobody begins at the same moment, and nobody thinks equally long.
-    await asyncio.sleep(random.uniform(0, pause))
-    while time.perf_counter() < ends:
-        path = f"projects/{slug}/assignments/next"
-        given = await _timed(web, "claim", path, {}, headers, ledger)
-        if given.status_code != 200:
-            return
-        await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
-        body = {"client_uuid": str(uuid.uuid4()), "more_hallucinated": random.choice("12")}
-        path = f"assignments/{given.json()['token']}/judgment"
-        stored = await _timed(web, "submit", path, body, headers, ledger)
-        if stored.status_code in (200, 201):
-            ledger.acknowledged.append(body["client_uuid"])
+@dataclass
+class Annotator:
+    """One person at a browser: asks, thinks, answers, and sends again what got no answer."""
 
+    web: httpx.AsyncClient
+    slug: str
+    token: str
+    pause: float
+    measured_from: float
+    ends: float
 
-async def _timed(
-    web: httpx.AsyncClient,
-    kind: str,
-    path: str,
-    body: dict[str, str],
-    headers: dict[str, str],
-    ledger: Ledger,
-) -> httpx.Response:
-    started = time.perf_counter()
-    response = await _post(web, path, body, headers, ledger)
-    ledger.seconds[kind].append(time.perf_counter() - started)
-    ledger.statuses[response.status_code] += 1
-    return response
+    async def work(self, ledger: Ledger) -> None:
+        # Nobody begins at the same moment, and nobody thinks equally long.
+        await asyncio.sleep(random.uniform(0, self.pause))
+        while time.perf_counter() < self.ends:
+            given = await self._post("claim", f"projects/{self.slug}/assignments/next", {}, ledger)
+            if given.status_code != 200:
+                return
+            await asyncio.sleep(random.uniform(0.5, 1.5) * self.pause)
+            body = {"client_uuid": str(uuid.uuid4()), "more_hallucinated": random.choice("12")}
+            ledger.sent.add(body["client_uuid"])
+            path = f"assignments/{given.json()['token']}/judgment"
+            stored = await self._post("submit", path, body, ledger)
+            if stored.status_code in (200, 201):
+                ledger.acknowledged.add(body["client_uuid"])
 
+    async def _post(
+        self, kind: str, path: str, body: dict[str, str], ledger: Ledger
+    ) -> httpx.Response:
+        started = time.perf_counter()
+        attempt = 0
+        while True:
+            response = await self._try(path, body, ledger)
+            if response is not None and response.status_code < 500:
+                break
+            # As the page does: the server was gone or failed, so send the very same again.
+            attempt += 1
+            if time.perf_counter() - started > TRIES_SECONDS:
+                raise RuntimeError(f"the server does not answer {path}")
+            await asyncio.sleep(min(0.01 * 2**attempt, 1.0))
+        if started >= self.measured_from:
+            ledger.seconds[kind].append(time.perf_counter() - started)
+        return response
 
-async def _post(
-    web: httpx.AsyncClient, path: str, body: dict[str, str], headers: dict[str, str], ledger: Ledger
-) -> httpx.Response:
-    for attempt in range(10):
+    async def _try(self, path: str, body: dict[str, str], ledger: Ledger) -> httpx.Response | None:
+        headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            return await web.post(path, json=body, headers=headers)
+            response = await self.web.post(path, json=body, headers=headers)
         except httpx.TransportError:
-            # As a browser: the server closed an idle connection, so send the same again.
             ledger.reconnected += 1
-            await asyncio.sleep(0.01 * attempt)
-    raise RuntimeError(f"the server does not answer {path}")
+            return None
+        ledger.statuses[response.status_code] += 1
+        return response
 
 
-def _report(ledger: Ledger, seconds: float) -> int:
-    from annotation.models import Judgment, JudgmentVersion
+async def _kill_web(site: stage.Site, options: argparse.Namespace, ledger: Ledger) -> None:
+    while options.kill_web_every:
+        await asyncio.sleep(options.kill_web_every)
+        site.kill_a_worker()
+        ledger.killed["web worker"] += 1
+
+
+async def _kill_database(
+    folder: Path, options: argparse.Namespace, ledger: Ledger, pause: float
+) -> None:
+    for _ in range(options.kill_database):
+        await asyncio.sleep((pause + options.seconds) / (options.kill_database + 1))
+        answered = sum(ledger.statuses[code] for code in (200, 201))
+        began = time.perf_counter()
+        await asyncio.to_thread(stage.crash_postgres, folder)
+        ledger.killed["Postgres"] += 1
+        while sum(ledger.statuses[code] for code in (200, 201)) <= answered + 1:
+            await asyncio.sleep(0.02)
+        ledger.longest_gap = max(ledger.longest_gap, time.perf_counter() - began)
+
+
+def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> int:
+    from django.db.models import F
+
+    from annotation.models import Comparison, Judgment, JudgmentVersion
 
     for kind, taken in ledger.seconds.items():
         cuts = statistics.quantiles(taken, n=100)
         p50, p95, p99 = (1000 * cuts[place] for place in (49, 94, 98))
         print(f"{kind:7} {len(taken):7,} p50 {p50:6.1f} ms  p95 {p95:6.1f} ms  p99 {p99:6.1f} ms")
-    print(f"{len(ledger.acknowledged) / seconds:.1f} answers/s over {seconds:.0f} s")
-    print(f"statuses {dict(sorted(ledger.statuses.items()))}, reconnected {ledger.reconnected}")
-    rows = JudgmentVersion.objects.values_list("client_uuid", flat=True)
-    stored = Counter(str(one) for one in rows)
-    lost = set(ledger.acknowledged) - set(stored)
-    doubled = Judgment.objects.count() - len(ledger.acknowledged)
-    print(f"acknowledged {len(ledger.acknowledged):,}, lost {len(lost)}, beyond them {doubled}")
-    failed = any(status >= 500 for status in ledger.statuses)
-    return int(bool(lost or doubled or failed))
-
-
-def _project(options: argparse.Namespace) -> tuple[str, list[str]]:
-    """A project with comparisons and annotators; its slug and a token for each of them."""
-    from annotation.models import ApiToken, Membership, Project, User
-
-    slug = f"load-{uuid.uuid4().hex[:8]}"
-    project = Project.objects.create(slug=slug, name=slug)
-    started = time.perf_counter()
-    _fill(project.pk, options.comparisons)
-    print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
-    names = [f"{slug}-{number}" for number in range(options.annotators)]
-    users = User.objects.bulk_create([User(username=name, password="!") for name in names])
-    Membership.objects.bulk_create([Membership(project=project, user=user) for user in users])
-    scopes = [ApiToken.Scope.ANNOTATE]
-    return slug, [ApiToken.create(user, name="load", scopes=scopes)[1] for user in users]
-
-
-def _fill(project: int, comparisons: int) -> None:
-    from django.db import connection
-    from django.utils import timezone
-
-    from annotation.models import Comparison, Image, Prompt
-    from annotation.models.items import random_shuffle
-
-    now = timezone.now()
-    image = Image.objects.create(
-        sha256=uuid.uuid4().hex * 2, original_sha256="0" * 64, file="images/none.png",
-        width=640, height=480, bytes=1, format="png",
-    )  # fmt: skip
-    said = json.dumps([{"from": "human", "value": "<image>\nWhat is on the desk?"}])
-    prompts = {
-        "project_id": project, "image_id": image.pk, "conversation": said, "captions": "[]",
-        "caption_type": 1, "length_bonus": 1, "content_sha256": "0" * 64, "created_at": now,
-    }  # fmt: skip
-    _copy(Prompt, ({**prompts, "external_id": n} for n in range(comparisons // PROMPT_SHARE + 1)))
-    first = Prompt.objects.filter(project=project).order_by("pk").values_list("pk", flat=True)[0]
-    pairs = {
-        "project_id": project, "response_1": "A laptop and a cup. " * 12,
-        "response_2": "Two books and a lamp. " * 12, "model_1": "one", "model_2": "two",
-        "source": "load", "content_sha256": "0" * 64, "created_at": now, "priority": 0,
-        "wanted_judgments": 3, "open_slots": 3, "judgment_count": 0, "outcome": "waiting",
-        "imported_votes": "{}", "gold_more_hallucinated": "", "gold_explanation": "",
-    }  # fmt: skip
-    rows = (
-        {
-            **pairs,
-            "external_id": number,
-            "prompt_id": first + number // PROMPT_SHARE,
-            "shuffle": random_shuffle(),
-        }
-        for number in range(comparisons)
+    answers = len(ledger.acknowledged)
+    spent = ", ".join(f"{who} {1000 * each / answers:.1f}" for who, each in costs.items())
+    print(f"{answers / ledger.took:.1f} answers a second over {ledger.took:.0f} s")
+    print(f"processor time per answer, ms: {spent}")
+    print(f"statuses {dict(sorted(ledger.statuses.items()))}, sent again {ledger.reconnected}")
+    if ledger.killed:
+        print(f"killed {dict(ledger.killed)}, longest gap {ledger.longest_gap:.1f} s")
+    stored = Counter(map(str, JudgmentVersion.objects.values_list("client_uuid", flat=True)))
+    lost = ledger.acknowledged - set(stored)
+    foreign = set(stored) - ledger.sent
+    doubled = Judgment.objects.count() - len(stored)
+    over = Comparison.objects.filter(judgment_count__gt=F("wanted_judgments")).count()
+    print(
+        f"acknowledged {answers:,}, stored {len(stored):,}: lost {len(lost)}, doubled {doubled}, "
+        f"never sent {len(foreign)}, comparisons with too many {over}"
     )
-    _copy(Comparison, rows)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-
-
-def _copy(model: Any, rows: Iterable[dict[str, Any]], at_once: int = 20_000) -> None:
-    """Rows (column -> value) into the table of ``model`` by COPY; no value holds a tab."""
-    from itertools import islice
-
-    from django.db import connection
-
-    rows = iter(rows)
-    while batch := list(islice(rows, at_once)):
-        columns = ", ".join(batch[0])
-        text = "\n".join("\t".join(_escaped(v) for v in row.values()) for row in batch)
-        with connection.cursor() as cursor:
-            statement = f"COPY {model._meta.db_table} ({columns}) FROM STDIN"
-            cursor.copy_expert(statement, io.StringIO(text + "\n"))
-
-
-def _escaped(value: Any) -> str:
-    return str(value).replace("\\", "\\\\").replace("\n", "\\n")
+    failed = not ledger.killed and any(status >= 500 for status in ledger.statuses)
+    return int(bool(lost or doubled or foreign or over or failed))
 
 
 def _options() -> argparse.Namespace:
@@ -244,6 +241,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--per-minute", type=float, default=4)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--kill-database", type=int, default=0, metavar="TIMES")
     parser.add_argument("--comparisons", type=int, default=20_000)
     return parser.parse_args()
 

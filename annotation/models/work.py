@@ -6,6 +6,7 @@ A judgment stores which *response* was named, never which side of the screen it 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -82,6 +83,9 @@ class Assignment(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     objects = AssignmentQuerySet.as_manager()
+
+    locked_at: datetime
+    """The database's time when ``annotation.leases.locked`` locked the row; else not there."""
 
     class Meta:
         ordering = ["-leased_at"]

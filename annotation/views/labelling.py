@@ -202,7 +202,7 @@ def _ask_next(
     return _page(
         request,
         assignment.project,
-        leases.load(assignment.pk),
+        leases.load(assignment.pk, assignment.project),
         step=step,
         answered=answered,
         note=form.cleaned_data["note"],
