@@ -282,7 +282,9 @@ def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
         ),
         pk=Subquery(mine.values("comparison_id")),
     )
-    assignment = mine.select_for_update(no_key=True).annotate(locked_at=Now()).get()
+    timed = mine.select_for_update(no_key=True).annotate(database_time=Now()).get()
+    assignment: Assignment = timed
+    assignment.locked_at = timed.database_time
     assignment.project = comparison.project
     assignment.comparison = comparison
     return assignment, comparison
