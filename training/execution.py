@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from training import following, kinds, registry, scheduling
+from training import abandoned, following, kinds, registry, scheduling
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
@@ -68,7 +68,7 @@ def execute(run_id: int) -> None:
     if attempt is None:
         return
     log.info("run %s: attempt %s begins", run_id, attempt.number)
-    with Heartbeat(attempt, claimed_at=asked_at) as heart:
+    with abandoned.alive(attempt), Heartbeat(attempt, claimed_at=asked_at) as heart:
         try:
             end = _carry_out(attempt, heart)
         except scheduling.Fenced:

@@ -142,14 +142,25 @@ def _locked(directory: Path) -> IO[str]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return lock
         except BlockingIOError:
-            _end_leftovers(directory)
+            _kill_leftovers(directory)
         if time.monotonic() > deadline:
             lock.close()
             raise DirectoryBusy("another trainer still runs in the run's directory on this host")
         time.sleep(0.2)
 
 
-def _end_leftovers(directory: Path) -> None:
+def end_leftovers(directory: Path) -> bool:
+    """Kill what an earlier attempt left in the directory; whether nothing of it is left."""
+    if not (directory / LOCK).exists():
+        return True
+    try:
+        _locked(directory).close()
+    except DirectoryBusy:
+        return False
+    return True
+
+
+def _kill_leftovers(directory: Path) -> None:
     """Kill the group of an earlier attempt, whose lease is over: this attempt holds the run."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         group = int(json.loads((directory / PROCESS).read_text())["group"])
