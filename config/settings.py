@@ -134,6 +134,8 @@ CELERY_TASK_ROUTES = {
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# However long Redis is away, a worker waits for it; what it is doing goes on.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A request that announces a run must not wait for a broker that is away: beat announces it again.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {

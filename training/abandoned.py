@@ -11,12 +11,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
 
 from training import scheduling
 from training.models import Attempt, State
@@ -25,6 +27,7 @@ from training.trainer import end_leftovers
 log = logging.getLogger(__name__)
 
 HELD = "held"
+WATCH_SECONDS = 1.0
 
 
 def _folder() -> Path:
@@ -58,6 +61,20 @@ def _mark(token: uuid.UUID) -> tuple[int, Path]:
     fcntl.flock(mark, fcntl.LOCK_EX)
     fresh.rename(path)
     return mark, path
+
+
+def watch(ended: threading.Event | None = None) -> None:
+    """Call ``release`` every second until ``ended``. The database is asked only if one died."""
+    ended = ended or threading.Event()
+    while True:
+        try:
+            release()
+        except (DatabaseError, InterfaceError, OSError) as error:
+            log.warning("what dead workers held is not free yet: %s", error)
+        finally:
+            connection.close()
+        if ended.wait(WATCH_SECONDS):
+            return
 
 
 def release() -> list[int]:

@@ -1,18 +1,14 @@
 """What workers and beat do for training. Ids in, nothing out; everything may be done twice."""
 
-import logging
 import signal
 import threading
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_init
-from django.db import DatabaseError, InterfaceError, connection
+from celery.signals import worker_init, worker_process_init
 
 from training import abandoned, execution, health, scheduling
 from training.guardian import die_with_parent
-
-log = logging.getLogger(__name__)
 
 
 @worker_process_init.connect
@@ -21,22 +17,11 @@ def end_with_the_worker(**_: Any) -> None:
     die_with_parent(signal.SIGKILL)
 
 
-@worker_process_init.connect
-def give_up_what_died_here(**_: Any) -> None:
-    """A process that starts may replace one that was killed; what that one held is free again.
-
-    In a thread, because Celery kills a process that takes long to start.
-    """
-    threading.Thread(target=_release_abandoned, name="release abandoned", daemon=True).start()
-
-
-def _release_abandoned() -> None:
-    try:
-        abandoned.release()
-    except (DatabaseError, InterfaceError, OSError) as error:
-        log.warning("runs of dead workers wait for their lease to end: %s", error)
-    finally:
-        connection.close()
+@worker_init.connect
+def watch_this_host(**_: Any) -> None:
+    """In the worker's main process, because Celery replaces no killed process of its pool while
+    Redis is away. The thread ends with the process."""
+    threading.Thread(target=abandoned.watch, name="watch this host", daemon=True).start()
 
 
 @shared_task

@@ -1,12 +1,13 @@
 """Telling workers that a run is ready: a hint over Redis that may be lost without harm.
 
 The row is the truth. Whatever is not delivered here is announced again by beat, so no caller ever
-waits for Redis or fails because of it.
+waits for Redis or fails because of it: the hint is sent from a thread.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from functools import partial
 
 from django.conf import settings
@@ -26,7 +27,12 @@ QUEUE = settings.CELERY_TASK_ROUTES["training.tasks.execute_run"]["queue"]
 
 def after_commit(run_ids: list[int]) -> None:
     """Announce the runs once this transaction is durable."""
-    transaction.on_commit(partial(_announce, run_ids), robust=True)
+    transaction.on_commit(partial(_announce_aside, run_ids), robust=True)
+
+
+def _announce_aside(run_ids: list[int]) -> None:
+    # Redis that takes connections and hangs would cost a request its whole patience.
+    threading.Thread(target=_announce, args=[run_ids], name="announce runs", daemon=True).start()
 
 
 def announce_unless_pending(run_ids: list[int]) -> int:
@@ -66,5 +72,6 @@ def patient_connection() -> Connection:
         **connection.transport_options,
         "socket_timeout": PATIENCE_SECONDS,
         "socket_connect_timeout": PATIENCE_SECONDS,
+        "max_retries": 0,
     }
     return connection

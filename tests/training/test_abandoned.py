@@ -3,17 +3,18 @@
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
-from training import abandoned, execution, scheduling, tasks, trainer
+from training import abandoned, execution, scheduling, trainer
 from training.models import Attempt, GpuSlot, Run, State
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,12 +69,28 @@ def test_what_a_killed_worker_held_is_free_again_before_its_lease_is_over(settin
     assert not marks()
 
 
-def test_a_process_that_starts_gives_up_what_died_here() -> None:
-    run = make_run(script=ENDLESS)
-    with worker_process(run):
-        written_pid(execution.run_directory(run) / "trainer-pid")
-    tasks.give_up_what_died_here()
+def test_the_watch_of_a_host_notices_and_outlives_an_absence_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run()
+    mark, _ = abandoned._mark(claimed(run).token)
+    os.close(mark)
+    honest, refusals = scheduling.lose, iter([True])
+
+    def away_at_first(*args: Any) -> State:
+        if next(refusals, False):
+            raise OperationalError("no route to host")
+        return honest(*args)
+
+    monkeypatch.setattr(scheduling, "lose", away_at_first)
+    monkeypatch.setattr(abandoned, "WATCH_SECONDS", 0.01)
+    ended = threading.Event()
+    watch = threading.Thread(target=abandoned.watch, args=[ended])
+    watch.start()
     wait_for(lambda: state(run) == State.QUEUED)
+    ended.set()
+    watch.join()
+    assert not marks()
 
 
 def test_an_attempt_in_this_very_process_is_alive_until_it_ends() -> None:

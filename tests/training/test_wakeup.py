@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
@@ -30,8 +31,16 @@ def broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Red
         client.delete(QUEUE)
 
 
+def settle() -> None:
+    """Wait for the threads that announce."""
+    for thread in threading.enumerate():
+        if thread.name == "announce runs":
+            thread.join()
+
+
 def announced(broker: redis.Redis) -> list[int]:
     """Ids in the order of their announcement; the queue is empty afterwards."""
+    settle()
     messages = [json.loads(text) for text in broker.lrange(QUEUE, 0, -1)]
     broker.delete(QUEUE)
     return [json.loads(b64decode(message["body"]))[0][0] for message in reversed(messages)]
@@ -80,19 +89,21 @@ def test_success_announces_what_comes_after(broker: redis.Redis) -> None:
 @pytest.mark.usefixtures("redis_is_away")
 def test_a_run_is_queued_while_redis_is_away() -> None:
     run = make_run()
+    settle()
     assert Run.objects.get(pk=run.pk).state == State.QUEUED
     assert scheduling.announce_ready() == 0
 
 
 def test_beat_announces_again_what_was_flushed(broker: redis.Redis) -> None:
     runs = [make_run(), make_run()]
-    broker.delete(QUEUE)
+    announced(broker)
     tasks.announce_ready_runs()
     assert announced(broker) == [run.pk for run in runs]
 
 
 def test_beat_adds_nothing_while_messages_wait(broker: redis.Redis) -> None:
     make_run()
+    settle()
     for _ in range(3):
         tasks.announce_ready_runs()
     assert broker.llen(QUEUE) == 1
