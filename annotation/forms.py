@@ -323,6 +323,7 @@ class ImportForm(forms.ModelForm):
             "records",
             "second_records",
             "images",
+            "captions",
             "keep_labels",
             "skip_missing_images",
         ]
@@ -330,22 +331,24 @@ class ImportForm(forms.ModelForm):
             "records": "File of records",
             "second_records": "Second answer file",
             "images": "Zip of images",
+            "captions": "File of captions",
             "keep_labels": "Keep the labels that the file brings",
             "skip_missing_images": "Leave out records whose image is missing",
         }
         help_texts = {
             "records": "JSON lines, or a JSON list.",
-            "second_records": "Only for two MMHal-style files: the other model's answers.",
+            "second_records": "The other model's answers, where two files are compared.",
+            "captions": "JSON: image to caption or captions, for records without facts.",
             "images": "Not needed for images that were uploaded before.",
             "skip_missing_images": "Otherwise one missing image refuses the whole file.",
         }
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        pairs = given.get("format") == ImportJob.Format.MMHAL
-        if pairs and not given.get("second_records"):
+        format, second = given.get("format"), given.get("second_records")
+        if format == ImportJob.Format.MMHAL and not second:
             self.add_error("second_records", "The second model's answer file is needed.")
-        if not pairs and given.get("second_records"):
+        if format not in ImportJob.TWO_FILES and second:
             self.add_error("second_records", "This format takes one file.")
         return given
 

@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.db import connection, transaction
 
 from annotation.errors import DomainError
+from annotation.foreign_records import (
+    pair_conversations,
+    parse_conversation,
+    parse_rlhf_v,
+    read_captions,
+    with_captions,
+)
 from annotation.images import BadImage, Decoder, ImageSource, save
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
 from annotation.record_files import Problem, parse_all
@@ -71,7 +78,7 @@ def nobody(done: int, total: int) -> None:
 def read(
     format: str, file: IO[bytes], second: IO[bytes] | None = None, *, names: tuple[str, str]
 ) -> Records:
-    """The records of a file (two for "mmhal"); raises ImportRefused with every fault of them.
+    """The records of a file, or of two side by side; raises ImportRefused with every fault of them.
 
     ``names`` are the file names without suffix: the models, where the records name none.
     """
@@ -81,21 +88,36 @@ def read(
         records = parse_all(file, parse_prompt, problems)
     elif format == ImportJob.Format.LLAVA_RLHF:
         records = parse_all(file, parse_pair, problems)
-    elif format == ImportJob.Format.MMHAL:
+    elif format == ImportJob.Format.RLHF_V:
+        records = parse_all(file, parse_rlhf_v, problems)
+    elif format == ImportJob.Format.LLAVA and second is None:
+        records = parse_all(file, parse_prompt, problems)
+    elif format in ImportJob.TWO_FILES:
         if second is None:
             raise ImportRefused([Problem(0, "", "the second answer file is missing")])
-        found: list[list[Problem]] = [[], []]
-        first_answers = parse_all(file, parse_answer, found[0])
-        second_answers = parse_all(second, parse_answer, found[1])
-        for name, faults in zip(names, found, strict=True):
-            problems += [Problem(p.line, p.field, p.reason, file=name) for p in faults]
-        if not problems:
-            records = pair_answers(first_answers, second_answers, models=names, problems=problems)
+        records = _side_by_side(format, (file, second), names, problems)
     else:
         raise ValueError(f"{format!r} is not one of {', '.join(ImportJob.Format.values)}")
     if problems:
         raise ImportRefused(problems)
     return records
+
+
+def _side_by_side(
+    format: str, files: tuple[IO[bytes], IO[bytes]], names: tuple[str, str], problems: list[Problem]
+) -> Records:
+    """Pairs of two files, unless one of them has a fault, which then names its file."""
+    mmhal = format == ImportJob.Format.MMHAL
+    parsed: list[list[Any]] = []
+    for name, file in zip(names, files, strict=True):
+        found: list[Problem] = []
+        parse: Callable[[int, Any], Any] = parse_answer if mmhal else parse_conversation
+        parsed.append(parse_all(file, parse, found))
+        problems += [Problem(p.line, p.field, p.reason, file=name) for p in found]
+    if problems:
+        return ()
+    pair = pair_answers if mmhal else pair_conversations
+    return pair(*parsed, models=names, problems=problems)
 
 
 def import_records(
@@ -308,10 +330,14 @@ def import_files(
     *,
     format: str = ImportJob.Format.LLAVA_RLHF,
     names: Sequence[str] = (),
+    captions: Path | None = None,
     options: Options | None = None,
     report: Report = nobody,
 ) -> Imported:
-    """Imports a file, or for "mmhal" two. ``names`` are what people call them (default: theirs)."""
+    """Imports a file, or two side by side. ``names`` are what people call them (default: theirs).
+
+    ``captions`` is a file of captions by image, for the records that bring no facts of their own.
+    """
     stems = [Path(name).stem for name in names] or [path.stem for path in files]
     with files[0].open("rb") as first:
         if len(files) > 1:
@@ -319,6 +345,13 @@ def import_files(
                 records = read(format, first, second, names=(stems[0], stems[1]))
         else:
             records = read(format, first, names=(stems[0], ""))
+    if captions is not None:
+        problems: list[Problem] = []
+        with captions.open("rb") as file:
+            known = read_captions(file, problems)
+        if problems:
+            raise ImportRefused(problems)
+        records = with_captions(records, known)
     return import_records(project, records, images, options, report)
 
 

@@ -96,6 +96,7 @@ def _import(job: ImportJob) -> importing.Imported:
             files,
             images,
             format=job.format,
+            captions=stack.enter_context(_local(job.captions)) if job.captions else None,
             names=job.name.split(", ")[: len(files)],
             options=options,
             report=_report(job),
@@ -123,7 +124,7 @@ def _report(job: ImportJob) -> importing.Report:
 def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
     running = ImportJob.objects.filter(pk=job.pk, state=ImportJob.State.RUNNING)
     if running.update(state=state, finished_at=Now(), **fields):
-        for upload in (job.records, job.second_records, job.images):
+        for upload in (job.records, job.second_records, job.images, job.captions):
             if upload:
                 default_storage.delete(str(upload.name))
 

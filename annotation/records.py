@@ -97,8 +97,8 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
         raise BadField("caption_type", "is not a whole number from 1 to 7")
     return PromptIn(
         line=line,
-        id=_identifier(data),
-        image=_text(data, "image"),
+        id=identifier(data),
+        image=text_of(data, "image"),
         conversation=_conversation(data),
         captions=_captions(data),
         caption_type=caption_type,
@@ -155,10 +155,10 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
     if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
         raise BadField("image_content", "is not a list of texts")
     return {
-        "question": _text(data, "question"),
-        "image_src": _text(data, "image_src"),
-        "model_answer": _text(data, "model_answer"),
-        "gt_answer": _text(data, "gt_answer") if data.get("gt_answer") else "",
+        "question": text_of(data, "question"),
+        "image_src": text_of(data, "image_src"),
+        "model_answer": text_of(data, "model_answer"),
+        "gt_answer": text_of(data, "gt_answer") if data.get("gt_answer") else "",
         "image_content": objects,
     }
 
@@ -191,11 +191,12 @@ def _answer_pair(
     )
 
 
-def _identifier(data: dict[str, Any]) -> str:
+def identifier(data: dict[str, Any]) -> str:
+    """The field "id", a text or a whole number. Raises BadField."""
     value = data.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    text = _text(data, "id")
+    text = text_of(data, "id")
     if len(text) > LONGEST_ID:
         raise BadField("id", f"is longer than {LONGEST_ID} characters")
     return text
@@ -212,7 +213,7 @@ def _conversation(data: dict[str, Any]) -> list[dict[str, str]]:
             raise BadField(where, "is not an object with from and value")
         if turn.get("from") not in ("human", "gpt"):
             raise BadField(f"{where}.from", "is neither human nor gpt")
-        conversation.append({"from": turn["from"], "value": _text(turn, "value", where, True)})
+        conversation.append({"from": turn["from"], "value": text_of(turn, "value", where, True)})
     if conversation[-1]["from"] == "gpt":
         conversation.pop()
     if not conversation or conversation[-1]["from"] != "human":
@@ -240,9 +241,9 @@ def _output(data: dict[str, Any], name: str) -> tuple[str, str]:
         model = value.get("from", "")
         if not isinstance(model, str) or len(model) > LONGEST_ID or not storable(model):
             raise BadField(f"{name}.from", "is not the name of a model")
-        text = _text(value, "value", name)
+        text = text_of(value, "value", name)
     else:
-        model, text = "", _text(data, name)
+        model, text = "", text_of(data, name)
     return text, model
 
 
@@ -275,7 +276,8 @@ def _number(data: dict[str, Any], name: str, default: float) -> float:
     return float(value)
 
 
-def _text(data: dict[str, Any], name: str, where: str = "", empty: bool = False) -> str:
+def text_of(data: dict[str, Any], name: str, where: str = "", empty: bool = False) -> str:
+    """A text that can be stored; ``where`` stands before its name. Raises BadField."""
     path = f"{where}.{name}" if where else name
     if data.get(name) is None:
         raise BadField(path, "is missing")

@@ -31,6 +31,11 @@ class ImportJob(models.Model):
         LLAVA_RLHF = "llava_rlhf", "LLaVA-RLHF pairs, with or without labels"
         PROMPTS = "prompts", "Prompts without responses"
         MMHAL = "mmhal", "Two MMHal-style answer files, side by side"
+        RLHF_V = "rlhf_v", "RLHF-V or RLAIF-V rows: question, chosen, rejected"
+        LLAVA = "llava", "LLaVA conversations: two files side by side, or one for its prompts"
+
+    TWO_FILES = ("mmhal", "llava")
+    """Formats that compare two files; "llava" also takes one."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="import_jobs")
     created_by = models.ForeignKey(
@@ -44,6 +49,9 @@ class ImportJob(models.Model):
     )
     images = models.FileField(
         upload_to=import_path, max_length=300, blank=True, help_text="A zip of images."
+    )
+    captions = models.FileField(
+        upload_to=import_path, max_length=300, blank=True, help_text="Facts: captions by image."
     )
     skip_missing_images = models.BooleanField(
         default=False, help_text="Leave out records whose image is absent instead of refusing all."

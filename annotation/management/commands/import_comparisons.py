@@ -19,7 +19,7 @@ MOST_LINES_SHOWN = 50
 class Command(BaseCommand):
     help = (
         "Imports FILE into PROJECT: all of it, or nothing and every bad line is named. "
-        "With --format mmhal two answer files are compared question by question."
+        "With --format mmhal or llava two answer files are compared question by question."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
         parser.add_argument("--images", type=Path, help="folder or zip with the images")
         parser.add_argument("--format", choices=ImportJob.Format.values, help="default: by content")
+        parser.add_argument("--captions", type=Path, help="JSON file of captions by image")
         parser.add_argument("--skip-missing-images", action="store_true")
         parser.add_argument("--drop-labels", action="store_true", help="judge labelled pairs anew")
 
@@ -39,14 +40,20 @@ class Command(BaseCommand):
             if not path.is_file():
                 raise CommandError(f"there is no file {path}")
         format = options["format"] or ("mmhal" if len(files) == 2 else "llava_rlhf")
-        if len(files) != (2 if format == "mmhal" else 1):
-            raise CommandError(f"the format {format} takes {2 if format == 'mmhal' else 1} file(s)")
+        allowed = {"mmhal": (2,), "llava": (1, 2)}.get(format, (1,))
+        if len(files) not in allowed:
+            numbers = " or ".join(map(str, allowed))
+            raise CommandError(f"the format {format} takes {numbers} file(s)")
+        captions: Path | None = options["captions"]
+        if captions is not None and not captions.is_file():
+            raise CommandError(f"there is no file {captions}")
         try:
             imported = import_files(
                 project,
                 files,
                 _images(options["images"]),
                 format=format,
+                captions=captions,
                 options=Options(
                     source=", ".join(path.name for path in files),
                     skip_missing_images=options["skip_missing_images"],
