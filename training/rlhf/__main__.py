@@ -8,8 +8,10 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from training.rlhf.contract import Kind
+from training.rlhf.errors import EngineError
 from training.rlhf.presets import PRESETS, preset_spec
 from training.rlhf.run_directory import EXIT_FAILED, carry_out
 
@@ -44,7 +46,27 @@ exit codes:
 
 examples:
   python -m training.rlhf reward --run-dir runs/rm --preset default
+  python -m training.rlhf mixture --mixture mixture.json --run-dir runs/sft
+  python -m training.rlhf sft --run-dir runs/sft --preset paper
   python -m training.rlhf ppo --run-dir runs/ppo
+"""
+
+MIXTURE = "mixture"
+MIXTURE_EPILOG = """\
+FILE, with paths relative to its folder:
+  {"seed": 0, "held_out": 0.01, "sources": [
+    {"format": "vqa_v2", "images": "coco/train2014", "weight": 1.0,
+     "files": {"questions": "v2_OpenEnded_mscoco_train2014_questions.json",
+               "annotations": "v2_mscoco_train2014_annotations.json"}},
+    {"format": "aokvqa", "images": "coco/train2017",
+     "files": {"annotations": "aokvqa_v1p0_train.json"}},
+    {"format": "flickr30k", "images": "flickr30k-images", "limit": 23000,
+     "files": {"captions": "results_20130124.token"}},
+    {"format": "llava", "images": "coco/train2017", "limit": 90000,
+     "files": {"conversations": "llava_instruct_150k.json"}}]}
+
+weight is how often each conversation goes in, limit the most that do. Conversations whose image is
+not in the folder are left out and counted. held_out is a share of the images.
 """
 
 KIND_HELP = {
@@ -66,8 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    kind = Kind(options.kind)
     directory: Path = options.run_dir
+    if options.kind == MIXTURE:
+        return _prepare_mixture(options.mixture, directory)
+    kind = Kind(options.kind)
     if options.preset is not None and not (directory / "spec.json").exists():
         try:
             _write_spec(directory, kind, options.preset)
@@ -81,6 +105,20 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
     module, function = ENTRY_POINTS[kind]
     return carry_out(directory, kind, getattr(importlib.import_module(module), function))
+
+
+def _prepare_mixture(path: Path, directory: Path) -> int:
+    from training.rlhf import mixture
+
+    try:
+        rows = mixture.write_mixture(
+            mixture.read_mixture(path), root=path.resolve().parent, directory=directory
+        )
+    except EngineError as error:
+        logging.error("%s", error)
+        return EXIT_FAILED
+    print(mixture.table_text(rows), end="")
+    return 0
 
 
 def _write_spec(directory: Path, kind: Kind, preset: str) -> None:
@@ -107,7 +145,26 @@ def _parser() -> argparse.ArgumentParser:
             choices=PRESETS,
             help="write DIR/spec.json with these settings if there is none yet",
         )
+    _add_mixture(kinds)
     return parser
+
+
+def _add_mixture(kinds: Any) -> None:
+    help_text = (
+        "write data/ and images/ of an sft run from VQA-v2, A-OKVQA, Flickr30k and LLaVA files as "
+        "they are downloaded; prints what went in and what was left out"
+    )
+    command = kinds.add_parser(
+        MIXTURE,
+        help=help_text,
+        description=help_text,
+        epilog=MIXTURE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="the run")
+    command.add_argument(
+        "--mixture", type=Path, required=True, metavar="FILE", help="what to mix, as JSON"
+    )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from typing import Any, ClassVar, Literal, Self
 
 IMAGE_TOKEN = "<image>"
 
+DataclassT = typing.TypeVar("DataclassT")
+
 
 class ContractError(ValueError):
     """A record or spec that does not follow the contract; ``field`` names the part at fault."""
@@ -680,6 +682,12 @@ def to_json(value: Any) -> Any:
 def settings_from_json(kind: Kind, data: dict[str, Any]) -> Settings:
     """Settings of ``kind`` with defaults for what is absent; ContractError names a bad field."""
     return _build(SETTINGS[kind], data, "settings")
+
+
+def dataclass_from_json(cls: type[DataclassT], data: Any) -> DataclassT:
+    """A dataclass of ``setting`` fields from JSON; ContractError names the first bad field."""
+    built: DataclassT = _build(cls, data, "")
+    return built
 
 
 def _build(cls: type, data: Any, path: str, overrides: dict[str, Any] | None = None) -> Any:

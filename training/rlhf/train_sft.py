@@ -6,7 +6,9 @@ The loss is on answer tokens only, end token included. What is trained is an ada
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,6 +20,7 @@ from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.losses import answer_loss
+from training.rlhf.mixture import TABLE
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.rollout import response_hidden, token_logprobs
@@ -73,7 +76,15 @@ def train_sft(run: Run) -> None:
             model.save_base(folder)
         else:
             model.save_adapter(POLICY, folder)
+        _keep_table(run, folder)
     run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
+
+
+def _keep_table(run: Run, folder: Path) -> None:
+    """What the data was made of goes with the model that learnt it."""
+    table = run.directory / "data" / TABLE
+    if table.is_file():
+        shutil.copyfile(table, folder / TABLE)
 
 
 @torch.no_grad()

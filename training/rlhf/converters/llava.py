@@ -1,0 +1,51 @@
+"""LLaVA's conversations: ``llava_instruct_*.json``, ``conversation_58k.json``, ``detail_23k.json``.
+
+They were written by a language model that saw captions and boxes only, so they hallucinate; that is
+why the paper mixes them with what people wrote.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.rlhf.contract import IMAGE_TOKEN, ConversationRecord
+from training.rlhf.converters.reading import Entry, conversation, entries
+from training.rlhf.errors import DataError
+
+_SPEAKERS = ("human", "gpt")
+
+
+def llava(files: Mapping[str, Path], dropped: Counter[str]) -> Iterator[ConversationRecord]:
+    """One conversation an entry of ``conversations``, with all its rounds."""
+    for entry in entries(files["conversations"]):
+        if "image" not in entry.data:
+            dropped["no image (text only)"] += 1
+            continue
+        if isinstance(entry.data["image"], list):
+            dropped["several images"] += 1
+            continue
+        turns = list(_turns(entry))
+        if len(turns) % 2:
+            dropped["ends without an answer"] += 1
+            continue
+        if not turns or not all(turns):
+            dropped["an empty turn"] += 1
+            continue
+        identity = str(entry.get("id", (str, int)))
+        rounds = list(zip(turns[::2], turns[1::2], strict=True))
+        yield conversation(f"llava-{identity}", entry.get("image", str), rounds)
+
+
+def _turns(entry: Entry) -> Iterator[str]:
+    """Texts of the turns without image placeholders; speakers have to alternate."""
+    turns: list[Any] = entry.get("conversations", list)
+    for number, turn in enumerate(turns):
+        place = f"{entry.where}, conversations[{number}]"
+        if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
+            raise DataError(f"{place}.value: is not a text")
+        if turn.get("from") != _SPEAKERS[number % 2]:
+            raise DataError(f"{place}.from: is {turn.get('from')!r}, not {_SPEAKERS[number % 2]!r}")
+        yield turn["value"].replace(IMAGE_TOKEN, "").strip()
