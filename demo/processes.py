@@ -41,7 +41,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env=self.environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def check(self) -> None:
@@ -72,5 +72,6 @@ class Processes:
                 process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """The kernel ends this process when the one that started it ends, however it ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,272 @@
+"""The study as a section of a page: tables and plots of what seeds have in common.
+
+The section stands between two marks, so that what people wrote around it stays. It states
+figures; what they mean is for the page to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from demo.plots import Key, Panel, Series, figure
+from demo.study_report import Estimate, along, difference, relative_drop
+
+BEGIN = "<!-- study: begin, written by python -m demo.study --page -->"
+END = "<!-- study: end -->"
+TITLES = {"rlhf": "RLHF, no facts", "fact_rlhf": "Fact-RLHF", "dpo": "DPO"}
+COLORS = {"fact_rlhf": 0, "rlhf": 1, "dpo": 2}
+BASE_COLOR = 3
+ON_POLICY = ("rlhf", "fact_rlhf")
+"""Arms that are trained in rounds of PPO against a reward model."""
+
+Seeds = Sequence[Mapping[str, Any]]
+Write = Callable[[Estimate], str]
+
+
+class NoSuchSection(ValueError):
+    """A page without the two marks."""
+
+
+def write(page: Path, seeds: Seeds, *, early: int) -> None:
+    """Replaces the section of ``page`` and its plots in ``images/`` beside it.
+
+    ``early`` is the round of PPO that the end is compared with. Raises NoSuchSection.
+    """
+    text = page.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise NoSuchSection(f"{page} has no line {BEGIN} and {END}")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    images = page.parent / "images"
+    images.mkdir(exist_ok=True)
+    for name, drawing in drawings(seeds).items():
+        (images / f"study-{name}.svg").write_text(drawing, encoding="utf-8")
+    section = "\n\n".join(sections(seeds, early=early))
+    page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
+
+
+def sections(seeds: Seeds, *, early: int) -> list[str]:
+    """The section's blocks: reward models, the two plots, outcomes, differences."""
+    last = max(along(seeds, "fact_rlhf", "hallucinating"))
+    return [
+        f"Mean of {len(seeds)} seeds with 95 % intervals (Student's t over seeds).",
+        _reward_models(seeds),
+        f"Answers to held-out scenes after {early} rounds of PPO and after {last}:",
+        _outcomes(seeds, early=early, last=last),
+        "![Hallucinating answers, coverage, reward, length, KL and discernment of the reward "
+        "model along training](images/study-training.svg)",
+        'Bands are the intervals. "Told apart" is how often the reward model in use gives an '
+        "honest answer of its own policy more than a hallucinating one; a coin gets 50 %.",
+        f"What the rounds from {early} to {last} changed:",
+        _changes(seeds, early=early, last=last),
+        "Differences between models at the end of training, seed by seed:",
+        _differences(seeds, last=last),
+        "![Hallucinating answers and coverage of each seed](images/study-seeds.svg)",
+    ]
+
+
+def _reward_models(seeds: Seeds) -> str:
+    def of(model: str, name: str) -> Estimate:
+        return Estimate.of([seed["reward_models"][model][name] for seed in seeds])
+
+    rows = [
+        (title, *(write(of(model, name)) for name, write in _REWARD_FIGURES))
+        for model, title in (("plain", "without facts"), ("fact", "with facts"))
+    ]
+    gaps = (
+        _points(difference(of("plain", name), of("fact", name)))
+        for name in ("accuracy", "true_accuracy")
+    )
+    return _table(
+        ["reward model", "agrees with held-out votes", "agrees with the truth", "reward ~ length"],
+        [*rows, ("difference", *gaps, "")],
+    )
+
+
+def _outcomes(seeds: Seeds, *, early: int, last: int) -> str:
+    rows = [("base", "", *_outcome(seeds, "fact_rlhf", 0))]
+    for arm in _arms(seeds):
+        steps = (early, last) if arm in ON_POLICY else (_end(seeds, arm),)
+        rows += [(TITLES[arm], str(step), *_outcome(seeds, arm, step)) for step in steps]
+    head = ["model", "round", "hallucinating answers", "coverage", "words", "fall of hallucination"]
+    return _table(head, rows)
+
+
+def _outcome(seeds: Seeds, arm: str, step: int) -> tuple[str, ...]:
+    wrong = along(seeds, arm, "hallucinating")
+    return (
+        _percent(wrong[step]),
+        _percent(along(seeds, arm, "coverage")[step]),
+        _number(along(seeds, arm, "words")[step]),
+        _percent(relative_drop(wrong[0], wrong[step])) if step else "",
+    )
+
+
+def _changes(seeds: Seeds, *, early: int, last: int) -> str:
+    def changed(arm: str, name: str, write: Write) -> str:
+        found = along(seeds, arm, name)
+        return write(difference(found[early], found[last]))
+
+    rows = [
+        (
+            TITLES[arm],
+            changed(arm, "reward", _signed),
+            changed(arm, "hallucinating", _points),
+            changed(arm, "coverage", _points),
+            changed(arm, "words", _signed),
+        )
+        for arm in ON_POLICY
+    ]
+    return _table(["model", "reward", "hallucinating answers", "coverage", "words"], rows)
+
+
+def _differences(seeds: Seeds, *, last: int) -> str:
+    def end(arm: str, name: str) -> Estimate:
+        return along(seeds, arm, name)[_end(seeds, arm)]
+
+    def row(title: str, name: str, one: Estimate, two: Estimate) -> tuple[str, ...]:
+        found = difference(one, two)
+        return (title, name, _points(found), ", ".join(f"{100 * v:+.0f}" for v in found.each))
+
+    rows = []
+    for arm in _arms(seeds):
+        for name, title in _SHARES:
+            base = along(seeds, arm, name)[0]
+            rows.append(row(f"{TITLES[arm]} - base", title, base, end(arm, name)))
+    for other in (arm for arm in _arms(seeds) if arm != "fact_rlhf"):
+        for name, title in _SHARES:
+            pair = end(other, name), end("fact_rlhf", name)
+            rows.append(row(f"Fact-RLHF - {TITLES[other]}", title, *pair))
+    return _table(["pair", "measure", "difference", "each seed"], rows)
+
+
+# ---- plots -------------------------------------------------------------------------------------
+
+
+def drawings(seeds: Seeds) -> dict[str, str]:
+    """SVG by name: ``training``, means along training, and ``seeds``, each seed by itself."""
+    keys = [Key("base", BASE_COLOR, dashed=True)]
+    keys += [
+        Key(TITLES[arm] + ("" if arm in ON_POLICY else " (end)"), COLORS[arm], arm not in ON_POLICY)
+        for arm in _arms(seeds)
+    ]
+    training = [
+        _means(seeds, "Hallucinating answers", "hallucinating", limits=(0, 0.8), percent=True),
+        _means(seeds, "True objects named (coverage)", "coverage", limits=(0, 1), percent=True),
+        _means(seeds, "Reward of the model in use", "reward"),
+        _means(seeds, "Words per answer", "words"),
+        _means(seeds, "KL from the base, nats per answer", "kl"),
+        _means(seeds, "Honest and false told apart", "told_apart", limits=(0.4, 1), percent=True),
+    ]
+    each = [
+        _each(seeds, "Hallucinating answers", "hallucinating", limits=(0, 0.8)),
+        _each(seeds, "True objects named (coverage)", "coverage", limits=(0, 1)),
+    ]
+    return {
+        "training": figure(
+            training, keys, columns=3, label="Measures along PPO with and without facts"
+        ),
+        "seeds": figure(each, keys, columns=2, label="Each seed along PPO"),
+    }
+
+
+def _means(
+    seeds: Seeds,
+    title: str,
+    name: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    percent: bool = False,
+) -> Panel:
+    series = _level_lines(seeds, name)
+    for arm in ON_POLICY:
+        found = along(seeds, arm, name)
+        estimates = list(found.values())
+        sure = len(seeds) > 1
+        series.append(
+            Series(
+                list(found),
+                [e.mean for e in estimates],
+                COLORS[arm],
+                low=[e.low for e in estimates] if sure else (),
+                high=[e.high for e in estimates] if sure else (),
+            )
+        )
+    return Panel(title, "round of PPO", series, limits, percent)
+
+
+def _each(seeds: Seeds, title: str, name: str, *, limits: tuple[float, float]) -> Panel:
+    series = _level_lines(seeds, name)
+    for arm in ON_POLICY:
+        found = along(seeds, arm, name)
+        lines = list(zip(*(e.each for e in found.values()), strict=True))
+        means = [e.mean for e in found.values()]
+        series.append(Series(list(found), means, COLORS[arm], each=lines))
+    return Panel(title, "round of PPO", series, limits, percent=True)
+
+
+def _level_lines(seeds: Seeds, name: str) -> list[Series]:
+    """The base, and arms that know no rounds by where they end; not for what they do not have."""
+    rounds = list(along(seeds, "fact_rlhf", name))
+    ends = (rounds[0], rounds[-1])
+    series = []
+    if name in _OF_ANSWERS:
+        base = along(seeds, "fact_rlhf", name)[0].mean
+        series.append(Series(ends, (base, base), BASE_COLOR, dashed=True))
+        for arm in (arm for arm in _arms(seeds) if arm not in ON_POLICY):
+            level = along(seeds, arm, name)[_end(seeds, arm)].mean
+            series.append(Series(ends, (level, level), COLORS[arm], dashed=True))
+    return series
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def _arms(seeds: Seeds) -> list[str]:
+    return [arm for arm in TITLES if arm in seeds[0]["arms"]]
+
+
+def _end(seeds: Seeds, arm: str) -> int:
+    return max(along(seeds, arm, "hallucinating"))
+
+
+def _percent(estimate: Estimate) -> str:
+    return _with_interval(estimate, lambda value: f"{100 * value:.1f}", unit=" %")
+
+
+def _points(estimate: Estimate) -> str:
+    return _with_interval(estimate, lambda value: f"{100 * value:+.1f}", unit="")
+
+
+def _number(estimate: Estimate) -> str:
+    return _with_interval(estimate, lambda value: f"{value:.1f}", unit="")
+
+
+def _signed(estimate: Estimate) -> str:
+    return _with_interval(estimate, lambda value: f"{value:+.2f}", unit="")
+
+
+def _plain(estimate: Estimate) -> str:
+    return _with_interval(estimate, lambda value: f"{value:.2f}", unit="")
+
+
+def _with_interval(estimate: Estimate, write: Callable[[float], str], *, unit: str) -> str:
+    if math.isnan(estimate.low):
+        return write(estimate.mean) + unit
+    return f"{write(estimate.mean)}{unit} ({write(estimate.low)} to {write(estimate.high)})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+_SHARES = (("hallucinating", "hallucinating answers"), ("coverage", "coverage"))
+_OF_ANSWERS = ("hallucinating", "coverage", "words")
+_REWARD_FIGURES: tuple[tuple[str, Write], ...] = (
+    ("accuracy", _percent),
+    ("true_accuracy", _percent),
+    ("length_correlation", _plain),
+)
