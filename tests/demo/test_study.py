@@ -11,7 +11,7 @@ import pytest
 from demo.annotators import Answer
 from demo.console import Console
 from demo.plots import Key, Panel, Series, figure, ticks
-from demo.study import ARMS, OtherPlan, Plan, _preference, run_study
+from demo.study import OtherPlan, run_study
 from demo.study_page import BEGIN, END, NoSuchSection, write
 from demo.study_report import (
     Estimate,
@@ -21,6 +21,7 @@ from demo.study_report import (
     relative_drop,
     told_apart,
 )
+from demo.study_seed import ARMS, Plan, preference_record
 from demo.world import prompts
 from training.rlhf.contract import Generation
 
@@ -38,6 +39,7 @@ TWO_STEPS = Plan(
 )
 
 
+@pytest.mark.chain
 def test_study_measures_every_arm_along_training_and_never_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,13 +85,13 @@ def test_study_measures_every_arm_along_training_and_never_twice(
 def test_preference_is_the_answer_that_hallucinates_less_or_helps_more(
     answer: Answer, preference: int, hallucination: bool
 ) -> None:
-    record = _preference(prompts(1, seed=0)[0], "one", "two", answer)
+    record = preference_record(prompts(1, seed=0)[0], "one", "two", answer)
     assert record is not None
     assert (record.preference, record.hallucination) == (preference, hallucination)
 
 
 def test_preference_of_two_ties_is_none() -> None:
-    assert _preference(prompts(1, seed=0)[0], "one", "two", Answer("tie", "tie")) is None
+    assert preference_record(prompts(1, seed=0)[0], "one", "two", Answer("tie", "tie")) is None
 
 
 def test_measure_counts_what_the_oracle_says() -> None:
