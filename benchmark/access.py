@@ -15,12 +15,14 @@ from django.http import Http404
 
 from annotation import access
 from annotation.access import Permission
+from annotation.models import Image
 from benchmark.models import (
     Evaluation,
     EvaluationQuerySet,
     Judge,
     Question,
     QuestionSet,
+    SharedLink,
     Verdict,
 )
 
@@ -85,6 +87,43 @@ def question(user: Any, pk: int) -> Question:
     if found is None or not may_read(user):
         raise Http404
     return found
+
+
+def may_share(user: Any) -> bool:
+    """Only administrators show anything to people without an account."""
+    return bool(user.is_superuser)
+
+
+def require_sharer(user: Any) -> None:
+    """Raises PermissionDenied for everybody but administrators."""
+    if not may_share(user):
+        raise PermissionDenied("Only administrators make and revoke public links.")
+
+
+def shared_link(token: str) -> SharedLink:
+    """The open link with this token, for anybody; Http404 for any other, for an expired and for a
+    revoked one alike."""
+    found = SharedLink.objects.open().matching(token).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def shared_evaluation(link: SharedLink, pk: int) -> Evaluation:
+    """One that the link shows: complete, and chosen when it was made."""
+    found = link.evaluations.scored().with_origin().filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def shared_photograph(link: SharedLink, pk: int) -> Image:
+    """The picture of a question that one of the link's evaluations answers, where allowed."""
+    asked = Question.objects.filter(pk=pk, answers__evaluation__in=link.evaluations.scored())
+    found = asked.select_related("image").first()
+    if not (link.with_answers and link.with_photographs) or found is None or found.image is None:
+        raise Http404
+    return found.image
 
 
 def person_judge(user: Any, pk: int) -> Judge:

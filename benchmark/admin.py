@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from annotation.admin import ReadOnlyAdmin
-from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
+from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
 
 
 @admin.register(QuestionSet)
@@ -38,6 +38,11 @@ class EvaluationAdmin(ReadOnlyAdmin):
     list_display = ["model_name", "question_set", "judge", "state", "created_at"]
     list_filter = ["state", "question_set", "judge"]
     list_select_related = ["question_set", "judge"]
+
+
+@admin.register(SharedLink)
+class SharedLinkAdmin(ReadOnlyAdmin):
+    list_display = ["title", "created_by", "created_at", "expires_at", "revoked_at"]
 
 
 @admin.register(Answer)

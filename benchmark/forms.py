@@ -14,7 +14,7 @@ from annotation.models import Project
 from benchmark import llava_bench, reading, scoring
 from benchmark.asking import Wanted, evaluable, request_evaluation
 from benchmark.figures import TYPE_TITLES
-from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet
+from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
 from benchmark.runs import EvaluationOptions
 from training import requests
 from training.models import Checkpoint, Run
@@ -138,6 +138,21 @@ class SettleScoresForm(forms.Form):
     model = forms.FloatField(
         label="Model", min_value=llava_bench.LOWEST_SCORE, max_value=llava_bench.HIGHEST_SCORE
     )
+
+
+class ShareForm(forms.ModelForm):
+    """A public link: what it shows beside the figures, and for how long."""
+
+    days = forms.TypedChoiceField(
+        label="Opens for",
+        choices=[(7, "a week"), (30, "a month"), (90, "three months"), (365, "a year")],
+        coerce=int,
+        initial=30,
+    )
+
+    class Meta:
+        model = SharedLink
+        fields = ["title", "with_answers", "with_photographs"]
 
 
 class RateForm(SettleForm):

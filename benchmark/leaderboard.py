@@ -69,7 +69,7 @@ def groups(evaluations: EvaluationQuerySet) -> list[Group]:
     grouped: dict[tuple[int, str, int, str], list[Evaluation]] = {}
     for evaluation in newest.values():
         grouped.setdefault(evaluation.group, []).append(evaluation)
-    return [Group(sorted(rows, key=_score, reverse=True)) for rows in grouped.values()]
+    return [Group(sorted(rows, key=score_of, reverse=True)) for rows in grouped.values()]
 
 
 def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
@@ -102,5 +102,6 @@ def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
     }
 
 
-def _score(evaluation: Evaluation) -> float:
+def score_of(evaluation: Evaluation) -> float:
+    """The figure that ranks a complete evaluation."""
     return float(evaluation.summary[evaluation.question_set.headline.name]["value"])

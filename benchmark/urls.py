@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from benchmark.views import by_hand, evaluations, exports, leaderboard, questions
+from benchmark.views import by_hand, evaluations, exports, leaderboard, questions, sharing
 
 app_name = "benchmark"
 urlpatterns = [
@@ -17,6 +17,9 @@ urlpatterns = [
     path("evaluations/<int:pk>/export.csv", exports.evaluation_csv, name="evaluation-csv"),
     path("evaluations/<int:pk>/progress/", evaluations.progress, name="progress"),
     path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
+    path("evaluations/<int:pk>/summary.<str:form>", sharing.summary, name="summary"),
+    path("links/", sharing.links, name="links"),
+    path("links/<int:pk>/revoke/", sharing.revoke, name="revoke-link"),
     path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),
     path("rate/<int:pk>/", by_hand.rate, name="rate"),
     path("rate/<int:pk>/undo/", by_hand.undo, name="rate-undo"),

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("annotation.urls")),
     path("training/", include("training.urls")),
     path("benchmarks/", include("benchmark.urls")),
+    path("shared/", include("benchmark.shared_urls")),
     path("healthz/live", health.live, name="live"),
     path("healthz/ready", health.ready, name="ready"),
     path("metrics", health.metrics, name="metrics"),

@@ -7,6 +7,7 @@ Rows here are facts; every figure is computed from them in ``benchmark.scoring``
 
 from benchmark.models.asked import Judge, Question, QuestionSet
 from benchmark.models.evaluations import Evaluation, EvaluationQuerySet
+from benchmark.models.shares import SharedLink
 from benchmark.models.verdicts import Answer, AnswerQuerySet, Verdict
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Judge",
     "Question",
     "QuestionSet",
+    "SharedLink",
     "Verdict",
 ]

@@ -55,6 +55,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "addressing": len(reading.addressing_judge(evaluation)),
         "lineage": reading.lineage(evaluation),
         "may_manage": access.may_manage(request.user, evaluation),
+        "may_share": access.may_share(request.user),
         "settle": SettleForm(),
     }
     return render(request, "benchmark/evaluation.html", context)

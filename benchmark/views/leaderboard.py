@@ -26,6 +26,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),
+        "may_share": access.may_share(request.user),
         "to_rate": by_hand.waiting_by_judge(evaluations),
         "under_way": evaluations.exclude(state="complete").count(),
     }

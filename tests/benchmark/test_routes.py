@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from benchmark import api_urls, urls
+from benchmark import api_urls, evaluating, urls
 from benchmark.models import Evaluation
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.factories import (
@@ -38,6 +38,9 @@ PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "evaluation-csv": ("GET", (302, 404, 403, 200, 200, 200)),
     "progress": ("GET", (302, 404, 403, 200, 200, 200)),
     "judge-again": ("POST", (302, 404, 403, 403, 302, 302)),
+    "summary": ("GET", (302, 404, 403, 200, 200, 200)),
+    "links": ("GET", (302, 403, 403, 403, 403, 200)),
+    "revoke-link": ("POST", (302, 403, 403, 403, 403, 404)),
     "settle": ("POST", (302, 404, 403, 403, 302, 302)),
     "rate": ("GET", (302, 404, 404, 200, 200, 200)),
     "rate-undo": ("POST", (302, 404, 404, 302, 302, 302)),
@@ -60,7 +63,12 @@ def evaluation() -> Evaluation:
     return evaluation
 
 
-def arguments(evaluation: Evaluation, name: str) -> list[int]:
+def arguments(evaluation: Evaluation, name: str) -> list[Any]:
+    if name == "summary":
+        evaluating.settle(evaluation.verdicts().get(rating=None), 1, make_user())
+        return [evaluation.pk, "md"]
+    if name == "revoke-link":
+        return [1]
     if name in ("question", "question-image"):
         return [evaluation.question_set.questions.first().pk]
     if name in ("rate", "rate-undo"):
