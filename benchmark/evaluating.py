@@ -235,6 +235,13 @@ def end_abandoned() -> None:
     )
 
 
+def reopen(evaluation: Evaluation) -> None:
+    """Wait for answers again: the run that ended without them has been resumed."""
+    Evaluation.objects.filter(pk=evaluation.pk, state=State.FAILED, answers=None).update(
+        state=State.ANSWERING, error="", finished_at=None
+    )
+
+
 def resume_judging() -> None:
     """Announce every evaluation that waits for a judge, should its message have been lost."""
     machines = Evaluation.objects.exclude(judge__kind=Judge.Kind.PERSON)

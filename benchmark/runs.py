@@ -80,7 +80,9 @@ class EvaluationKind(RunKind):
         return dataclasses.replace(spec, settings=one_each)
 
     def write_data(self, run: Run, directory: Path) -> None:
-        questions = _questions(evaluation_of(run)).exclude(image=None).select_related("image")
+        evaluation = evaluation_of(run)
+        evaluating.reopen(evaluation)
+        questions = _questions(evaluation).exclude(image=None).select_related("image")
         lines = []
         for question in questions:
             image = question.image

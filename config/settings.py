@@ -330,6 +330,8 @@ TRAINER_THREADS = env.int("TRAINER_THREADS", default=0)
 RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", default=30)
 # What a trainer gets to save its work when it is asked to stop, before it is killed.
 RUN_STOP_SECONDS = env.float("RUN_STOP_SECONDS", default=60)
+# How long a run that is trained waits for storage that is full or away before it fails.
+RUN_STORAGE_PATIENCE_SECONDS = env.float("RUN_STORAGE_PATIENCE_SECONDS", default=600)
 # How often a worker renews its lease and looks whether somebody cancelled the run.
 RUN_HEARTBEAT_SECONDS = env.float("RUN_HEARTBEAT_SECONDS", default=3)
 

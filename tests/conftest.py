@@ -1,10 +1,12 @@
 """What every test may use. The private servers start with the session and end with it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from config import embedded
+from tests.small_disks import mounted
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,3 +23,9 @@ def django_db_modify_db_settings() -> Iterator[None]:
     """Starts the private servers before the test database is created."""
     embedded.start_if_needed()
     yield
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "small-disk", megabytes=16) as disk:
+        yield disk

@@ -154,6 +154,18 @@ class CancelRun(KnownParameters, APIView):
         return Response(RunSerializer(run).data)
 
 
+class ResumeRun(KnownParameters, APIView):
+    """Queues a run that failed, was lost or cancelled: it goes on from its last checkpoint."""
+
+    scopes = {"POST": "train"}
+
+    @extend_schema(request=None, responses=RunSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        run = visibility.run(request.user, pk, visibility.ACT)
+        requests.resume_run(run)
+        return Response(RunSerializer(run).data)
+
+
 class RunMetrics(KnownParameters, APIView):
     """All figures of a run, each as a curve over its steps."""
 

@@ -17,8 +17,10 @@ renewed by a thread of its own, so that no step is too long for it.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 import socket
 import time
@@ -43,6 +45,11 @@ PREPARED = "prepared.json"
 KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock"}
 POLL_SECONDS = 0.5
 SIGNALLED = 128
+STORAGE_AGAIN_SECONDS = 5.0
+DISK_FULL = (
+    "the disk with the run's directory on {host} is full; make room there, or set RUNS_ROOT to a "
+    "larger disk, and resume the run: it goes on from its last checkpoint"
+)
 
 
 class Cancelled(Exception):
@@ -100,8 +107,14 @@ def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
         return partial(scheduling.fail, attempt, str(error))
     except Exception as error:
         log.exception("run %s failed in the worker", attempt.run_id)
-        return partial(scheduling.fail, attempt, f"{type(error).__name__}: {error}")
+        return partial(scheduling.fail, attempt, _explained(error))
     return lambda: None
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DISK_FULL.format(host=host_name())
+    return f"{type(error).__name__}: {error}"
 
 
 def _insist(heart: Heartbeat, work: Callable[[], T]) -> T:
@@ -196,6 +209,9 @@ def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:
         raise Failed(failure.message)
     if code > SIGNALLED:
         raise Vanished(f"the trainer was ended by signal {code - SIGNALLED}")
+    # With no room for a Failure event the engine says so by its exit code, if it still can.
+    if code == os.EX_IOERR or (code and not shutil.disk_usage(directory).free):
+        raise Failed(DISK_FULL.format(host=host_name()))
     if code:
         last_words = log_tail(directory).strip().rpartition("\n")[2]
         raise Failed(f"the trainer exited with code {code}: {last_words}")
@@ -261,7 +277,7 @@ def _upload_progress(
     folder = directory / "checkpoints" / Path(saved.path).name
     try:
         stored = registry.store(folder, prefix=_prefix(attempt, f"step-{saved.step}"))
-    except (OSError, registry.RegistryError) as error:
+    except (OSError, registry.StorageAway, registry.RegistryError) as error:
         # Superseded on disk already, or storage is away: training is worth more than this copy.
         log.warning("run %s: checkpoint %s not uploaded: %s", run.pk, saved.step, error)
         return
@@ -306,7 +322,7 @@ def _finish(
     kind = kinds.get(run.kind)
     row = None
     if kind.produces:
-        stored = registry.store(directory / "final", prefix=_prefix(attempt, "final"))
+        stored = _store_final(attempt, directory, heart)
         row = _row(run, stored, metrics, step=0, final=True)
     try:
         _insist(heart, partial(_succeed, run, attempt, directory, row))
@@ -314,6 +330,23 @@ def _finish(
         if row is not None:
             registry.discard_orphan(row)
         raise
+
+
+def _store_final(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
+    """What was trained for hours is not thrown away because storage is full or away just now."""
+    patience_ends = time.monotonic() + settings.RUN_STORAGE_PATIENCE_SECONDS
+    while True:
+        try:
+            return registry.store(directory / "final", prefix=_prefix(attempt, "final"))
+        except registry.StorageAway as error:
+            if time.monotonic() > patience_ends:
+                raise Failed(f"{error}. Resume the run when storage is well again") from error
+            log.warning("run %s: %s", attempt.run_id, error)
+            _insist(heart, partial(scheduling.tell, attempt, f"waits for storage: {error}"))
+        if heart.cancel_requested.wait(STORAGE_AGAIN_SECONDS):
+            raise Cancelled
+        if heart.lost.is_set():
+            raise scheduling.Fenced(f"attempt {attempt} lost its lease")
 
 
 def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None) -> None:

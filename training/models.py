@@ -229,6 +229,12 @@ class Run(models.Model):
         return self.state in ENDED
 
     @property
+    def may_resume(self) -> bool:
+        """Ended without success, for a reason of its own: ``scheduling.resume`` may continue it."""
+        stuck = self.after is not None and self.after.state in ENDED_BADLY
+        return self.state in ENDED_BADLY and not stuck
+
+    @property
     def percent(self) -> int:
         """Progress in 0..100, for a bar."""
         if self.state == State.SUCCEEDED:

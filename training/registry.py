@@ -12,6 +12,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,10 @@ ALLOWED_SUFFIXES = {WEIGHTS} | TEXTS | PICTURES
 
 class RegistryError(ValueError):
     """A checkpoint that cannot be taken in or handed out, with a reason for people."""
+
+
+class StorageAway(Exception):
+    """Storage did not take a file for a reason that may pass: full, not reached, too slow."""
 
 
 # --------------------------------------------------------------------------------------------
@@ -74,18 +79,30 @@ def _same(existing: Checkpoint, **expected: str) -> Checkpoint:
 def store(folder: Path, *, prefix: str) -> dict[str, Any]:
     """Copy a folder to storage file by file; returns the fields that a Checkpoint keeps of it.
 
-    The row is made afterwards: until then nobody can see files that are not all there.
+    The row is made afterwards: until then nobody can see files that are not all there. Raises
+    StorageAway when storage does not take them; then nothing is left there.
     """
     files = _manifest(folder)
-    for file in files:
+    for number, file in enumerate(files):
         with (folder / file["name"]).open("rb") as handle:
-            default_storage.save(f"{prefix}/{file['name']}", File(handle))
+            try:
+                default_storage.save(f"{prefix}/{file['name']}", File(handle))
+            except Exception as error:  # Each kind of storage has types of its own.
+                _take_back(prefix, files[: number + 1])
+                raise StorageAway(f"storage did not take {file['name']}: {error}") from error
     return {
         "path": prefix,
         "files": files,
         "size": sum(file["size"] for file in files),
         "sha256": _digest(files),
     }
+
+
+def _take_back(prefix: str, files: list[dict[str, Any]]) -> None:
+    # Half a file on a full disk would keep it full.
+    for file in files:
+        with suppress(Exception):
+            default_storage.delete(f"{prefix}/{file['name']}")
 
 
 def _manifest(folder: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from annotation.errors import DomainError
 from training import kinds, scheduling
-from training.models import Chain, Checkpoint, Run
+from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
 from training.rlhf.presets import PRESETS, preset_spec
 
@@ -33,6 +33,13 @@ class Refused(DomainError):
         super().__init__(f"{field}: {problem}", field=field)
         self.field = field
         self.problem = problem
+
+
+class CannotResume(DomainError):
+    """The run has not ended without success, or it comes after one that has."""
+
+    status = 409
+    title = "The run cannot be resumed"
 
 
 @dataclass(frozen=True)
@@ -250,3 +257,15 @@ def _options(common: Common, kind: kinds.RunKind, given: dict[str, Any]) -> dict
         name, problems = next(iter(form.errors.items()))
         raise Refused(f"options.{name}" if name != "__all__" else "options", str(problems[0]))
     return form.options()
+
+
+def resume_run(run: Run) -> None:
+    """Queue a run again that ended without success; CannotResume says why it may not be."""
+    if scheduling.resume(run):
+        return
+    parent = run.after
+    if parent is not None and parent.state in ENDED_BADLY:
+        raise CannotResume(
+            f"It comes after “{parent}”, which is {parent.state}: resume that first."
+        )
+    raise CannotResume(f"It is {run.state}.")

@@ -13,6 +13,8 @@
                +--- attempts remain ---+ +-- none remain -------> lost
                    (lease expired, or the trainer was killed)
 
+``resume`` leads back from failed, cancelled and lost to queued, at a person's request.
+
 A claim gives an Attempt with a fencing token and a lease. Every later write of the worker goes
 through ``holding``, which locks the run's row if the token is still the run's; a write with an old
 token raises ``Fenced`` and changes nothing. Redis is only told, in ``training.wakeup``.
@@ -46,7 +48,10 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from training import wakeup
-from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, State
+from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
+
+NOT_STARTED = "not started: "
+ATTEMPTS_OF_A_RESUMED_RUN = 3
 
 
 class Fenced(Exception):
@@ -97,6 +102,39 @@ def _wake(run_ids: list[int]) -> None:
     ready = list(Run.objects.ready().filter(pk__in=run_ids).values_list("pk", flat=True))
     if ready:
         wakeup.after_commit(ready)
+
+
+@transaction.atomic
+def resume(run: Run) -> bool:
+    """failed, lost or cancelled -> queued, with attempts to spare: it goes on from its last
+    checkpoint. What ended because of it waits for it again.
+
+    False when it has not ended like that, or when the run it comes after has.
+    """
+    parents = Run.objects.filter(followers=run).select_for_update()
+    if any(parent.state in ENDED_BADLY for parent in parents):
+        return False
+    resumed = _queue_again(Run.objects.filter(pk=run.pk))
+    ids = list(resumed)
+    while ids:
+        waited = Run.objects.filter(after__in=ids, attempt_count=0, error__startswith=NOT_STARTED)
+        ids = _queue_again(waited)
+    run.refresh_from_db()
+    _wake(resumed)
+    return bool(resumed)
+
+
+def _queue_again(runs: RunQuerySet) -> list[int]:
+    ids = list(runs.filter(state__in=ENDED_BADLY).select_for_update().values_list("pk", flat=True))
+    Run.objects.filter(pk__in=ids).update(
+        state=State.QUEUED,
+        finished_at=None,
+        cancel_requested_at=None,
+        error="",
+        stage="",
+        max_attempts=Greatest(F("max_attempts"), F("attempt_count") + ATTEMPTS_OF_A_RESUMED_RUN),
+    )
+    return ids
 
 
 def announce_ready() -> int:
@@ -208,6 +246,12 @@ def holding(attempt: Attempt) -> Iterator[Run]:
         yield run
 
 
+def tell(attempt: Attempt, stage: str) -> None:
+    """Say what the run is at, for people. Raises Fenced."""
+    with holding(attempt) as run:
+        Run.objects.filter(pk=run.pk).update(stage=stage[:200])
+
+
 # --------------------------------------------------------------------------------------------
 # Ending
 # --------------------------------------------------------------------------------------------
@@ -301,7 +345,7 @@ def _end_followers(run_ids: list[int]) -> None:
             Run.objects.filter(pk__in=ids, state=State.QUEUED).update(
                 state=State.CANCELLED if cancelled else State.FAILED,
                 finished_at=Now(),
-                error=f"not started: {parent.name} (run {parent.pk}) {_ending(parent)}",
+                error=f"{NOT_STARTED}{parent.name} (run {parent.pk}) {_ending(parent)}",
             )
             ended += ids
         parents = list(Run.objects.filter(pk__in=ended))

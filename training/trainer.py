@@ -57,8 +57,13 @@ class Trainer:
                 start_new_session=True,
                 pass_fds=[lock.fileno()],
             )
-        (directory / PROCESS).write_text(json.dumps({"group": process.pid}))
-        return cls(process)
+        trainer = cls(process)
+        try:
+            (directory / PROCESS).write_text(json.dumps({"group": process.pid}))
+        except OSError:
+            trainer.close()
+            raise
+        return trainer
 
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds``; whether it has exited. It is not reaped yet: until then the

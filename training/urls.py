@@ -15,6 +15,7 @@ urlpatterns = [
     path("runs/<int:pk>/figures/", runs.figures, name="run-figures"),
     path("runs/<int:pk>/metrics/<str:chart>.json", runs.metrics, name="run-metrics"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<int:pk>/resume/", runs.resume, name="run-resume"),
     path("runs/<int:pk>/compare/", compare.choose, name="run-compare"),
     path("runs/<int:pk>/compare/<int:other>/", compare.compare, name="run-compared"),
     path(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation.models import Project, Release
-from benchmark import runs
+from benchmark import evaluating, runs
 from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
@@ -137,6 +137,17 @@ def test_finish_stores_answers_for_the_judge_once(tmp_path: Path) -> None:
         (1, "It is red.", False),
         (2, "It is red.", False),
     ]
+
+
+def test_an_evaluation_whose_run_was_resumed_waits_for_its_answers_again(tmp_path: Path) -> None:
+    run = make_evaluation_run(make_project())
+    directory = directory_of(tmp_path)
+    kinds.get("evaluation").write_data(run, directory)
+    evaluation = Evaluation.objects.get(run=run)
+    evaluating.fail(evaluation, "its run ended without answers")
+    kinds.get("evaluation").write_data(run, directory)
+    evaluation.refresh_from_db()
+    assert (evaluation.state, evaluation.error) == (Evaluation.State.ANSWERING, "")
 
 
 def test_the_policy_is_what_is_evaluated(tmp_path: Path) -> None:

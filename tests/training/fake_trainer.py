@@ -18,7 +18,8 @@ DEFAULTS: dict[str, Any] = {
     "seconds_per_step": 0.0,
     "checkpoint_every": 2,
     "fail_at": None,  # step at which a Failure event is written and the process exits with 1
-    "crash_at": None,  # step at which it exits with 3 and says why on stderr only
+    "crash_at": None,  # step at which it exits with crash_code and says why on stderr only
+    "crash_code": 3,
     "kill_at": None,  # step at which it kills itself in its first attempt
     "garbage": False,  # lines that are no events among the events
     "helper": False,  # starts a child that would outlive it
@@ -87,7 +88,7 @@ def trouble(
         return 1
     if step == script["crash_at"]:
         print("Traceback: everything broke", file=sys.stderr)
-        return 3
+        return int(script["crash_code"])
     if step == script["kill_at"] and first:
         os.kill(os.getpid(), signal.SIGKILL)
     if step == script["hang_at"]:

@@ -106,6 +106,14 @@ def test_only_managers_start_and_cancel_runs(role: str | None, status: int) -> N
     assert Run.objects.count() == 1
 
 
+def test_a_run_that_ended_without_success_is_resumed_and_no_other() -> None:
+    run = make_run()
+    api = Api(run.requested_by)
+    assert api.post(f"runs/{run.pk}/resume").json()["detail"] == "It is queued."
+    api.post(f"runs/{run.pk}/cancel")
+    assert api.post(f"runs/{run.pk}/resume").json()["state"] == State.QUEUED
+
+
 def test_a_token_needs_the_scope_train_to_start_or_cancel() -> None:
     run = make_run()
     api = Api(run.requested_by, "read", "manage", "annotate")

@@ -16,6 +16,7 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from training import execution, following, kinds, registry, scheduling
@@ -271,13 +272,69 @@ def test_nothing_is_stored_for_good_by_an_attempt_that_lost_at_the_end(
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_full_disk_is_told_and_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: Any, **kwargs: Any) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_is_told_whether_the_worker_or_the_trainer_meets_it(
+    settings: Any, small_disk: Path
+) -> None:
+    at_first = make_run()
+    told = execute(make_run(script={"crash_at": 3, "crash_code": os.EX_IOERR})).error
+    settings.RUNS_ROOT = small_disk / "runs"
+    fill(small_disk)
+    for error in (told, execute(at_first).error):
+        assert error.startswith(f"the disk with the run's directory on {execution.host_name()}")
 
-    monkeypatch.setattr(registry, "store", full)
+
+def test_a_run_that_met_a_full_disk_goes_on_from_its_checkpoint_when_resumed() -> None:
+    run = execute(make_run(script={"steps": 6, "crash_at": 5, "crash_code": os.EX_IOERR}))
+    assert run.state == State.FAILED
+    run.options["script"]["crash_at"] = None
+    run.save(update_fields=["options"])
+    scheduling.resume(run)
+    assert execute(run).state == State.SUCCEEDED
+    assert "from step 4" in (execution.run_directory(run) / "events.jsonl").read_text()
+
+
+@pytest.fixture
+def full_storage(
+    settings: Any, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Storage on a disk without a free byte; returns the file to delete to make room."""
+    settings.MEDIA_ROOT = small_disk / "storage"
+    monkeypatch.setattr(execution, "STORAGE_AGAIN_SECONDS", 0.05)
+    yield fill(small_disk)
+
+
+def waits_for_storage(run: Run) -> bool:
+    return Run.objects.filter(pk=run.pk, stage__startswith="waits for storage").exists()
+
+
+def test_a_result_waits_until_storage_has_room_again(full_storage: Path) -> None:
+    run = make_run(script={"steps": 4, "seconds_per_step": 0.1})
+    with executing(run):
+        wait_for(lambda: waits_for_storage(run))
+        stored = full_storage.parent / f"storage/checkpoints/run-{run.pk}"
+        assert not [path for path in stored.rglob("*") if path.is_file() and path.stat().st_size]
+        full_storage.unlink()
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    checkpoint = run.checkpoints.get()
+    with registry.open_file(checkpoint, "adapter_model.safetensors") as weights:
+        assert weights.read() == bytes([4]) * 64
+
+
+def test_a_run_that_waits_for_storage_can_be_cancelled(full_storage: Path) -> None:
+    run = make_run()
+    with executing(run):
+        wait_for(lambda: waits_for_storage(run))
+        scheduling.cancel(run)
+    run.refresh_from_db()
+    assert run.state == State.CANCELLED
+
+
+def test_waiting_for_storage_has_an_end(settings: Any, full_storage: Path) -> None:
+    settings.RUN_STORAGE_PATIENCE_SECONDS = 0
     run = execute(make_run())
     assert run.state == State.FAILED
+    assert run.error.startswith("storage did not take ")
     assert "No space left on device" in run.error
 
 

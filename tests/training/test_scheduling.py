@@ -205,6 +205,42 @@ def test_a_cancelled_run_whose_worker_vanishes_is_not_queued_again() -> None:
     assert Run.objects.get(pk=attempt.run_id).state == State.CANCELLED
 
 
+@pytest.mark.parametrize("end", [fail, lose, scheduling.stopped])
+def test_a_run_that_ended_badly_is_resumed_with_attempts_to_spare(
+    end: Callable[[Attempt], Any],
+) -> None:
+    attempt = claim(make_run(max_attempts=1))
+    end(attempt)
+    run = Run.objects.get(pk=attempt.run_id)
+    assert scheduling.resume(run)
+    assert (run.state, run.error, run.finished_at) == (State.QUEUED, "", None)
+    assert (run.attempt_count, run.max_attempts) == (1, 4)
+    again = claim(run)
+    assert again.number == 2
+    assert not scheduling.heartbeat(again).cancel_requested
+
+
+def test_only_a_run_that_ended_badly_is_resumed() -> None:
+    attempt = claim(make_run())
+    assert not scheduling.resume(attempt.run)
+    succeed(attempt)
+    assert not scheduling.resume(attempt.run)
+    assert attempt.run.state == State.SUCCEEDED
+
+
+def test_resuming_queues_again_what_ended_because_of_the_run() -> None:
+    first, second, third = make_chain()
+    apart = make_run(after=first)
+    scheduling.cancel(apart)
+    fail(claim(first))
+    second.refresh_from_db()
+    assert not scheduling.resume(second), "what it comes after has failed"
+    assert scheduling.resume(first)
+    states = [Run.objects.get(pk=run.pk).state for run in (first, second, third, apart)]
+    assert states == [State.QUEUED] * 3 + [State.CANCELLED]
+    assert scheduling.claim(second.pk, host="here", gpus=0) is None, "it waits as before"
+
+
 def make_chain(**fields: Any) -> list[Run]:
     first = make_run(**fields)
     second = make_run(kind="fake_ppo", after=first)

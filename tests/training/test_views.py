@@ -66,6 +66,21 @@ def test_cancelling_is_for_managers(role: str | None, status: int) -> None:
     assert run.state == (State.CANCELLED if role == "manager" else State.QUEUED)
 
 
+def test_a_run_is_resumed_from_its_page_once_what_it_comes_after_may_go_on() -> None:
+    first = make_run()
+    second = make_run(kind="fake_ppo", after=first)
+    client = logged_in(first.requested_by)
+    scheduling.cancel(first)
+    addresses = [reverse("training:run-resume", args=[run.pk]) for run in (first, second)]
+    assert addresses[0] in client.get(first.get_absolute_url()).content.decode()
+    assert addresses[1] not in client.get(second.get_absolute_url()).content.decode()
+    page = client.post(addresses[1], follow=True).content.decode()
+    assert "which is cancelled: resume that first" in page
+    client.post(addresses[0])
+    first.refresh_from_db()
+    assert first.state == State.QUEUED
+
+
 def test_cancelling_takes_a_post() -> None:
     run = make_run()
     address = reverse("training:run-cancel", args=[run.pk])

@@ -42,6 +42,7 @@ EPILOG = """\
 exit codes:
   0    finished: the result is in final/
   1    failed: the last line of events.jsonl says why
+  74   failed: the disk was too full to say even that
   143  ended by SIGTERM, saved: the same command resumes
 
 examples:

@@ -5,8 +5,10 @@ It is the only thing an engine process reads and the only place it writes.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -24,6 +26,8 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 EXIT_FAILED = 1
 EXIT_TERMINATED = 128 + signal.SIGTERM
+EXIT_DISK_FULL = os.EX_IOERR
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 log = logging.getLogger(__name__)
 
@@ -114,30 +118,42 @@ def carry_out(directory: Path, kind: Kind, work: Callable[[Run], None]) -> int:
     """Run ``work`` in ``directory`` and return the process's exit code.
 
     0 when it succeeded; 143 after SIGTERM, saved and resumable, with no Failure event; 1 after an
-    error, told in a Failure event.
+    error, told in a Failure event; 74 when the disk is so full that not even that can be told.
     """
     if not directory.is_dir():
         log.error("%s is no folder", directory)
         return EXIT_FAILED
-    with EventWriter(directory / "events.jsonl") as events:
+    try:
+        with EventWriter(directory / "events.jsonl") as events:
+            return _carry_out(directory, kind, work, events)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        log.error("%s", _explained(error))
+        return EXIT_DISK_FULL
+
+
+def _carry_out(
+    directory: Path, kind: Kind, work: Callable[[Run], None], events: EventWriter
+) -> int:
+    try:
+        run = Run(directory, read_spec(directory, kind), events)
+        previous = signal.signal(signal.SIGTERM, run.terminate)
         try:
-            run = Run(directory, read_spec(directory, kind), events)
-            previous = signal.signal(signal.SIGTERM, run.terminate)
-            try:
-                work(run)
-            finally:
-                signal.signal(signal.SIGTERM, previous)
-        except Interrupted:
-            log.info("terminated; the same command resumes")
-            return EXIT_TERMINATED
-        except EngineError as error:
-            log.error("%s", error)
-            events.failure(str(error))
-            return EXIT_FAILED
-        except Exception as error:
-            log.exception("the run failed")
-            events.failure(_explained(error), detail=traceback.format_exc())
-            return EXIT_FAILED
+            work(run)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+    except Interrupted:
+        log.info("terminated; the same command resumes")
+        return EXIT_TERMINATED
+    except EngineError as error:
+        log.error("%s", error)
+        events.failure(str(error))
+        return EXIT_FAILED
+    except Exception as error:
+        log.exception("the run failed")
+        events.failure(_explained(error), detail=traceback.format_exc())
+        return EXIT_FAILED
     return 0
 
 
@@ -145,6 +161,9 @@ def _explained(error: Exception) -> str:
     name = type(error).__name__
     if name == "OutOfMemoryError":
         return "the device ran out of memory; lower micro_batch_size or the sequence lengths"
+    # safetensors and tokenizers raise types of their own with the system's words in them.
+    if NO_SPACE in str(error):
+        return "the disk is full; what was saved before is whole. Make room, then resume the run"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return f"{name}: {error}"

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
 from annotation.models import Image
-from training import cloning, comparing, curves, kinds, scheduling, visibility
+from training import cloning, comparing, curves, kinds, requests, scheduling, visibility
 from training.forms import RunFilterForm, trainable_releases
 from training.models import Run
 
@@ -126,6 +126,18 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, f"{found.name} is being cancelled.")
     else:
         messages.error(request, f"{found.name} has ended already.")
+    return redirect(found)
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    found = visibility.run(request.user, pk, visibility.ACT)
+    try:
+        requests.resume_run(found)
+        messages.success(request, f"{found.name} goes on when a worker is free.")
+    except requests.CannotResume as error:
+        messages.error(request, f"{found.name} cannot be resumed. {error}")
     return redirect(found)
 
 

@@ -2,15 +2,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from tests.small_disks import fill
 from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.resuming import assert_same_weights
+from training.rlhf.__main__ import main
+from training.rlhf.checkpoints import newest
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
-from training.rlhf.run_directory import EXIT_FAILED, EXIT_TERMINATED, Run, carry_out, read_spec
+from training.rlhf.run_directory import (
+    EXIT_DISK_FULL,
+    EXIT_FAILED,
+    EXIT_TERMINATED,
+    Run,
+    carry_out,
+    read_spec,
+)
 
 
 def nothing(run: Run) -> None:
@@ -45,14 +57,55 @@ def test_defect_is_told_with_its_traceback(make_run: MakeRun) -> None:
     assert "test_run_directory" in failure["detail"]
 
 
-def test_full_disk_is_told_in_words(make_run: MakeRun) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, os.strerror(28), "checkpoints/x"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_full_disk_is_told_in_words(make_run: MakeRun, error: Exception) -> None:
     def work(run: Run) -> None:
-        raise OSError(28, os.strerror(28), "checkpoints/x")
+        raise error
 
     directory = make_run(Kind.SFT)
     assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
     [failure] = events(directory, "error")
-    assert failure["message"] == "No space left on device: checkpoints/x"
+    assert failure["message"].startswith("the disk is full; what was saved before is whole")
+
+
+def test_a_disk_too_full_to_tell_is_an_exit_code_of_its_own(
+    make_run: MakeRun, small_disk: Path
+) -> None:
+    def work(run: Run) -> None:
+        fill(small_disk)
+        while True:
+            run.events.stage("still going")
+
+    directory = small_disk / "run"
+    shutil.copytree(make_run(Kind.SFT), directory)
+    assert carry_out(directory, Kind.SFT, work) == EXIT_DISK_FULL == 74
+
+
+def test_training_goes_on_from_the_last_checkpoint_once_a_full_disk_has_room(
+    make_run: MakeRun, small_disk: Path
+) -> None:
+    settings = {"max_steps": 6, "epochs": 9, "batch_size": 4, "checkpoint_every": 1}
+    undisturbed = make_run(Kind.SFT, **settings)
+    directory = small_disk / "run"
+    shutil.copytree(undisturbed, directory)
+    assert main(["sft", "--run-dir", str(undisturbed)]) == 0
+    size = sum(file.stat().st_size for file in undisturbed.glob("checkpoints/step-6/**/*"))
+    ballast = fill(small_disk, leave=3 * size)
+    assert main(["sft", "--run-dir", str(directory)]) in (EXIT_FAILED, EXIT_DISK_FULL)
+    saved = newest(directory / "checkpoints")
+    assert saved is not None
+    assert 0 < saved.step < 6
+    ballast.unlink()
+    assert main(["sft", "--run-dir", str(directory)]) == 0
+    told = [event["text"] for event in events(directory, "stage")]
+    assert f"resuming from step {saved.step}" in told
+    assert_same_weights(directory / "final", undisturbed / "final")
 
 
 def test_sigterm_is_no_failure_and_the_handler_is_put_back(make_run: MakeRun) -> None:
