@@ -207,6 +207,29 @@ class ReleaseDetail(KnownParameters, APIView):
         return Response(ReleaseSerializer(_release(request, pk)).data)
 
 
+class ReleaseFolder(KnownParameters, APIView):
+    """A release with its images as a zip stream: the same bytes each time."""
+
+    scopes = {"GET": "read"}
+    parameters = frozenset({"format"})
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("format", enum=list(exporting.FOLDER_FORMATS), default="datasets")
+        ],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+        release = _release(request, pk)
+        format = request.query_params.get("format", "datasets")
+        chunks = exporting.stream_folder(release, format)
+        response = StreamingHttpResponse(chunks, content_type="application/zip")
+        name = exporting.folder_filename(release, format)
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["ETag"] = f'"{release.sha256}-{format}-folder"'
+        return response
+
+
 class ReleaseRecords(KnownParameters, APIView):
     """The records of a release as a stream: the same bytes each time."""
 

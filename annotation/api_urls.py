@@ -23,6 +23,7 @@ urlpatterns = [
     path("assignments/<uuid:token>/skip", api.SkipAssignment.as_view(), name="skip"),
     path("judgments/<int:pk>", api.JudgmentDetail.as_view(), name="judgment"),
     path("releases/<int:pk>", api_data.ReleaseDetail.as_view(), name="release"),
+    path("releases/<int:pk>/folder", api_data.ReleaseFolder.as_view(), name="folder"),
     path("releases/<int:pk>/records", api_data.ReleaseRecords.as_view(), name="records"),
     path("images/<slug:sha256>", api_data.ImageFile.as_view(), name="image"),
 ]

@@ -39,6 +39,11 @@ urlpatterns = [
     path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),
     path("projects/<slug:slug>/releases/<int:number>/", exchange.release, name="release"),
     path(
+        "projects/<slug:slug>/releases/<int:number>/folder/<slug:format_name>/",
+        exchange.download_folder,
+        name="release-folder",
+    ),
+    path(
         "projects/<slug:slug>/releases/<int:number>/<slug:format_name>/",
         exchange.download,
         name="release-download",

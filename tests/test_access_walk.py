@@ -69,6 +69,7 @@ API: dict[str, list[Rule]] = {
     "annotation-api:judgment": [see("owner"), Rule("PUT", "owner")],
     "annotation-api:release": [see("reviewer")],
     "annotation-api:records": [see("reviewer")],
+    "annotation-api:folder": [see("reviewer")],
     "annotation-api:image": [see("annotator")],
 }
 
@@ -116,7 +117,7 @@ def world(db: None) -> World:
         **{f"annotation-api:{name}": token for name in ("assignment", "submit", "renew", "skip")},
         "annotation-api:judgment": {"pk": own.pk},
         "annotation-api:dispute": {**slug, "pk": comparison.pk},
-        **{f"annotation-api:{name}": pk for name in ("release", "records")},
+        **{f"annotation-api:{name}": pk for name in ("release", "records", "folder")},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},
     }
     return World(project, people, arguments)

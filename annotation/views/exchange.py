@@ -22,6 +22,10 @@ FORMATS = [
     ("votes", "Every judgment", "JSON lines: pseudonym, order shown, time, version"),
     ("csv", "Preferences as a table", "CSV for spreadsheets"),
 ]
+FOLDERS = [
+    ("datasets", "Folder for the datasets library", "Images, metadata and a card, by split"),
+    ("llava_rlhf", "Folder for training", "Both splits, captions and images"),
+]
 
 
 @login_required
@@ -109,5 +113,21 @@ def download(
     return response
 
 
+@login_required
+@require_GET
+@says_domain_errors(back="releases")
+def download_folder(
+    request: PersonRequest, slug: str, number: int, format_name: str
+) -> StreamingHttpResponse:
+    """A release with its images as a zip, written while it is sent."""
+    project = access.require(request.user, slug, "review")
+    found = get_object_or_404(project.releases.select_related("project"), number=number)
+    chunks = exporting.stream_folder(found, format_name)
+    response = StreamingHttpResponse(chunks, content_type="application/zip")
+    name = exporting.folder_filename(found, format_name)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 def _release_context(release: Release) -> dict[str, Any]:
-    return {"release": release, "formats": FORMATS}
+    return {"release": release, "formats": FORMATS, "folders": FOLDERS}

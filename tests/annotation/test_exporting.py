@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import exporting, queue
+from annotation import exporting, queue, streams
 from annotation.exporting import BadPolicy, NothingToRelease, make_release
 from annotation.images import Folder
 from annotation.importing import import_files
@@ -322,7 +322,7 @@ def test_csv_keeps_commas_quotes_and_lines(project):
 
 
 def test_a_stream_comes_in_chunks_of_whole_lines(project, monkeypatch):
-    monkeypatch.setattr(exporting, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(streams, "CHUNK_BYTES", 1000)
     decided(project, 8)
     chunks = list(exporting.stream(make_release(project), "llava_rlhf"))
     assert len(chunks) > 1

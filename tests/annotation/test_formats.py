@@ -1,10 +1,12 @@
 """Each format beside the native record that says the same, and the libraries that read them."""
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -95,6 +97,26 @@ def test_rlhf_v_keeps_earlier_turns_before_the_question(release):
     questions = [record["question"] for record in records(release, "rlhf_v")]
     earlier = "Question: What is shown?\nAnswer: A circle.\nQuestion: Of which colour, a < b?"
     assert questions.count(earlier) == 1
+
+
+@pytest.mark.parametrize("format", exporting.FOLDER_FORMATS)
+def test_the_zip_of_a_folder_holds_what_the_folder_holds(release, format, tmp_path):
+    exporting.write_folder(release, tmp_path, format)
+    files = {
+        str(path.relative_to(tmp_path)): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    sent = b"".join(exporting.stream_folder(release, format))
+    archive = zipfile.ZipFile(io.BytesIO(sent))
+    assert {name: archive.read(name) for name in archive.namelist()} == files
+    assert sent == b"".join(exporting.stream_folder(release, format))
+    assert any(name.endswith(".png") for name in files)
+
+
+def test_an_unknown_folder_is_refused_before_the_stream_begins(release):
+    with pytest.raises(exporting.UnknownFormat):
+        exporting.stream_folder(release, "pickle")
 
 
 @pytest.mark.parametrize("format", ["trl", "rlhf_v"])

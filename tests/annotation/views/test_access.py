@@ -43,6 +43,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "releases": [("get", "reviewer"), ("post", "manager")],
     "release": [("get", "reviewer")],
     "release-download": [("get", "reviewer")],
+    "release-folder": [("get", "reviewer")],
     "label": [("get", "annotator")],
     "label-next": [("post", "annotator")],
     "label-previous": [("post", "annotator")],
@@ -91,6 +92,7 @@ def world(db: None) -> World:
         "import": {**slug, "pk": job.pk},
         "release": numbered,
         "release-download": {**numbered, "format_name": "csv"},
+        "release-folder": {**numbered, "format_name": "datasets"},
         "annotator": {**slug, "pk": manager.pk},
         "token-revoke": {"pk": annotator.api_tokens.get().pk},
     }
