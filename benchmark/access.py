@@ -111,7 +111,7 @@ def shared_link(token: str) -> SharedLink:
 
 def shared_evaluation(link: SharedLink, pk: int) -> Evaluation:
     """One that the link shows: complete, and chosen when it was made."""
-    found = link.evaluations.scored().with_origin().filter(pk=pk).first()
+    found = Evaluation.objects.shared_by(link).with_origin().filter(pk=pk).first()
     if found is None:
         raise Http404
     return found
@@ -119,7 +119,8 @@ def shared_evaluation(link: SharedLink, pk: int) -> Evaluation:
 
 def shared_photograph(link: SharedLink, pk: int) -> Image:
     """The picture of a question that one of the link's evaluations answers, where allowed."""
-    asked = Question.objects.filter(pk=pk, answers__evaluation__in=link.evaluations.scored())
+    shared = Evaluation.objects.shared_by(link)
+    asked = Question.objects.filter(pk=pk, answers__evaluation__in=shared)
     found = asked.select_related("image").first()
     if not (link.with_answers and link.with_photographs) or found is None or found.image is None:
         raise Http404

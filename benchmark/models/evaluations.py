@@ -21,6 +21,10 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
         """Those of ``projects``, and those that belong to none."""
         return self.filter(Q(project__in=projects) | Q(project=None))
 
+    def shared_by(self, link: Any) -> EvaluationQuerySet:
+        """Those of a public link that still have a score."""
+        return self.scored().filter(shared_links=link)
+
     def with_origin(self) -> EvaluationQuerySet:
         """Everything that a row of the leaderboard shows, in one query."""
         return self.select_related(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
@@ -19,13 +19,13 @@ from django.views.decorators.http import require_safe
 
 from benchmark import access, leaderboard, limits, standing, summaries
 from benchmark.forms import AnswerFilter
-from benchmark.models import SharedLink
+from benchmark.models import Evaluation, SharedLink
 
 ANSWERS_ON_A_PAGE = 12
 SUMMARY_SECONDS = 300
 """How long others may keep a summary: a revoked one is gone from model cards after that."""
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def public(view: View) -> View:
@@ -33,7 +33,7 @@ def public(view: View) -> View:
 
     @require_safe
     @functools.wraps(view)
-    def found(request: HttpRequest, token: str, **arguments: Any) -> HttpResponse:
+    def found(request: HttpRequest, token: str, **arguments: Any) -> HttpResponseBase:
         try:
             link = access.shared_link(token)
         except Http404:
@@ -73,7 +73,7 @@ def evaluation(request: HttpRequest, link: SharedLink, *, token: str, pk: int) -
 
 
 @public
-def photograph(request: HttpRequest, link: SharedLink, *, token: str, pk: int) -> HttpResponse:
+def photograph(request: HttpRequest, link: SharedLink, *, token: str, pk: int) -> FileResponse:
     found = access.shared_photograph(link, pk)
     answer = FileResponse(found.file.open("rb"), content_type=found.content_type)
     answer["X-Content-Type-Options"] = "nosniff"
@@ -115,7 +115,7 @@ def _evaluation(request: HttpRequest, link: SharedLink, token: str, pk: int) -> 
 
 def _group(link: SharedLink) -> leaderboard.Group:
     """The link's evaluations that still have a score, best first."""
-    rows = list(link.evaluations.scored().with_origin())
+    rows = list(Evaluation.objects.shared_by(link).with_origin())
     if not rows:
         raise Http404
     return leaderboard.Group(sorted(rows, key=leaderboard.score_of, reverse=True))
