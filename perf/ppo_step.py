@@ -1,183 +1,247 @@
-"""What one round's measuring and updating costs in the engine and in a straightforward loop.
+"""What one round of PPO costs in the engine and in a straightforward loop.
 
-Both do the same work on the same random model; printed are processor seconds and their ratio:
+Both sample, score, measure and update on the same model, prompts and responses, and must come to
+the same result; printed are processor seconds, their ratio and the memory on top:
 
-    python -m perf.ppo_step [--hidden 128] [--layers 4] [--rollouts 8] [--repeat 3]
+    python -m perf.ppo_step [--responses-per-prompt 4] [--rollouts 16] [--threads 2]
 
-The straightforward loop is how the paper's code goes about it: it encodes each image anew for every
-pass, builds logits over the vocabulary for every token, also for value and reward, and always
-pads to the longest response allowed.
+The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from tests.training.rlhf import tiny
-from training.rlhf.contract import LoraSettings, Turn
-from training.rlhf.data import TokenSequence, batches, by_length
-from training.rlhf.models import VisionLanguageModel
-from training.rlhf.rollout import response_hidden, token_logprobs
+from perf import shape
+from perf.measuring import Cost, cost_of
+from perf.straightforward import PlainPpo, PlainRewards
+from training.rlhf.contract import (
+    OptimizerSettings,
+    PpoSettings,
+    PromptRecord,
+    RewardSettings,
+    SamplingSettings,
+    Turn,
+)
+from training.rlhf.experience import POLICY, VALUE, Learner, prompts_of, rollout
+from training.rlhf.facts import RatingTemplate
+from training.rlhf.optimization import Optimizer
+from training.rlhf.ppo import update, updates_in
+from training.rlhf.reward_model import ADAPTER, RewardModel
+from training.rlhf.rollout import Trajectory
+from training.rlhf.scoring import Scores
 
-ADAPTERS = ("policy", "reference", "value", "reward")
-MICRO_BATCH = 8
+PHASES = ("sampling, scoring and measuring", "updating")
+RATE = OptimizerSettings(learning_rate=1e-4)
+
+
+@dataclass
+class Result:
+    """What a round came to."""
+
+    trajectory: Trajectory
+    scores: Scores
+    losses: dict[str, float]
+    moved: Tensor
+    """How far each trained parameter moved, all in one vector."""
 
 
 def main() -> None:
-    options = _options()
-    torch.manual_seed(0)
+    options = parse()
+    torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        model, files = _model(options, Path(folder))
-        prompts = [
-            model.chat.prompt((Turn(speaker="human", text="<image>\nwhat is there ?"),), image)
-            for image in model.encode_images(files)
-        ]
-        ids, mask = _responses(options)
-        pixels = torch.cat([_pixels(model, file) for file in files])
-        passes: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
-            "measuring": (
-                lambda: _straightforward(model, prompts, pixels, ids, mask, train=False),
-                lambda: _engine(model, prompts, ids, mask, train=False),
-            ),
-            "updating": (
-                lambda: _straightforward(model, prompts, pixels, ids, mask, train=True),
-                lambda: _engine(model, prompts, ids, mask, train=True),
-            ),
-        }
-        tokens = float(mask.sum(1).float().mean())
-        print(
-            f"{options.rollouts} rollouts, {len(prompts[0].image.placeholder_ids)} image tokens, "
-            f"{tokens:.0f} of {options.slots} response tokens, {torch.get_num_threads()} threads"
+        work = Work(options, Path(folder))
+        engine, engine_costs = best(work.engine, options.repeat)
+        plain, plain_costs = best(lambda: work.plain(engine), options.repeat)
+    response = float(engine.trajectory.responses.lengths.float().mean())
+    print(
+        f"{options.rollouts} responses, {options.responses_per_prompt} to a prompt; "
+        f"{work.image_tokens} image tokens, {response:.0f} of {options.slots} response tokens; "
+        f"{options.threads} threads"
+    )
+    print(f"{'processor seconds':34}{'plain':>9}{'engine':>9}{'ratio':>8}")
+    rows = [*zip(PHASES, plain_costs, engine_costs, strict=True)]
+    for name, slow, fast in rows:
+        print(line(name, slow.processor_seconds, fast.processor_seconds))
+    sums = [sum(c.processor_seconds for c in costs) for costs in (plain_costs, engine_costs)]
+    print(line("whole round", *sums))
+    peaks = [max(c.peak_bytes for c in costs) / 2**20 for costs in (plain_costs, engine_costs)]
+    print(f"{'peak memory on top, MiB':34}{peaks[0]:9.0f}{peaks[1]:9.0f}{peaks[0] / peaks[1]:8.2f}")
+    for name, difference in differences(plain, engine).items():
+        print(f"{name:34}{difference:9.1e} apart")
+
+
+def line(name: str, slow: float, fast: float) -> str:
+    return f"{name:34}{slow:9.2f}{fast:9.2f}{slow / fast:8.2f}"
+
+
+def best(work: Callable[[], tuple[Result, list[Cost]]], repeat: int) -> tuple[Result, list[Cost]]:
+    """The result, and of each phase the run that took least: others only ever add to it."""
+    runs = [work() for _ in range(repeat)]
+    phases = zip(*(costs for _, costs in runs), strict=True)
+    return runs[0][0], [min(phase, key=lambda cost: cost.processor_seconds) for phase in phases]
+
+
+def differences(one: Result, two: Result) -> dict[str, float]:
+    """How far two results are apart, each in the measure that suits it."""
+    width = two.trajectory.logprobs.shape[1]
+
+    def largest(name: str) -> float:
+        first, second = getattr(one.trajectory, name), getattr(two.trajectory, name)
+        return float((first[:, :width] - second).abs().max())
+
+    return {
+        "log-probabilities, policy": largest("logprobs"),
+        "log-probabilities, reference": largest("reference_logprobs"),
+        "values": largest("values"),
+        "rewards": float((one.scores.total - two.scores.total).abs().max()),
+        "losses": max(abs(one.losses[name] - two.losses[name]) for name in one.losses),
+        "steps of the weights, relative": float((one.moved - two.moved).norm() / two.moved.norm()),
+    }
+
+
+class Work:
+    """One round of PPO that can be carried out again and again from the same start."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.model = shape.model(
+            hidden=options.hidden,
+            layers=options.layers,
+            vocabulary=options.vocabulary,
+            slots=options.slots,
         )
-        print(f"{'':12}{'plain s':>10}{'engine s':>10}{'ratio':>8}")
-        for name, (plain, engine) in passes.items():
-            slow, fast = _seconds(plain, options.repeat), _seconds(engine, options.repeat)
-            print(f"{name:12}{slow:10.2f}{fast:10.2f}{slow / fast:8.2f}")
-
-
-def _straightforward(
-    model: VisionLanguageModel,
-    prompts: Sequence[TokenSequence],
-    pixels: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    *,
-    train: bool,
-) -> None:
-    """Four full passes with pixels, all logits and all slots; two of them with gradients."""
-    prompt_ids = torch.tensor([prompt.ids for prompt in prompts])
-    for rows in batches(range(len(prompts)), MICRO_BATCH):
-        inputs = {
-            "input_ids": torch.cat([prompt_ids[rows], ids[rows]], dim=1),
-            "attention_mask": torch.cat([torch.ones_like(prompt_ids[rows]), mask[rows]], dim=1),
-            "pixel_values": pixels[rows],
+        self.settings = _settings(options)
+        for name in (POLICY, "reference", VALUE, ADAPTER):
+            self.model.add_adapter(name, shape.LORA)
+            shape.disturb(self.model.trainable(name))
+        for name in (VALUE, ADAPTER):
+            self.model.add_head(name)
+            torch.nn.init.normal_(self.model.heads[name].weight, std=0.1)
+        self.model.train_only(self.model.trainable(POLICY), self.model.trainable(VALUE))
+        prompts = options.rollouts // options.responses_per_prompt
+        self.files = shape.images(folder, prompts)
+        self.records = [
+            _record(file, number, options.vocabulary)
+            for number, file in enumerate(self.files)
+            for _ in range(options.responses_per_prompt)
+        ]
+        self._begin = {
+            name: {k: p.detach().clone() for k, p in self.model.trainable(name).items()}
+            for name in (POLICY, VALUE)
         }
-        for adapter in ("policy", "value") if train else ADAPTERS:
-            with torch.set_grad_enabled(train), model.using(adapter):
-                output = model.base(**inputs, output_hidden_states=True, use_cache=False)
-            start = prompt_ids.shape[1] - 1
-            logprobs = torch.log_softmax(output.logits[:, start:-1].float(), -1)
-            chosen = logprobs.gather(-1, ids[rows][..., None]).squeeze(-1)
-            values = output.hidden_states[-1][:, start:-1].float().mean(-1)
-            if train:
-                ((chosen if adapter == "policy" else values) * mask[rows]).mean().backward()
+        self.image_tokens = (shape.IMAGE_SIZE // shape.PATCH_SIZE) ** 2
+
+    def engine(self) -> tuple[Result, list[Cost]]:
+        learner = self._learner(RewardModel)
+        self.model.encode_images.forget()  # a round begins with images it has not seen
+        return self._round(learner, lambda: rollout(learner, self.records), update)
+
+    def plain(self, engine: Result) -> tuple[Result, list[Cost]]:
+        learner = self._learner(PlainRewards)
+        rewards = learner.reward_model
+        assert isinstance(rewards, PlainRewards)
+        prompts = prompts_of(learner, self.records)
+        loop = PlainPpo(learner, self.records, prompts, engine.trajectory.responses)
+        rewards.files = {id(p.image): f for p, f in zip(prompts, loop.files, strict=True)}
+        rewards.width = loop.width + 120  # facts and rating prompt
+        return self._round(
+            learner, loop.rollout, lambda _, found, scores, **__: loop.update(found, scores)
+        )
+
+    def _round(
+        self,
+        learner: Learner,
+        sample: Callable[[], tuple[Trajectory, Scores]],
+        learn: Callable[..., dict[str, float]],
+    ) -> tuple[Result, list[Cost]]:
+        found: list[tuple[Trajectory, Scores]] = []
+        figures: dict[str, float] = {}
+        torch.manual_seed(1)
+        costs = [cost_of(lambda: found.append(sample()))]
+        torch.manual_seed(2)
+        costs.append(cost_of(lambda: figures.update(learn(learner, *found[0], round_number=0))))
+        moved = [
+            (parameter.detach() - self._begin[name][key]).flatten()
+            for name in (POLICY, VALUE)
+            for key, parameter in self.model.trainable(name).items()
+        ]
+        losses = {name: figures[f"ppo/{name}"] for name in ("policy_loss", "value_loss")}
+        return Result(*found[0], losses, torch.cat(moved)), costs
+
+    def _learner(self, rewards: type[RewardModel]) -> Learner:
+        for name, weights in self._begin.items():
+            for key, parameter in self.model.trainable(name).items():
+                parameter.data.copy_(weights[key])
+        total = updates_in(self.settings)
+        run = SimpleNamespace(
+            check_termination=lambda: None,
+            image_path=lambda record: self.files[0].parent / record.image,
+        )
+        return Learner(
+            run=run,  # type: ignore[arg-type]
+            settings=self.settings,
+            model=self.model,
+            reward_model=rewards(self.model, rating_template(), max_length=4096),
+            policy=Optimizer(self.model.trainable(POLICY), RATE, total_steps=total),
+            value=Optimizer(self.model.trainable(VALUE), RATE, total_steps=total),
+            kl_coefficient=0.1,
+        )
 
 
-def _engine(
-    model: VisionLanguageModel,
-    prompts: Sequence[TokenSequence],
-    ids: Tensor,
-    mask: Tensor,
-    *,
-    train: bool,
-) -> None:
-    """The engine's own passes: cached images, no needless logits, no needless slots."""
-    for rows in batches(by_length(mask.sum(1).tolist()), MICRO_BATCH):
-        width = int(mask[rows].sum(1).max())
-        part = [prompts[row] for row in rows], ids[rows, :width], mask[rows, :width]
-        for adapter in ("policy", "value") if train else ADAPTERS:
-            with torch.set_grad_enabled(train):
-                hidden = response_hidden(model, adapter, *part)
-                if adapter in ("policy", "reference"):
-                    result, _ = token_logprobs(model, hidden, *part[1:], temperature=1.0)
-                else:
-                    result = hidden.float().mean(-1)
-            if train:
-                (result * part[2]).mean().backward()
-
-
-def _model(options: argparse.Namespace, folder: Path) -> tuple[VisionLanguageModel, list[Path]]:
-    base = tiny.model(
-        hidden_size=options.hidden,
-        layers=options.layers,
-        image_size=options.image,
-        vocabulary=options.vocabulary,
+def rating_template(facts_position: str = "before_response") -> RatingTemplate:
+    """Of words that the model knows, in about the paper's lengths."""
+    settings = RewardSettings(
+        facts_position=facts_position,  # type: ignore[arg-type]
+        facts_introduction=shape.text(14, 100, seed=1),
+        fact_format="{caption}",
+        rating_prompt=shape.text(40, 100, seed=2),
     )
-    model = VisionLanguageModel(
-        base, tiny.processor(image_size=options.image), device=torch.device("cpu")
+    return RatingTemplate.from_settings(settings)
+
+
+def _record(file: Path, number: int, vocabulary: int) -> PromptRecord:
+    question = shape.text(36 + number % 9, vocabulary, seed=number)
+    return PromptRecord(
+        id=str(number),
+        image=file.name,
+        conversation=(Turn(speaker="human", text=f"<image>\n{question}"),),
+        captions=tuple(shape.text(11, vocabulary, seed=100 + 5 * number + n) for n in range(5)),
     )
-    for name in ADAPTERS:
-        model.add_adapter(name, LoraSettings(rank=16, alpha=16))
-    model.train_only(model.trainable("policy"), model.trainable("value"))
-    files = []
-    for number in range(options.rollouts):
-        path = folder / f"{number}.png"
-        Image.new("RGB", (options.image, options.image), (number % 256, 80, 160)).save(path)
-        files.append(path)
-    return model, files
 
 
-def _responses(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Random tokens, with lengths as uneven as real responses are: a sixth of the slots on mean."""
-    generator = random.Random(0)
-    mean = options.slots / 6
-    lengths = [
-        min(max(round(generator.expovariate(1 / mean)), 4), options.slots)
-        for _ in range(options.rollouts)
-    ]
-    ids = torch.randint(len(tiny.SPECIAL), len(tiny.SPECIAL) + 10, (len(lengths), options.slots))
-    mask = torch.tensor([[int(n < length) for n in range(options.slots)] for length in lengths])
-    return ids, mask
+def _settings(options: argparse.Namespace) -> PpoSettings:
+    return PpoSettings(
+        sampling=SamplingSettings(temperature=1.0, response_length=options.slots),
+        responses_per_prompt=options.responses_per_prompt,
+        rollout_batch_size=options.rollouts,
+        rollout_micro_batch_size=options.micro_batch,
+        batch_size=options.rollouts // 2,
+        micro_batch_size=options.micro_batch,
+        policy_optimizer=RATE,
+        value_optimizer=RATE,
+    )
 
 
-def _pixels(model: VisionLanguageModel, file: Path) -> Tensor:
-    inputs: Any = model.processor.image_processor(Image.open(file), return_tensors="pt")
-    pixels: Tensor = inputs["pixel_values"]
-    return pixels
-
-
-def _seconds(work: Callable[[], None], repeat: int) -> float:
-    """Median processor time of ``repeat`` calls, after one that warms up."""
-    work()
-    found = []
-    for _ in range(repeat):
-        start = time.process_time()
-        work()
-        found.append(time.process_time() - start)
-    return statistics.median(found)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hidden", type=int, default=128, help="width of the language model")
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--hidden", type=int, default=192, help="width of the language model")
     parser.add_argument("--layers", type=int, default=4, help="its layers")
-    parser.add_argument("--image", type=int, default=40, help="image size; a patch is 4 pixels")
-    parser.add_argument("--vocabulary", type=int, default=4000, help="tokens")
-    parser.add_argument("--slots", type=int, default=96, help="longest response")
-    parser.add_argument("--rollouts", type=int, default=8, help="responses in the round")
-    parser.add_argument("--repeat", type=int, default=3, help="timed repetitions")
-    return parser.parse_args()
+    parser.add_argument("--vocabulary", type=int, default=512, help="tokens")
+    parser.add_argument("--slots", type=int, default=256, help="longest response")
+    parser.add_argument("--rollouts", type=int, default=16, help="responses in the round")
+    parser.add_argument("--responses-per-prompt", type=int, default=4)
+    parser.add_argument("--micro-batch", type=int, default=8, help="responses in a pass")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=1, help="runs, of which the best counts")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

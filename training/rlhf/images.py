@@ -90,6 +90,11 @@ class ImageEncoder:
                 self._remember(path, image)
         return [result[path] for path in paths]
 
+    def forget(self) -> None:
+        """Encode every image anew from now on."""
+        self._known.clear()
+        self._held_bytes = 0
+
     def _encode_files(self, paths: list[Path]) -> list[EncodedImage]:
         pixels = [self._preprocess(path) for path in paths]
         encoded: list[EncodedImage] = []

@@ -66,7 +66,7 @@ def train_reward(run: Run) -> None:
         seed_step(run.spec.seed, Kind.REWARD, done)
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         batch = [(pairs[index], f"{run.spec.seed}-{epoch}") for epoch, index in chosen]
-        metrics = _train_step(run, reward_model, optimizer, batch, step=done)
+        metrics = train_step(run, reward_model, optimizer, batch, step=done)
         done += 1
         if held_out and (done % settings.evaluate_every == 0 or done == total):
             size = settings.micro_batch_size
@@ -91,7 +91,7 @@ def train_reward(run: Run) -> None:
     _finish(run, reward_model, pairs, held_out, step=done)
 
 
-def _train_step(
+def train_step(
     run: Run,
     reward_model: RewardModel,
     optimizer: Optimizer,
