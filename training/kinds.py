@@ -119,6 +119,9 @@ def spec_for(run: Run, directory: Path) -> RunSpec:
         inputs["policy_adapter"] = _adapter(run.policy, directory, "policy")
     if run.reward_model is not None:
         inputs["reward_model"] = _adapter(run.reward_model, directory, "reward_model")
+        own = run.reward_model.base
+        if own is not None and own.pk != run.base.pk:
+            inputs["reward_base"] = registry.engine_name(own, directory, "reward_base")
     return RunSpec.from_json(
         {
             **inputs,

@@ -205,7 +205,8 @@ def _check(common: Common, kind: kinds.RunKind, after: Run | None) -> None:
             continue
         if checkpoint.kind != name:
             raise Refused(name, f"{checkpoint} is a {checkpoint.get_kind_display()}")
-        if checkpoint.base_id != common.base.pk:
+        two_bases = name == "reward_model" and kind.engine is Kind.PPO
+        if checkpoint.base_id != common.base.pk and not two_bases:
             raise Refused(name, f"{checkpoint} was trained on another base than {common.base}")
     for name, most, least in (("gpus", MOST_GPUS, 0), ("max_attempts", MOST_ATTEMPTS, 1)):
         if not least <= getattr(common, name) <= most:

@@ -1,6 +1,7 @@
 """Asking for runs: complete settings, and refusals that name the field."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from annotation.models import Release
 from tests.factories import make_project
 from tests.training.factories import make_base, make_checkpoint, make_common, make_run
-from training import requests, scheduling
+from training import kinds, registry, requests, scheduling
 from training.models import Chain, Run
 from training.requests import Refused, Step
 from training.rlhf.contract import Kind
@@ -63,8 +64,22 @@ def test_models_must_be_what_they_are_given_as() -> None:
     step = Step("fake_ppo")
     assert refusal(replace(common, base=policy), step) == "base"
     assert refusal(replace(common, reward_model=policy), step) == "reward_model"
-    assert refusal(replace(common, reward_model=stranger), step) == "reward_model"
+    assert refusal(replace(common, reward_model=stranger), Step("score")) == "reward_model"
     assert refusal(common, step) == "reward_model"
+
+
+def test_ppo_may_take_a_reward_model_of_another_base(tmp_path: Path) -> None:
+    """As the paper did: both bases are handed to the engine."""
+    common = make_common()
+    other = registry.register_base("larger", source="hub/larger")
+    maker = make_run(common.project, base=other)
+    model = make_checkpoint(maker, kind="reward_model", base=other)
+    run = requests.request_run(replace(common, reward_model=model), Step("fake_ppo"))
+    assert run.reward_model == model
+    assert kinds.spec_for(run, tmp_path).reward_base == "hub/larger"
+    own = make_checkpoint(make_run(common.project, base=common.base), kind="reward_model", step=2)
+    run = requests.request_run(replace(common, reward_model=own), Step("fake_ppo"))
+    assert kinds.spec_for(run, tmp_path).reward_base is None
 
 
 def test_a_release_must_be_ready_and_of_the_project() -> None:

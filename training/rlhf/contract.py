@@ -310,6 +310,8 @@ class RunSpec:
     """Folder in the run directory: the policy to begin from, or to sample (generate)."""
     reward_model: str | None = None
     """Folder in the run directory: the reward model (ppo, score)."""
+    reward_base: str | None = None
+    """The reward model's base where it is another than ``base_model`` (ppo): both are loaded."""
     model: ModelSettings = ModelSettings()
     preset: str = "default"
     seed: int = 0

@@ -68,8 +68,22 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
         before_batch=learner.run.check_termination,
         after_batch=measure_batch,
     )
-    scores = score(learner.reward_model, settings, records, prompts, responses)
+    scores = scores_of(learner, records, prompts, responses)
     return _trajectory(learner, records, prompts, responses, found), scores
+
+
+def scores_of(
+    learner: Learner,
+    records: Sequence[PromptRecord],
+    prompts: Sequence[TokenSequence],
+    responses: Responses,
+) -> Scores:
+    """What the responses earned, also from a reward model that has a base of its own."""
+    images = None
+    if learner.reward_model.model is not learner.model:
+        paths = [learner.run.image_path(record) for record in records]
+        images = learner.reward_model.model.encode_images(paths)
+    return score(learner.reward_model, learner.settings, records, prompts, responses, images=images)
 
 
 def measure(

@@ -53,10 +53,14 @@ class Run:
     def final(self) -> Path:
         return self.directory / "final"
 
-    def base_model(self) -> str:
-        """The base model's folder when it lies in the run directory, else the name as given."""
-        local = self.directory / self.spec.base_model
-        return str(local) if local.is_dir() else self.spec.base_model
+    def base_model(self, name: str | None = None) -> str:
+        """A base model's folder when it lies in the run directory, else the name as given.
+
+        Without ``name`` it is that of the spec.
+        """
+        name = name or self.spec.base_model
+        local = self.directory / name
+        return str(local) if local.is_dir() else name
 
     def folder(self, name: str, *, field: str) -> Path:
         """A folder inside the run directory that the spec names; EngineError when it is not."""

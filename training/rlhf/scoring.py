@@ -11,6 +11,7 @@ from torch import Tensor
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.facts import correctness_bonus, length_penalty
+from training.rlhf.images import EncodedImage
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import Responses
 
@@ -36,14 +37,21 @@ def score(
     records: Sequence[PromptRecord],
     prompts: Sequence[TokenSequence],
     responses: Responses,
+    *,
+    images: Sequence[EncodedImage] | None = None,
 ) -> Scores:
-    """Reward model, symbolic rewards, length and a missing end (the paper's rewards)."""
+    """Reward model, symbolic rewards, length and a missing end (the paper's rewards).
+
+    ``images`` are those of the prompts as the reward model's base encodes them, where that is
+    another base than the policy's.
+    """
+    seen = images if images is not None else [prompt.image for prompt in prompts]
     sequences = [
         sequence
-        for record, prompt, text in zip(records, prompts, responses.texts, strict=True)
+        for record, image, text in zip(records, seen, responses.texts, strict=True)
         for sequence in reward_model.sequences(
             record.conversation,
-            prompt.image,
+            image,
             [text],
             record.captions if settings.with_facts else (),
         )

@@ -23,6 +23,7 @@ from training.rlhf.experience import (
     Learner,
     prompts_of,
     rollout,
+    scores_of,
 )
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
@@ -30,7 +31,6 @@ from training.rlhf.ppo import update, updates_in
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
-from training.rlhf.scoring import score
 
 SAMPLE_PROMPTS = 4
 
@@ -119,14 +119,19 @@ def prepare(run: Run, settings: PpoSettings) -> Learner:
         raise EngineError("spec.json, reward_model: PPO needs one")
     seed_step(run.spec.seed, Kind.PPO, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
-    reward_folder = run.folder(run.spec.reward_model, field="reward_model")
-    reward_model = RewardModel.load(model, reward_folder)
-    model.load_adapter(VALUE, reward_folder)  # it already knows what will be rewarded (paper)
-    model.add_head(VALUE)
     if run.spec.policy_adapter is not None:
         model.load_adapter(POLICY, run.folder(run.spec.policy_adapter, field="policy_adapter"))
     else:
         model.add_adapter(POLICY, settings.lora)
+    reward_folder = run.folder(run.spec.reward_model, field="reward_model")
+    if run.spec.reward_base is None:
+        reward_model = RewardModel.load(model, reward_folder)
+        model.load_adapter(VALUE, reward_folder)  # it knows what will be rewarded (paper)
+    else:
+        other = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
+        reward_model = RewardModel.load(other, reward_folder)
+        model.copy_adapter(POLICY, VALUE)  # an adapter of another base fits no other
+    model.add_head(VALUE)
     model.copy_adapter(POLICY, REFERENCE)
 
     policy, value = model.trainable(POLICY), model.trainable(VALUE)
@@ -171,7 +176,7 @@ def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -
         adapter=POLICY,
         batch_size=len(prompts),
     )
-    scores = score(learner.reward_model, learner.settings, records, prompts, responses)
+    scores = scores_of(learner, records, prompts, responses)
     rewards = scores.total.tolist()
     for record, text, reward in zip(records, responses.texts, rewards, strict=True):
         learner.run.events.sample(

@@ -70,7 +70,7 @@ def test_policy_learns_what_is_rewarded(
 ) -> None:
     """The whole path from score to weights, with a score that a person can check."""
 
-    def count_of_red(reward_model, settings, records, prompts, responses):  # type: ignore[no-untyped-def]
+    def count_of_red(reward_model, settings, records, prompts, responses, **_):  # type: ignore[no-untyped-def]
         red = torch.tensor([float(text.split().count("red")) for text in responses.texts])
         zero = torch.zeros_like(red)
         return Scores(red, zero, zero, zero)
@@ -278,6 +278,46 @@ def test_reward_model_must_be_named(make_run: MakeRun) -> None:
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert failure["message"] == "spec.json, reward_model: PPO needs one"
+
+
+def test_reward_model_may_have_a_base_of_its_own(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the paper, where a larger base rates the answers of a smaller one."""
+    larger = tmp_path / "larger"
+    tiny.model(seed=9, hidden_size=48, layers=3).save_pretrained(larger)
+    tiny.processor().save_pretrained(larger)
+    rewarding = make_run(Kind.REWARD, "rewarding", max_steps=4, batch_size=4)
+    change_spec(rewarding, base_model=str(larger))
+    assert main(["reward", "--run-dir", str(rewarding)]) == 0
+
+    earned: list[tuple[tuple[str, ...], torch.Tensor]] = []
+    original = RewardModel.score
+
+    def score(self, sequences, *, batch_size):  # type: ignore[no-untyped-def]
+        found = original(self, sequences, batch_size=batch_size)
+        earned.append((self.model.base.config.name_or_path, found))
+        return found
+
+    monkeypatch.setattr(RewardModel, "score", score)
+    directory = make_run(Kind.PPO, reward_model=rewarding / "final", **FOUR_ROUNDS | {"steps": 2})
+    assert train(directory) == 1  # one base alone does not fit both
+    change_spec(directory, reward_base=str(larger))
+    assert train(directory) == 0
+    assert {name for name, _ in earned} == {str(larger)}
+    metrics = last_metrics(events(directory))
+    assert metrics[2]["ppo/value_gradient_norm"] > 0
+    weights = load_file(directory / "final" / "adapter_model.safetensors")
+    assert not any(48 in tensor.shape for tensor in weights.values())
+    first = json.loads((rewarding / "final" / "reward_model.json").read_text())
+    rollout = next(scores for _, scores in earned if len(scores) == 6)
+    normalised = (rollout - first["mean"]) / first["deviation"]
+    assert metrics[1]["ppo/score"] == pytest.approx(float(normalised.mean()), abs=1e-5)
+
+
+def change_spec(directory: Path, **fields: object) -> None:
+    path = directory / "spec.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 def test_training_stops_when_the_kl_passes_its_limit(
