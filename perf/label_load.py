@@ -59,7 +59,8 @@ class Ledger:
 
 def main() -> None:
     options = _options()
-    os.environ.setdefault("LOG_LEVEL", "ERROR")  # One line a request would be measured too.
+    # One line a request would be measured too, and a crash of Postgres is asked for.
+    os.environ.setdefault("LOG_LEVEL", "CRITICAL" if options.kill_database else "ERROR")
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         private = "DATABASE_URL" not in os.environ
         if private:
@@ -207,6 +208,7 @@ async def _kill_database(
 
 
 def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> int:
+    from django.db import connection
     from django.db.models import F
 
     from annotation.models import Comparison, Judgment, JudgmentVersion
@@ -222,6 +224,7 @@ def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]
     print(f"statuses {dict(sorted(ledger.statuses.items()))}, sent again {ledger.reconnected}")
     if ledger.killed:
         print(f"killed {dict(ledger.killed)}, longest gap {ledger.longest_gap:.1f} s")
+    connection.close()  # It may lead to a Postgres that was killed.
     stored = Counter(map(str, JudgmentVersion.objects.values_list("client_uuid", flat=True)))
     lost = ledger.acknowledged - set(stored)
     foreign = set(stored) - ledger.sent

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +140,19 @@ def postmaster(folder: Path) -> int:
 
 def crash_postgres(folder: Path) -> None:
     """kill -9 of the postmaster and all of its backends; it is started again, and recovers."""
-    from config.embedded import start_postgres
+    from config.embedded import Paths, start_postgres
 
+    paths = Paths.under(folder)
     main = postmaster(folder)
-    for pid in [main, *children(main)]:
-        try:
+    everybody = [main, *children(main)]
+    for pid in everybody:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    while Path(f"/proc/{main}").exists() and _state(main) != "Z":
+    while any(_alive(pid) for pid in everybody):
         time.sleep(0.01)
+    # Nobody may have waited for the dead yet, and Postgres takes such a process for a living one.
+    (paths.postgres / "postmaster.pid").unlink(missing_ok=True)
+    (paths.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
     start_postgres(folder)
 
 
@@ -171,5 +174,9 @@ def _seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICKS
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def _alive(pid: int) -> bool:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[0] != "Z"
