@@ -6,6 +6,7 @@ collection, which would otherwise walk through all of Django during somebody's r
 """
 
 import gc
+import sys
 from typing import Any
 
 preload_app = True
@@ -18,3 +19,6 @@ max_requests_jitter = 20_000
 def post_fork(server: Any, worker: Any) -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+    # A request asks the database a dozen times, and after each answer waits for the interpreter
+    # until the thread that has it is interrupted: 5 ms by default. See docs/performance.md.
+    sys.setswitchinterval(0.0005)
