@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from annotation import access, leases, queue
+from annotation import access, leases, projects, queue
 from annotation.api_base import ById, KnownParameters, idempotent, user_of
 from annotation.api_serializers import (
     AnswerSerializer,
@@ -26,6 +26,7 @@ from annotation.api_serializers import (
     NextSerializer,
     ProgressSerializer,
     ProjectSerializer,
+    ProjectSettingsSerializer,
     SkipSerializer,
 )
 from annotation.models import Assignment, Judgment, Membership, Project
@@ -67,11 +68,23 @@ class Projects(KnownParameters, generics.ListCreateAPIView):
 class ProjectDetail(KnownParameters, generics.RetrieveAPIView):
     """A project of yours."""
 
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "manage"}
     serializer_class = ProjectSerializer
 
     def get_object(self) -> Project:
         return access.require(self.request.user, self.kwargs["slug"], "see")
+
+    @extend_schema(request=ProjectSettingsSerializer, responses=ProjectSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Changes settings; changed guidelines get a new version, which people acknowledge."""
+        project = access.require(request.user, slug, "manage")
+        sent = ProjectSettingsSerializer(project, data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        kept = ("guidelines", "judgments_per_comparison", "max_judgments")
+        before = {name: getattr(project, name) for name in kept}
+        projects.change(project, {**before, **sent.validated_data})
+        project.refresh_from_db()
+        return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
 
 
 class Progress(KnownParameters, APIView):

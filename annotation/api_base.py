@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from functools import wraps
-from typing import IO, Any
+from typing import IO, Any, overload
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -74,13 +74,25 @@ def user_of(request: Request) -> User:
 View = Callable[..., Response]
 
 
-def idempotent(view: View) -> View:
+@overload
+def idempotent(view: View) -> View: ...
+@overload
+def idempotent(*, secrets: tuple[str, ...]) -> Callable[[View], View]: ...
+def idempotent(
+    view: View | None = None, *, secrets: tuple[str, ...] = ()
+) -> View | Callable[[View], View]:
     """Answers a request with a known Idempotency-Key as it was answered the first time.
 
     The key is written in the transaction of the work itself: a request that failed leaves none,
-    and one that is sent twice at once waits for the other.
+    and one that is sent twice at once waits for the other. ``secrets`` names members of the answer
+    that are shown once and never stored; the second time they are null.
     """
+    if view is None:
+        return lambda decorated: _idempotent(decorated, secrets)
+    return _idempotent(view, secrets)
 
+
+def _idempotent(view: View, secrets: tuple[str, ...]) -> View:
     @wraps(view)
     def wrapped(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         key = request.headers.get(IDEMPOTENCY_HEADER, "")
@@ -88,7 +100,7 @@ def idempotent(view: View) -> View:
             return view(self, request, *args, **kwargs)
         if len(key) > LONGEST_KEY or not key.isprintable():
             raise ValidationError({IDEMPOTENCY_HEADER: f"At most {LONGEST_KEY} plain characters."})
-        body = hashlib.sha256(request._request.body).hexdigest()
+        body = _body_sha256(request)
         mine: dict[str, Any] = {"user": user_of(request), "key": key, "path": request.path}
         try:
             with transaction.atomic():
@@ -97,7 +109,7 @@ def idempotent(view: View) -> View:
                 )
                 response = view(self, request, *args, **kwargs)
                 answer.status = response.status_code
-                answer.answer = response.data
+                answer.answer = {**response.data, **dict.fromkeys(secrets)}
                 answer.save(update_fields=["status", "answer"])
                 return response
         except IntegrityError:
@@ -108,4 +120,26 @@ def idempotent(view: View) -> View:
             raise KeyReused("The key was used with another body; make a new one.")
         return Response(before.answer, status=before.status)
 
+    wrapped.idempotent = True  # type: ignore[attr-defined]
     return wrapped
+
+
+def _body_sha256(request: Request) -> str:
+    """Of what was sent; of a form with files its fields and files, however they were separated."""
+    kind = (request.content_type or "").lower()
+    if not kind.startswith("multipart/"):
+        raw = request.data if isinstance(request.data, bytes) else request._request.body
+        return hashlib.sha256(raw).hexdigest()
+    digest = hashlib.sha256()
+    form: Any = request.data
+    for name in sorted(form):
+        for value in form.getlist(name):
+            digest.update(f"{len(name)}:{name}=".encode())
+            if hasattr(value, "chunks"):
+                digest.update(f"{value.name}:{value.size}:".encode())
+                for chunk in value.chunks():
+                    digest.update(chunk)
+                value.seek(0)
+            else:
+                digest.update(f"{len(value)}:{value}".encode())
+    return digest.hexdigest()

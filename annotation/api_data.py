@@ -53,6 +53,7 @@ class ProjectImages(KnownParameters, APIView):
         request={"image/png": OpenApiTypes.BINARY, "image/jpeg": OpenApiTypes.BINARY},
         responses={201: ImageSerializer},
     )
+    @idempotent
     def post(self, request: Request, slug: str) -> Response:
         access.require(request.user, slug, "manage")
         image = images.store(request.data if isinstance(request.data, bytes) else b"")

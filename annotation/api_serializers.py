@@ -36,6 +36,10 @@ class ProjectSerializer(serializers.ModelSerializer):
             "lease_minutes",
             "mark_spans",
             "ask_confidence",
+            "gold_rate",
+            "repeat_rate",
+            "pause_below",
+            "pause_after",
             "guidelines",
             "guidelines_version",
             "created_at",
@@ -54,6 +58,27 @@ class ProjectSerializer(serializers.ModelSerializer):
         default = Project._meta.get_field("judgments_per_comparison").default
         usual = data.get("judgments_per_comparison", default)
         if data.setdefault("max_judgments", usual) < usual:
+            raise serializers.ValidationError(
+                {"max_judgments": "Must not be below judgments_per_comparison."}
+            )
+        return data
+
+
+class ProjectSettingsSerializer(serializers.ModelSerializer):
+    """What a manager may change of a project."""
+
+    class Meta:
+        model = Project
+        fields = [
+            *("name", "description", "question", "state", "judgments_per_comparison"),
+            *("max_judgments", "allow_tie", "lease_minutes", "mark_spans", "ask_confidence"),
+            *("gold_rate", "repeat_rate", "pause_below", "pause_after", "guidelines"),
+        ]
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        names = ("judgments_per_comparison", "max_judgments")
+        usual, most = (data.get(name, getattr(self.instance, name)) for name in names)
+        if most < usual:
             raise serializers.ValidationError(
                 {"max_judgments": "Must not be below judgments_per_comparison."}
             )
@@ -273,6 +298,7 @@ class ImportedSerializer(serializers.Serializer):
 
 class PolicySerializer(serializers.Serializer):
     minimum_margin = serializers.FloatField(required=False, min_value=0, max_value=1)
+    minimum_reliability = serializers.FloatField(required=False, min_value=0, max_value=1)
     honesty_only = serializers.BooleanField(required=False)
     imported_labels = serializers.BooleanField(required=False)
 

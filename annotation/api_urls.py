@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation import api, api_data, api_review
+from annotation import api, api_data, api_imports, api_people, api_quality, api_review
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -16,6 +16,32 @@ urlpatterns = [
     path("projects/<slug:slug>/comparisons", api_data.Comparisons.as_view(), name="comparisons"),
     path("projects/<slug:slug>/disputes", api_review.Disputes.as_view(), name="disputes"),
     path("projects/<slug:slug>/disputes/<int:pk>", api_review.Ruling.as_view(), name="dispute"),
+    path("projects/<slug:slug>/members", api_people.Members.as_view(), name="members"),
+    path("projects/<slug:slug>/members/<int:pk>", api_people.MemberDetail.as_view(), name="member"),
+    path("projects/<slug:slug>/invitations", api_people.Invitations.as_view(), name="invitations"),
+    path(
+        "projects/<slug:slug>/invitations/<int:pk>",
+        api_people.InvitationDetail.as_view(),
+        name="invitation",
+    ),
+    path("projects/<slug:slug>/imports", api_imports.Imports.as_view(), name="imports"),
+    path(
+        "projects/<slug:slug>/imports/<int:pk>", api_imports.ImportDetail.as_view(), name="import"
+    ),
+    path("projects/<slug:slug>/quality", api_quality.Quality.as_view(), name="quality"),
+    path("projects/<slug:slug>/gold", api_quality.Gold.as_view(), name="gold"),
+    path("projects/<slug:slug>/gold/promote", api_quality.PromoteGold.as_view(), name="promote"),
+    path(
+        "projects/<slug:slug>/gold/corrupted",
+        api_quality.CorruptedGold.as_view(),
+        name="corrupted",
+    ),
+    path("projects/<slug:slug>/gold/<int:pk>", api_quality.GoldDetail.as_view(), name="gold-one"),
+    path(
+        "projects/<slug:slug>/comparisons/<int:pk>/drafts",
+        api_quality.GoldDrafts.as_view(),
+        name="drafts",
+    ),
     path("projects/<slug:slug>/releases", api_data.Releases.as_view(), name="releases"),
     path("assignments/<uuid:token>", api.AssignmentDetail.as_view(), name="assignment"),
     path("assignments/<uuid:token>/judgment", api.SubmitJudgment.as_view(), name="submit"),

@@ -61,9 +61,9 @@ class Dashboard:
     people: list[MemberWork]
 
 
-def dashboard(project: Project) -> Dashboard:
+def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
     """In a number of queries that does not grow with answers, people or comparisons."""
-    kept = figures.current(project)
+    kept = kept or figures.current(project)
     today = timezone.localdate()
     totals = _totals(project, today)
     days = _days(project, today)

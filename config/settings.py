@@ -222,7 +222,7 @@ REST_FRAMEWORK = {
     # Content-Security-Policy refuses. People read the API at api/docs/.
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotation.api_base.BoundedJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "annotation.api_schema.Schema",
     "EXCEPTION_HANDLER": "annotation.api_errors.problem_details",
     "DEFAULT_PAGINATION_CLASS": "annotation.api_base.ById",
     "PAGE_SIZE": 100,
@@ -239,6 +239,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ChoiceEnum": "annotation.models.work.Choice",
         "RunState": "training.models.State",
+        "ImportFormat": "annotation.models.exchange.ImportJob.Format",
+        "ImportState": "annotation.models.exchange.ImportJob.State",
+        "ProjectState": "annotation.models.projects.Project.State",
         "CheckpointKind": "training.models.Checkpoint.Kind",
     },
 }

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation import exporting, queue
-from annotation.models import Project
+from annotation import checks, exporting, queue
+from annotation.models import ImportJob, Invitation, Project
 from tests.factories import (
     judge,
     make_admin,
@@ -52,7 +53,19 @@ def do(least: str, body: Any = None) -> Rule:
 # (400, 409, 422), never 401, 403 or 404.
 API: dict[str, list[Rule]] = {
     "annotation-api:projects": [see("anyone"), do("admin", {"slug": "new", "name": "New"})],
-    "annotation-api:project": [see("annotator")],
+    "annotation-api:project": [see("annotator"), Rule("PATCH", "manager")],
+    "annotation-api:members": [see("manager"), do("manager")],
+    "annotation-api:member": [see("manager"), Rule("PATCH", "manager")],
+    "annotation-api:invitations": [see("manager"), do("manager")],
+    "annotation-api:invitation": [Rule("DELETE", "manager")],
+    "annotation-api:imports": [see("manager"), do("manager")],
+    "annotation-api:import": [see("manager")],
+    "annotation-api:quality": [see("reviewer")],
+    "annotation-api:gold": [see("manager"), do("manager")],
+    "annotation-api:gold-one": [Rule("DELETE", "manager")],
+    "annotation-api:promote": [do("manager")],
+    "annotation-api:corrupted": [do("manager")],
+    "annotation-api:drafts": [see("manager")],
     "annotation-api:progress": [see("annotator")],
     "annotation-api:next": [do("annotator")],
     "annotation-api:judgments": [see("annotator")],
@@ -99,6 +112,10 @@ def world(db: None) -> World:
         client_uuid=uuid.uuid4(),
     ).judgment
     release = exporting.make_release(project)
+    gold = make_comparison(project)
+    checks.make_gold(gold, more_hallucinated="1")
+    invitation, _ = Invitation.create(project, role="annotator")
+    job = ImportJob.objects.create(project=project, name="pairs.jsonl")
     slug = {"slug": project.slug}
     token = {"token": assignment.token}
     pk = {"pk": release.pk}
@@ -118,6 +135,11 @@ def world(db: None) -> World:
         "annotation-api:judgment": {"pk": own.pk},
         "annotation-api:dispute": {**slug, "pk": comparison.pk},
         **{f"annotation-api:{name}": pk for name in ("release", "records", "folder")},
+        "annotation-api:drafts": {**slug, "pk": comparison.pk},
+        "annotation-api:gold-one": {**slug, "pk": gold.pk},
+        "annotation-api:member": {**slug, "pk": project.memberships.get(user=annotator).pk},
+        "annotation-api:invitation": {**slug, "pk": invitation.pk},
+        "annotation-api:import": {**slug, "pk": job.pk},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},
     }
     return World(project, people, arguments)
@@ -137,6 +159,10 @@ def expected(rule: Rule, role: str) -> int | None:
         return MISSING
     order = ("annotator", "reviewer", "manager")
     return None if order.index(role) >= order.index(rule.least) else FORBIDDEN
+
+
+def kind_of_body(name: str) -> str:
+    return MULTIPART_CONTENT if name == "annotation-api:imports" else "application/json"
 
 
 def names_of_routes(prefix: str) -> set[str]:
@@ -174,7 +200,7 @@ def test_the_api_lets_exactly_those_through_who_may(world, name, role):
         if rule.method == "GET":
             response = send(path)
         else:
-            response = send(path, rule.body or {}, content_type="application/json")
+            response = send(path, rule.body or {}, content_type=kind_of_body(name))
         if response.streaming:
             list(response.streaming_content)  # Closes the file behind it.
         refusal = expected(rule, role)
@@ -195,7 +221,7 @@ def test_what_does_not_exist_and_what_is_not_yours_look_the_same(world, name):
     nowhere = reverse(name, kwargs=nowhere_arguments)
     for rule in API[name]:
         send = getattr(client, rule.method.lower())
-        arguments = () if rule.method == "GET" else (rule.body or {}, "application/json")
+        arguments = () if rule.method == "GET" else (rule.body or {}, kind_of_body(name))
         answers = [send(path, *arguments) for path in (foreign, nowhere)]
         assert [answer.status_code for answer in answers] == [MISSING, MISSING]
         assert answers[0].content == answers[1].content

@@ -29,6 +29,12 @@ class Api:
     def put(self, path: str, body: Any) -> HttpResponse:
         return self._send("put", path, body, {})
 
+    def patch(self, path: str, body: Any) -> HttpResponse:
+        return self._send("patch", path, body, {})
+
+    def delete(self, path: str) -> HttpResponse:
+        return self.client.delete(f"/api/v1/{path}")
+
     def upload(self, path: str, data: bytes, kind: str = "image/png") -> HttpResponse:
         return self.client.generic("POST", f"/api/v1/{path}", data, content_type=kind)
 
