@@ -90,6 +90,15 @@ def scale(protocol: str) -> dict[str, Any]:
     return {"label": "mean rating", "min": 0, "max": 6}
 
 
+def headline_scale(protocol: str) -> dict[str, Any]:
+    """The axis of the figure that ranks, in the unit that it is stored in."""
+    if protocol == "llava_bench":
+        return {"label": "relative score", "unit": "% of the reference"}
+    if protocol == "pope":
+        return {"label": "F1", "min": 0, "max": 1}
+    return {"label": "score", "min": 0, "max": 6}
+
+
 def tested(protocol: str) -> Shown:
     """The figure that pairs of models are tested on."""
     return next(found for found in shown(protocol) if found.name == _TESTED[protocol])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,11 @@ class Group:
     def chart_id(self) -> str:
         """Where the page keeps the figures of the group's chart."""
         return f"chart-{self.id}"
+
+    @property
+    def curve_id(self) -> str:
+        """The same of its curve along lineages."""
+        return f"curve-{self.id}"
 
     @property
     def asked(self) -> int:
@@ -70,6 +76,12 @@ def groups(evaluations: EvaluationQuerySet) -> list[Group]:
     for evaluation in newest.values():
         grouped.setdefault(evaluation.group, []).append(evaluation)
     return [Group(sorted(rows, key=score_of, reverse=True)) for rows in grouped.values()]
+
+
+def digest(evaluations: EvaluationQuerySet) -> str:
+    """Names the state of the rankings: another digest once a score came, went or changed."""
+    rows = evaluations.order_by("pk").values_list("pk", "state", "finished_at")
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()[:16]
 
 
 def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from django import forms
 from django.urls import reverse
 
 from annotation.models import Image
-from benchmark import access, evaluating
+from benchmark import access, evaluating, parentage
 from benchmark.evaluating import Said
-from benchmark.models import Evaluation, Judge, Question, QuestionSet
+from benchmark.models import Evaluation, EvaluationQuerySet, Judge, Question, QuestionSet
+from benchmark.templatetags.benchmark_tags import difference, figure, p_value
 from training import kinds, lineage
 from training.kinds import OptionsForm, RunKind
 from training.models import Attempt, Checkpoint, Run
@@ -68,6 +69,7 @@ class EvaluationKind(RunKind):
     engine = Kind.GENERATE
     takes = frozenset({"policy"})
     chain_order = 40
+    measures = True
     options_form = EvaluationOptions
     decides = frozenset({"sampling.temperature", "samples_per_prompt"})
 
@@ -136,19 +138,45 @@ def evaluation_of(run: Run) -> Evaluation:
 
 def scores_of(checkpoint: Checkpoint, user: Any) -> list[lineage.Outcome]:
     """Evaluations of the checkpoint that the person may see, newest first, for its lineage."""
-    mine = access.evaluations(user).filter(checkpoint=checkpoint).select_related("question_set")
-    return [
-        lineage.Outcome(
-            str(evaluation.question_set), _score(evaluation), evaluation.get_absolute_url()
-        )
-        for evaluation in mine[:MOST_SCORES]
-    ]
+    visible = access.evaluations(user)
+    mine = visible.filter(checkpoint=checkpoint).with_origin()
+    return [_outcome(evaluation, visible) for evaluation in mine[:MOST_SCORES]]
+
+
+def _outcome(evaluation: Evaluation, visible: EvaluationQuerySet) -> lineage.Outcome:
+    change = parentage.change_of(evaluation, visible)
+    return lineage.Outcome(
+        str(evaluation.question_set),
+        _score(evaluation),
+        evaluation.get_absolute_url(),
+        change=change.verdict if change else "",
+        detail=_told(evaluation, change),
+    )
 
 
 def _score(evaluation: Evaluation) -> str:
-    figure = evaluation.summary.get("score") if evaluation.state == "complete" else None
-    value = figure.get("value") if figure else None
-    return evaluation.get_state_display() if value is None else f"score {value:.3g}"
+    shown = evaluation.question_set.headline
+    estimate = evaluation.summary.get(shown.name)
+    if evaluation.state != Evaluation.State.COMPLETE or not estimate:
+        return evaluation.get_state_display()
+    return f"{shown.title.lower()} {figure(estimate['value'], shown.name)}"
+
+
+def _told(evaluation: Evaluation, change: parentage.Change | None) -> str:
+    """The change with its interval; or that the parent is not known on the same terms."""
+    if change is None:
+        if evaluation.state != Evaluation.State.COMPLETE or evaluation.method == "Base":
+            return ""
+        return "No model that it descends from has been evaluated the same way."
+    name, test = change.tested.name, change.test
+    low, high = difference(test["low"], name), difference(test["high"], name)
+    told = (
+        f"{change.tested.title} {figure(test['first'], name)} to {figure(test['second'], name)} "
+        f"({difference(test['difference'], name)}, 95 % interval {low} to {high}, "
+        f"{p_value(test['p_value'])}) since {change.parent.model_name}."
+    )
+    also = [shown.title.lower() for shown in change.worse if shown.name != name]
+    return f"{told} Also worse: {', '.join(also)}." if also else told
 
 
 def register() -> None:

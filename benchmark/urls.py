@@ -7,6 +7,7 @@ from benchmark.views import by_hand, evaluations, exports, leaderboard, question
 app_name = "benchmark"
 urlpatterns = [
     path("", leaderboard.index, name="leaderboard"),
+    path("fresh/", leaderboard.fresh, name="fresh"),
     path("leaderboard.json", exports.leaderboard_json, name="leaderboard-json"),
     path("leaderboard.csv", exports.leaderboard_csv, name="leaderboard-csv"),
     path("compare/", leaderboard.compare, name="compare"),

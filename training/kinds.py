@@ -49,6 +49,8 @@ class RunKind:
     """Checkpoints it takes from the runs before it in a chain: "policy", "reward_model"."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What it cannot start without: "release", "policy", "reward_model"."""
+    measures: ClassVar[bool] = False
+    """Whether it says something about the checkpoint that it is given, rather than making one."""
     chain_order: ClassVar[int | None] = None
     """Its place in the chain form; None when a chain does not offer it."""
     options_form: ClassVar[type[OptionsForm] | None] = None

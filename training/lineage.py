@@ -13,8 +13,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from training import registry
-from training.models import Checkpoint
+from training import kinds, registry
+from training.models import Checkpoint, Run
 
 WIDTH, HEIGHT = 190, 52  # of a box, in the units of the drawing
 GAP_X, GAP_Y = 56, 18
@@ -30,6 +30,11 @@ class Outcome:
     title: str
     note: str
     url: str
+    change: str = ""
+    """Against the model it was trained from: "fell", "rose", "no difference shown", or empty
+    where nothing can be said."""
+    detail: str = ""
+    """The same as a sentence, with the figures; or why nothing can be said."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,14 @@ def register_outcomes(source: Callable[[Checkpoint, Any], Iterable[Outcome]]) ->
 
 def outcomes(checkpoint: Checkpoint, user: Any) -> list[Outcome]:
     return [outcome for source in _outcomes for outcome in source(checkpoint, user)]
+
+
+def outcomes_of(run: Run, user: Any) -> list[Outcome]:
+    """What came of the checkpoint that ``run`` made, or that it was there to measure."""
+    checkpoint = registry.final_checkpoint(run)
+    if checkpoint is None and kinds.get(run.kind).measures:
+        checkpoint = run.policy or run.base
+    return outcomes(checkpoint, user) if checkpoint else []
 
 
 def picture(checkpoint: Checkpoint, user: Any) -> Picture:

@@ -34,7 +34,7 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
             "run",
             "checkpoint__base",
             "checkpoint__run__release",
-            "checkpoint__run__reward_model__run",
+            "checkpoint__run__reward_model__run__release",
         )
 
     def scored(self) -> EvaluationQuerySet:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import access, agreement, costs, evaluating, leaderboard, reading
+from benchmark import access, agreement, costs, evaluating, leaderboard, parentage, reading
 from benchmark.forms import AnswerFilter, SettleForm, SettleScoresForm, StartForm
 from benchmark.models import Evaluation, EvaluationQuerySet
 
@@ -54,6 +54,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         else costs.expected(evaluation.judge, evaluation.question_set),
         "addressing": len(reading.addressing_judge(evaluation)),
         "lineage": reading.lineage(evaluation),
+        "change": parentage.change_of(evaluation, visible),
         "may_manage": access.may_manage(request.user, evaluation),
         "may_share": access.may_share(request.user),
         "settle": SettleForm(),

@@ -6,9 +6,19 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from benchmark import access, by_hand, leaderboard, mmhal, published, scoring, standing
+from benchmark import (
+    access,
+    by_hand,
+    leaderboard,
+    mmhal,
+    parentage,
+    published,
+    scoring,
+    standing,
+)
 from benchmark.forms import CompareForm, EvaluationFilter
 
 EVALUATIONS_ON_A_PAGE = 30
@@ -22,6 +32,8 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "groups": groups,
         "standings": standing.standings(groups),
+        "curves": parentage.curves(groups),
+        "fresh": leaderboard.digest(evaluations),
         "published": published,
         "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),
@@ -31,6 +43,18 @@ def index(request: HttpRequest) -> HttpResponse:
         "under_way": evaluations.exclude(state="complete").count(),
     }
     return render(request, "benchmark/leaderboard.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def fresh(request: HttpRequest) -> HttpResponse:
+    """Asked by an open leaderboard: 204 while it shows what there is, else the page anew."""
+    answer = HttpResponse(status=204)
+    now = leaderboard.digest(access.evaluations(request.user))
+    if request.GET.get("have") != now:
+        answer["HX-Refresh"] = "true"
+    return answer
 
 
 @login_required

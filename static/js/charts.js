@@ -15,6 +15,10 @@
  *                "series": [{"name": "Base", "values": [2.1, …], "low": [1.5, …], "high": [2.7, …]}]}
  *               low and high are the ends of an interval and may be left out or hold null.
  *
+ * curve         {"label": "score", "unit": "", "min": 0, "max": 6, "x_label": "…",
+ *                "series": [{"name": "…", "points": [{"name": "…", "label": "Base", "value": 2.1,
+ *                "low": 1.5, "high": 2.7, "made_from": "release 3"}, …]}]}   (min, max may be left out)
+ *
  * Every chart brings its figures as a table for those who do not see the drawing.
  */
 
@@ -238,9 +242,57 @@ function drawRadar(body, data) {
   body.replaceChildren(drawing, legend(data.series), categoryTable(data));
 }
 
+// --- Curves along a lineage ------------------------------------------------------------------
+
+function curveBounds(data) {
+  const ends = data.series.flatMap((one) => one.points.flatMap((point) => [point.low ?? point.value, point.high ?? point.value]));
+  const room = (Math.max(...ends) - Math.min(...ends)) * 0.1 || 1;
+  return [data.min ?? Math.min(...ends) - room, data.max ?? Math.max(...ends) + room];
+}
+
+function curvePoint(one, s, point, x, y) {
+  const tip = `${point.name}: ${format(point.value)} (${format(point.low)} to ${format(point.high)})${point.made_from ? `; ${point.made_from}` : ""}`;
+  return svg(
+    "g",
+    { class: `series-${(s % 6) + 1}` },
+    svg("path", { class: "whisker", fill: "none", d: `M${x} ${y(point.low)}V${y(point.high)}M${x - 4} ${y(point.low)}h8M${x - 4} ${y(point.high)}h8` }),
+    svg("circle", { class: "fill", cx: x, cy: y(point.value), r: 4.5 }, svg("title", {}, tip)),
+  );
+}
+
+function drawCurve(body, data) {
+  const width = Math.max(body.clientWidth, 260);
+  const height = 240;
+  const [left, right, top, bottom] = [48, 56, 12, 50];
+  const [low, high] = curveBounds(data);
+  const steps = Math.max(...data.series.map((one) => one.points.length));
+  const x = (step, s) => left + 24 + (step / Math.max(steps - 1, 1)) * (width - left - right - 24) + (s - (data.series.length - 1) / 2) * 9;
+  const y = (value) => top + ((high - value) / (high - low)) * (height - top - bottom);
+  const drawing = svg("svg", { class: "chart-svg", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Curve of ${data.label} along the lineage; the figures are in the table below.` });
+  for (let i = 0; i <= 4; i += 1) {
+    const value = low + ((high - low) * i) / 4;
+    drawing.append(
+      svg("line", { class: "grid-line", x1: left, x2: width - 8, y1: y(value), y2: y(value) }),
+      svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, new Intl.NumberFormat("en", { maximumSignificantDigits: 3 }).format(value)),
+    );
+  }
+  for (let step = 0; step < steps; step += 1) {
+    const names = new Set(data.series.flatMap((one) => one.points.slice(step, step + 1).map((point) => point.label)));
+    drawing.append(svg("text", { class: "chart-label", x: x(step, (data.series.length - 1) / 2), y: height - 28, "text-anchor": "middle" }, [...names].join(" / ")));
+  }
+  drawing.append(svg("text", { x: left, y: height - 6 }, `${axisTitle(data.label ?? "", data.unit)} by ${data.x_label}`));
+  data.series.forEach((one, s) => {
+    const path = one.points.map((point, step) => `${step ? "L" : "M"}${x(step, s).toFixed(1)} ${y(point.value).toFixed(1)}`).join("");
+    drawing.append(svg("path", { class: `line series-${(s % 6) + 1}`, "stroke-width": 1.8, d: path }));
+    one.points.forEach((point, step) => drawing.append(curvePoint(one, s, point, x(step, s), y)));
+  });
+  const rows = data.series.flatMap((one) => one.points.map((point, step) => [one.name, step, point.name, `${format(point.value)} (${format(point.low)} to ${format(point.high)})`, point.made_from || "–"]));
+  body.replaceChildren(drawing, legend(data.series), dataTable(["Line", "Step", "Model", data.label ?? "", "Made from"], rows.map((row) => row.map(String))));
+}
+
 // --- Reading and redrawing -------------------------------------------------------------------
 
-const draw = { line: drawLine, bars: drawBars, radar: drawRadar };
+const draw = { line: drawLine, bars: drawBars, radar: drawRadar, curve: drawCurve };
 
 async function read(source) {
   if (source.startsWith("#")) return JSON.parse(document.querySelector(source).textContent);

@@ -28,6 +28,7 @@ ROLES = ("anonymous", "outsider", "annotator", "reviewer", "manager", "admin")
 # 400 and 422 are refusals of an empty body, given only to those who may.
 PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "leaderboard": ("GET", (302, 200, 200, 200, 200, 200)),
+    "fresh": ("GET", (302, 204, 204, 204, 204, 204)),
     "leaderboard-json": ("GET", (302, 403, 403, 200, 200, 200)),
     "leaderboard-csv": ("GET", (302, 403, 403, 200, 200, 200)),
     "compare": ("GET", (302, 200, 200, 200, 200, 200)),

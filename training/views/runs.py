@@ -15,7 +15,16 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
 from annotation.models import Image
-from training import cloning, comparing, curves, kinds, requests, scheduling, visibility
+from training import (
+    cloning,
+    comparing,
+    curves,
+    kinds,
+    lineage,
+    requests,
+    scheduling,
+    visibility,
+)
 from training.forms import RunFilterForm, trainable_releases
 from training.models import Run
 
@@ -60,6 +69,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context = _live_context(request, found) | _sample_context(request, found)
     context |= {
         "kind": kinds.get(found.kind),
+        "outcomes": lineage.outcomes_of(found, request.user),
         "charts": curves.charts(found),
         "settings": sorted(comparing.flat(found.settings).items()),
         "model_settings": sorted(comparing.flat(found.model).items()),

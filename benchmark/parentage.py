@@ -1,0 +1,160 @@
+"""A model against the one it was trained from, and the scores along such a line of models.
+
+The parent of a policy is the policy that its run began from, else the base. A score that looks
+lower is not yet a score that fell: that is said only where a paired test on the same questions,
+under the same judge in the same wording, shows a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmark import figures, scoring
+from benchmark.figures import Shown
+from benchmark.leaderboard import Group
+from benchmark.models import Evaluation, EvaluationQuerySet
+from training.models import Checkpoint
+
+Verdict = Literal["fell", "rose", "no difference shown"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """An evaluation held against the nearest ancestor that was evaluated the same way."""
+
+    parent: Evaluation
+    tested: Shown
+    test: dict[str, Any]
+    """Of the tested figure, as ``scoring.compare`` gives it."""
+    worse: tuple[Shown, ...]
+    """All figures for which the test shows a change for the worse."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.test["shown"]:
+            return "no difference shown"
+        return "rose" if self.test["difference"] > 0 else "fell"
+
+
+def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | None:
+    """None while there is no score, or no ancestor has one that is comparable and ``visible``."""
+    parent = evaluated_parent(evaluation, visible)
+    if parent is None:
+        return None
+    found = scoring.compare(parent, evaluation)
+    tested = evaluation.question_set.tested_figure
+    worse = tuple(
+        shown
+        for shown in evaluation.question_set.figures
+        if (test := found.get(shown.name)) and test["shown"] and _worse(shown, test["difference"])
+    )
+    return Change(parent=parent, tested=tested, test=found[tested.name], worse=worse)
+
+
+def evaluated_parent(evaluation: Evaluation, visible: EvaluationQuerySet) -> Evaluation | None:
+    """The newest comparable evaluation of the nearest ancestor that has one."""
+    if evaluation.checkpoint_id is None or evaluation.state != Evaluation.State.COMPLETE:
+        return None
+    parents = parents_of([evaluation.checkpoint_id])
+    question_set, coverage, judge, prompt = evaluation.group
+    alike = visible.scored().with_origin()
+    alike = alike.filter(
+        question_set=question_set,
+        coverage=coverage,
+        judge=judge,
+        prompt_hash=prompt,
+        sampling=evaluation.sampling,
+    )
+    line = _line(evaluation.checkpoint_id, parents)[1:]
+    by_model = {row.checkpoint_id: row for row in reversed(alike.filter(checkpoint__in=line))}
+    return next((by_model[pk] for pk in line if pk in by_model), None)
+
+
+def parents_of(checkpoints: Iterable[int]) -> dict[int, int | None]:
+    """The parent of each checkpoint and of all its ancestors; one query per generation."""
+    found: dict[int, int | None] = {}
+    level = set(checkpoints)
+    while level:
+        rows = Checkpoint.objects.filter(pk__in=level).values_list("pk", "run__policy", "base")
+        found |= {pk: policy or base for pk, policy, base in rows}
+        level = {parent for parent in found.values() if parent is not None} - found.keys()
+    return found
+
+
+# --------------------------------------------------------------------------------------------
+# The curve
+# --------------------------------------------------------------------------------------------
+
+
+def curves(groups: Iterable[Group]) -> dict[str, dict[str, Any]]:
+    """By ``Group.id``, what the page's curve draws, for groups in which some model descends from
+    another: each line from its first evaluated ancestor to a model that nothing here descends
+    from, with the group's headline figure and its interval."""
+    groups = list(groups)
+    parents = parents_of(
+        row.checkpoint_id for group in groups for row in group.rows if row.checkpoint_id
+    )
+    found = {group.id: _curve(group, parents) for group in groups}
+    return {name: curve for name, curve in found.items() if curve["series"]}
+
+
+def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
+    rows: dict[int, Evaluation] = {}
+    for row in group.rows:
+        if row.checkpoint_id is not None and not row.sampling.get("temperature"):
+            rows.setdefault(row.checkpoint_id, row)
+    lines = [[pk for pk in _line(pk, parents)[::-1] if pk in rows] for pk in rows]
+    ancestors = {pk for line in lines for pk in line[:-1]}
+    ends = [line for line in lines if len(line) > 1 and line[-1] not in ancestors]
+    question_set = group.first.question_set
+    return {
+        **figures.headline_scale(question_set.protocol),
+        "x_label": "training step of the line",
+        "series": [
+            {
+                "name": rows[line[-1]].model_name,
+                "points": [_point(rows[pk]) for pk in line],
+            }
+            for line in ends
+        ],
+    }
+
+
+def _point(evaluation: Evaluation) -> dict[str, Any]:
+    figure = evaluation.summary[evaluation.question_set.headline.name]
+    return {
+        "name": evaluation.model_name,
+        "label": evaluation.method or evaluation.model_name,
+        "made_from": _made_from(evaluation),
+        **{end: figure[end] for end in ("value", "low", "high")},
+    }
+
+
+def _made_from(evaluation: Evaluation) -> str:
+    """ "release 3, reward model …": what went into the model besides its parent."""
+    run = evaluation.checkpoint.run if evaluation.checkpoint else None
+    if run is None:
+        return ""
+    reward = run.reward_model
+    release = run.release or (reward.run.release if reward and reward.run else None)
+    parts = [
+        f"release {release.number}" if release else "",
+        f"reward by {reward}" if reward else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _line(checkpoint: int, parents: dict[int, int | None]) -> list[int]:
+    """The checkpoint and its ancestors, nearest first."""
+    line: list[int] = []
+    current: int | None = checkpoint
+    while current is not None and current not in line:
+        line.append(current)
+        current = parents.get(current)
+    return line
+
+
+def _worse(shown: Shown, difference: float) -> bool:
+    return difference < 0 if shown.better == "up" else shown.better == "down" and difference > 0
