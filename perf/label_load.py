@@ -2,13 +2,16 @@
 
     python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 2]
                               [--threads 4] [--comparisons 20000] [--cores 2]
-                              [--kill-web-every 5] [--kill-database 3]
+                              [--kill-web-every 5] [--kill-database 3] [--exactly 3]
 
 Without DATABASE_URL a scratch Postgres is started and removed again. Comparisons are filled in by
 COPY. Every annotator asks for a comparison, thinks as long as the rate says, and answers; printed
 are the latencies of both in milliseconds, and what they cost in processor time. The site and
 Postgres are kept on ``--cores`` cores, and the annotators on the others, as their browsers would
 be. The first think time is left out of the latencies: the workers are loading then.
+
+``--exactly 3`` lets them all work without thinking until nothing is left, and then demands that
+every comparison has 3 judgments that count, no more and no fewer.
 
 ``--kill-web-every`` sends kill -9 to a gunicorn worker every so many seconds, ``--kill-database``
 crashes Postgres (all its processes at once) so many times, evenly spread; annotators then send
@@ -21,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import statistics
@@ -88,7 +92,9 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
         call_command("migrate", verbosity=0)
         started = time.perf_counter()
         slug, tokens = stage.fill_project(
-            comparisons=options.comparisons, annotators=options.annotators
+            comparisons=options.comparisons,
+            annotators=options.annotators,
+            judgments=options.exactly or 3,
         )
         print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
         site = stage.Site(folder, workers=options.workers, threads=options.threads)
@@ -114,12 +120,10 @@ async def _annotate(
     transport = httpx.AsyncHTTPTransport(uds=str(site.socket), limits=limits)
     web = httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1/", timeout=60)
     starts = time.perf_counter()
-    pause = 60 / options.per_minute
+    pause = 0 if options.exactly else 60 / options.per_minute
+    ends = starts + (math.inf if options.exactly else pause + options.seconds)
     async with web:
-        people = [
-            Annotator(web, slug, token, pause, starts + pause, starts + pause + options.seconds)
-            for token in tokens
-        ]
+        people = [Annotator(web, slug, token, pause, starts + pause, ends) for token in tokens]
         troubles = [
             asyncio.create_task(_kill_web(site, options, ledger)),
             asyncio.create_task(_kill_database(folder, options, ledger, pause)),
@@ -230,6 +234,10 @@ def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]
     foreign = set(stored) - ledger.sent
     doubled = Judgment.objects.count() - len(stored)
     over = Comparison.objects.filter(judgment_count__gt=F("wanted_judgments")).count()
+    if options.exactly:
+        missed = Comparison.objects.exclude(judgment_count=options.exactly).count()
+        print(f"comparisons without exactly {options.exactly} judgments: {missed}")
+        over += missed
     print(
         f"acknowledged {answers:,}, stored {len(stored):,}: lost {len(lost)}, doubled {doubled}, "
         f"never sent {len(foreign)}, comparisons with too many {over}"
@@ -247,6 +255,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--exactly", type=int, default=0, metavar="JUDGMENTS")
     parser.add_argument("--kill-database", type=int, default=0, metavar="TIMES")
     parser.add_argument("--comparisons", type=int, default=20_000)
     return parser.parse_args()

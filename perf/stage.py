@@ -20,13 +20,15 @@ PROMPT_SHARE = 10
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def fill_project(*, comparisons: int, annotators: int) -> tuple[str, list[str]]:
+def fill_project(*, comparisons: int, annotators: int, judgments: int = 3) -> tuple[str, list[str]]:
     """A project with comparisons and annotators; its slug and a token for each of them."""
     from annotation.models import ApiToken, Membership, Project, User
 
     slug = f"load-{uuid.uuid4().hex[:8]}"
-    project = Project.objects.create(slug=slug, name=slug)
-    _fill(project.pk, comparisons)
+    project = Project.objects.create(
+        slug=slug, name=slug, judgments_per_comparison=judgments, max_judgments=judgments
+    )
+    _fill(project.pk, comparisons, judgments)
     names = [f"{slug}-{number}" for number in range(annotators)]
     users = User.objects.bulk_create([User(username=name, password="!") for name in names])
     Membership.objects.bulk_create([Membership(project=project, user=user) for user in users])
@@ -34,7 +36,7 @@ def fill_project(*, comparisons: int, annotators: int) -> tuple[str, list[str]]:
     return slug, [ApiToken.create(user, name="load", scopes=scopes)[1] for user in users]
 
 
-def _fill(project: int, comparisons: int) -> None:
+def _fill(project: int, comparisons: int, judgments: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
@@ -57,7 +59,8 @@ def _fill(project: int, comparisons: int) -> None:
         "project_id": project, "response_1": "A laptop and a cup. " * 12,
         "response_2": "Two books and a lamp. " * 12, "model_1": "one", "model_2": "two",
         "source": "load", "content_sha256": "0" * 64, "created_at": now, "priority": 0,
-        "wanted_judgments": 3, "open_slots": 3, "judgment_count": 0, "outcome": "waiting",
+        "wanted_judgments": judgments, "open_slots": judgments, "judgment_count": 0,
+        "outcome": "waiting",
         "imported_votes": "{}", "gold_more_hallucinated": "", "gold_explanation": "",
     }  # fmt: skip
     rows = (

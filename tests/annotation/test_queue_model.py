@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -272,7 +273,7 @@ def test_the_queue_does_what_its_model_does():
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=25,
+            max_examples=int(os.environ.get("QUEUE_MODEL_EXAMPLES", "25")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
