@@ -298,6 +298,8 @@ STORAGES: dict[str, Any] = {
                 "endpoint_url": env("S3_ENDPOINT_URL", default=None),
                 "querystring_auth": True,
                 "file_overwrite": True,
+                # What is read goes to a temporary file beyond this; a checkpoint fills no memory.
+                "max_memory_size": 32 * 2**20,
             },
         }
         if S3_BUCKET

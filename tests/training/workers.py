@@ -13,8 +13,13 @@ from django.db import connection
 
 
 @contextmanager
-def celery_worker(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker with one process for all queues and beat; its log lies in ``folder``."""
+def celery_worker(
+    folder: Path, *arguments: str, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker with one process for all queues and beat; its log lies in ``folder``.
+
+    ``variables`` stand in its environment beside ours.
+    """
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--beat"]
     command += ["-Q", "gpu,cpu,default", "-P", "prefork", "-c", "1", "--without-gossip"]
     command += ["-s", str(folder / "beat"), "--loglevel", "INFO", *arguments]
@@ -27,6 +32,7 @@ def celery_worker(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[by
         "RUN_HEARTBEAT_SECONDS": "0.2",
         "RUN_LEASE_SECONDS": "5",
         "PYTHONPATH": str(settings.BASE_DIR),
+        **variables,
     }
     with (folder / "worker.log").open("ab") as log:
         worker = subprocess.Popen(

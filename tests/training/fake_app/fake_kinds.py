@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from annotation import exporting
 from tests.training import fake_trainer
 from training import kinds
 from training.kinds import OptionsForm, RunKind
@@ -44,6 +45,22 @@ class FakePpo(FakeReward):
     needs = frozenset({"reward_model"})
 
 
+class FakeFromRelease(FakeReward):
+    """Gets a release's records and images, and counts what lay in the run directory."""
+
+    name = "fake_from_release"
+    title = "Fake training on a release"
+    needs = frozenset({"release"})
+
+    def write_data(self, run: Run, directory: Path) -> None:
+        assert run.release is not None
+        exporting.write_training_data(run.release, directory)
+        super().write_data(run, directory)
+
+    def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
+        run.metrics.create(name="images", step=0, value=len(list(directory.glob("images/*"))))
+
+
 class FakeEvaluation(FakeReward):
     """Produces no checkpoint; fails to take its results in when its script says so."""
 
@@ -61,5 +78,5 @@ class FakeEvaluation(FakeReward):
 
 
 def register_all() -> None:
-    for kind in (FakeReward(), FakePpo(), FakeEvaluation()):
+    for kind in (FakeReward(), FakePpo(), FakeFromRelease(), FakeEvaluation()):
         kinds.register(kind)
