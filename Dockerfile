@@ -11,7 +11,7 @@ ENV FACTLOOP_VAR=/var/lib/factloop
 FROM base AS web
 COPY pyproject.toml constraints.txt ./
 # The dependencies first, so that a change of the source does not install them again.
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml','rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
+RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['s3'], sep='\n')" > requirements.txt \
  && pip install --constraint constraints.txt -r requirements.txt
 COPY . .
 RUN DATABASE_URL=postgres://build SECRET_KEY=build ALLOWED_HOSTS=build \
@@ -22,7 +22,7 @@ CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "4", "--t
 
 FROM base AS worker
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['engine'], *p['optional-dependencies']['four-bit'], sep='\n')" > requirements.txt \
+RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['engine'], *p['optional-dependencies']['four-bit'], *p['optional-dependencies']['s3'], *p['optional-dependencies']['tensorboard'], sep='\n')" > requirements.txt \
  && pip install --constraint constraints.txt -r requirements.txt
 COPY . .
 USER factloop

@@ -63,7 +63,16 @@ class AttemptSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Attempt
-        fields = ["number", "host", "claimed_at", "heartbeat_at", "ended_at", "outcome", "reason"]
+        fields = [
+            "number",
+            "host",
+            "claimed_at",
+            "heartbeat_at",
+            "ended_at",
+            "outcome",
+            "reason",
+            "usage",
+        ]
         read_only_fields = fields
 
 

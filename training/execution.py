@@ -32,17 +32,19 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from training import abandoned, following, kinds, registry, scheduling
+from config import logs
+from training import abandoned, following, kinds, registry, scheduling, tensorboard
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
-from training.trainer import DirectoryBusy, Trainer, log_tail
+from training.trainer import DirectoryBusy, Trainer, device_names, log_tail
+from training.usage import Meter
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 PREPARED = "prepared.json"
-KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock"}
+KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock", tensorboard.FOLDER}
 POLL_SECONDS = 0.5
 SIGNALLED = 128
 STORAGE_AGAIN_SECONDS = 5.0
@@ -72,8 +74,13 @@ def execute(run_id: int) -> None:
     """Carry out the run if it can be claimed. Never raises for what belongs to the run."""
     asked_at = time.monotonic()
     attempt = scheduling.claim(run_id, host=host_name(), gpus=settings.WORKER_GPUS)
-    if attempt is None:
-        return
+    if attempt is not None:
+        with logs.about(run_id=run_id, attempt=attempt.number):
+            _execute(attempt, asked_at)
+
+
+def _execute(attempt: Attempt, asked_at: float) -> None:
+    run_id = attempt.run_id
     log.info("run %s: attempt %s begins", run_id, attempt.number)
     with abandoned.alive(attempt), Heartbeat(attempt, claimed_at=asked_at) as heart:
         try:
@@ -186,22 +193,27 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
     events = directory / following.EVENTS
     reader = following.Reader(events, replayed=events.stat().st_size if events.exists() else 0)
     gpus = list(attempt.gpu_slots.values_list("index", flat=True))
+    follower = Follower(run, attempt, directory, reader, heart)
     trainer = Trainer.start(kinds.get(run.kind).command(run, directory), directory, gpus=gpus)
     try:
-        heart.watch(trainer)
-        follower = Follower(run, attempt, directory, reader, heart)
-        while not trainer.wait(POLL_SECONDS):
-            follower.catch_up()
-            if heart.cancel_requested.is_set():
-                trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
-                raise Cancelled
-            if heart.lost.is_set():
-                raise scheduling.Fenced(f"attempt {attempt} lost its lease")
+        with Meter(trainer.group, gpus=device_names(gpus)) as meter:
+            heart.watch(trainer, meter)
+            _follow(trainer, follower, heart)
     finally:
         code = trainer.close()
     follower.catch_up(to_the_end=True)
     _judge_exit(code, follower.failure, directory)
     return follower.final_metrics
+
+
+def _follow(trainer: Trainer, follower: Follower, heart: Heartbeat) -> None:
+    while not trainer.wait(POLL_SECONDS):
+        follower.catch_up()
+        if heart.cancel_requested.is_set():
+            trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
+            raise Cancelled
+        if heart.lost.is_set():
+            raise scheduling.Fenced("the lease was lost while the trainer ran")
 
 
 def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:
@@ -238,6 +250,7 @@ class Follower:
         self._reader = reader
         self._heart = heart
         self._tail = ""
+        self._board = tensorboard.board(directory)
 
     def catch_up(self, *, to_the_end: bool = False) -> None:
         """One batch, or all there is; raises Fenced when the run is not ours any more."""
@@ -248,6 +261,7 @@ class Follower:
             write = partial(following.record, self._attempt, events, log_tail=tail)
             seen = _insist(self._heart, write)
             self._tail = tail
+            self._board.add(events)
             self.failure = self.failure or seen.failure
             for saved in seen.checkpoints:
                 self._take(saved)

@@ -1,4 +1,4 @@
-"""What is unhealthy, for admins, and figures for Prometheus.
+"""What is unhealthy, for admins.
 
 The parts are looked at, not remembered: an answer takes about a second because workers are asked
 over Redis and given half a second. Beat proves itself by a key that one of its tasks renews.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +18,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from annotation.models import Judgment
-from training import scheduling, wakeup
-from training.models import Run, State
+from training import wakeup
+from training.models import Run
 
 PATIENCE_SECONDS = 0.3
 WORKERS_ANSWER_SECONDS = 0.5
@@ -57,13 +56,21 @@ def database_answers() -> bool:
 def beat_was_here() -> None:
     """Called by a task of beat: proves beat and a worker on its queue. Redis may be away."""
     try:
-        with _redis() as client:
+        with redis_client() as client:
             client.set(BEAT_KEY, int(time.time()), ex=BEAT_SILENT_SECONDS)
     except wakeup.AWAY:
         return
 
 
-def _redis() -> redis.Redis:
+def beat_age() -> int | None:
+    """Seconds since beat was heard of; None when that is long ago. Raises wakeup.AWAY."""
+    with redis_client() as client:
+        seen = client.get(BEAT_KEY)
+    return None if seen is None else max(0, int(time.time()) - int(seen))
+
+
+def redis_client() -> redis.Redis:
+    """A client that gives up soon."""
     return redis.from_url(
         settings.REDIS_URL,
         socket_timeout=PATIENCE_SECONDS,
@@ -84,7 +91,7 @@ def _database() -> Check:
 def _redis_answers() -> Check:
     remedy = "Start Redis. Nothing is lost meanwhile: runs start when it is back."
     try:
-        with _redis() as client:
+        with redis_client() as client:
             client.ping()
     except wakeup.AWAY:
         return Check("Redis", False, "does not answer", remedy)
@@ -113,17 +120,21 @@ def _gpu_worker() -> Check:
 def _beat() -> Check:
     remedy = "Start it: celery -A config beat, and a worker on default for its tasks."
     try:
-        with _redis() as client:
-            seen = client.get(BEAT_KEY)
+        age = beat_age()
     except wakeup.AWAY:
         return Check("Beat", False, "cannot be known while Redis is away", remedy)
-    if seen is None:
+    if age is None:
         return Check("Beat", False, f"silent for {BEAT_SILENT_SECONDS} s or more", remedy)
-    return Check("Beat", True, f"heard of {max(0, int(time.time()) - int(seen))} s ago")
+    return Check("Beat", True, f"heard of {age} s ago")
+
+
+def free_disk_share() -> float:
+    """Of the fullest disk of this host on which files grow, in 0..1."""
+    return min((_free_share(Path(place)) for place in _folders()), default=1.0)
 
 
 def _disk() -> Check:
-    worst = min((_free_share(Path(place)) for place in _folders()), default=1.0)
+    worst = free_disk_share()
     remedy = "Delete checkpoints and run directories that nobody needs, or give it more room."
     return Check("Disk", worst >= LEAST_FREE_SHARE, f"{worst:.0%} free on this host", remedy)
 
@@ -160,55 +171,3 @@ CHECKS: list[Callable[[], Check]] = [
     _disk,
     _waiting,
 ]
-
-
-# --------------------------------------------------------------------------------------------
-# Figures for Prometheus
-# --------------------------------------------------------------------------------------------
-
-
-def queue_depths() -> dict[str, int]:
-    """Messages that wait in each queue; empty while Redis is away."""
-    try:
-        with _redis() as client:
-            return {queue: int(client.llen(queue)) for queue in ("default", "cpu", "gpu")}
-    except wakeup.AWAY:
-        return {}
-
-
-def prometheus_text() -> str:
-    """The text format, version 0.0.4. A figure that cannot be known now is left out."""
-    states = scheduling.count_by_state()
-    waits = scheduling.recent_waits(timedelta(hours=1))
-    ready = Run.objects.ready().count()
-    by_state = {f'state="{state}"': states.get(state, 0) for state in State.values}
-    lines = [
-        *_gauge("factloop_runs", "Runs by state", by_state),
-        *_gauge("factloop_runs_ready", "Runs that a worker could take now", {"": ready}),
-        *_gauge(
-            "factloop_queue_messages",
-            "Messages that wait",
-            {f'queue="{name}"': depth for name, depth in queue_depths().items()},
-        ),
-        *_gauge(
-            "factloop_run_claim_seconds",
-            "From ready to claimed, runs begun in the last hour",
-            {f'statistic="{name}"': value for name, value in waits.items()},
-        ),
-        *_gauge("factloop_judgments_last_hour", "Label rate", {"": _judgments_last_hour()}),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _judgments_last_hour() -> int:
-    return Judgment.objects.filter(created_at__gte=timezone.now() - timedelta(hours=1)).count()
-
-
-def _gauge(name: str, help_text: str, values: Mapping[str, float]) -> list[str]:
-    if not values:
-        return []
-    rows = [
-        f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
-        for labels, value in values.items()
-    ]
-    return [f"# HELP {name} {help_text}", f"# TYPE {name} gauge", *rows]

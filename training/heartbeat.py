@@ -15,9 +15,11 @@ from typing import Self
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from config import logs
 from training import scheduling
 from training.models import Attempt
 from training.trainer import Trainer
+from training.usage import Meter
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Heartbeat(threading.Thread):
         self._renewed_at = claimed_at  # time.monotonic() from before the lease was written
         self._ended = threading.Event()
         self._trainer: Trainer | None = None
+        self._meter: Meter | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -50,13 +53,18 @@ class Heartbeat(threading.Thread):
         self._ended.set()
         self.join()
 
-    def watch(self, trainer: Trainer) -> None:
-        """From now on ``trainer`` dies with the lease."""
+    def watch(self, trainer: Trainer, meter: Meter) -> None:
+        """From now on ``trainer`` dies with the lease, and what it uses is told with each beat."""
         self._trainer = trainer
+        self._meter = meter
         if self.lost.is_set():
             trainer.kill()
 
     def run(self) -> None:
+        with logs.about(run_id=self._attempt.run_id, attempt=self._attempt.number):
+            self._beat_until_ended()
+
+    def _beat_until_ended(self) -> None:
         try:
             while not self._ended.wait(settings.RUN_HEARTBEAT_SECONDS) and not self.lost.is_set():
                 self._beat()
@@ -66,7 +74,8 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         asked_at = time.monotonic()
         try:
-            beat = scheduling.heartbeat(self._attempt)
+            usage = self._meter.latest if self._meter is not None else None
+            beat = scheduling.heartbeat(self._attempt, usage)
         except (DatabaseError, InterfaceError) as error:
             log.warning("attempt %s: lease not renewed: %s", self._attempt, error)
             connection.close()

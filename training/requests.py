@@ -6,16 +6,20 @@ later change of a default does not alter what a run was.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
 
 from annotation.errors import DomainError
+from config import logs
 from training import kinds, scheduling
 from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
 from training.rlhf.presets import PRESETS, preset_spec
+
+log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 20
 MOST_GPUS = 64
@@ -159,9 +163,12 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     if missing is not None:
         raise Refused(missing, f"is needed for {kind.title}")
     try:
-        return scheduling.enqueue(run)
+        scheduling.enqueue(run)
     except scheduling.ParentEnded as error:
         raise Refused("after", str(error)) from error
+    with logs.about(run_id=run.pk):
+        log.info("run %s was asked for by %s", run.pk, run.requested_by_id)
+    return run
 
 
 def _chosen(common: Common, kind: kinds.RunKind, name: str, after: Run | None) -> Checkpoint | None:

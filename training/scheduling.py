@@ -215,14 +215,18 @@ def _free_slots(host: str, gpus: int) -> list[GpuSlot]:
         [GpuSlot(host=host, index=index) for index in range(gpus)], ignore_conflicts=True
     )
     free = GpuSlot.objects.filter(host=host, index__lt=gpus, attempt=None)
-    return list(free.select_for_update(skip_locked=True).order_by("index"))
+    # Claims of one host wait for one another here: skipping what another has only looked at would
+    # leave a run queued beside GPUs that stay free.
+    return list(free.select_for_update().order_by("index"))
 
 
-def heartbeat(attempt: Attempt) -> Beat:
-    """Renew the lease; ``held`` is False when the run has gone to somebody else."""
+def heartbeat(attempt: Attempt, usage: dict[str, Any] | None = None) -> Beat:
+    """Renew the lease and note what the trainer uses; ``held`` is False when the run has gone to
+    somebody else."""
+    noted = {"usage": usage} if usage else {}
     renewed = Attempt.objects.filter(
         pk=attempt.pk, ended_at=None, run__state=State.RUNNING, run__token=attempt.token
-    ).update(heartbeat_at=Now(), lease_expires_at=Now() + lease())
+    ).update(heartbeat_at=Now(), lease_expires_at=Now() + lease(), **noted)
     if not renewed:
         return Beat(held=False, cancel_requested=False)
     requested = Run.objects.values_list("cancel_requested_at", flat=True).get(pk=attempt.run_id)

@@ -65,6 +65,11 @@ class Trainer:
             raise
         return trainer
 
+    @property
+    def group(self) -> int:
+        """The process group that the trainer and all it starts are in."""
+        return self._process.pid
+
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds``; whether it has exited. It is not reaped yet: until then the
         kernel gives its group's number to nobody else."""
@@ -121,6 +126,13 @@ def _python() -> str:
     return settings.TRAINER_PYTHON or sys.executable
 
 
+def device_names(gpus: list[int]) -> dict[int, str]:
+    """What the driver calls the devices behind the slots: where only some are visible to the
+    worker, slots count among those."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return {gpu: visible[gpu] if gpu < len(visible) else str(gpu) for gpu in gpus}
+
+
 def _environment(gpus: list[int]) -> dict[str, str]:
     passed = {
         name: value
@@ -129,10 +141,7 @@ def _environment(gpus: list[int]) -> dict[str, str]:
     }
     passed["PYTHONPATH"] = str(settings.BASE_DIR)
     passed["PYTHONUNBUFFERED"] = "1"
-    # Where several devices are visible to the worker, slots count among those.
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    names = [visible[gpu] if gpu < len(visible) else str(gpu) for gpu in gpus]
-    passed["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    passed["CUDA_VISIBLE_DEVICES"] = ",".join(device_names(gpus).values())
     if settings.TRAINER_THREADS:
         passed["OMP_NUM_THREADS"] = str(settings.TRAINER_THREADS)
     return passed

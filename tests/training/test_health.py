@@ -12,12 +12,12 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
-from tests.factories import judge, make_admin, make_comparison
+from tests.factories import make_admin
 from tests.training.factories import make_run
 from tests.training.processes import wait_for
 from tests.training.workers import celery_worker
-from training import health, scheduling, tasks
-from training.models import Attempt, Run
+from training import health, prometheus, tasks
+from training.models import Run
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +75,8 @@ def test_redis_away_is_said_and_stops_nothing(redis_is_away: None) -> None:
     assert not found["Redis"].ok
     assert "Redis is away" in found["Beat"].seen
     tasks.reap_lost_runs()
-    assert "factloop_queue_messages" not in health.prometheus_text()
+    assert "factloop_queue_messages" not in prometheus.text()
+    assert "factloop_beat_age_seconds" not in prometheus.text()
     assert Client().get("/healthz/ready").status_code == 200
 
 
@@ -133,52 +134,6 @@ def test_figures_are_read_with_the_token_or_by_an_admin(settings: Any) -> None:
     assert [status("secret"), status("other"), status("")] == [200, 401, 401]
     client.force_login(make_admin())
     assert client.get("/metrics").status_code == 200
-
-
-def test_figures_count_runs_waits_messages_and_labels(settings: Any) -> None:
-    claimed, _ = make_run(), make_run()
-    attempt = scheduling.claim(claimed.pk, host="node", gpus=0)
-    assert attempt is not None
-    Run.objects.filter(pk=claimed.pk).update(created_at=attempt.claimed_at - timedelta(seconds=8))
-    Attempt.objects.create(
-        run=claimed,
-        number=2,
-        token="0" * 32,
-        host="node",
-        pid=1,
-        claimed_at=attempt.claimed_at + timedelta(hours=1),
-        heartbeat_at=attempt.claimed_at,
-        lease_expires_at=attempt.claimed_at,
-    )
-    judge(make_comparison(claimed.project))
-    with redis.from_url(settings.REDIS_URL) as client:
-        client.rpush("gpu", "a message")
-        waiting = client.llen("gpu")
-        lines = health.prometheus_text().splitlines()
-        client.rpop("gpu")
-    for line in (
-        'factloop_runs{state="queued"} 1',
-        'factloop_runs{state="running"} 1',
-        'factloop_runs{state="lost"} 0',
-        "factloop_runs_ready 1",
-        f'factloop_queue_messages{{queue="gpu"}} {waiting}',
-        'factloop_run_claim_seconds{statistic="mean"} 8.0',
-        "factloop_judgments_last_hour 1",
-        "# TYPE factloop_runs gauge",
-    ):
-        assert line in lines
-
-
-def test_a_run_of_a_chain_waits_from_the_end_of_the_one_before() -> None:
-    first = make_run()
-    second = make_run(after=first)
-    now = timezone.now()
-    Run.objects.filter(pk=first.pk).update(state="succeeded", finished_at=now)
-    Run.objects.filter(pk=second.pk).update(created_at=now - timedelta(hours=9))
-    attempt = scheduling.claim(second.pk, host="node", gpus=0)
-    assert attempt is not None
-    Attempt.objects.filter(pk=attempt.pk).update(claimed_at=now + timedelta(seconds=3))
-    assert scheduling.recent_waits(timedelta(hours=1)) == {"mean": 3.0, "greatest": 3.0}
 
 
 @pytest.mark.chain

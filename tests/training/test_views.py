@@ -81,6 +81,24 @@ def test_a_run_is_resumed_from_its_page_once_what_it_comes_after_may_go_on() -> 
     assert first.state == State.QUEUED
 
 
+def test_the_page_of_a_run_tells_what_it_uses_of_its_host() -> None:
+    run = make_run(gpus=1)
+    attempt = scheduling.claim(run.pk, host="node", gpus=1)
+    assert attempt is not None
+    client = logged_in(run.requested_by)
+    assert "processors busy" not in client.get(run.get_absolute_url()).content.decode()
+    gpu = {"index": 0, "utilisation": 0.87, "memory": 60 << 30, "memory_total": 80 << 30}
+    measured = {"memory": 3 << 30, "memory_peak": 4 << 30, "processors": 1.5, "gpus": [gpu]}
+    scheduling.heartbeat(attempt, measured)
+    page = client.get(run.get_absolute_url()).content.decode().replace("\xa0", " ")
+    assert "3.0 GB of memory, at most 4.0 GB" in page
+    assert "GPU 0: 87 % busy, 60.0 GB of 80.0 GB" in page
+    scheduling.fail(attempt, "the data is unusable")
+    page = client.get(run.get_absolute_url()).content.decode().replace("\xa0", " ")
+    assert "at most 4.0 GB of memory" in page
+    assert "GPU 0:" not in page
+
+
 def test_cancelling_takes_a_post() -> None:
     run = make_run()
     address = reverse("training:run-cancel", args=[run.pk])

@@ -11,7 +11,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from training import health
+from training import health, prometheus
 
 
 @login_required
@@ -51,4 +51,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
     by_token = bool(settings.METRICS_TOKEN) and constant_time_compare(sent, wanted)
     if not by_token and not request.user.is_superuser:
         return HttpResponse("a token is needed\n", content_type="text/plain", status=401)
-    return HttpResponse(health.prometheus_text(), content_type="text/plain; version=0.0.4")
+    return HttpResponse(prometheus.text(), content_type="text/plain; version=0.0.4")
