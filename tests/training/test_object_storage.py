@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
@@ -48,6 +49,7 @@ def bucket(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     try:
         yield address
     finally:
+        httpx.post(f"{address}/moto-api/reset")  # Its buckets would outlast the server.
         server.stop()
 
 
