@@ -52,6 +52,19 @@ def shape_rewards(
     return rewards.scatter_add(1, index[:, None], scores.to(rewards.dtype)[:, None])
 
 
+def truncated_importance_weights(
+    logprobs: Tensor, sampler_logprobs: Tensor, mask: Tensor, *, cap: float
+) -> Tensor:
+    """``min(p(token) / p_sampler(token), cap)`` per token: corrects for another sampler.
+
+    Unbiased but for the truncation, which bounds the variance (Ionides 2008; as used for samplers
+    of another program by Yao et al. 2025). Since it is never negative, weighing the loss by it is
+    weighing the advantages by it. Returns ``[batch, response]``.
+    """
+    weights = torch.exp(logprobs - sampler_logprobs).clamp(max=cap)
+    return weights.masked_fill(mask == 0, 0)
+
+
 def last_token_index(mask: Tensor) -> Tensor:
     """Column of the last 1 of each row, ``[batch]``; 0 for an empty row."""
     columns = torch.arange(mask.shape[1], device=mask.device)

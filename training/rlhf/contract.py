@@ -213,6 +213,17 @@ class PpoSettings:
     length_coefficient: float = setting(-10.0, "Weight of tokens / response_length.")
     checkpoint_every: int = setting(10, "Rounds between checkpoints.", minimum=1)
     samples_every: int = setting(5, "Rounds between sample events for the same prompts.", minimum=1)
+    sampler: Literal["transformers", "vllm"] = setting(
+        "transformers", "What samples the responses; vllm needs its package and a GPU."
+    )
+    sampler_memory: float = setting(
+        0.35, "Share of the GPU's memory that vllm may take.", minimum=0.05, maximum=0.95
+    )
+    importance_cap: float = setting(
+        2.0,
+        "With vllm: the most that a token counts for being likelier here than it was there.",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

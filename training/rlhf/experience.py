@@ -6,10 +6,11 @@ Nothing here changes a weight. Tensors of a round are ``[count, response]`` on t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
@@ -22,11 +23,11 @@ from training.rlhf.rollout import (
     Trajectory,
     prompt_prefix,
     response_hidden,
-    sample,
     token_logprobs,
     widened,
 )
 from training.rlhf.run_directory import Run
+from training.rlhf.samplers import Question, Sampler, TransformersSampler
 from training.rlhf.scoring import Scores, score
 
 POLICY, REFERENCE, VALUE = "policy", "reference", "value"
@@ -43,6 +44,7 @@ class Learner:
     policy: Optimizer
     value: Optimizer
     kl_coefficient: float
+    sampler: Sampler = field(default_factory=TransformersSampler)
 
 
 def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, Scores]:
@@ -50,26 +52,31 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
 
     Raises Interrupted between batches: no weight has changed yet, so a round is simply repeated.
     """
-    settings, model = learner.settings, learner.model
+    settings = learner.settings
     prompts = prompts_of(learner, records)
     found = Measured.empty(len(records), settings.sampling.response_length)
 
-    def measure_batch(rows: list[int], responses: Responses, prefix: Prefix) -> None:
+    def measure_batch(rows: list[int], responses: Responses, prefix: Prefix | None) -> None:
         """Now, while the keys and values are known that the responses were sampled behind."""
         part = [prompts[row] for row in rows]
         found.put(rows, measure_rows(learner, part, responses, policy_prefix=prefix))
 
-    responses = sample(
-        model,
-        prompts,
-        settings.sampling,
-        adapter=POLICY,
-        batch_size=settings.rollout_micro_batch_size,
+    sampled = learner.sampler.sample(
+        learner.model,
+        [
+            Question(record, prompt, learner.run.image_path(record))
+            for record, prompt in zip(records, prompts, strict=True)
+        ],
+        settings,
         before_batch=learner.run.check_termination,
         after_batch=measure_batch,
     )
-    scores = scores_of(learner, records, prompts, responses)
-    return _trajectory(learner, records, prompts, responses, found), scores
+    scores = scores_of(learner, records, prompts, sampled.responses)
+    trajectory = _trajectory(learner, records, prompts, sampled.responses, found)
+    if sampled.logprobs is not None:
+        gap = trajectory.responses.ids.shape[1] - sampled.logprobs.shape[1]
+        trajectory.sampler_logprobs = functional.pad(sampled.logprobs, (0, gap))
+    return trajectory, scores
 
 
 def scores_of(
@@ -118,9 +125,9 @@ class Measured:
 
     def put(self, rows: list[int], part: Measured) -> None:
         """Write what was measured of some rows, which may be narrower."""
-        for field in fields(self):
-            measured = getattr(part, field.name)
-            getattr(self, field.name)[rows, : measured.shape[1]] = measured
+        for each in fields(self):
+            measured = getattr(part, each.name)
+            getattr(self, each.name)[rows, : measured.shape[1]] = measured
 
 
 @torch.no_grad()

@@ -115,10 +115,13 @@ class ImageEncoder:
             start = stop
         return encoded
 
-    def _preprocess(self, path: Path) -> _Pixels:
+    def picture(self, path: Path) -> Image.Image:
+        """The picture as it goes into the processor, padded to a square if that is asked."""
         picture = read_image(path)
-        if self._pad_to_square:
-            picture = padded_to_square(picture, self._background())
+        return padded_to_square(picture, self._background()) if self._pad_to_square else picture
+
+    def _preprocess(self, path: Path) -> _Pixels:
+        picture = self.picture(path)
         inputs = self._processor(
             text=[self._placeholder],
             images=[picture],

@@ -118,6 +118,12 @@ class VisionLanguageModel:
                 f"adapter {folder.name} does not fit the base model: {error}"
             ) from error
 
+    def adapter_rank(self, name: str) -> int:
+        """Rank of an adapter's update matrices."""
+        assert self._peft is not None
+        config: Any = self._peft.peft_config[name]
+        return int(config.r)
+
     def copy_adapter(self, source: str, target: str) -> None:
         """``target`` becomes a new adapter equal to ``source``."""
         assert self._peft is not None

@@ -16,6 +16,7 @@ from training.rlhf.advantages import (
     generalized_advantage_estimation,
     kl_penalty,
     shape_rewards,
+    truncated_importance_weights,
     whiten,
 )
 from training.rlhf.contract import PpoSettings
@@ -92,6 +93,13 @@ def advantages_of(
     )
     if settings.whiten_advantages:
         advantages = whiten(advantages, trajectory.slots, shift_mean=True)
+    if trajectory.sampler_logprobs is not None:
+        advantages = advantages * truncated_importance_weights(
+            trajectory.logprobs,
+            trajectory.sampler_logprobs,
+            trajectory.responses.mask,
+            cap=settings.importance_cap,
+        )
     return advantages, returns
 
 
@@ -100,7 +108,7 @@ def _figures(
 ) -> dict[str, float]:
     """What the round looked like before it changed anything."""
     responses = trajectory.responses
-    return {
+    figures = {
         "ppo/reward": float(scores.total.mean()),
         "ppo/score": float(scores.reward.mean()),
         "ppo/symbolic_reward": float(scores.symbolic.mean()),
@@ -113,6 +121,10 @@ def _figures(
         "ppo/finished": sum(responses.finished) / len(responses.finished),
         "ppo/explained_variance": _explained_variance(trajectory.values, returns, trajectory.slots),
     }
+    if trajectory.sampler_logprobs is not None:
+        gap = (trajectory.logprobs - trajectory.sampler_logprobs).abs()
+        figures["ppo/sampler_gap"] = float(masked_mean(gap, responses.mask))
+    return figures
 
 
 def _optimize(

@@ -43,6 +43,10 @@ class ChatFormat:
         position = ids.index(self._image_token_id)
         return TokenSequence(ids[:position] + image.placeholder_ids + ids[position + 1 :], image)
 
+    def short_prompt_ids(self, conversation: Sequence[Turn]) -> list[int]:
+        """The prompt with its image as one token, for programs that make room for it themselves."""
+        return self._prompt_ids(conversation, "")
+
     def prompt_text_length(self, conversation: Sequence[Turn]) -> int:
         """Tokens of a prompt without its image, which need not be read for this."""
         return len(self._prompt_ids(conversation, "")) - 1

@@ -67,6 +67,8 @@ class Trajectory:
     reference_logprobs: Tensor
     values: Tensor
     entropy: Tensor
+    sampler_logprobs: Tensor | None = None
+    """Those of a sampler of its own, or None when the policy itself has sampled."""
 
 
 @torch.no_grad()

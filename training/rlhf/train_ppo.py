@@ -31,6 +31,7 @@ from training.rlhf.ppo import update, updates_in
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
+from training.rlhf.samplers import sampler_of
 
 SAMPLE_PROMPTS = 4
 
@@ -146,6 +147,7 @@ def prepare(run: Run, settings: PpoSettings) -> Learner:
         policy=Optimizer(policy, settings.policy_optimizer, total_steps=total),
         value=Optimizer(value, settings.value_optimizer, total_steps=total),
         kl_coefficient=settings.kl_coefficient,
+        sampler=sampler_of(run, model, settings),
     )
 
 

@@ -11,6 +11,7 @@ from training.rlhf.advantages import (
     kl_penalty,
     last_token_index,
     shape_rewards,
+    truncated_importance_weights,
     whiten,
 )
 
@@ -125,3 +126,11 @@ def test_whiten_leaves_the_padding_out() -> None:
 def test_kl_coefficient_follows_the_target(kl: float, expected: float) -> None:
     adapted = adapt_kl_coefficient(0.1, kl, target=6.0, rollouts=100, horizon=1000)
     assert adapted == pytest.approx(expected, abs=1e-12)
+
+
+def test_importance_weights_are_ratios_up_to_a_cap() -> None:
+    own = torch.tensor([[0.4, 0.2, 0.9, 0.5]], dtype=torch.float64).log()
+    other = torch.tensor([[0.2, 0.4, 0.1, 0.1]], dtype=torch.float64).log()
+    mask = torch.tensor([[1, 1, 1, 0]])
+    weights = truncated_importance_weights(own, other, mask, cap=3.0)
+    assert weights.tolist() == [pytest.approx([2.0, 0.5, 3.0, 0.0])]

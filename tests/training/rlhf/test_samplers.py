@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.training.rlhf import tiny
+from tests.training.rlhf.conftest import LORA, MakeRun, events
+from tests.training.rlhf.resuming import assert_same_weights, last_metrics
+from training.rlhf import train_ppo
+from training.rlhf.__main__ import main
+from training.rlhf.advantages import truncated_importance_weights
+from training.rlhf.contract import (
+    Kind,
+    ModelSettings,
+    OptimizerSettings,
+    PpoSettings,
+    PromptRecord,
+    SamplingSettings,
+)
+from training.rlhf.data import TokenSequence
+from training.rlhf.errors import EngineError, ModelError
+from training.rlhf.losses import policy_loss
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.presets import preset_spec
+from training.rlhf.rollout import Responses, response_hidden, token_logprobs
+from training.rlhf.run_directory import Run
+from training.rlhf.samplers import Question, Sampled, TransformersSampler, VllmSampler
+
+SHORT = SamplingSettings(temperature=1.0, query_length=48, response_length=6)
+ROUNDS = {
+    "steps": 2,
+    "rollout_batch_size": 6,
+    "rollout_micro_batch_size": 4,
+    "batch_size": 6,
+    "micro_batch_size": 6,
+    "update_epochs": 1,
+    "whiten_advantages": False,
+    "sampling": SHORT,
+    "policy_optimizer": OptimizerSettings(learning_rate=0.01),
+}
+
+
+def test_weighted_gradient_of_another_sampler_is_that_of_the_policy_itself() -> None:
+    """Over all tokens, each as often as its sampler draws it: the expectations are equal."""
+    logits = torch.tensor([0.3, -0.8, 1.1, 0.0], dtype=torch.float64, requires_grad=True)
+    other = torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=torch.float64)
+    gains = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+
+    def gradient(drawn_with: Tensor, weights: Tensor) -> Tensor:
+        logprobs = logits.log_softmax(0)[:, None]
+        expected = (drawn_with * weights * gains)[:, None]
+        old, mask = logprobs.detach(), torch.ones_like(logprobs)
+        loss, _ = policy_loss(logprobs, old, expected, mask, clip_range=0.2)
+        [found] = torch.autograd.grad(loss, logits)
+        return found
+
+    own = logits.detach().softmax(0)
+    weights = truncated_importance_weights(
+        own.log()[:, None], other.log()[:, None], torch.ones(4, 1), cap=100.0
+    )[:, 0]
+    torch.testing.assert_close(gradient(other, weights), gradient(own, torch.ones(4)))
+    assert not torch.allclose(gradient(other, torch.ones(4)), gradient(own, torch.ones(4)))
+
+
+class Elsewhere(TransformersSampler):
+    """The same responses, said to be drawn with probabilities that are off by ``shift``."""
+
+    def __init__(self, shift: float) -> None:
+        self.shift = shift
+
+    def sample(self, model: VisionLanguageModel, questions: Any, *args: Any, **more: Any) -> Any:
+        sampled = super().sample(model, questions, *args, **more)
+        prompts = [question.prompt for question in questions]
+        return Sampled(
+            sampled.responses, logprobs_of(model, prompts, sampled.responses, self.shift)
+        )
+
+
+@torch.no_grad()
+def logprobs_of(
+    model: VisionLanguageModel, prompts: list[TokenSequence], responses: Responses, shift: float
+) -> Tensor:
+    hidden = response_hidden(model, "policy", prompts, responses.ids, responses.mask)
+    logprobs, _ = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
+    return (logprobs + shift) * responses.mask
+
+
+@pytest.mark.parametrize(
+    ("shift", "weight"), [(0.0, 1.0), (-0.25, 1.2840254), (0.5, 0.6065307), (-3.0, 2.0)]
+)
+def test_each_token_counts_by_how_much_likelier_it_is_here(
+    make_run: MakeRun,
+    reward_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shift: float,
+    weight: float,
+) -> None:
+    """Advantages that are not whitened scale the policy's gradient, and nothing else."""
+    norms = []
+    for name, sampler in {"own": TransformersSampler(), "other": Elsewhere(shift)}.items():
+        monkeypatch.setattr(train_ppo, "sampler_of", lambda *_, chosen=sampler: chosen)
+        directory = make_run(Kind.PPO, name, reward_model=reward_folder, **ROUNDS | {"steps": 1})
+        assert main(["ppo", "--run-dir", str(directory)]) == 0
+        metrics = last_metrics(events(directory))[1]
+        norms.append((metrics["ppo/gradient_norm"], metrics["ppo/value_gradient_norm"]))
+    assert norms[1][0] == pytest.approx(weight * norms[0][0], rel=1e-3)
+    assert norms[1][1] == pytest.approx(norms[0][1], rel=1e-6)
+    assert metrics["ppo/sampler_gap"] == pytest.approx(abs(shift), abs=1e-5)
+
+
+@dataclass
+class FakeEngine:
+    """Stands for ``vllm.LLM``: answers with fixed tokens and remembers what it was asked."""
+
+    arguments: dict[str, Any]
+    answer: list[int]
+    expanded: list[list[int]] = field(default_factory=list)
+    calls: list[SimpleNamespace] = field(default_factory=list)
+
+    def generate(
+        self, prompts: list[Any], parameters: list[Any], *, lora_request: Any, use_tqdm: bool
+    ) -> list[Any]:
+        weights = sorted(path.name for path in Path(lora_request.path).iterdir())
+        self.calls.append(
+            SimpleNamespace(
+                prompts=prompts, parameters=parameters, lora=lora_request, files=weights
+            )
+        )
+        outputs = []
+        for ids, parameter in zip(self.expanded, parameters, strict=True):
+            tokens = self.answer[: parameter["max_tokens"]]
+            chosen = [{t: SimpleNamespace(logprob=-0.5 - n)} for n, t in enumerate(tokens)]
+            answer = SimpleNamespace(token_ids=tokens, logprobs=chosen)
+            outputs.append(SimpleNamespace(prompt_token_ids=ids, outputs=[answer]))
+        return outputs
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[FakeEngine]:
+    """The engines that are made, in place of the vllm package."""
+    made: list[FakeEngine] = []
+
+    def engine(**arguments: Any) -> FakeEngine:
+        made.append(FakeEngine(arguments, answer=[5, 6, 2]))  # "what is", end
+        return made[-1]
+
+    package, request = ModuleType("vllm"), ModuleType("vllm.lora.request")
+    package.LLM, package.SamplingParams = engine, dict  # type: ignore[attr-defined]
+    request.LoRARequest = lambda name, number, path: SimpleNamespace(  # type: ignore[attr-defined]
+        name=name, number=number, path=path
+    )
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
+    return made
+
+
+def make_sampler(
+    model: VisionLanguageModel, folder: Path, **settings: Any
+) -> tuple[VllmSampler, PpoSettings]:
+    chosen = PpoSettings(sampling=SHORT, rollout_micro_batch_size=2, sampler="vllm", **settings)
+    spec = preset_spec(Kind.PPO, "default", base_model="hub/base", settings=chosen, seed=7)
+    run = Run(folder, spec, None)  # type: ignore[arg-type]
+    return VllmSampler(run, model, chosen), chosen
+
+
+def questions_of(model: VisionLanguageModel, files: list[Path]) -> list[Question]:
+    records = [PromptRecord.from_json(one) for one in tiny.prompt_records([p.name for p in files])]
+    images = model.encode_images(files)
+    return [
+        Question(record, model.chat.prompt(record.conversation, image), path)
+        for record, image, path in zip(records, images, files, strict=True)
+    ]
+
+
+def test_vllm_answers_with_the_policy_of_the_round(
+    model: VisionLanguageModel, image_files: list[Path], engines: list[FakeEngine], tmp_path: Path
+) -> None:
+    model.add_adapter("policy", LORA)
+    sampler, settings = make_sampler(model, tmp_path, sampler_memory=0.5)
+    [engine] = engines
+    assert engine.arguments["model"] == "hub/base"
+    assert engine.arguments["gpu_memory_utilization"] == 0.5
+    assert engine.arguments["max_lora_rank"] == LORA.rank
+    assert engine.arguments["logprobs_mode"] == "processed_logprobs"
+    questions = questions_of(model, image_files)
+    engine.expanded = [question.prompt.ids for question in questions]
+    parts: list[list[int]] = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        sampled = sampler.sample(
+            model,
+            questions,
+            settings,
+            before_batch=lambda: None,
+            after_batch=lambda rows, responses, prefix: parts.append(rows),
+        )
+    assert sampled.responses.texts == ["what is"] * 3
+    assert sampled.responses.finished == [True] * 3
+    assert sampled.logprobs is not None
+    assert sampled.logprobs.tolist() == [[-0.5, -1.5, -2.5]] * 3
+    assert sorted(row for part in parts[:2] for row in part) == [0, 1, 2]
+    assert max(map(len, parts)) == 2
+
+    first, second = engine.calls
+    assert (first.lora.number, second.lora.number) == (1, 2)
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= set(second.files)
+    assert [path.name for path in (tmp_path / "sampler").iterdir()] == ["round-2"]
+    image_id = tiny.SPECIAL.index("<image>")
+    assert [prompt["prompt_token_ids"].count(image_id) for prompt in first.prompts] == [1] * 3
+    assert first.prompts[0]["multi_modal_data"]["image"].size == (10, 12)
+    [parameter, *_] = first.parameters
+    assert parameter["logit_bias"] == dict.fromkeys(model.suppressed_ids, -100.0)
+    assert parameter["stop_token_ids"] == list(model.stop_ids)
+    assert [p["seed"] for p in first.parameters] == [p["seed"] for p in second.parameters]
+    assert len({p["seed"] for p in first.parameters}) == 3
+
+
+def test_other_prompt_tokens_than_ours_are_an_error(
+    model: VisionLanguageModel, image_files: list[Path], engines: list[FakeEngine], tmp_path: Path
+) -> None:
+    model.add_adapter("policy", LORA)
+    sampler, settings = make_sampler(model, tmp_path)
+    questions = questions_of(model, image_files)
+    engines[0].expanded = [question.prompt.ids[1:] for question in questions]
+    with pytest.raises(ModelError, match="record prompt-0: vllm makes other tokens"):
+        sampler.sample(
+            model,
+            questions,
+            settings,
+            before_batch=lambda: None,
+            after_batch=lambda *_: None,
+        )
+
+
+def test_ppo_trains_on_what_vllm_answers(
+    make_run: MakeRun,
+    reward_folder: Path,
+    engines: list[FakeEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = VllmSampler.sample
+
+    def sample(self, model, questions, *args, **more):  # type: ignore[no-untyped-def]
+        engines[-1].expanded = [question.prompt.ids for question in questions]
+        return original(self, model, questions, *args, **more)
+
+    monkeypatch.setattr(VllmSampler, "sample", sample)
+    whole = make_run(Kind.PPO, "whole", reward_model=reward_folder, sampler="vllm", **ROUNDS)
+    assert main(["ppo", "--run-dir", str(whole)]) == 0
+    metrics = last_metrics(events(whole))
+    assert metrics[1]["ppo/response_tokens"] == 3
+    assert metrics[1]["ppo/sampler_gap"] > 0
+    assert len(engines[0].calls) == 2
+    again = make_run(Kind.PPO, "again", reward_model=reward_folder, sampler="vllm", **ROUNDS)
+    assert main(["ppo", "--run-dir", str(again)]) == 0
+    assert_same_weights(whole / "final", again / "final")
+
+
+def test_without_the_package_the_run_says_so(make_run: MakeRun, reward_folder: Path) -> None:
+    directory = make_run(Kind.PPO, reward_model=reward_folder, sampler="vllm", **ROUNDS)
+    assert main(["ppo", "--run-dir", str(directory)]) == 1
+    [failure] = events(directory, "error")
+    assert failure["message"] == "settings.sampler: 'vllm' needs the vllm package"
+
+
+def test_a_quantised_base_is_not_shared(model: VisionLanguageModel, tmp_path: Path) -> None:
+    settings = PpoSettings(sampler="vllm")
+    loading = ModelSettings(quantization="nf4")
+    spec = preset_spec(Kind.PPO, "default", settings=settings, model=loading)
+    with pytest.raises(EngineError, match="not quantised"):
+        VllmSampler(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]
