@@ -105,9 +105,9 @@ def _legend(keys: Sequence[Key]) -> str:
 def _panel(panel: Panel, number: int) -> str:
     xs = [value for series in panel.series for value in series.x]
     ys = [value for series in panel.series for value in series.values()]
-    x_ticks = ticks(min(xs), max(xs))
+    x_ticks = [tick for tick in ticks(min(xs), max(xs)) if min(xs) <= tick <= max(xs)]
     y_ticks = ticks(*(panel.limits or (min(ys), max(ys))))
-    across = _Scale(x_ticks[0], x_ticks[-1], LEFT, PANEL_WIDTH - RIGHT)
+    across = _Scale(min(xs), max(xs), LEFT, PANEL_WIDTH - RIGHT)
     up = _Scale(y_ticks[0], y_ticks[-1], PANEL_HEIGHT - BOTTOM, TOP)
     parts = [f'<text class="title" x="{LEFT}" y="20">{escape(panel.title)}</text>']
     for value in y_ticks:

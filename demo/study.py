@@ -25,9 +25,6 @@ from demo.console import Console
 from demo.study_engine import RunFailed
 from demo.study_seed import Plan, Seed
 
-PRESET_ROUNDS = 24
-"""Of PPO in the preset "small-world": what an admin gets who does not ask for more."""
-
 
 class OtherPlan(ValueError):
     """The output folder holds a study that was planned otherwise."""
@@ -68,10 +65,10 @@ def main() -> int:
     console = Console()
     try:
         seeds = run_study(options.output, range(options.seeds), Plan(noise=options.noise), console)
-        text = "\n\n".join(study_page.sections(seeds, early=PRESET_ROUNDS))
+        text = "\n\n".join(study_page.sections(seeds))
         console.line(text.replace("\n", "\n        "))
         if options.page is not None:
-            study_page.write(options.page, seeds, early=PRESET_ROUNDS)
+            study_page.write(options.page, seeds)
     except (RunFailed, OtherPlan, study_page.NoSuchSection) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

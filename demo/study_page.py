@@ -21,6 +21,10 @@ COLORS = {"fact_rlhf": 0, "rlhf": 1, "dpo": 2}
 BASE_COLOR = 3
 ON_POLICY = ("rlhf", "fact_rlhf")
 """Arms that are trained in rounds of PPO against a reward model."""
+PRESET_ROUNDS = 24
+"""Of PPO in the preset "small-world": what an admin gets who does not ask for more."""
+EARLY = (6, 12, 24)
+"""Rounds that the end of PPO is compared with."""
 
 Seeds = Sequence[Mapping[str, Any]]
 Write = Callable[[Estimate], str]
@@ -30,10 +34,10 @@ class NoSuchSection(ValueError):
     """A page without the two marks."""
 
 
-def write(page: Path, seeds: Seeds, *, early: int) -> None:
+def write(page: Path, seeds: Seeds) -> None:
     """Replaces the section of ``page`` and its plots in ``images/`` beside it.
 
-    ``early`` is the round of PPO that the end is compared with. Raises NoSuchSection.
+    Raises NoSuchSection.
     """
     text = page.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
@@ -43,26 +47,34 @@ def write(page: Path, seeds: Seeds, *, early: int) -> None:
     images.mkdir(exist_ok=True)
     for name, drawing in drawings(seeds).items():
         (images / f"study-{name}.svg").write_text(drawing, encoding="utf-8")
-    section = "\n\n".join(sections(seeds, early=early))
+    section = "\n\n".join(sections(seeds))
     page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
 
 
-def sections(seeds: Seeds, *, early: int) -> list[str]:
-    """The section's blocks: reward models, the two plots, outcomes, differences."""
-    last = max(along(seeds, "fact_rlhf", "hallucinating"))
+def sections(seeds: Seeds) -> list[str]:
+    """The section's blocks: reward models, outcomes, plots, differences, what more rounds did."""
+    rounds = list(along(seeds, "fact_rlhf", "hallucinating"))
     return [
-        f"Mean of {len(seeds)} seeds with 95 % intervals (Student's t over seeds).",
+        f"Means of {len(seeds)} seeds, with 95 % intervals (Student's t over seeds)."
+        if len(seeds) > 1
+        else "One seed, so there are no intervals.",
         _reward_models(seeds),
-        f"Answers to held-out scenes after {early} rounds of PPO and after {last}:",
-        _outcomes(seeds, early=early, last=last),
+        "Answers to held-out scenes, and by what share of itself hallucination fell:",
+        _outcomes(seeds, rounds[1:]),
         "![Hallucinating answers, coverage, reward, length, KL and discernment of the reward "
         "model along training](images/study-training.svg)",
-        'Bands are the intervals. "Told apart" is how often the reward model in use gives an '
-        "honest answer of its own policy more than a hallucinating one; a coin gets 50 %.",
-        f"What the rounds from {early} to {last} changed:",
-        _changes(seeds, early=early, last=last),
-        "Differences between models at the end of training, seed by seed:",
-        _differences(seeds, last=last),
+        '"Told apart" is how often the reward model in use gives an honest answer of its own '
+        "policy more than a hallucinating one; a coin gets 50 %.",
+        f"What the rounds from 6, 12 or 24 to {rounds[-1]} changed, reward in its own unit and "
+        "the rest in percentage points:",
+        _changes(seeds, rounds),
+        "What the claims of the answers are: right, about an empty place (invented), about a "
+        "place that holds something else (mistaken). Skew is how far the kinds of objects that "
+        "are named (red circle, ...) are from those that are shown: 0 % for the same "
+        "frequencies, 100 % for no kind in common.",
+        _claims(seeds, rounds[-1]),
+        "Differences at the end of training, seed by seed, in percentage points:",
+        _differences(seeds),
         "![Hallucinating answers and coverage of each seed](images/study-seeds.svg)",
     ]
 
@@ -85,12 +97,15 @@ def _reward_models(seeds: Seeds) -> str:
     )
 
 
-def _outcomes(seeds: Seeds, *, early: int, last: int) -> str:
+def _outcomes(seeds: Seeds, rounds: Sequence[int]) -> str:
     rows = [("base", "", *_outcome(seeds, "fact_rlhf", 0))]
     for arm in _arms(seeds):
-        steps = (early, last) if arm in ON_POLICY else (_end(seeds, arm),)
-        rows += [(TITLES[arm], str(step), *_outcome(seeds, arm, step)) for step in steps]
-    head = ["model", "round", "hallucinating answers", "coverage", "words", "fall of hallucination"]
+        if arm not in ON_POLICY:
+            rows.append((TITLES[arm], "", *_outcome(seeds, arm, _end(seeds, arm))))
+            continue
+        for step in sorted({rounds[0], PRESET_ROUNDS, rounds[-1]}.intersection(rounds)):
+            rows.append((TITLES[arm], str(step), *_outcome(seeds, arm, step)))
+    head = ["model", "round", "hallucinating answers", "coverage", "words", "fall"]
     return _table(head, rows)
 
 
@@ -104,41 +119,44 @@ def _outcome(seeds: Seeds, arm: str, step: int) -> tuple[str, ...]:
     )
 
 
-def _changes(seeds: Seeds, *, early: int, last: int) -> str:
-    def changed(arm: str, name: str, write: Write) -> str:
-        found = along(seeds, arm, name)
-        return write(difference(found[early], found[last]))
-
-    rows = [
-        (
-            TITLES[arm],
-            changed(arm, "reward", _signed),
-            changed(arm, "hallucinating", _points),
-            changed(arm, "coverage", _points),
-            changed(arm, "words", _signed),
-        )
-        for arm in ON_POLICY
-    ]
-    return _table(["model", "reward", "hallucinating answers", "coverage", "words"], rows)
-
-
-def _differences(seeds: Seeds, *, last: int) -> str:
-    def end(arm: str, name: str) -> Estimate:
-        return along(seeds, arm, name)[_end(seeds, arm)]
-
-    def row(title: str, name: str, one: Estimate, two: Estimate) -> tuple[str, ...]:
-        found = difference(one, two)
-        return (title, name, _points(found), ", ".join(f"{100 * v:+.0f}" for v in found.each))
-
+def _changes(seeds: Seeds, rounds: Sequence[int]) -> str:
     rows = []
-    for arm in _arms(seeds):
+    for arm in ON_POLICY:
+        for early in (early for early in EARLY if early in rounds[:-1]):
+            changes = []
+            for name, write in _CHANGES:
+                found = along(seeds, arm, name)
+                changes.append(write(difference(found[early], found[rounds[-1]])))
+            rows.append((TITLES[arm], str(early), *changes))
+    head = ["model", "from round", "reward", "hallucinating answers", "coverage", "told apart"]
+    return _table(head, rows)
+
+
+def _claims(seeds: Seeds, last: int) -> str:
+    def row(title: str, arm: str, step: int) -> tuple[str, ...]:
+        found = (along(seeds, arm, name)[step] for name in ("invented", "mistaken", "skew"))
+        return (title, *map(_percent, found))
+
+    ends = (row(TITLES[arm], arm, _end(seeds, arm)) for arm in _arms(seeds))
+    return _table(["model", "invented", "mistaken", "skew"], [row("base", "rlhf", 0), *ends])
+
+
+def _differences(seeds: Seeds) -> str:
+    arms = _arms(seeds)
+    pairs = [("base", arm) for arm in arms]
+    pairs += [(arm, "fact_rlhf") for arm in arms if arm != "fact_rlhf"]
+    rows = []
+    for one, two in pairs:
         for name, title in _SHARES:
-            base = along(seeds, arm, name)[0]
-            rows.append(row(f"{TITLES[arm]} - base", title, base, end(arm, name)))
-    for other in (arm for arm in _arms(seeds) if arm != "fact_rlhf"):
-        for name, title in _SHARES:
-            pair = end(other, name), end("fact_rlhf", name)
-            rows.append(row(f"Fact-RLHF - {TITLES[other]}", title, *pair))
+            before = (
+                along(seeds, two, name)[0]
+                if one == "base"
+                else along(seeds, one, name)[_end(seeds, one)]
+            )
+            found = difference(before, along(seeds, two, name)[_end(seeds, two)])
+            each = ", ".join(f"{100 * value:+.0f}" for value in found.each)
+            pair = f"{TITLES[two]} against {TITLES.get(one, one)}"
+            rows.append((pair, title, _points(found), each))
     return _table(["pair", "measure", "difference", "each seed"], rows)
 
 
@@ -166,7 +184,7 @@ def drawings(seeds: Seeds) -> dict[str, str]:
     ]
     return {
         "training": figure(
-            training, keys, columns=3, label="Measures along PPO with and without facts"
+            training, keys, columns=2, label="Measures along PPO with and without facts"
         ),
         "seeds": figure(each, keys, columns=2, label="Each seed along PPO"),
     }
@@ -263,6 +281,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+_CHANGES: tuple[tuple[str, Write], ...] = (
+    ("reward", _signed),
+    ("hallucinating", _points),
+    ("coverage", _points),
+    ("told_apart", _points),
+)
 _SHARES = (("hallucinating", "hallucinating answers"), ("coverage", "coverage"))
 _OF_ANSWERS = ("hallucinating", "coverage", "words")
 _REWARD_FIGURES: tuple[tuple[str, Write], ...] = (

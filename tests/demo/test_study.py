@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.small_world import Scene, Thing
 from demo.annotators import Answer
 from demo.console import Console
 from demo.plots import Key, Panel, Series, figure, ticks
@@ -16,6 +17,7 @@ from demo.study_page import BEGIN, END, NoSuchSection, write
 from demo.study_report import (
     Estimate,
     along,
+    claim_measures,
     difference,
     measure,
     relative_drop,
@@ -107,6 +109,16 @@ def test_measure_counts_what_the_oracle_says() -> None:
         measure(generations[::-1], asked)
 
 
+def test_claims_are_sorted_into_invented_and_mistaken() -> None:
+    scene = Scene((Thing("top", "red", "circle"), Thing("left", "blue", "square")), "light")
+    texts = ["top red circle and left blue circle.", "center red circle and top red circle.", "?"]
+    found = claim_measures(texts, [scene] * 3)
+    assert (found["invented"], found["mistaken"]) == (0.25, 0.25)
+    # Claims are 3/4 red circles and 1/4 blue circles, scenes half red circles, half blue squares.
+    assert found["skew"] == pytest.approx((0.25 + 0.25 + 0.5) / 2)
+    assert claim_measures(["?"], [scene]) == {"invented": 0, "mistaken": 0, "skew": 0}
+
+
 def test_told_apart_counts_pairs_of_honest_and_false() -> None:
     assert told_apart([3, 1, 2, 0], [False, False, True, True]) == 0.75
     assert told_apart([1, 1], [False, True]) == 0.5
@@ -143,6 +155,9 @@ def _seed(shift: float) -> dict[str, Any]:
                 "reward": step / 24,
                 "kl": step / 36,
                 "told_apart": 0.8,
+                "invented": share / 2,
+                "mistaken": share / 4,
+                "skew": 0.1,
             }
             for step, share in shares.items()
         ]
@@ -164,14 +179,14 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n\n{BEGIN}\nstale figures\n{END}\n\nafter\n")
     for _ in range(2):  # written again, it is the same
-        write(page, [_seed(0.0), _seed(0.02)], early=24)
+        write(page, [_seed(0.0), _seed(0.02)])
         text = page.read_text()
         assert text.startswith("before\n") and text.endswith(f"{END}\n\nafter\n")
         assert "stale" not in text
     fall = [1 - 0.1 / 0.6, 1 - 0.12 / 0.6]
     assert "| Fact-RLHF | 72 | 11.0 % (-1.7 to 23.7) | 89.0 % (76.3 to 101.7) | 7.5" in text
     assert f"{100 * sum(fall) / 2:.1f} %" in text
-    assert "| RLHF, no facts | +2.00 (+2.00 to +2.00) | +20.0 (+20.0 to +20.0) |" in text
+    assert "| RLHF, no facts | 24 | +2.00 (+2.00 to +2.00) | +20.0 (+20.0 to +20.0) |" in text
     for name in ("training", "seeds"):
         drawing = ElementTree.parse(tmp_path / "images" / f"study-{name}.svg")
         assert f"images/study-{name}.svg" in text
@@ -179,13 +194,13 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
 
     page.write_text("no section")
     with pytest.raises(NoSuchSection):
-        write(page, [_seed(0.0)], early=24)
+        write(page, [_seed(0.0)])
 
 
 def test_page_of_one_seed_claims_no_interval(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}{END}")
-    write(page, [_seed(0.0)], early=24)
+    write(page, [_seed(0.0)])
     assert "nan" not in page.read_text()
     assert "nan" not in (tmp_path / "images" / "study-training.svg").read_text()
 
