@@ -56,13 +56,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot; ``limits`` clips what lies outside, None takes what the series need."""
+    """One plot; ``limits`` clips what lies outside, None takes what the series need.
+
+    ``x_ticks`` are the places that are numbered, round ones if none are given.
+    """
 
     title: str
     x_title: str
     series: Sequence[Series]
     limits: tuple[float, float] | None = None
     percent: bool = False
+    x_ticks: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,10 @@ def _legend(keys: Sequence[Key]) -> str:
 def _panel(panel: Panel, number: int) -> str:
     xs = [value for series in panel.series for value in series.x]
     ys = [value for series in panel.series for value in series.values()]
-    x_ticks = [tick for tick in ticks(min(xs), max(xs)) if min(xs) <= tick <= max(xs)]
+    first, last = min(xs), max(xs)
+    x_ticks = [tick for tick in panel.x_ticks or ticks(first, last) if first <= tick <= last]
     y_ticks = ticks(*(panel.limits or (min(ys), max(ys))))
-    across = _Scale(min(xs), max(xs), LEFT, PANEL_WIDTH - RIGHT)
+    across = _Scale(first, last, LEFT, PANEL_WIDTH - RIGHT)
     up = _Scale(y_ticks[0], y_ticks[-1], PANEL_HEIGHT - BOTTOM, TOP)
     parts = [f'<text class="title" x="{LEFT}" y="20">{escape(panel.title)}</text>']
     for value in y_ticks:

@@ -212,7 +212,7 @@ def _means(
                 high=[e.high for e in estimates] if sure else (),
             )
         )
-    return Panel(title, "round of PPO", series, limits, percent)
+    return Panel(title, "round of PPO", series, limits, percent, x_ticks=_numbered(seeds))
 
 
 def _each(seeds: Seeds, title: str, name: str, *, limits: tuple[float, float]) -> Panel:
@@ -222,7 +222,12 @@ def _each(seeds: Seeds, title: str, name: str, *, limits: tuple[float, float]) -
         lines = list(zip(*(e.each for e in found.values()), strict=True))
         means = [e.mean for e in found.values()]
         series.append(Series(list(found), means, COLORS[arm], each=lines))
-    return Panel(title, "round of PPO", series, limits, percent=True)
+    return Panel(title, "round of PPO", series, limits, percent=True, x_ticks=_numbered(seeds))
+
+
+def _numbered(seeds: Seeds) -> list[int]:
+    """Every second measured round."""
+    return list(along(seeds, "fact_rlhf", "words"))[::2]
 
 
 def _level_lines(seeds: Seeds, name: str) -> list[Series]:
