@@ -48,6 +48,11 @@ class Group:
         return int(self.first.summary["total"])
 
     @property
+    def has_methods(self) -> bool:
+        """Whether it is known of some model how it was made."""
+        return any(row.method for row in self.rows)
+
+    @property
     def chart(self) -> dict[str, Any]:
         """Mean rating of each type, for the best of each method (at most four models)."""
         return chart_of(self._series())

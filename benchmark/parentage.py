@@ -111,7 +111,6 @@ def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
     question_set = group.first.question_set
     return {
         **figures.headline_scale(question_set.protocol),
-        "x_label": "training step of the line",
         "series": [
             {
                 "name": rows[line[-1]].model_name,

@@ -18,7 +18,7 @@ from benchmark.templatetags.benchmark_tags import figure, interval
 
 MOST_ROWS = 10
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
-_ROW_HEIGHT, _TOP, _BOTTOM = 40, 78, 52
+_ROW_HEIGHT, _TOP, _BOTTOM = 46, 80, 48
 WIDTH = 720
 
 

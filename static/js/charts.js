@@ -15,7 +15,7 @@
  *                "series": [{"name": "Base", "values": [2.1, …], "low": [1.5, …], "high": [2.7, …]}]}
  *               low and high are the ends of an interval and may be left out or hold null.
  *
- * curve         {"label": "score", "unit": "", "min": 0, "max": 6, "x_label": "…",
+ * curve         {"label": "score", "unit": "", "min": 0, "max": 6,
  *                "series": [{"name": "…", "points": [{"name": "…", "label": "Base", "value": 2.1,
  *                "low": 1.5, "high": 2.7, "made_from": "release 3"}, …]}]}   (min, max may be left out)
  *
@@ -157,10 +157,16 @@ function categoryTable(data) {
   return dataTable(["", ...data.series.map((one) => one.name)], rows);
 }
 
+function roundedUp(value) {
+  // The next number that a scale from 0 divides into five round parts.
+  const size = 10 ** Math.floor(Math.log10(value / 5));
+  return 5 * size * [1, 2, 2.5, 4, 5, 10].find((part) => 5 * size * part >= value * (1 - 1e-9));
+}
+
 function bounds(data) {
   const ends = data.series.flatMap((one) => [...one.values, ...(one.high ?? [])]).filter((v) => v !== null && v !== undefined);
   const low = data.min ?? 0;
-  return [low, data.max ?? Math.max(low + 1e-9, ...ends)];
+  return [low, data.max ?? low + roundedUp(Math.max(1e-9, Math.max(0, ...ends) - low))];
 }
 
 function drawBars(body, data) {
@@ -223,8 +229,9 @@ function drawRadar(body, data) {
   };
   const ring = (values) => values.map((value, i) => point(i, value).map((n) => n.toFixed(1)).join(",")).join(" ");
   const drawing = svg("svg", { class: "chart-svg", viewBox: `-30 10 ${size + 60} ${size - 20}`, role: "img", "aria-label": `Radar of ${data.label}; the figures are in the table below.` });
-  for (let i = 1; i <= 3; i += 1) {
-    const value = low + ((high - low) * i) / 3;
+  const rings = Number.isInteger((high - low) / 3) ? 3 : 5;
+  for (let i = 1; i <= rings; i += 1) {
+    const value = low + ((high - low) * i) / rings;
     drawing.append(svg("polygon", { class: "grid-line", points: ring(new Array(count).fill(value)) }));
     drawing.append(svg("text", { x: centre + 4, y: point(0, value)[1] + 11 }, format(value)));
   }
@@ -243,6 +250,10 @@ function drawRadar(body, data) {
 }
 
 // --- Curves along a lineage ------------------------------------------------------------------
+
+function shortened(text, letters) {
+  return text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
+}
 
 function curveBounds(data) {
   const ends = data.series.flatMap((one) => one.points.flatMap((point) => [point.low ?? point.value, point.high ?? point.value]));
@@ -263,7 +274,7 @@ function curvePoint(one, s, point, x, y) {
 function drawCurve(body, data) {
   const width = Math.max(body.clientWidth, 260);
   const height = 240;
-  const [left, right, top, bottom] = [48, 56, 12, 50];
+  const [left, right, top, bottom] = [48, 60, 26, 46];
   const [low, high] = curveBounds(data);
   const steps = Math.max(...data.series.map((one) => one.points.length));
   const x = (step, s) => left + 24 + (step / Math.max(steps - 1, 1)) * (width - left - right - 24) + (s - (data.series.length - 1) / 2) * 9;
@@ -278,9 +289,11 @@ function drawCurve(body, data) {
   }
   for (let step = 0; step < steps; step += 1) {
     const names = new Set(data.series.flatMap((one) => one.points.slice(step, step + 1).map((point) => point.label)));
-    drawing.append(svg("text", { class: "chart-label", x: x(step, (data.series.length - 1) / 2), y: height - 28, "text-anchor": "middle" }, [...names].join(" / ")));
+    const middle = { x: x(step, (data.series.length - 1) / 2), "text-anchor": "middle" };
+    drawing.append(svg("text", { ...middle, class: "chart-label", y: height - 24 }, [...names].join(" / ")));
+    if (data.series.length === 1) drawing.append(svg("text", { ...middle, y: height - 8 }, shortened(data.series[0].points[step].name, Math.floor(width / steps / 6.5))));
   }
-  drawing.append(svg("text", { x: left, y: height - 6 }, `${axisTitle(data.label ?? "", data.unit)} by ${data.x_label}`));
+  drawing.append(svg("text", { x: 4, y: 12 }, axisTitle(data.label ?? "", data.unit)));
   data.series.forEach((one, s) => {
     const path = one.points.map((point, step) => `${step ? "L" : "M"}${x(step, s).toFixed(1)} ${y(point.value).toFixed(1)}`).join("");
     drawing.append(svg("path", { class: `line series-${(s % 6) + 1}`, "stroke-width": 1.8, d: path }));

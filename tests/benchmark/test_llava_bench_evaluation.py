@@ -253,7 +253,7 @@ def test_pages_api_and_exports_tell_both_orders(question_set: QuestionSet) -> No
     assert [answer.question.number for answer in below] == [1, 2, 3, 5, 6]
     question = question_set.questions.get(index=3)
     shown = client.get(reverse("benchmark:question", args=[question.pk])).content.decode()
-    assert "7 to 7, reference first" in shown and "8 to 6, model first" in shown
+    assert "model 7, reference 7" in shown and "model 8, reference 6" in shown
     board = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert "Relative score" in board and "mean of both orders" in board
 

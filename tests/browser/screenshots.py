@@ -32,6 +32,7 @@ def main(output: Path, names: list[str]) -> None:
     from pytest_django.live_server_helper import LiveServer
 
     from config import embedded
+    from tests.browser import benchmark_world
 
     embedded.start_if_needed()
     setup_test_environment(debug=False)
@@ -41,8 +42,11 @@ def main(output: Path, names: list[str]) -> None:
     try:
         with tempfile.TemporaryDirectory() as storage, override_settings(MEDIA_ROOT=storage):
             manager, annotator, full, empty = fill()
+            dashboard = benchmark_world.fill(full, manager, Path(storage))
             people = {"manager": session(manager), "annotator": session(annotator)}
             shown = pages(full, empty)
+            shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
+            shown["benchmark-empty"] = ("annotator", "/benchmarks/")
             shown = {name: shown[name] for name in names or shown}
             photograph(server.url, people, shown, output)
     finally:
