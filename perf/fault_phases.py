@@ -19,7 +19,6 @@ from perf.fault_runs import Bench
 from training.models import Attempt, GpuSlot, Run, State
 
 TARGETS = ("trainer", "guardian", "pool process", "worker")
-KILLS_OF_A_RUN = 3
 TICK_SECONDS = 0.1
 DRAIN_SECONDS = 240
 
@@ -59,6 +58,7 @@ class Kills:
     lab: Lab
     bench: Bench
     chance: random.Random
+    most_of_a_run: int
     done: list[Kill] = field(default_factory=list)
     open: list[Kill] = field(default_factory=list)
     flushed: int = 0
@@ -101,7 +101,7 @@ class Kills:
         running = Attempt.objects.filter(run__in=self.bench.runs, ended_at=None).exclude(
             pk__in=hurt
         )
-        running = running.filter(number__lte=KILLS_OF_A_RUN)
+        running = running.filter(number__lte=self.most_of_a_run)
         chosen = [one for one in running if self.lab.watcher.alive(run=one.run_id, role=TRAINER)]
         if not chosen:
             return False

@@ -1,7 +1,7 @@
 """Breaks a running installation on purpose and counts what came of it.
 
     python -m perf.faults [--runs 20] [--seconds 600] [--queued 10] [--away 20]
-                          [--kinds sft,reward,ppo] [--seed 0]
+                          [--kinds sft,reward,ppo] [--kills 3] [--seed 0]
 
 Everything is real: Postgres, Valkey, two Celery workers as two hosts, beat, gunicorn, and trainers
 of a tiny vision-language model. First one run of each kind trains undisturbed. Then runs train
@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         wait(lambda: not bench.unfinished(), 180)
         bench.remember()
         _say(f"{options.runs} runs with kills")
-        kills = Kills(lab, bench, random.Random(options.seed))
+        kills = Kills(lab, bench, random.Random(options.seed), most_of_a_run=options.kills)
         kills.go(runs=options.runs, seconds=options.seconds)
         lines += _of_kills(kills)
         if options.queued:
@@ -205,6 +205,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--queued", type=int, default=10, help="0 leaves that phase out")
     parser.add_argument("--away", type=float, default=20, help="0 leaves that phase out")
     parser.add_argument("--kinds", default="sft,reward,ppo", help="or sft alone")
+    parser.add_argument("--kills", type=int, default=3, help="at most, of one run")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

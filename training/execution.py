@@ -196,7 +196,7 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
     follower = Follower(run, attempt, directory, reader, heart)
     trainer = Trainer.start(kinds.get(run.kind).command(run, directory), directory, gpus=gpus)
     try:
-        with Meter(trainer.group, gpus=device_names(gpus)) as meter:
+        with Meter(trainer.group, gpus=device_names(gpus), disk=directory) as meter:
             heart.watch(trainer, meter)
             _follow(trainer, follower, heart)
     finally:

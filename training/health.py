@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -19,13 +19,14 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from training import wakeup
-from training.models import Run
+from training.models import Attempt, Run
 
 PATIENCE_SECONDS = 0.3
 WORKERS_ANSWER_SECONDS = 0.5
 BEAT_KEY = "factloop:beat"
 BEAT_SILENT_SECONDS = 60
 LEAST_FREE_SHARE = 0.1
+QUEUES = {"gpu": "Runs wait", "cpu": "Imports, releases and judges wait"}
 LONG_WAIT = timedelta(minutes=5)
 
 
@@ -41,7 +42,15 @@ class Check:
 
 def checks() -> list[Check]:
     """Every part, in the order in which one depends on another. Never raises."""
-    return [check() for check in CHECKS]
+    return [
+        _database(),
+        _redis_answers(),
+        *_workers(),
+        _beat(),
+        _disk(),
+        _disks_of_workers(),
+        _waiting(),
+    ]
 
 
 def database_answers() -> bool:
@@ -98,23 +107,26 @@ def _redis_answers() -> Check:
     return Check("Redis", True, "answers")
 
 
-def _worker(queue: str, purpose: str) -> Check:
-    name = f"Worker on {queue}"
-    remedy = f"Start one: celery -A config worker -Q {queue}. {purpose}"
+def _workers() -> list[Check]:
+    """Of each queue, who listens to it; all workers are asked once."""
     try:
         with wakeup.patient_connection() as link:
             inspect = wakeup.app.control.inspect(timeout=WORKERS_ANSWER_SECONDS, connection=link)
             listening = inspect.active_queues() or {}
     except wakeup.AWAY:
+        listening = None
+    return [_worker(queue, waits, listening) for queue, waits in QUEUES.items()]
+
+
+def _worker(queue: str, waits: str, listening: dict[str, list[dict[str, Any]]] | None) -> Check:
+    name = f"Worker on {queue}"
+    remedy = f"Start one: celery -A config worker -Q {queue}. {waits} until then."
+    if listening is None:
         return Check(name, False, "cannot be asked while Redis is away", remedy)
     mine = [
         worker for worker, queues in listening.items() if queue in {one["name"] for one in queues}
     ]
     return Check(name, bool(mine), ", ".join(sorted(mine)) or "none answers", remedy)
-
-
-def _gpu_worker() -> Check:
-    return _worker("gpu", "Runs wait until then.")
 
 
 def _beat() -> Check:
@@ -139,6 +151,24 @@ def _disk() -> Check:
     return Check("Disk", worst >= LEAST_FREE_SHARE, f"{worst:.0%} free on this host", remedy)
 
 
+def _disks_of_workers() -> Check:
+    """As the workers of running runs told with their last heartbeat."""
+    name = "Disks of workers"
+    remedy = "Their run directories lie there: delete what nobody needs, or give it more room."
+    try:
+        going = list(Attempt.objects.filter(ended_at=None).values_list("host", "usage"))
+    except DatabaseError:
+        return Check(name, False, "cannot be known without the database", remedy)
+    free = {host: usage["disk_free"] for host, usage in going if "disk_free" in usage}
+    if not free:
+        return Check(name, True, "no run is going on that would tell")
+    full = {host: share for host, share in free.items() if share < LEAST_FREE_SHARE}
+    seen = ", ".join(
+        f"{share:.0%} free on {host}" for host, share in sorted((full or free).items())
+    )
+    return Check(name, not full, seen, remedy)
+
+
 def _folders() -> list[str]:
     """Where files grow on this host; storage in a bucket is not looked at."""
     return [str(settings.RUNS_ROOT), *([] if settings.S3_BUCKET else [str(settings.MEDIA_ROOT)])]
@@ -161,13 +191,3 @@ def _waiting() -> Check:
     minutes = LONG_WAIT.seconds // 60
     seen = f"{waiting} ready for more than {minutes} min and not begun"
     return Check("Runs", not waiting, seen, remedy)
-
-
-CHECKS: list[Callable[[], Check]] = [
-    _database,
-    _redis_answers,
-    _gpu_worker,
-    _beat,
-    _disk,
-    _waiting,
-]

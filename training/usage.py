@@ -30,15 +30,17 @@ class Meter(threading.Thread):
     """Measures the process group ``group`` until the block ends; ``latest`` is what it found.
 
     ``latest`` is JSON-able: memory and memory_peak (resident, in bytes), processors (how many were
-    busy on average since the measurement before), and gpus, each with its index, utilisation
-    (0..1), memory and memory_total (bytes). Empty before the first measurement.
+    busy on average since the measurement before), disk_free (0..1, of the disk with the run's
+    directory), and gpus, each with its index, utilisation (0..1), memory and memory_total (bytes).
+    Empty before the first measurement.
     """
 
-    def __init__(self, group: int, *, gpus: dict[int, str]) -> None:
+    def __init__(self, group: int, *, gpus: dict[int, str], disk: Path) -> None:
         super().__init__(name=f"usage of process group {group}", daemon=True)
         self.latest: dict[str, Any] = {}
         self._group = group
         self._gpus = gpus
+        self._disk = disk
         self._ended = threading.Event()
         self._seconds = 0.0
         self._at = time.monotonic()
@@ -58,7 +60,10 @@ class Meter(threading.Thread):
     def run(self) -> None:
         pause = FIRST_SECONDS
         while not self._ended.wait(pause):
-            self.measure()
+            try:
+                self.measure()
+            except OSError as error:
+                log.info("what the trainer uses was not measured: %s", error)
             pause = EVERY_SECONDS
 
     def measure(self) -> None:
@@ -71,6 +76,7 @@ class Meter(threading.Thread):
             "memory": memory,
             "memory_peak": max(memory, self.latest.get("memory_peak", 0)),
             "processors": round(busy, 2),
+            "disk_free": _free_share(self._disk),
             "gpus": _of_gpus(self._gpus),
         }
 
@@ -90,6 +96,11 @@ def _of_group(group: int) -> tuple[int, float]:
             ticks += int(fields[11]) + int(fields[12])
             memory += int(fields[21]) * _PAGE
     return memory, ticks / _TICKS
+
+
+def _free_share(place: Path) -> float:
+    usage = shutil.disk_usage(place)
+    return round(usage.free / usage.total, 3)
 
 
 def _of_gpus(gpus: dict[int, str]) -> list[dict[str, Any]]:

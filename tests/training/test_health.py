@@ -16,7 +16,7 @@ from tests.factories import make_admin
 from tests.training.factories import make_run
 from tests.training.processes import wait_for
 from tests.training.workers import celery_worker
-from training import health, prometheus, tasks
+from training import health, prometheus, scheduling, tasks
 from training.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,8 @@ def by_name() -> dict[str, health.Check]:
 
 def test_without_worker_and_beat_that_is_said() -> None:
     found = by_name()
-    assert {name for name, check in found.items() if not check.ok} == {"Worker on gpu", "Beat"}
+    unwell = {name for name, check in found.items() if not check.ok}
+    assert unwell == {"Worker on gpu", "Worker on cpu", "Beat"}
     assert "celery -A config beat" in found["Beat"].remedy
 
 
@@ -56,8 +57,9 @@ def test_a_worker_is_found_by_the_queue_it_listens_to(monkeypatch: pytest.Monkey
             return {"a@host": [{"name": "cpu"}], "b@host": [{"name": "cpu"}, {"name": "gpu"}]}
 
     monkeypatch.setattr(health.wakeup.app.control, "inspect", Inspect)
-    found = by_name()["Worker on gpu"]
-    assert (found.ok, found.seen) == (True, "b@host")
+    found = by_name()
+    assert (found["Worker on gpu"].ok, found["Worker on gpu"].seen) == (True, "b@host")
+    assert found["Worker on cpu"].seen == "a@host, b@host"
 
 
 @pytest.fixture
@@ -88,6 +90,16 @@ def test_a_disk_is_nearly_full_below_a_tenth(
     assert by_name()["Disk"].ok is ok
 
 
+@pytest.mark.parametrize(("free", "ok"), [(0.04, False), (0.4, True)])
+def test_disks_of_workers_are_known_from_their_runs(free: float, ok: bool) -> None:
+    attempt = scheduling.claim(make_run().pk, host="node-7", gpus=0)
+    assert attempt is not None
+    assert by_name()["Disks of workers"].ok
+    scheduling.heartbeat(attempt, {"disk_free": free})
+    found = by_name()["Disks of workers"]
+    assert (found.ok, found.seen) == (ok, f"{free:.0%} free on node-7")
+
+
 def test_runs_that_nobody_begins_are_noticed() -> None:
     run = make_run()
     assert by_name()["Runs"].ok
@@ -100,7 +112,7 @@ def test_the_page_names_what_is_unwell() -> None:
     client = Client()
     client.force_login(make_admin())
     page = client.get("/training/health/").content.decode()
-    assert "2 of 6 parts need" in page
+    assert "3 of 8 parts need" in page
     assert "Silent for 60 s or more" in page
 
 

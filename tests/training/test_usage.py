@@ -41,8 +41,10 @@ def busy_group() -> Iterator[int]:
         process.wait()
 
 
-def test_memory_and_processors_of_a_whole_group_are_measured(busy_group: int) -> None:
-    meter = Meter(busy_group, gpus={})
+def test_memory_and_processors_of_a_whole_group_are_measured(
+    busy_group: int, tmp_path: Path
+) -> None:
+    meter = Meter(busy_group, gpus={}, disk=tmp_path)
 
     def both_there() -> bool:
         meter.measure()
@@ -51,10 +53,11 @@ def test_memory_and_processors_of_a_whole_group_are_measured(busy_group: int) ->
     wait_for(both_there)
     assert meter.latest["memory_peak"] >= meter.latest["memory"]
     assert meter.latest["gpus"] == []
+    assert 0 <= meter.latest["disk_free"] <= 1
 
 
-def test_a_group_that_is_gone_keeps_its_peak(busy_group: int) -> None:
-    meter = Meter(busy_group, gpus={})
+def test_a_group_that_is_gone_keeps_its_peak(busy_group: int, tmp_path: Path) -> None:
+    meter = Meter(busy_group, gpus={}, disk=tmp_path)
     meter.measure()
     peak = meter.latest["memory_peak"]
     meter._group = -1
