@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from training.rlhf import manual
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
 from training.rlhf.presets import PRESETS, preset_spec
@@ -39,6 +40,16 @@ Running the same command again resumes from the newest checkpoint.
 """
 
 EPILOG = """\
+KIND --help lists the settings of spec.json with defaults and sources. The records, in short
+(docs/engine.md and training/rlhf/contract.py have the rest):
+  every record   {"id": ..., "image": "file in images/", "conversations":
+                 [{"from": "human", "value": "<image>\\nWhat is on the desk?"},
+                  {"from": "gpt", "value": ""}], "captions": ["facts about the image"]}
+  sft            the last gpt value is the answer to learn
+  reward, dpo    and "output_1": {"value": ...}, "output_2": {"value": ...}, "preference": 1 or 2,
+                 which names the better one
+  ppo            and "caption_type": 1 to 7, the kind of truth that answers are checked against
+
 exit codes:
   0    finished: the result is in final/
   1    failed: the last line of events.jsonl says why
@@ -137,7 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, help_text in KIND_HELP.items():
-        command = kinds.add_parser(kind.value, help=help_text, description=help_text)
+        command = kinds.add_parser(
+            kind.value,
+            help=help_text,
+            description=help_text,
+            epilog=manual.help_text(kind),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.add_argument(
             "--run-dir", type=Path, required=True, metavar="DIR", help="the run directory"
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -53,16 +55,17 @@ def train_reward(run: Run) -> None:
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
 
     # 2. Where to begin
-    done, best = 0, -1.0
+    done, best = 0, Best()
     checkpoint = run.newest_checkpoint()
     if checkpoint is not None:
-        done, best = checkpoint.step, checkpoint.state()["best"]
+        done, best = checkpoint.step, Best(**checkpoint.state()["best"])
         _load(model, checkpoint.folder, optimizer, checkpoint)
+        _bring_best(run, checkpoint)
 
     # 3. Steps
     run.events.stage("training the reward model")
     order = EndlessOrder(len(pairs), run.spec.seed)
-    while done < total:
+    while done < total and not best.long_ago(settings.patience):
         seed_step(run.spec.seed, Kind.REWARD, done)
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         batch = [(pairs[index], f"{run.spec.seed}-{epoch}") for epoch, index in chosen]
@@ -72,23 +75,43 @@ def train_reward(run: Run) -> None:
             size = settings.micro_batch_size
             figures, _ = evaluate(run, reward_model, held_out, batch_size=size)
             metrics |= _named(figures)
-            if settings.keep_best and _merit(figures) > best:
-                best = _merit(figures)
+            if best.improved(_merit(figures)) and settings.keep_best:
                 _keep_best(run, reward_model, done)
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
+        last = done == total or best.long_ago(settings.patience)
         stop = run.terminating  # asked once: it may change between saving and stopping
-        if done % settings.checkpoint_every == 0 or done == total or stop:
+        if done % settings.checkpoint_every == 0 or last or stop:
             _save(run, reward_model, optimizer, step=done, best=best)
-        if stop and done < total:
+        if stop and not last:
             raise Interrupted
 
     # 4. The reward model to keep: the best one, normalised
+    if done < total:
+        run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
     if held_out and settings.keep_best:
         kept = run.checkpoints / BEST
         _load(model, kept)
         log.info("keeping step %s", json.loads((kept / _BEST_METRICS).read_text())["step"])
     _finish(run, reward_model, pairs, held_out, step=done)
+
+
+@dataclass
+class Best:
+    """The best held-out evaluation so far, and how many have followed it."""
+
+    merit: float = -1.0
+    since: int = 0
+
+    def improved(self, merit: float) -> bool:
+        """Take in one more evaluation; whether it is the best."""
+        better = merit > self.merit
+        self.merit, self.since = (merit, 0) if better else (self.merit, self.since + 1)
+        return better
+
+    def long_ago(self, patience: int) -> bool:
+        """Whether ``patience`` evaluations have not been better; never with 0."""
+        return 0 < patience <= self.since
 
 
 def train_step(
@@ -206,12 +229,22 @@ def _load(
 
 
 def _save(
-    run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, best: float
+    run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, best: Best
 ) -> None:
-    with checkpoints.saving(run.checkpoints, step, {"best": best}) as folder:
+    with checkpoints.saving(run.checkpoints, step, {"best": asdict(best)}) as folder:
         reward_model.save(folder / ADAPTER)
         checkpoints.save_optimizer(folder, ADAPTER, optimizer.state())
+        if (run.checkpoints / BEST).is_dir():
+            shutil.copytree(run.checkpoints / BEST, folder / BEST)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
+
+
+def _bring_best(run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+    """On another host only the checkpoint itself has arrived, the best step inside it."""
+    source, target = checkpoint.folder / BEST, run.checkpoints / BEST
+    if source.is_dir() and not target.is_dir():
+        with checkpoints.atomic_folder(target) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def _tensor(values: Iterable[float], like: Tensor) -> Tensor:

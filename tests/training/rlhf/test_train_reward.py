@@ -118,6 +118,32 @@ def test_best_step_is_kept(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -
         assert (directory / "final" / name).read_bytes() == kept != last
 
 
+def test_training_stops_when_held_out_pairs_are_judged_no_better(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations at steps 2, 4, 6, ...: the best is the second, two more are waited for."""
+    accuracies = iter([0.5, 0.9, 0.4, 0.9, 1.0, 1.0])
+
+    def evaluate(*_: object, **__: object) -> tuple[dict[str, float], torch.Tensor]:
+        return {"accuracy": next(accuracies), "loss": 0.5}, torch.tensor([[1.0, 0.0]])
+
+    monkeypatch.setattr("training.rlhf.train_reward.evaluate", evaluate)
+    settings = FOUR_STEPS | {"max_steps": 20, "checkpoint_every": 100}
+    directory = make_run(Kind.REWARD, **settings, held_out=2, patience=2)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 7, terminate)  # and how long ago the best was is not forgotten
+        assert train(directory) == 143
+    shutil.rmtree(directory / "checkpoints" / "best")  # another host fetches only the checkpoint
+    assert train(directory) == 0
+    assert max(last_metrics(events(directory))) == 8
+    kept = (directory / "checkpoints" / "best" / "metrics.json").read_text()
+    assert json.loads(kept) == {"step": 4}
+    assert any("stopped after step 8" in e["text"] for e in events(directory, "stage"))
+    weights = "adapter_model.safetensors"
+    best = (directory / "checkpoints" / "best" / "reward" / weights).read_bytes()
+    assert (directory / "final" / weights).read_bytes() == best
+
+
 def test_micro_batches_add_up_to_the_batch(make_run: MakeRun) -> None:
     found = []
     for size in (1, 2, 4):

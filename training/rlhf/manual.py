@@ -1,0 +1,123 @@
+"""Every setting with its default, what the presets make of it, and where it comes from.
+
+``KIND --help`` prints it, and ``python -m training.rlhf.manual docs/engine.md`` writes it into the
+documentation, between two markers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import textwrap
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.rlhf.contract import SETTINGS, Kind, ModelSettings
+from training.rlhf.presets import PRESETS, preset_spec
+
+BEGIN = "<!-- settings: written by python -m training.rlhf.manual -->"
+END = "<!-- end of settings -->"
+OURS = "ours"
+_LONGEST_VALUE = 24
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting."""
+
+    name: str
+    values: dict[str, str]
+    """By preset, as JSON would write them, long texts cut."""
+    help: str
+    source: str
+
+
+def settings_lines(kind: Kind) -> list[Line]:
+    """The settings of ``kind`` in their order, nested ones by dotted name."""
+    specs = {preset: preset_spec(kind, preset).settings for preset in PRESETS}
+    return list(_lines(SETTINGS[kind], "", specs))
+
+
+def model_lines() -> list[Line]:
+    """How a base model is loaded; the same for every kind."""
+    return list(_lines(ModelSettings, "", {p: preset_spec(Kind.PPO, p).model for p in PRESETS}))
+
+
+def help_text(kind: Kind) -> str:
+    """The settings of ``kind`` for a terminal of 80 columns."""
+    parts = ["settings, with their default (and the presets that differ):"]
+    for line in settings_lines(kind):
+        default = line.values["default"]
+        others = [f"{p} {v}" for p, v in line.values.items() if v != default]
+        heading = f"  {line.name} = {default}" + (f"  ({', '.join(others)})" if others else "")
+        source = "" if line.source == OURS else f" [{line.source}]"
+        body = textwrap.indent(textwrap.fill(line.help + source, 72), " " * 6)
+        parts += [heading, body]
+    return "\n".join(parts)
+
+
+def markdown() -> str:
+    """Tables of all settings, by kind of run."""
+    parts = []
+    for kind in SETTINGS:
+        parts += [f"### `{kind.value}`", "", *_table(settings_lines(kind)), ""]
+    parts += ["### `model`, for every kind", "", *_table(model_lines())]
+    return "\n".join(parts)
+
+
+def rewritten(document: str) -> str:
+    """``document`` with the tables between its markers as they are now.
+
+    Raises ValueError when a marker is missing.
+    """
+    before, found, rest = document.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"the document needs the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}"
+
+
+def _lines(cls: type, path: str, values: dict[str, Any]) -> Iterator[Line]:
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        inner = {preset: getattr(value, field.name) for preset, value in values.items()}
+        name = f"{path}{field.name}"
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _lines(typing.cast(type, hints[field.name]), f"{name}.", inner)
+            continue
+        yield Line(
+            name,
+            {preset: _shown(value) for preset, value in inner.items()},
+            field.metadata["help"],
+            field.metadata["source"] or OURS,
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _table(lines: list[Line]) -> list[str]:
+    rows = [f"| setting | {' | '.join(PRESETS)} | what it does | source |"]
+    rows.append("|---" * (len(PRESETS) + 3) + "|")
+    for line in lines:
+        values = " | ".join(line.values[preset] for preset in PRESETS)
+        rows.append(f"| `{line.name}` | {values} | {_cell(line.help)} | {line.source} |")
+    return rows
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/engine.md")
+    target.write_text(rewritten(target.read_text(encoding="utf-8")), encoding="utf-8")
