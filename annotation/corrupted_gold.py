@@ -24,10 +24,10 @@ MOST_LOOKED_AT = 50
 
 
 def candidates(project: Project) -> QuerySet[Comparison]:
-    """Decided comparisons with a better response that has made no gold yet, by key."""
+    """Comparisons decided without a dissenting vote that have made no gold yet."""
     made = project.comparisons.filter(source__startswith=SOURCE).values("source")
     decided = project.comparisons.filter(
-        outcome=Comparison.Outcome.DECIDED, gold_more_hallucinated=""
+        outcome=Comparison.Outcome.DECIDED, margin=1.0, gold_more_hallucinated=""
     )
     return decided.exclude(external_id__in=[row["source"][len(SOURCE) :] for row in made])
 

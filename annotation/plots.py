@@ -114,43 +114,47 @@ def line(
     *,
     unit: str,
     top: float | None = None,
+    bottom: float = 0.0,
     guides: Sequence[tuple[float, str]] = (),
     digits: int = 2,
+    counted: str = "Answers",
 ) -> Plot:
-    """A line over time from zero to ``top`` (by itself: above all values), with its intervals."""
+    """A line over time from ``bottom`` to ``top`` (by itself: above all values), with intervals."""
     ends = [point.high if point.high is not None else point.value for point in points]
     above = top if top is not None else nice_top(max(ends, default=0.0))
     places = _places([point.day for point in points])
     drawn = [
-        Mark(x=x, y=_y(point.value, 0.0, above), title=_words(point, digits, unit))
+        Mark(x=x, y=_y(point.value, bottom, above), title=_words(point, digits, unit, counted))
         for x, point in zip(places, points, strict=True)
     ]
     intervals = [
-        (x, _y(point.low, 0.0, above), _y(point.high, 0.0, above))
+        (x, _y(point.low, bottom, above), _y(point.high, bottom, above))
         for x, point in zip(places, points, strict=True)
         if point.low is not None and point.high is not None
     ]
     return Plot(
         title=title,
         note=note,
-        headings=("Week of", unit, "95 % interval", "Answers"),
+        headings=("Week of", unit, "95 % interval", counted),
         rows=[_row(point, digits) for point in points],
         x_ticks=_x_ticks([point.day for point in points], places),
-        y_ticks=_y_ticks(0.0, above),
+        y_ticks=_y_ticks(bottom, above),
         points=drawn,
         line=_path([(mark.x, mark.y) for mark in drawn]),
         band=_band(intervals),
         whiskers=intervals if len(intervals) == 1 else [],
-        guides=[_guide(value, text, above) for value, text in guides],
+        guides=[_guide(value, text, bottom, above) for value, text in guides],
     )
 
 
 def nice_top(value: float) -> float:
-    """The least of 1, 2, 5, 10, 20, … that is not below ``value``; 1 for nothing."""
+    """The least of 1, 2, 3, 4, 5, 6, 8, 10, 20, … that is not below ``value``; 1 for nothing."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+    return next(
+        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9)
+    )
 
 
 def _round(number: float) -> float:
@@ -207,13 +211,13 @@ def _band(intervals: Sequence[tuple[float, float, float]]) -> str:
     return f"{_path([*there, *back])}Z"
 
 
-def _guide(value: float, text: str, above: float) -> Guide:
-    y = _y(value, 0.0, above)
+def _guide(value: float, text: str, bottom: float, above: float) -> Guide:
+    y = _y(value, bottom, above)
     return Guide(y=y, text=text, text_y=_round(y - 4 if y > TOP + 14 else y + 12))
 
 
-def _words(point: Point, digits: int, unit: str) -> str:
-    of = f" ({point.count:,} answers)" if point.count is not None else ""
+def _words(point: Point, digits: int, unit: str, counted: str) -> str:
+    of = f" ({point.count:,} {counted.lower()})" if point.count is not None else ""
     return f"{_day(point.day)}: {point.value:.{digits}f} {unit}{of}"
 
 

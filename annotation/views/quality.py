@@ -14,6 +14,7 @@ from annotation import access, checks
 from annotation.annotator_report import annotator_report
 from annotation.forms import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
+from annotation.plots import Plot, Point, line
 from annotation.quality_report import Person, Report, report
 from annotation.views.shared import project_page
 from config.requests import PersonRequest
@@ -31,6 +32,7 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
         tab="quality",
         report=found,
         charts=_charts(found),
+        weeks=_weeks(found),
         gold_count=project.comparisons.exclude(gold_more_hallucinated="").count(),
         form=PromoteForm(),
     )
@@ -91,24 +93,26 @@ def gold(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
 def _charts(found: Report) -> dict[str, Any]:
     right = [("Right on gold", "gold"), ("Same answer again", "consistent")]
     bias = [("Names the first shown", "first_named"), ("Favours the longer", "longer_won")]
-    weeks = {
-        "x_label": "week",
-        "y_label": "alpha",
-        "ended": True,
-        "series": [
-            {
-                "name": "Krippendorff's alpha",
-                "x": list(range(1, len(found.weeks) + 1)),
-                "y": [week["alpha"] for week in found.weeks],
-            }
-        ],
-    }
     people = found.people[:12]
     return {
         "right": _bars("share of answers", right, people),
         "bias": _bars("share of answers that name a response", bias, people),
-        "weeks": weeks,
     }
+
+
+def _weeks(found: Report) -> Plot | None:
+    """Agreement over time; nothing for a single week."""
+    points = [
+        Point(one["week"], one["alpha"], one["low"], one["high"], one["comparisons"])
+        for one in found.weeks
+        if one["alpha"] is not None
+    ]
+    below = any((point.low or 0) < 0 for point in points)
+    note = "Krippendorff's alpha by the week of the first vote"
+    if len(points) < 2:
+        return None
+    title, bottom = "Agreement over time", -1.0 if below else 0.0
+    return line(title, note, points, unit="alpha", top=1.0, bottom=bottom, counted="Comparisons")
 
 
 def _bars(label: str, series: list[tuple[str, str]], people: list[Person]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ MONDAYS = [date(2026, 3, 2), date(2026, 3, 9), date(2026, 3, 23)]
 
 
 @pytest.mark.parametrize(
-    ("value", "top"), [(0, 1), (0.3, 0.5), (1, 1), (11, 20), (50, 50), (51, 100), (0.1, 0.1)]
+    ("value", "top"),
+    [(0, 1), (0.27, 0.3), (1, 1), (11, 20), (21, 30), (50, 50), (81, 100), (0.1, 0.1)],
 )
 def test_axes_end_on_round_numbers(value, top):
     assert nice_top(value) == pytest.approx(top)
@@ -37,6 +38,14 @@ def test_a_line_keeps_distances_in_time_and_its_interval():
     top, floor = plot.guides
     assert (top.y, floor.y) == (TOP, HEIGHT - BOTTOM)
     assert top.text_y > top.y and floor.text_y < floor.y
+
+
+def test_a_line_may_begin_below_zero():
+    points = [Point(MONDAYS[0], -1.0), Point(MONDAYS[1], 0.0), Point(MONDAYS[2], 1.0)]
+    plot = line("Alpha", "", points, unit="alpha", top=1.0, bottom=-1.0)
+    middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
+    assert [point.y for point in plot.points] == [HEIGHT - BOTTOM, middle, TOP]
+    assert [tick.text for tick in plot.y_ticks] == ["-1", "0", "1"]
 
 
 def test_one_point_has_whiskers_and_no_line():
