@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import redis
+from django.db import connection
 from django.utils import timezone
 
+from annotation.models import Judgment
 from tests.factories import judge, make_comparison
 from tests.training.factories import make_run
 from training import prometheus, scheduling
@@ -78,3 +80,11 @@ def test_gpus_of_runs_that_go_on_are_told_with_their_host() -> None:
     ended = prometheus.text()
     assert 'factloop_attempts_last_hour{outcome="failed"} 1' in ended
     assert "factloop_gpu_memory_bytes" not in ended
+
+
+def test_the_label_rate_reads_an_index_and_not_all_judgments(db: None) -> None:
+    recent = Judgment.objects.filter(created_at__gte=timezone.now() - timedelta(hours=1))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # The table is empty here.
+        plan = recent.explain()
+    assert "judgment_by_time" in plan
