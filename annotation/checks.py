@@ -44,12 +44,21 @@ SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expire
 RETURNING assignment.id
 """
 
-# A project has few gold comparisons, which its own small index finds.
+# A project has few gold comparisons, which its own small index finds. Those of the quiz and of the
+# guidelines measure nobody: their answers are told.
 GOLD = """
     SELECT comparison.id AS comparison_id, %(shown_first)s AS shown_first
     FROM annotation_comparison AS comparison
     WHERE comparison.project_id = %(project)s
       AND NOT (comparison.gold_more_hallucinated = '')
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_quizquestion AS asked
+          WHERE asked.comparison_id = comparison.id
+      )
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_workedexample AS shown
+          WHERE shown.comparison_id = comparison.id
+      )
       AND coalesce((
           SELECT had.state FROM annotation_assignment AS had
           WHERE had.comparison_id = comparison.id AND had.annotator_id = %(annotator)s
@@ -135,12 +144,17 @@ def make_gold(comparison: Comparison, *, more_hallucinated: str, explanation: st
 
 
 def withdraw_gold(comparison: Comparison) -> None:
-    """Makes a gold comparison work again, decided by its votes."""
+    """Makes a gold comparison work again, decided by its votes.
+
+    Raises NotGold while the guidelines show it with its answer.
+    """
     with transaction.atomic():
         rows = Comparison.objects.select_related("project")
         locked = rows.select_for_update(of=("self",), no_key=True).get(pk=comparison.pk)
         if not locked.is_gold:
             return
+        if locked.worked_examples.filter(removed_in__isnull=True).exists():
+            raise NotGold("It is an example in the guidelines; take it out of them first.")
         locked.gold_more_hallucinated = locked.gold_explanation = ""
         taken = locked.wanted_judgments - locked.open_slots
         locked.wanted_judgments = max(locked.project.judgments_per_comparison, taken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 from django import forms
@@ -13,91 +12,10 @@ from django.utils.text import slugify
 
 from annotation.answers import LONGEST_NOTE, Answer
 from annotation.corruption import Kind
-from annotation.leases import MOST_BESIDE
-from annotation.models import ApiToken, Assignment, Comparison, ImportJob, Project, User
+from annotation.models import ApiToken, Comparison, ImportJob, Project, User
 from annotation.models.projects import Role
 from annotation.models.work import Choice
 from annotation.records import LONGEST_TEXT
-
-# --- Labelling --------------------------------------------------------------------------------
-
-
-class LabelForm(forms.Form):
-    change = forms.IntegerField(required=False, min_value=1)
-
-
-class UUIDsField(forms.Field):
-    """Any number of UUIDs under one name, up to ``most``."""
-
-    widget = forms.MultipleHiddenInput
-
-    def __init__(self, *, most: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.most = most
-
-    def to_python(self, value: Any) -> list[uuid.UUID]:
-        one = forms.UUIDField()
-        return [one.clean(text) for text in value or []]
-
-    def validate(self, value: list[uuid.UUID]) -> None:
-        if len(value) > self.most:
-            raise ValidationError(f"At most {self.most}.")
-
-
-class AheadForm(forms.Form):
-    beside = UUIDsField(most=MOST_BESIDE, required=False)
-
-
-class PreviousForm(forms.Form):
-    before = forms.IntegerField(required=False)
-
-
-class AnswerForm(forms.Form):
-    """An answer as the labelling page sends it; the domain checks it against the project."""
-
-    client_uuid = forms.UUIDField()
-    version = forms.IntegerField(required=False, min_value=1)
-    more_hallucinated = forms.ChoiceField(choices=Choice.choices)
-    more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
-    active_seconds = forms.FloatField(required=False, min_value=0)
-    spans = forms.JSONField(required=False)
-    confidence = forms.IntegerField(required=False)
-    note = forms.CharField(required=False)
-
-    def clean_spans(self) -> list[Any]:
-        spans = self.cleaned_data["spans"]
-        if spans is not None and not isinstance(spans, list):
-            raise ValidationError("Must be a list.")
-        return spans or []
-
-    def clean_note(self) -> str:
-        # A form sent without a script has other line ends; the same note must be the same answer.
-        return self.cleaned_data["note"].replace("\r\n", "\n")
-
-    def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if given.get("more_hallucinated") == Choice.TIE and not given.get("more_helpful"):
-            self.add_error("more_helpful", ValidationError("Asked after a tie.", code="after_tie"))
-        return given
-
-    def lacks_only_helpfulness(self) -> bool:
-        return set(self.errors) == {"more_helpful"} and self.has_error("more_helpful", "after_tie")
-
-    def answer(self) -> Answer:
-        given = self.cleaned_data
-        return Answer(
-            more_hallucinated=given["more_hallucinated"],
-            more_helpful=given["more_helpful"],
-            spans=given["spans"],
-            confidence=given["confidence"],
-            note=given["note"],
-            active_seconds=given["active_seconds"],
-        )
-
-
-class SkipForm(forms.Form):
-    reason = forms.ChoiceField(choices=Assignment.SkipReason.choices)
-
 
 # --- Projects and people ----------------------------------------------------------------------
 
@@ -122,6 +40,8 @@ class ProjectForm(forms.ModelForm):
             "repeat_rate",
             "pause_below",
             "pause_after",
+            "quiz_pass_mark",
+            "quiz_attempts",
             "guidelines",
         ]
         labels = {
@@ -129,6 +49,8 @@ class ProjectForm(forms.ModelForm):
             "repeat_rate": "Share of repeats",
             "pause_below": "Pause below this share of right gold answers",
             "pause_after": "Gold answers before a pause",
+            "quiz_pass_mark": "Pass mark of the entry quiz",
+            "quiz_attempts": "Attempts at the entry quiz",
             "judgments_per_comparison": "People per comparison",
             "max_judgments": "At most, while votes are split",
             "allow_tie": "Allow “about the same”",
@@ -140,6 +62,8 @@ class ProjectForm(forms.ModelForm):
             "description": "What the images are and what the labels are for.",
             "mark_spans": "Annotators may select words and say what is wrong with them.",
             "ask_confidence": "From 1, a guess, to 5, certain; asked after each answer.",
+            "quiz_pass_mark": "Share of right answers, 0 to 1, before a newcomer gets work; 0 "
+            "for no quiz. Its questions are chosen on the guidelines page.",
             "guidelines": "Markdown. Annotators are asked to read every new version.",
         }
         widgets = {

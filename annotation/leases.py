@@ -12,7 +12,7 @@ from django.db.models import Subquery
 from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
 
-from annotation import checks
+from annotation import checks, quiz
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
 from annotation.preferences import settle
@@ -114,7 +114,7 @@ def claim(
 
     ``ahead_of`` are the tokens of the leases that the page has, at most MOST_BESIDE: the answer is
     then another one, to be loaded ahead. Raises NotHandedOut while the project is not open or the
-    member is paused, and ValueError for more tokens.
+    member is paused, quiz.QuizFirst for newcomers, and ValueError for more tokens.
     """
     if len(ahead_of) > MOST_BESIDE:
         raise ValueError(f"at most {MOST_BESIDE} leases may be held beside a new one")
@@ -153,17 +153,19 @@ def _lock_person_in(project: Project, annotator: User) -> None:
     """
     mine = Membership.objects.filter(project=project, user=annotator)
     locked = mine.select_for_update(of=("self",), no_key=True)
-    found = locked.values_list("project__state", "paused").first()
+    found = locked.values_list("project__state", "paused", "project__quiz_pass_mark").first()
     if found is None:
         if not annotator.is_superuser:
             raise NotHandedOut("You are not a member of this project any more.")
         User.objects.select_for_update(no_key=True).values_list("pk").get(pk=annotator.pk)
-        found = Project.objects.values_list("state").get(pk=project.pk)[0], False
-    state, paused = found
+        found = Project.objects.values_list("state").get(pk=project.pk)[0], False, 0.0
+    state, paused, pass_mark = found
     if state != Project.State.OPEN:
         raise NotHandedOut(f"The project is {Project.State(state).label.lower()}.")
     if paused:
         raise NotHandedOut("You are paused in this project; please talk to its manager.")
+    if pass_mark > 0:
+        quiz.require_pass(project, annotator)
 
 
 def _claim_new(project: Project, annotator: User, *, skip_locked: bool) -> int | None:

@@ -51,10 +51,10 @@ def create(project: Project, *, manager: User) -> Project:
 
 def change(project: Project, settings: dict[str, Any]) -> None:
     """Stores changed settings: new guidelines get a new version, waiting work the new overlap."""
-    stored = Project.objects.get(pk=project.pk)
     overlap = {name: settings[name] for name in ("judgments_per_comparison", "max_judgments")}
     plain = {k: v for k, v in settings.items() if k not in {"guidelines", *overlap}}
     with transaction.atomic():
+        stored = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         for name, value in plain.items():
             setattr(stored, name, value)
         stored.save(update_fields=list(plain))

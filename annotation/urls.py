@@ -8,10 +8,12 @@ from annotation.views import (
     comparisons,
     corrupted,
     exchange,
+    guidelines,
     labelling,
     members,
     projects,
     quality,
+    quiz,
 )
 
 app_name = "annotation"
@@ -52,7 +54,19 @@ urlpatterns = [
     path("projects/<slug:slug>/label/next/", labelling.ahead, name="label-next"),
     path("projects/<slug:slug>/label/previous/", labelling.previous, name="label-previous"),
     path("projects/<slug:slug>/my-answers/", labelling.my_answers, name="my-answers"),
-    path("projects/<slug:slug>/label/guidelines/", labelling.acknowledge, name="acknowledge"),
+    path("projects/<slug:slug>/label/guidelines/", guidelines.acknowledge, name="acknowledge"),
+    path("projects/<slug:slug>/guidelines/", guidelines.page, name="guidelines"),
+    path("projects/<slug:slug>/guidelines/publish/", guidelines.publish, name="publish"),
+    path(
+        "projects/<slug:slug>/guidelines/examples/<int:pk>/remove/",
+        guidelines.remove,
+        name="example-remove",
+    ),
+    path("projects/<slug:slug>/comparisons/<int:pk>/example/", guidelines.example, name="example"),
+    path("projects/<slug:slug>/quiz/", quiz.page, name="quiz"),
+    path("projects/<slug:slug>/quiz/members/<int:pk>/", quiz.admit, name="quiz-admit"),
+    path("projects/<slug:slug>/label/quiz/", quiz.begin, name="quiz-begin"),
+    path("label/quiz/<int:pk>/", quiz.answer, name="quiz-answer"),
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
     path("label/<uuid:token>/skip/", labelling.skip, name="skip"),
     path("label/<uuid:token>/renew/", labelling.renew, name="renew"),

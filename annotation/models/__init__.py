@@ -5,6 +5,13 @@ preferences, importing and exporting; here is what one row may hold, and the dat
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
 from annotation.models.figures import Figures, WorkDay
 from annotation.models.items import Comparison, Image, Prompt
+from annotation.models.onboarding import (
+    QuizAnswer,
+    QuizAttempt,
+    QuizQuestion,
+    SupersededGuidelines,
+    WorkedExample,
+)
 from annotation.models.people import ApiToken, User
 from annotation.models.projects import Invitation, Membership, Project
 from annotation.models.work import Adjudication, Assignment, Judgment, JudgmentVersion
@@ -24,7 +31,12 @@ __all__ = [
     "Membership",
     "Project",
     "Prompt",
+    "QuizAnswer",
+    "QuizAttempt",
+    "QuizQuestion",
     "Release",
+    "SupersededGuidelines",
     "User",
     "WorkDay",
+    "WorkedExample",
 ]

@@ -83,6 +83,16 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text="Gold answers before anybody is paused; only the last so many are looked at.",
     )
+    quiz_pass_mark = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Share of right answers with which a newcomer passes; 0 for no quiz.",
+    )
+    quiz_attempts = models.PositiveSmallIntegerField(
+        default=2,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
+        help_text="How often somebody may try; afterwards a manager can let them in.",
+    )
     guidelines = models.TextField(blank=True, help_text="Markdown.")
     guidelines_version = models.PositiveIntegerField(default=1)
     created_by = models.ForeignKey(
@@ -90,7 +100,10 @@ class Project(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     members = models.ManyToManyField(
-        settings.AUTH_USER_MODEL, through="Membership", related_name="projects"
+        settings.AUTH_USER_MODEL,
+        through="Membership",
+        through_fields=("project", "user"),
+        related_name="projects",
     )
 
     class Meta:
@@ -116,6 +129,10 @@ class Project(models.Model):
             models.CheckConstraint(
                 condition=Q(lease_minutes__gte=1), name="project_lease_is_positive"
             ),
+            models.CheckConstraint(
+                condition=Q(quiz_pass_mark__gte=0, quiz_pass_mark__lte=1),
+                name="project_pass_mark_is_share",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -131,9 +148,14 @@ class Project(models.Model):
     def change_guidelines(self, text: str) -> None:
         """Stores new guidelines under a new version; members are asked to acknowledge it."""
         if text != self.guidelines:
-            self.guidelines = text
-            self.guidelines_version += 1
-            self.save(update_fields=["guidelines", "guidelines_version"])
+            self.next_guidelines(text)
+
+    def next_guidelines(self, text: str) -> None:
+        """Begins a version; the text of the one before is kept. Call it with the row locked."""
+        self.superseded_guidelines.create(version=self.guidelines_version, text=self.guidelines)
+        self.guidelines = text
+        self.guidelines_version += 1
+        self.save(update_fields=["guidelines", "guidelines_version"])
 
 
 class Membership(models.Model):
@@ -150,6 +172,17 @@ class Membership(models.Model):
     )
     guidelines_acknowledged = models.PositiveIntegerField(
         default=0, help_text="The version of the guidelines last acknowledged; 0 for none."
+    )
+    quiz_admitted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the entry quiz was passed, or a manager let them in."
+    )
+    quiz_admitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who let them in without a pass.",
     )
     joined_at = models.DateTimeField(auto_now_add=True)
 

@@ -29,7 +29,33 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.select_related("project").prefetch_related("comparison__prompt__image")
 
 
-class Assignment(models.Model):
+class ShownInOrder(models.Model):
+    """Something that shows the two responses of its ``comparison`` in a recorded order."""
+
+    comparison: Any
+
+    shown_first = models.PositiveSmallIntegerField(
+        help_text="The response shown as A (left, or on top): 1 or 2."
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The numbers of the responses in the order shown: A, then B."""
+        return (1, 2) if self.shown_first == 1 else (2, 1)
+
+    @property
+    def responses(self) -> list[tuple[str, int, str]]:
+        """("A", number, text) and ("B", number, text) as shown."""
+        texts = {1: self.comparison.response_1, 2: self.comparison.response_2}
+        return [
+            (label, number, texts[number]) for label, number in zip("AB", self.order, strict=True)
+        ]
+
+
+class Assignment(ShownInOrder):
     """A lease on a comparison: one per comparison and person, for ever, and at most one repeat.
 
     An expired one may be handed to the same person again; it keeps its token and shown order, so
@@ -74,9 +100,6 @@ class Assignment(models.Model):
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     purpose = models.CharField(max_length=6, choices=Purpose, default=Purpose.WORK, editable=False)
-    shown_first = models.PositiveSmallIntegerField(
-        help_text="The response shown as A (left, or on top): 1 or 2."
-    )
     skip_reason = models.CharField(max_length=20, choices=SkipReason, blank=True)
     skip_note = models.TextField(blank=True)
     leased_at = models.DateTimeField()
@@ -130,19 +153,6 @@ class Assignment(models.Model):
     def counts(self) -> bool:
         """Whether it holds a slot, and its judgment is a vote."""
         return self.purpose == self.Purpose.WORK
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """The numbers of the responses in the order shown: A, then B."""
-        return (1, 2) if self.shown_first == 1 else (2, 1)
-
-    @property
-    def responses(self) -> list[tuple[str, int, str]]:
-        """("A", number, text) and ("B", number, text) as shown."""
-        texts = {1: self.comparison.response_1, 2: self.comparison.response_2}
-        return [
-            (label, number, texts[number]) for label, number in zip("AB", self.order, strict=True)
-        ]
 
 
 class Choice(models.TextChoices):

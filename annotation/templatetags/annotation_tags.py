@@ -14,6 +14,9 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
+from annotation import marks
+from annotation.models import Comparison
+
 register = template.Library()
 
 IMAGE_TOKEN = "<image>"
@@ -62,3 +65,26 @@ def share(part: float | None, whole: float | None) -> str:
 def percent(value: float | None) -> str:
     """ "37 %" of 0.37."""
     return "none" if value is None else f"{100 * value:.0f} %"
+
+
+@register.filter
+def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
+    """("A", 1, text) and ("B", 2, text), for what is not shown in an order of its own."""
+    return [("A", 1, comparison.response_1), ("B", 2, comparison.response_2)]
+
+
+@register.inclusion_tag("annotation/_marked.html")
+def marked_text(text: str, number: int, spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """The text of response ``number`` with the marks of ``spans`` drawn in."""
+    return {"segments": marks.segments(text, number, spans)}
+
+
+@register.inclusion_tag("annotation/_mark_list.html")
+def mark_list(comparison: Comparison, spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """What one person marked, in words."""
+    texts = {1: comparison.response_1, 2: comparison.response_2}
+    found = [
+        (span["response"], marks.words(texts[span["response"]], span), span["kind"])
+        for span in spans
+    ]
+    return {"marks": found}

@@ -49,13 +49,15 @@ def _page(
     *,
     status: int = 200,
 ) -> HttpResponse:
+    votes = adjudication.anonymous_votes(comparison) if comparison else []
     return project_page(
         request,
         project,
         "annotation/disputes.html",
         tab="disputes",
         comparison=comparison,
-        votes=adjudication.anonymous_votes(comparison) if comparison else [],
+        votes=votes,
+        spans=[span for vote in votes for span in vote.spans],
         waiting=adjudication.disputed(project).count(),
         form=form,
         status=status,

@@ -55,6 +55,8 @@ def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
         prompt=comparison.prompt,
         image=comparison.prompt.image,
         judgments=judgments,
+        spans=[span for one in judgments for span in one.spans],
         skips=skips,
+        example=comparison.worked_examples.filter(removed_in__isnull=True).exists(),
         gold_choices=Choice.choices,
     )

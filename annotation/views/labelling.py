@@ -17,11 +17,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, leases, queue
+from annotation import access, guidelines, leases, queue, quiz
 from annotation.answers import SPAN_KINDS
-from annotation.forms import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
-from annotation.models import Assignment, Judgment, Membership, Project
+from annotation.labelling_forms import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
+from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
 from annotation.progress import labelling_counts, own_progress
+from annotation.quiz import QuizFirst
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -51,9 +52,13 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
         mine = queue.editable_judgments(project, request.user)
         judgment = get_object_or_404(mine, pk=form.cleaned_data["change"])
         return _page(request, project, judgment.assignment, judgment=judgment)
+    if form.cleaned_data["answered"]:
+        return _page(request, project, None, **_quiz_feedback(request, form))
     refusal = ""
     try:
         assignment = queue.claim(project, request.user)
+    except QuizFirst:
+        return _page(request, project, None, **_quiz_state(project, request))
     except queue.NotHandedOut as error:
         assignment, refusal = None, error.detail
     return _page(request, project, assignment, refusal=refusal)
@@ -151,20 +156,11 @@ def my_answers(request: PersonRequest, slug: str) -> HttpResponse:
     )
 
 
-@login_required
-@require_POST
-def acknowledge(request: PersonRequest, slug: str) -> HttpResponse:
-    project = access.require(request.user, slug, "annotate")
-    Membership.objects.filter(project=project, user=request.user).update(
-        guidelines_acknowledged=project.guidelines_version
-    )
-    return redirect("annotation:label", slug)
-
-
 def _page(
     request: PersonRequest,
     project: Project,
     assignment: Assignment | None,
+    /,
     *,
     judgment: Judgment | None = None,
     refusal: str = "",
@@ -173,12 +169,14 @@ def _page(
 ) -> HttpResponse:
     membership = Membership.objects.filter(project=project, user=request.user).first()
     unread = membership and membership.guidelines_acknowledged < project.guidelines_version
+    rules = guidelines.at(project)
     context = {
         "refusal": refusal,
         "step": step,
         "nothing": NOTHING["work"],
         "span_kinds": SPAN_KINDS,
-        "guidelines_unread": bool(project.guidelines and unread),
+        "guidelines": rules,
+        "guidelines_unread": bool(rules and (rules.text or rules.examples) and unread),
         "skip_reasons": Assignment.SkipReason.choices,
         "renew_seconds": max(60, project.lease_minutes * 60 // 3),
         **_progress(project, request),
@@ -186,6 +184,34 @@ def _page(
         **given,
     }
     return project_page(request, project, "annotation/label.html", **context)
+
+
+def _quiz_state(project: Project, request: PersonRequest) -> dict[str, Any]:
+    """The question that a newcomer is at, or what stands before it."""
+    standing = quiz.standing_of(project, request.user)
+    if standing is None or standing.attempt is None:
+        last = standing.last if standing else None
+        return {"quiz": standing, "last_right": quiz.right(last) if last else 0}
+    question = quiz.next_question(standing.attempt)
+    return {"quiz": standing, **_question(question)} if question else {"quiz": standing}
+
+
+def _quiz_feedback(request: PersonRequest, form: LabelForm) -> dict[str, Any]:
+    """An answered question with the right answer, and how the attempt stands."""
+    mine = quiz.shown(QuizAnswer.objects.filter(attempt__membership__user=request.user))
+    question = get_object_or_404(mine.exclude(given=""), pk=form.cleaned_data["answered"])
+    return {"feedback": True, "right": quiz.right(question.attempt), **_question(question)}
+
+
+def _question(question: QuizAnswer) -> dict[str, Any]:
+    comparison = question.comparison
+    return {
+        "question": question,
+        "assignment": question,
+        "prompt": comparison.prompt,
+        "image": comparison.prompt.image,
+        "of": question.attempt.answers.count(),
+    }
 
 
 def _ask_next(

@@ -16,7 +16,7 @@ from annotation.forms import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
 from annotation.plots import Plot, Point, line
 from annotation.quality_report import Person, Report, report
-from annotation.views.shared import project_page
+from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
 
@@ -74,6 +74,7 @@ def promote(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_POST
+@says_domain_errors(back="quality")
 def gold(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     """States the known answer of a comparison, or withdraws it when none is given."""
     project = access.require(request.user, slug, "manage")

@@ -213,7 +213,7 @@ const typing = "input:not([type=radio], [type=checkbox]), textarea, select, [con
 const places = { 1: "first", ArrowLeft: "first", 2: "second", ArrowRight: "second", 0: "tie" };
 const commands = {
   s: () => isNew(current) && document.getElementById("skip-dialog").showModal(),
-  u: () => undo(),
+  u: () => !current.matches("[data-quiz]") && undo(),
   m: () => marker.begin(),
   n: () => openNote(),
   l: () => location.assign(page.dataset.answersUrl),

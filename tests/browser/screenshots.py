@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from annotation.models import Project, User
 
 VIEWS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
-WHOLE_PAGE_EXCEPT = "label"
+WHOLE_PAGE_EXCEPT = ("label", "label-quiz", "label-quiz-answer")
 
 
 def main(output: Path, names: list[str]) -> None:
@@ -44,6 +44,7 @@ def main(output: Path, names: list[str]) -> None:
             manager, annotator, full, empty = fill()
             dashboard = benchmark_world.fill(full, manager, Path(storage))
             people = {"manager": session(manager), "annotator": session(annotator)}
+            people |= {name: session(member(full, name)) for name in ("noor", "eva")}
             shown = pages(full, empty)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
             shown["benchmark-empty"] = ("annotator", "/benchmarks/")
@@ -81,6 +82,7 @@ def fill() -> tuple[User, User, Project, Project]:
     for person, count in zip(people, (18, 12, 7), strict=True):
         label(full, person, count)
     spread_over_weeks(full)
+    teach(full, manager)
     exporting.make_release(full, seed=1, created_by=manager)
     ImportJob.objects.create(
         project=full, name="pairs.jsonl", state="succeeded", total=24, done=24, created_count=24
@@ -100,6 +102,43 @@ def fill() -> tuple[User, User, Project, Project]:
     empty = factories.make_project(slug="street", name="Street photographs")
     factories.make_member(empty, "manager", manager)
     return manager, people[2], full, empty
+
+
+def teach(project: Project, manager: User) -> None:
+    """Worked examples, one of them a draft, and an entry quiz that somebody is taking."""
+    from annotation import checks, guidelines, quiz
+    from annotation.marks import segments
+    from tests import factories
+
+    why = "No cat is in the picture. The mug has another colour too, but one is enough."
+    for seed in range(24, 32):
+        add_comparison(project, seed)
+    made = list(project.comparisons.order_by("-pk")[:8])
+    for number, comparison in enumerate(made):
+        worse = 1 if "a cat is sleeping" in comparison.response_1 else 2
+        text = comparison.response_1 if worse == 1 else comparison.response_2
+        if number > 2:
+            checks.make_gold(comparison, more_hallucinated=str(worse), explanation=why)
+            continue
+        start = text.index("a cat")
+        spans = [{"response": worse, "start": start, "end": start + 5, "kind": "object"}]
+        assert [one.text for one in segments(text, worse, spans)][1] == "a cat"
+        guidelines.draft(comparison, manager, more_hallucinated=str(worse), why=why, spans=spans)
+        if number == 1:
+            guidelines.publish(project)
+    project.memberships.update(guidelines_acknowledged=2)
+    quiz.choose(project, [one.pk for one in made[3:]])
+    project.quiz_pass_mark = 0.8
+    project.save()
+    newcomer, failing = factories.make_user("noor"), factories.make_user("eva")
+    for person, wrong in ((newcomer, 0), (failing, 5)):
+        factories.make_member(project, "annotator", person)
+        project.memberships.update(guidelines_acknowledged=2)
+        attempt = quiz.begin(project, person)
+        for _ in range(wrong or 1):
+            question = quiz.next_question(attempt)
+            assert question is not None
+            quiz.answer(question, str(3 - int(question.known)) if wrong else question.known)
 
 
 def add_comparison(project: Project, seed: int) -> None:
@@ -174,6 +213,10 @@ def spread_over_weeks(project: Project) -> None:
         Judgment.objects.filter(pk=judgment.pk).update(created_at=moment)
 
 
+def member(project: Project, username: str) -> User:
+    return project.members.get(username=username)
+
+
 def session(user: User) -> str:
     from django.conf import settings
     from django.test import Client
@@ -185,6 +228,8 @@ def session(user: User) -> str:
 
 def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
     """Name of the picture -> who looks, and the address."""
+    from annotation.models import QuizAnswer
+
     decided = full.comparisons.filter(outcome="decided").first()
     refused = full.import_jobs.get(state="failed")
     assert decided is not None
@@ -216,7 +261,21 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "empty-label": f"{new}label/",
         "not-found": "/projects/nowhere/",
     }
+    shown |= {
+        "guidelines": f"{inside}guidelines/",
+        "quiz": f"{inside}quiz/",
+        "example": f"{inside}comparisons/{decided.pk}/example/",
+        "empty-quiz": f"{new}quiz/",
+        "empty-guidelines": f"{new}guidelines/",
+    }
+    answered = QuizAnswer.objects.exclude(given="").get(attempt__membership__user__username="noor")
+    label = f"{inside}label/"
     found = {name: ("manager", path) for name, path in shown.items()}
+    found |= {
+        "label-quiz": ("noor", label),
+        "label-quiz-answer": ("noor", f"{label}?answered={answered.pk}"),
+        "label-quiz-failed": ("eva", label),
+    }
     return {"label": ("annotator", f"{inside}label/"), "login": ("", "/login/"), **found}
 
 
@@ -244,7 +303,7 @@ def photograph(
                 page = context.new_page()
                 page.goto(path, wait_until="networkidle")
                 picture = output / f"{name}-{width}-{scheme}.png"
-                page.screenshot(path=picture, full_page=name != WHOLE_PAGE_EXCEPT)
+                page.screenshot(path=picture, full_page=name not in WHOLE_PAGE_EXCEPT)
                 context.close()
 
 

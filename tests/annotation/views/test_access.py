@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from annotation import exporting, queue
+from annotation import exporting, guidelines, queue
 from annotation.models import ImportJob, User
 from tests import factories
 
@@ -49,6 +49,14 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "label-previous": [("post", "annotator")],
     "my-answers": [("get", "annotator")],
     "acknowledge": [("post", "annotator")],
+    "guidelines": [("get", "annotator")],
+    "publish": [("post", "manager")],
+    "example": [("get", "manager"), ("post", "manager")],
+    "example-remove": [("post", "manager")],
+    "quiz": [("get", "manager"), ("post", "manager")],
+    "quiz-admit": [("post", "manager")],
+    "quiz-begin": [("post", "annotator")],
+    "quiz-answer": [("post", "owner")],
     "answer": [("post", "owner")],
     "skip": [("post", "owner")],
     "renew": [("post", "owner")],
@@ -81,6 +89,11 @@ def world(db: None) -> World:
     manager = factories.make_member(project, "manager")
     slug, token = {"slug": project.slug}, {"token": assignment.token}
     member = project.memberships.get(user=annotator)
+    example = guidelines.draft(
+        factories.make_comparison(project), manager, more_hallucinated="2", why="Look.", spans=[]
+    )
+    attempt = member.quiz_attempts.create(number=1, pass_mark=1)
+    question = attempt.answers.create(comparison=comparison, position=1, shown_first=1, known="1")
     numbered = {**slug, "number": release.number}
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
@@ -88,7 +101,10 @@ def world(db: None) -> World:
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         "join": {"raw": "no-such-invitation"},
-        **dict.fromkeys(("comparison", "gold", "dispute", "corrupt"), chosen),
+        **dict.fromkeys(("comparison", "gold", "dispute", "corrupt", "example"), chosen),
+        "example-remove": {**slug, "pk": example.pk},
+        "quiz-admit": {**slug, "pk": member.pk},
+        "quiz-answer": {"pk": question.pk},
         "import": {**slug, "pk": job.pk},
         "release": numbered,
         "release-download": {**numbered, "format_name": "csv"},

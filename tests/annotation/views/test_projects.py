@@ -40,6 +40,7 @@ def settings_of(project: Project, **changes: Any) -> dict[str, Any]:
         *("name", "description", "question", "state", "judgments_per_comparison"),
         *("max_judgments", "allow_tie", "lease_minutes", "guidelines"),
         *("gold_rate", "repeat_rate", "pause_below", "pause_after"),
+        *("quiz_pass_mark", "quiz_attempts"),
     )
     return {**{name: getattr(project, name) for name in names}, **changes}
 

@@ -1,0 +1,131 @@
+"""What annotators send, and what managers send to teach them: examples and the quiz."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from annotation.answers import LONGEST_NOTE, Answer
+from annotation.leases import MOST_BESIDE
+from annotation.models import Assignment
+from annotation.models.work import Choice
+
+
+class LabelForm(forms.Form):
+    change = forms.IntegerField(required=False, min_value=1)
+    answered = forms.IntegerField(required=False, min_value=1)
+
+
+class UUIDsField(forms.Field):
+    """Any number of UUIDs under one name, up to ``most``."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+
+    def to_python(self, value: Any) -> list[uuid.UUID]:
+        one = forms.UUIDField()
+        return [one.clean(text) for text in value or []]
+
+    def validate(self, value: list[uuid.UUID]) -> None:
+        if len(value) > self.most:
+            raise ValidationError(f"At most {self.most}.")
+
+
+class AheadForm(forms.Form):
+    beside = UUIDsField(most=MOST_BESIDE, required=False)
+
+
+class PreviousForm(forms.Form):
+    before = forms.IntegerField(required=False)
+
+
+class AnswerForm(forms.Form):
+    """An answer as the labelling page sends it; the domain checks it against the project."""
+
+    client_uuid = forms.UUIDField()
+    version = forms.IntegerField(required=False, min_value=1)
+    more_hallucinated = forms.ChoiceField(choices=Choice.choices)
+    more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
+    active_seconds = forms.FloatField(required=False, min_value=0)
+    spans = forms.JSONField(required=False)
+    confidence = forms.IntegerField(required=False)
+    note = forms.CharField(required=False)
+
+    def clean_spans(self) -> list[Any]:
+        spans = self.cleaned_data["spans"]
+        if spans is not None and not isinstance(spans, list):
+            raise ValidationError("Must be a list.")
+        return spans or []
+
+    def clean_note(self) -> str:
+        # A form sent without a script has other line ends; the same note must be the same answer.
+        return self.cleaned_data["note"].replace("\r\n", "\n")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("more_hallucinated") == Choice.TIE and not given.get("more_helpful"):
+            self.add_error("more_helpful", ValidationError("Asked after a tie.", code="after_tie"))
+        return given
+
+    def lacks_only_helpfulness(self) -> bool:
+        return set(self.errors) == {"more_helpful"} and self.has_error("more_helpful", "after_tie")
+
+    def answer(self) -> Answer:
+        given = self.cleaned_data
+        return Answer(
+            more_hallucinated=given["more_hallucinated"],
+            more_helpful=given["more_helpful"],
+            spans=given["spans"],
+            confidence=given["confidence"],
+            note=given["note"],
+            active_seconds=given["active_seconds"],
+        )
+
+
+class SkipForm(forms.Form):
+    reason = forms.ChoiceField(choices=Assignment.SkipReason.choices)
+
+
+class VersionForm(forms.Form):
+    version = forms.IntegerField(required=False, min_value=1)
+
+
+class ExampleForm(forms.Form):
+    """A comparison's answer, explained to annotators."""
+
+    more_hallucinated = forms.ChoiceField(
+        choices=Choice.choices, widget=forms.RadioSelect, label="Which hallucinates more?"
+    )
+    why = forms.CharField(
+        max_length=LONGEST_NOTE,
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What to look at, and how the rule applies here.",
+    )
+    spans = forms.JSONField(required=False, widget=forms.HiddenInput)
+
+    def clean_spans(self) -> list[Any]:
+        spans = self.cleaned_data["spans"]
+        if spans is not None and not isinstance(spans, list):
+            raise ValidationError("Must be a list.")
+        return spans or []
+
+
+class QuizForm(forms.Form):
+    """Which of a project's gold comparisons newcomers are asked."""
+
+    questions = forms.TypedMultipleChoiceField(coerce=int, required=False)
+
+    def __init__(self, *arguments: Any, candidates: list[int], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fields["questions"].choices = [(pk, pk) for pk in candidates]  # type: ignore[attr-defined]
+
+
+class QuizAnswerForm(forms.Form):
+    more_hallucinated = forms.ChoiceField(choices=Choice.choices)

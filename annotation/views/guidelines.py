@@ -1,0 +1,105 @@
+"""Guidelines as everybody reads them, by version, and their worked examples."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import access, guidelines
+from annotation.answers import SPAN_KINDS, InvalidAnswer
+from annotation.labelling_forms import ExampleForm, VersionForm
+from annotation.models import Comparison, Membership
+from annotation.views.shared import project_page, says_domain_errors
+from config.requests import PersonRequest
+
+
+@login_required
+@require_GET
+def page(request: PersonRequest, slug: str) -> HttpResponse:
+    """The newest version, or the one of ``?version=``; to managers also what waits for the next."""
+    project = access.require(request.user, slug, "see")
+    form = VersionForm(request.GET)
+    shown = guidelines.at(project, form.cleaned_data["version"]) if form.is_valid() else None
+    if shown is None:
+        raise Http404
+    manages = access.may(request.user, project, "manage")
+    return project_page(
+        request,
+        project,
+        "annotation/guidelines.html",
+        tab="guidelines",
+        shown=shown,
+        newest=shown.number == project.guidelines_version,
+        earlier=project.superseded_guidelines.only("version", "replaced_at"),
+        pending=list(guidelines.pending(project)) if manages else [],
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@says_domain_errors(back="guidelines")
+def example(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    """Makes a worked example of a comparison."""
+    project = access.require(request.user, slug, "manage")
+    rows = Comparison.objects.select_related("prompt__image").filter(project=project)
+    comparison = get_object_or_404(rows, pk=pk)
+    known = {
+        "more_hallucinated": comparison.gold_more_hallucinated,
+        "why": comparison.gold_explanation,
+    }
+    form = ExampleForm(request.POST or None, initial=known)
+    if request.method == "POST" and form.is_valid():
+        try:
+            guidelines.draft(comparison, request.user, **form.cleaned_data)
+        except InvalidAnswer as error:
+            form.add_error(None, f"{error.extra.get('field', 'answer')}: {error.detail}")
+        else:
+            messages.success(request, "Added. Annotators see it once you publish the next version.")
+            return redirect("annotation:guidelines", slug)
+    return project_page(
+        request,
+        project,
+        "annotation/example.html",
+        tab="guidelines",
+        form=form,
+        comparison=comparison,
+        prompt=comparison.prompt,
+        image=comparison.prompt.image,
+        spans=json.dumps(form.cleaned_data.get("spans") or []) if form.is_bound else "[]",
+        span_kinds=SPAN_KINDS,
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@require_POST
+def remove(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    standing = project.worked_examples.filter(removed_in__isnull=True)
+    guidelines.remove(get_object_or_404(standing, pk=pk))
+    return redirect("annotation:guidelines", slug)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="guidelines")
+def publish(request: PersonRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "manage")
+    version = guidelines.publish(project)
+    messages.success(request, f"Version {version} stands; everybody is asked to read it.")
+    return redirect("annotation:guidelines", slug)
+
+
+@login_required
+@require_POST
+def acknowledge(request: PersonRequest, slug: str) -> HttpResponse:
+    project = access.require(request.user, slug, "annotate")
+    Membership.objects.filter(project=project, user=request.user).update(
+        guidelines_acknowledged=project.guidelines_version
+    )
+    return redirect("annotation:label", slug)
