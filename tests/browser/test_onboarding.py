@@ -75,5 +75,6 @@ def test_a_marked_example_is_written_and_read(visit: Visitor, project: Project) 
     expect(dialog.locator("mark")).to_have_text("green star")
     assert findings(reader) == []
     reader.get_by_role("button", name="I have read them").click()
+    reader.wait_for_load_state("networkidle")
     reader.keyboard.press("g")
     expect(dialog.get_by_text("No star is shown.")).to_be_visible()
