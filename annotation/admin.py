@@ -24,8 +24,13 @@ from annotation.models import (
     Membership,
     Project,
     Prompt,
+    QuizAnswer,
+    QuizAttempt,
+    QuizQuestion,
     Release,
+    SupersededGuidelines,
     User,
+    WorkedExample,
 )
 
 
@@ -163,3 +168,35 @@ class ImportJobAdmin(ReadOnlyAdmin):
 class IdempotentAnswerAdmin(ReadOnlyAdmin):
     list_display = ["key", "user", "path", "status", "created_at"]
     list_select_related = ["user"]
+
+
+@admin.register(SupersededGuidelines)
+class SupersededGuidelinesAdmin(ReadOnlyAdmin):
+    list_display = ["project", "version", "replaced_at"]
+    list_select_related = ["project"]
+
+
+@admin.register(WorkedExample)
+class WorkedExampleAdmin(ReadOnlyAdmin):
+    list_display = ["comparison", "project", "more_hallucinated", "added_in", "removed_in"]
+    list_filter = ["project"]
+    list_select_related = ["comparison", "project"]
+
+
+@admin.register(QuizQuestion)
+class QuizQuestionAdmin(ReadOnlyAdmin):
+    list_display = ["comparison"]
+    list_select_related = ["comparison"]
+
+
+@admin.register(QuizAttempt)
+class QuizAttemptAdmin(ReadOnlyAdmin):
+    list_display = ["membership", "number", "passed", "started_at", "ended_at"]
+    list_filter = ["passed"]
+    list_select_related = ["membership__user", "membership__project"]
+
+
+@admin.register(QuizAnswer)
+class QuizAnswerAdmin(ReadOnlyAdmin):
+    list_display = ["attempt", "position", "comparison", "known", "given"]
+    list_select_related = ["attempt__membership__user", "attempt__membership__project"]
