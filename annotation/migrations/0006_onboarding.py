@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0004_import_formats"),
+        ("annotation", "0005_judgments_by_time"),
     ]
 
     operations = [
