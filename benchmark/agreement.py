@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from django.db.models import F
+from django.db.models import F, FloatField
+from django.db.models.functions import Cast, Coalesce
 
 from benchmark.mmhal import LOWEST_HONEST_RATING
 from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
 
 LEAST_SHARED = 2
+
+Key = tuple[int, str, str]
+"""What both judges must have been asked: question, digest of the answer, order of a comparison."""
+_KEY = ("answer__question", "answer__text_sha256", "order")
+VALUE = Coalesce(Cast("rating", FloatField()), F("model_score") - F("reference_score"))
+"""A rating, or in a comparison by how much the answer beats the reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +36,8 @@ class Agreement:
     count: int
     alpha: float | None
     same_side: float
-    """Share of answers that both, or neither, call hallucinated; 0 to 1."""
+    """Share of answers that both, or neither, call hallucinated (in a comparison: put below the
+    reference); 0 to 1."""
 
 
 def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -50,42 +59,43 @@ def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | N
 def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[Agreement]:
     """The evaluation's judge against each other judge or wording that rated the same answers in
     a ``visible`` evaluation, by name. Two queries."""
-    rows = evaluation.verdicts().values_list("answer__question", "answer__text_sha256", "rating")
-    own = {(question, text): rating for question, text, rating in rows if rating is not None}
-    found: dict[tuple[str, str], dict[tuple[int, str], int]] = {}
-    for name, wording, question, text, rating in _others(evaluation, visible):
-        if (question, text) in own:
-            found.setdefault((name, wording), {})[question, text] = rating
+    rows = evaluation.verdicts().annotate(value=VALUE).exclude(value=None)
+    own: dict[Key, float] = {
+        (question, text, order): value
+        for question, text, order, value in rows.values_list(*_KEY, "value")
+    }
+    found: dict[tuple[str, str], dict[Key, float]] = {}
+    for name, wording, question, text, order, value in _others(evaluation, visible):
+        if (question, text, order) in own:
+            found.setdefault((name, wording), {})[question, text, order] = value
+    good = 0 if evaluation.question_set.compares else LOWEST_HONEST_RATING
     return [
-        _agreement(name, wording, [(own[key], rating) for key, rating in ratings.items()])
-        for (name, wording), ratings in sorted(found.items())
-        if len(ratings) >= LEAST_SHARED
+        _agreement(name, wording, [(own[key], value) for key, value in values.items()], good)
+        for (name, wording), values in sorted(found.items())
+        if len(values) >= LEAST_SHARED
     ]
 
 
-def _others(
-    evaluation: Evaluation, visible: EvaluationQuerySet
-) -> list[tuple[str, str, int, str, int]]:
+def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[Any, ...]]:
+    """Name of the judge, wording, the parts of a ``Key``, value; latest last."""
     rows = (
         Verdict.objects.filter(
             answer__evaluation__in=visible,
             answer__question__question_set=evaluation.question_set_id,
             judge=F("answer__evaluation__judge"),
             prompt_hash=F("answer__evaluation__prompt_hash"),
-            rating__isnull=False,
         )
+        .annotate(value=VALUE)
+        .exclude(value=None)
         .exclude(judge=evaluation.judge_id, prompt_hash=evaluation.prompt_hash)
         .order_by("pk")
-        .values_list(
-            "judge__name", "prompt_hash", "answer__question", "answer__text_sha256", "rating"
-        )
     )
-    return [row for row in rows if row[-1] is not None]  # type: ignore[misc]
+    return list(rows.values_list("judge__name", "prompt_hash", *_KEY, "value"))
 
 
-def _agreement(name: str, wording: str, pairs: list[tuple[int, int]]) -> Agreement:
+def _agreement(name: str, wording: str, pairs: list[tuple[float, float]], good: float) -> Agreement:
     first, second = zip(*pairs, strict=True)
-    sides = [_hallucinated(a) == _hallucinated(b) for a, b in pairs]
+    sides = [(a >= good) == (b >= good) for a, b in pairs]
     return Agreement(
         judge=name,
         prompt_hash=wording,
@@ -93,7 +103,3 @@ def _agreement(name: str, wording: str, pairs: list[tuple[int, int]]) -> Agreeme
         alpha=interval_alpha(first, second),
         same_side=sum(sides) / len(sides),
     )
-
-
-def _hallucinated(rating: int) -> bool:
-    return rating < LOWEST_HONEST_RATING

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from annotation.models import Project, User
-from benchmark.models import Judge, QuestionSet
+from benchmark.models import Evaluation, Judge, QuestionSet
 from training import requests
 from training.models import Checkpoint, Run
 
@@ -31,6 +31,31 @@ def evaluable(projects: QuerySet[Project]) -> QuerySet[Checkpoint]:
     """Checkpoints that can answer questions: bases, and policies of ``projects``."""
     kinds = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY]
     return Checkpoint.objects.in_projects(projects).usable().filter(kind__in=kinds)
+
+
+def repeat(evaluation: Evaluation, requested_by: User) -> Run:
+    """Queue the same evaluation again: same model, questions, judge, settings, sampling and seed.
+
+    Raises training.requests.Refused for answers that were imported from a file, and for a wording
+    that the judge is no longer asked in, since the result could not be compared.
+    """
+    run = evaluation.run
+    if run is None or run.base is None:
+        raise requests.Refused("evaluation", "its answers were imported; import the file again")
+    if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
+        raise requests.Refused("evaluation", "its judge is asked in another wording by now")
+    common = requests.Common(
+        project=run.project,
+        requested_by=requested_by,
+        base=run.base,
+        policy=run.policy,
+        preset=run.preset,
+        model_changes=run.model,
+        seed=run.seed,
+        gpus=run.gpus,
+    )
+    step = requests.Step("evaluation", changes=run.settings, options=run.options)
+    return requests.request_run(common, step, name=f"{run.name}, again"[:200])
 
 
 def request_evaluation(wanted: Wanted) -> Run:

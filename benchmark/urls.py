@@ -18,6 +18,7 @@ urlpatterns = [
     path("evaluations/<int:pk>/export.csv", exports.evaluation_csv, name="evaluation-csv"),
     path("evaluations/<int:pk>/progress/", evaluations.progress, name="progress"),
     path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
+    path("evaluations/<int:pk>/repeat/", evaluations.repeat, name="repeat"),
     path("evaluations/<int:pk>/summary.<str:form>", sharing.summary, name="summary"),
     path("links/", sharing.links, name="links"),
     path("links/<int:pk>/revoke/", sharing.revoke, name="revoke-link"),

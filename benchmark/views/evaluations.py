@@ -10,7 +10,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import access, agreement, costs, evaluating, leaderboard, parentage, reading
+from benchmark import (
+    access,
+    agreement,
+    asking,
+    costs,
+    evaluating,
+    leaderboard,
+    parentage,
+    reading,
+)
 from benchmark.forms import AnswerFilter, SettleForm, SettleScoresForm, StartForm
 from benchmark.models import Evaluation, EvaluationQuerySet
 
@@ -63,9 +72,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _agreements(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[agreement.Agreement]:
-    """Two readings by rule of a yes or no are no two judges, and scores are no ratings."""
-    question_set = evaluation.question_set
-    if question_set.yes_or_no or question_set.compares or not evaluation.summary:
+    """Two readings by rule of a yes or no are no two judges."""
+    if evaluation.question_set.yes_or_no or not evaluation.summary:
         return []
     return agreement.with_other_judges(evaluation, visible)
 
@@ -92,6 +100,21 @@ def judge_again(request: HttpRequest, pk: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     return redirect(evaluation)
+
+
+@login_required
+@require_POST
+def repeat(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same evaluation as a new run, with everything that it depends on."""
+    evaluation = access.evaluation(request.user, pk)
+    access.require_manager(request.user, evaluation)
+    try:
+        run = asking.repeat(evaluation, request.user)  # type: ignore[arg-type]
+    except DomainError as error:
+        messages.error(request, str(error))
+        return redirect(evaluation)
+    messages.success(request, "The same evaluation waits for a worker.")
+    return redirect(run)
 
 
 @login_required

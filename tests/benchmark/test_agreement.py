@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from benchmark import agreement
-from benchmark.models import Answer, Evaluation
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_member, make_project
 
@@ -60,6 +60,23 @@ def test_judges_are_held_against_each_other_on_equal_answers() -> None:
     assert (found.judge, found.count) == ("two", 3)
     assert found.same_side == pytest.approx(2 / 3)  # 2 and 3 lie on two sides
     assert found.alpha == agreement.interval_alpha([6, 0, 2], [6, 1, 3])
+
+
+@pytest.mark.django_db
+def test_comparisons_agree_by_how_much_the_answer_beats_the_reference() -> None:
+    first, second = two_opinions()
+    Judge.objects.filter(name="one").update(name="comparing")
+    for evaluation, gains in ((first, (2, -1, -3, 0)), (second, (1, -1, 1, 0))):
+        QuestionSet.objects.filter(pk=evaluation.question_set_id).update(protocol="llava_bench")
+        for verdict, gain in zip(evaluation.verdicts().order_by("pk"), gains, strict=True):
+            verdict.rating, verdict.order = None, "model_first"
+            verdict.reference_score, verdict.model_score = 5, 5 + gain
+            verdict.save()
+    (found,) = agreement.with_other_judges(
+        Evaluation.objects.get(pk=first.pk), Evaluation.objects.all()
+    )
+    assert (found.count, found.same_side) == (4, 3 / 4)
+    assert found.alpha == agreement.interval_alpha([2, -1, -3, 0], [1, -1, 1, 0])
 
 
 @pytest.mark.django_db

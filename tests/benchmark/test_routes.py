@@ -42,6 +42,7 @@ PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "summary": ("GET", (302, 404, 403, 200, 200, 200)),
     "links": ("GET", (302, 403, 403, 403, 403, 200)),
     "revoke-link": ("POST", (302, 403, 403, 403, 403, 404)),
+    "repeat": ("POST", (302, 404, 403, 403, 302, 302)),
     "settle": ("POST", (302, 404, 403, 403, 302, 302)),
     "rate": ("GET", (302, 404, 404, 200, 200, 200)),
     "rate-undo": ("POST", (302, 404, 404, 302, 302, 302)),
@@ -55,6 +56,8 @@ API: dict[str, tuple[str, tuple[int, ...]]] = {
     "evaluation": ("GET", (401, 404, 403, 200, 200, 200)),
     "answers": ("GET", (401, 404, 403, 200, 200, 200)),
 }
+
+OF_AN_EVALUATION = ("evaluation", "progress", "judge-again", "repeat", "answers")
 
 
 @pytest.fixture
@@ -76,8 +79,9 @@ def arguments(evaluation: Evaluation, name: str) -> list[Any]:
         return [make_judge("people", kind="person", base_url="", model="").pk]
     if name == "settle":
         return [evaluation.verdicts().get(rating=None).pk]
-    of_evaluation = ("progress", "judge-again", "answers", "evaluation-json", "evaluation-csv")
-    return [evaluation.pk] if name in ("evaluation", *of_evaluation) else []
+    if name.startswith("evaluation-") or name in OF_AN_EVALUATION:
+        return [evaluation.pk]
+    return []
 
 
 def person(evaluation: Evaluation, role: str) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from annotation.models import Project, Release
 from benchmark import evaluating, runs
@@ -167,6 +169,27 @@ def test_the_policy_is_what_is_evaluated(tmp_path: Path) -> None:
     assert (evaluation.checkpoint, evaluation.model_name) == (policy, "trained")
     assert evaluation.method == "Fact-RLHF"
     assert run.options["temperature"] == 0
+
+
+def test_an_evaluation_is_repeated_with_all_that_it_depends_on(tmp_path: Path) -> None:
+    project = make_project()
+    run = make_evaluation_run(project, temperature=0.5)
+    Run.objects.filter(pk=run.pk).update(
+        seed=7, settings={**run.settings, "batch_size": run.settings["batch_size"] + 3}
+    )
+    run.refresh_from_db()
+    evaluation = runs.evaluation_of(run)
+    client = Client()
+    client.force_login(make_member(project, "manager"))
+    answer = client.post(reverse("benchmark:repeat", args=[evaluation.pk]))
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert answer["Location"] == again.get_absolute_url()
+    for same in ("base", "policy", "preset", "seed", "gpus", "settings", "model", "options"):
+        assert getattr(again, same) == getattr(run, same), same
+    assert runs.evaluation_of(again).sampling == evaluation.sampling
+    Evaluation.objects.filter(pk=evaluation.pk).update(prompt_hash="b" * 64)
+    client.post(reverse("benchmark:repeat", args=[evaluation.pk]))
+    assert Run.objects.count() == 2
 
 
 def test_a_policy_of_dpo_is_called_so() -> None:
