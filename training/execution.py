@@ -27,13 +27,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
 
 from config import logs
-from training import abandoned, following, kinds, registry, scheduling, tensorboard
+from training import abandoned, following, keeping, kinds, registry, scheduling, tensorboard
+from training.endings import Cancelled, Failed, Vanished
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
@@ -42,28 +42,14 @@ from training.usage import Meter
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 PREPARED = "prepared.json"
 KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock", tensorboard.FOLDER}
 POLL_SECONDS = 0.5
 SIGNALLED = 128
-STORAGE_AGAIN_SECONDS = 5.0
 DISK_FULL = (
     "the disk with the run's directory on {host} is full; make room there, or set RUNS_ROOT to a "
     "larger disk, and resume the run: it goes on from its last checkpoint"
 )
-
-
-class Cancelled(Exception):
-    """Somebody asked to cancel the run and its trainer is gone."""
-
-
-class Failed(Exception):
-    """The run cannot succeed; the message is for the person who asked for it."""
-
-
-class Vanished(Exception):
-    """The trainer was ended from outside; another attempt may well succeed."""
 
 
 def host_name() -> str:
@@ -89,7 +75,7 @@ def _execute(attempt: Attempt, asked_at: float) -> None:
             log.warning("run %s: attempt %s was overtaken", run_id, attempt.number)
             return
         try:
-            _insist(heart, end)
+            heart.insist(end)
         except scheduling.Fenced:
             log.warning("run %s: attempt %s ended too late", run_id, attempt.number)
             return
@@ -100,7 +86,7 @@ def _execute(attempt: Attempt, asked_at: float) -> None:
 def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
     """Steps 2 to 6; returns what is left to record when the run did not succeed."""
     try:
-        run = _insist(heart, partial(_settle, attempt))
+        run = heart.insist(partial(_settle, attempt))
         directory = _prepare(run)
         final = _train(run, attempt, directory, heart)
         _finish(run, attempt, directory, heart, final)
@@ -122,19 +108,6 @@ def _explained(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return DISK_FULL.format(host=host_name())
     return f"{type(error).__name__}: {error}"
-
-
-def _insist(heart: Heartbeat, work: Callable[[], T]) -> T:
-    """Do ``work``, again and again while the database is away and the lease may still hold."""
-    while True:
-        try:
-            return work()
-        except (OperationalError, InterfaceError) as error:
-            if heart.lost.is_set():
-                raise scheduling.Fenced("the database was away for too long") from error
-            log.warning("the database is away: %s", error)
-            close_old_connections()
-            time.sleep(POLL_SECONDS)
 
 
 # --------------------------------------------------------------------------------------------
@@ -259,7 +232,7 @@ class Follower:
             if not events and tail == self._tail:
                 return
             write = partial(following.record, self._attempt, events, log_tail=tail)
-            seen = _insist(self._heart, write)
+            seen = self._heart.insist(write)
             self._tail = tail
             self._board.add(events)
             self.failure = self.failure or seen.failure
@@ -272,62 +245,12 @@ class Follower:
         if saved.final:
             self.final_metrics = saved.metrics
         else:
-            _upload_progress(self._run, self._attempt, self._directory, saved, self._heart)
+            keeping.upload(self._run, self._attempt, self._directory, saved, self._heart)
 
 
 # --------------------------------------------------------------------------------------------
-# Checkpoints while training, and 6: finish
+# 6: finish
 # --------------------------------------------------------------------------------------------
-
-
-def _prefix(attempt: Attempt, name: str) -> str:
-    return f"checkpoints/run-{attempt.run_id}/{name}-{attempt.token.hex[:12]}"
-
-
-def _upload_progress(
-    run: Run, attempt: Attempt, directory: Path, saved: CheckpointSaved, heart: Heartbeat
-) -> None:
-    """Keep the newest checkpoint in storage, so that any host can resume from it."""
-    folder = directory / "checkpoints" / Path(saved.path).name
-    try:
-        stored = registry.store(folder, prefix=_prefix(attempt, f"step-{saved.step}"))
-    except (OSError, registry.StorageAway, registry.RegistryError) as error:
-        # Superseded on disk already, or storage is away: training is worth more than this copy.
-        log.warning("run %s: checkpoint %s not uploaded: %s", run.pk, saved.step, error)
-        return
-    row = _row(run, stored, saved.metrics, step=saved.step, final=False)
-    _insist(heart, partial(_replace_progress, attempt, row))
-
-
-def _replace_progress(attempt: Attempt, row: Checkpoint) -> None:
-    try:
-        with scheduling.holding(attempt) as run:
-            for older in run.checkpoints.filter(final=False).exclude(path=row.path):
-                registry.discard(older)
-            run.checkpoints.filter(path=row.path).delete()
-            row.pk = None
-            row.save(force_insert=True)
-    except scheduling.Fenced:
-        registry.discard_orphan(row)
-        raise
-
-
-def _row(
-    run: Run, stored: dict[str, Any], metrics: dict[str, Any], *, step: int, final: bool
-) -> Checkpoint:
-    kind = kinds.get(run.kind).produces or Checkpoint.Kind.POLICY
-    if run.settings.get("full_model"):
-        kind = Checkpoint.Kind.BASE
-    return Checkpoint(
-        run=run,
-        kind=kind,
-        name=run.name if final else f"{run.name}, step {step}",
-        base=None if kind == Checkpoint.Kind.BASE else run.base,
-        step=step,
-        final=final,
-        metrics=metrics,
-        **stored,
-    )
 
 
 def _finish(
@@ -336,31 +259,14 @@ def _finish(
     kind = kinds.get(run.kind)
     row = None
     if kind.produces:
-        stored = _store_final(attempt, directory, heart)
-        row = _row(run, stored, metrics, step=0, final=True)
+        stored = keeping.store_result(attempt, directory, heart)
+        row = keeping.unsaved(run, stored, metrics, step=0, final=True)
     try:
-        _insist(heart, partial(_succeed, run, attempt, directory, row))
+        heart.insist(partial(_succeed, run, attempt, directory, row))
     except BaseException:
         if row is not None:
             registry.discard_orphan(row)
         raise
-
-
-def _store_final(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
-    """What was trained for hours is not thrown away because storage is full or away just now."""
-    patience_ends = time.monotonic() + settings.RUN_STORAGE_PATIENCE_SECONDS
-    while True:
-        try:
-            return registry.store(directory / "final", prefix=_prefix(attempt, "final"))
-        except registry.StorageAway as error:
-            if time.monotonic() > patience_ends:
-                raise Failed(f"{error}. Resume the run when storage is well again") from error
-            log.warning("run %s: %s", attempt.run_id, error)
-            _insist(heart, partial(scheduling.tell, attempt, f"waits for storage: {error}"))
-        if heart.cancel_requested.wait(STORAGE_AGAIN_SECONDS):
-            raise Cancelled
-        if heart.lost.is_set():
-            raise scheduling.Fenced(f"attempt {attempt} lost its lease")
 
 
 def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None) -> None:

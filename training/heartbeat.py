@@ -9,11 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
 from config import logs
 from training import scheduling
@@ -23,6 +30,8 @@ from training.usage import Meter
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+AGAIN_SECONDS = 0.5
 GIVE_UP_SHARE = 2 / 3
 """Of the lease: without a renewal for so long, the worker ends its trainer by itself."""
 
@@ -59,6 +68,21 @@ class Heartbeat(threading.Thread):
         self._meter = meter
         if self.lost.is_set():
             trainer.kill()
+
+    def insist(self, work: Callable[[], T]) -> T:
+        """Do ``work``, again and again while the database is away and the lease may still hold.
+
+        Raises Fenced once it does not.
+        """
+        while True:
+            try:
+                return work()
+            except (OperationalError, InterfaceError) as error:
+                if self.lost.is_set():
+                    raise scheduling.Fenced("the database was away for too long") from error
+                log.warning("the database is away: %s", error)
+                close_old_connections()
+                time.sleep(AGAIN_SECONDS)
 
     def run(self) -> None:
         with logs.about(run_id=self._attempt.run_id, attempt=self._attempt.number):

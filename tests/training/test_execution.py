@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
-from training import execution, following, kinds, registry, scheduling
+from training import execution, following, heartbeat, keeping, kinds, registry, scheduling
 from training.models import Attempt, Checkpoint, Metric, Run, Sample, State
 from training.trainer import Trainer
 
@@ -185,7 +185,8 @@ def test_an_overtaken_attempt_kills_its_trainer_and_writes_nothing() -> None:
     assert run.state == State.QUEUED
 
 
-def test_a_worker_whose_heart_stops_does_not_disturb_its_successor() -> None:
+def test_a_worker_whose_heart_stops_does_not_disturb_its_successor(settings: Any) -> None:
+    settings.RUN_HEARTBEAT_SECONDS = 60
     run = make_run(script={"steps": 40, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: Metric.objects.filter(run=run).exists())
@@ -299,7 +300,7 @@ def full_storage(
 ) -> Iterator[Path]:
     """Storage on a disk without a free byte; returns the file to delete to make room."""
     settings.MEDIA_ROOT = small_disk / "storage"
-    monkeypatch.setattr(execution, "STORAGE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "STORAGE_AGAIN_SECONDS", 0.05)
     yield fill(small_disk)
 
 
@@ -348,7 +349,7 @@ def test_a_short_absence_of_the_database_loses_no_event(monkeypatch: pytest.Monk
         return honest(*args, **kwargs)
 
     monkeypatch.setattr(following, "record", flaky)
-    monkeypatch.setattr(execution, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "AGAIN_SECONDS", 0.05)
     run = execute(make_run(script={"steps": 5, "seconds_per_step": 0.1}))
     assert run.state == State.SUCCEEDED
     assert Metric.objects.filter(run=run).count() == 5

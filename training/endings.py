@@ -1,0 +1,13 @@
+"""How an attempt ends when it does not succeed; ``training.execution`` says what follows."""
+
+
+class Cancelled(Exception):
+    """Somebody asked to cancel the run and its trainer is gone."""
+
+
+class Failed(Exception):
+    """The run cannot succeed; the message is for the person who asked for it."""
+
+
+class Vanished(Exception):
+    """The trainer was ended from outside; another attempt may well succeed."""
