@@ -11,12 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.core.cache import cache
+
 from benchmark import figures, scoring
 from benchmark.figures import Shown
 from benchmark.leaderboard import Group
 from benchmark.models import Evaluation, EvaluationQuerySet
 from training.models import Checkpoint
 
+KEPT_SECONDS = 24 * 3600
 Verdict = Literal["fell", "rose", "no difference shown"]
 
 
@@ -43,7 +46,7 @@ def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | N
     parent = evaluated_parent(evaluation, visible)
     if parent is None:
         return None
-    found = scoring.compare(parent, evaluation)
+    found = _compared(parent, evaluation)
     tested = evaluation.question_set.tested_figure
     worse = tuple(
         shown
@@ -51,6 +54,18 @@ def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | N
         if (test := found.get(shown.name)) and test["shown"] and _worse(shown, test["difference"])
     )
     return Change(parent=parent, tested=tested, test=found[tested.name], worse=worse)
+
+
+def _compared(parent: Evaluation, evaluation: Evaluation) -> dict[str, Any]:
+    """``scoring.compare``, which takes a second for thousands of questions, kept until one of the
+    two is concluded anew."""
+    ends = [one.finished_at.timestamp() if one.finished_at else 0 for one in (parent, evaluation)]
+    sides = [f"{parent.pk}-{ends[0]}", f"{evaluation.pk}-{ends[1]}"]
+    kept: dict[str, Any] | None = cache.get(key := f"benchmark.compared.{'.'.join(sides)}")
+    if kept is None:
+        kept = scoring.compare(parent, evaluation)
+        cache.set(key, kept, KEPT_SECONDS)
+    return kept
 
 
 def evaluated_parent(evaluation: Evaluation, visible: EvaluationQuerySet) -> Evaluation | None:

@@ -9,7 +9,7 @@ from django.db.models import F, QuerySet, Sum
 
 from benchmark.injections import addresses_judge
 from benchmark.mmhal import LOWEST_HONEST_RATING
-from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Question, Verdict
+from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
 from training import registry
 from training.registry import Ancestor
 
@@ -31,7 +31,18 @@ def progress(evaluation: Evaluation) -> Progress:
         return Progress(done, total, f"{done} of {total} answers" if total else "Waiting to answer")
     total = evaluation.answers.count() * len(evaluation.question_set.orders)
     done = evaluation.verdicts().count()
+    if not done and _judge_is_busy(evaluation):
+        return Progress(done, total, f"Waits until {evaluation.judge} has rated another model")
     return Progress(done, total, f"{done} of {total} verdicts")
+
+
+def _judge_is_busy(evaluation: Evaluation) -> bool:
+    """Whether the judge, who rates one evaluation at a time, is at another one."""
+    if evaluation.judge.kind != Judge.Kind.OPENAI:
+        return False
+    others = Evaluation.objects.filter(judge=evaluation.judge_id, state=Evaluation.State.JUDGING)
+    begun = Verdict.objects.filter(answer__evaluation__in=others.exclude(pk=evaluation.pk))
+    return begun.exists()
 
 
 def base_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Evaluation | None:

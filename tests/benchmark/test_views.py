@@ -393,3 +393,17 @@ def test_the_chart_s_figures_are_on_the_page(project: Project, manager: User) ->
     assert drawn["categories"][0] == "attribute"
     assert drawn["series"][0]["values"] == [6, 3, 0, 2, 5, 5, 4, 1]
     assert drawn["max"] == 6
+
+
+def test_an_evaluation_says_that_its_judge_is_at_another_one() -> None:
+    project = make_project()
+    question_set = make_question_set(count=2)
+    first = make_evaluation([6, 1], question_set=question_set, project=project)
+    second = make_evaluation([2], question_set=question_set, project=project, model_name="next")
+    client = client_of(make_member(project, "reviewer"))
+    Evaluation.objects.update(state="judging", summary={})
+    second.verdicts().delete()
+    address = reverse("benchmark:progress", args=[second.pk])
+    assert "Waits until judge has rated another model" in client.get(address).content.decode()
+    Evaluation.objects.filter(pk=first.pk).update(state="complete")
+    assert "0 of 1 verdicts" in client.get(address).content.decode()
