@@ -174,6 +174,7 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
             _follow(trainer, follower, heart)
     finally:
         code = trainer.close()
+    heart.insist(partial(scheduling.release_gpus, attempt))
     follower.catch_up(to_the_end=True)
     _judge_exit(code, follower.failure, directory)
     return follower.final_metrics

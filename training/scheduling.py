@@ -220,6 +220,11 @@ def _free_slots(host: str, gpus: int) -> list[GpuSlot]:
     return list(free.select_for_update().order_by("index"))
 
 
+def release_gpus(attempt: Attempt) -> None:
+    """The trainer is gone: others may have its GPUs while its result is stored."""
+    GpuSlot.objects.filter(attempt=attempt).update(attempt=None)
+
+
 def heartbeat(attempt: Attempt, usage: dict[str, Any] | None = None) -> Beat:
     """Renew the lease and note what the trainer uses; ``held`` is False when the run has gone to
     somebody else."""

@@ -20,7 +20,7 @@ from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from training import execution, following, heartbeat, keeping, kinds, registry, scheduling
-from training.models import Attempt, Checkpoint, Metric, Run, Sample, State
+from training.models import Attempt, Checkpoint, GpuSlot, Metric, Run, Sample, State
 from training.trainer import Trainer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -308,10 +308,14 @@ def waits_for_storage(run: Run) -> bool:
     return Run.objects.filter(pk=run.pk, stage__startswith="waits for storage").exists()
 
 
-def test_a_result_waits_until_storage_has_room_again(full_storage: Path) -> None:
-    run = make_run(script={"steps": 4, "seconds_per_step": 0.1})
+def test_a_result_waits_without_its_gpu_until_storage_has_room_again(
+    settings: Any, full_storage: Path
+) -> None:
+    settings.WORKER_GPUS = 1
+    run = make_run(script={"steps": 4, "seconds_per_step": 0.1}, gpus=1)
     with executing(run):
         wait_for(lambda: waits_for_storage(run))
+        assert GpuSlot.objects.get().attempt is None
         stored = full_storage.parent / f"storage/checkpoints/run-{run.pk}"
         assert not [path for path in stored.rglob("*") if path.is_file() and path.stat().st_size]
         full_storage.unlink()

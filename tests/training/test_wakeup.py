@@ -94,6 +94,21 @@ def test_a_run_is_queued_while_redis_is_away() -> None:
     assert scheduling.announce_ready() == 0
 
 
+def test_who_asks_does_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis hangs until the request has been answered: that it is answered is the proof."""
+    answered, told = threading.Event(), threading.Event()
+
+    def hang(run_ids: list[int]) -> int:
+        assert answered.wait(60)
+        told.set()
+        return len(run_ids)
+
+    monkeypatch.setattr(wakeup, "_announce", hang)
+    make_run()
+    answered.set()
+    assert told.wait(60)
+
+
 def test_beat_announces_again_what_was_flushed(broker: redis.Redis) -> None:
     runs = [make_run(), make_run()]
     announced(broker)
