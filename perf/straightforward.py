@@ -100,7 +100,7 @@ class PlainPpo:
     ) -> None:
         self.learner, self.records, self.prompts = learner, records, prompts
         self.responses = responses
-        self.files = [learner.run.image_path(record) for record in records]
+        self.files = [learner.run.image_files(record)[0] for record in records]
         self.slots = learner.settings.sampling.response_length
         self.width = max(len(prompt) for prompt in prompts) + self.slots
         gap = self.slots - responses.ids.shape[1]

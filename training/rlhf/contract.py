@@ -447,13 +447,24 @@ class Turn:
 class Record:
     """What all records share: an image and the conversation about it, ending with a human turn.
 
-    The wire format ends ``conversations`` with an empty ``gpt`` turn, as the paper's does.
+    The wire format ends ``conversations`` with an empty ``gpt`` turn, as the paper's does. Where
+    ``image`` is a list there, the conversation has an ``<image>`` for each, in their order.
     """
 
     id: str
     image: str
     conversation: tuple[Turn, ...]
     captions: tuple[str, ...] = ()
+    more_images: tuple[str, ...] = ()
+    """The images after the first."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.image, *self.more_images)
+
+    @property
+    def _image_json(self) -> str | list[str]:
+        return list(self.images) if self.more_images else self.image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -501,7 +512,7 @@ class PreferencePair(ResponsePair):
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "image": self.image,
+            "image": self._image_json,
             "conversations": _turns_to_json(self.conversation, answer=""),
             "output_1": {"from": self.model_1 or "llava", "value": self.output_1},
             "output_2": {"from": self.model_2 or "llava", "value": self.output_2},
@@ -545,7 +556,7 @@ class PromptRecord(Record):
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "image": self.image,
+            "image": self._image_json,
             "conversations": _turns_to_json(self.conversation, answer=""),
             "captions": list(self.captions),
             "caption_type": self.caption_type,
@@ -577,7 +588,7 @@ class ConversationRecord(Record):
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "image": self.image,
+            "image": self._image_json,
             "conversations": _turns_to_json(self.conversation, answer=self.answer),
             "captions": list(self.captions),
             "all_answers": self.all_answers,
@@ -634,12 +645,28 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
     captions = data.get("captions") or []
     if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
         raise ContractError("captions", "is not a list of texts")
+    images = _images(data, conversation)
     return {
         "id": str(_require(data, "id", (str, int))),
-        "image": _require(data, "image", str),
+        "image": images[0],
+        "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
         "captions": tuple(captions),
     }
+
+
+def _images(data: dict[str, Any], conversation: list[Turn]) -> list[str]:
+    named = _require(data, "image", (str, list))
+    if isinstance(named, str):
+        return [named]
+    if not named or not all(isinstance(name, str) for name in named):
+        raise ContractError("image", "is neither a text nor a list of texts")
+    places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation)
+    if len(named) > 1 and places != len(named):
+        raise ContractError(
+            "image", f"names {len(named)} images, but the conversations have {places} {IMAGE_TOKEN}"
+        )
+    return named
 
 
 def _outputs(data: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def read_records(path: Path, record_type: RecordType[R], *, images: Path) -> lis
             where = f"{path.parent.name}/{path.name}, line {number}"
             try:
                 record = record_type.from_json(json.loads(line))
-                image_path(images, record.image)
+                for name in record.images:
+                    image_path(images, name)
             except json.JSONDecodeError as error:
                 raise DataError(f"{where}: is not JSON ({error})") from None
             except (ContractError, DataError) as error:

@@ -111,7 +111,7 @@ def sequences_of(
     order: Sequence[str] | None = None,
 ) -> list[tuple[TokenSequence, TokenSequence]]:
     """Both outputs of each pair as sequences; ``order`` seeds the shuffling of its facts."""
-    images = reward_model.model.encode_images([run.image_path(pair) for pair in pairs])
+    images = reward_model.model.encode_images([run.image_files(pair) for pair in pairs])
     result = []
     for number, (pair, image) in enumerate(zip(pairs, images, strict=True)):
         facts: Sequence[str] = pair.captions

@@ -64,7 +64,7 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     sampled = learner.sampler.sample(
         learner.model,
         [
-            Question(record, prompt, learner.run.image_path(record))
+            Question(record, prompt, learner.run.image_files(record))
             for record, prompt in zip(records, prompts, strict=True)
         ],
         settings,
@@ -88,7 +88,7 @@ def scores_of(
     """What the responses earned, also from a reward model that has a base of its own."""
     images = None
     if learner.reward_model.model is not learner.model:
-        paths = [learner.run.image_path(record) for record in records]
+        paths = [learner.run.image_files(record) for record in records]
         images = learner.reward_model.model.encode_images(paths)
     return score(learner.reward_model, learner.settings, records, prompts, responses, images=images)
 
@@ -237,7 +237,7 @@ class Part:
 
 
 def prompts_of(learner: Learner, records: Sequence[PromptRecord]) -> list[TokenSequence]:
-    images = learner.model.encode_images([learner.run.image_path(record) for record in records])
+    images = learner.model.encode_images([learner.run.image_files(record) for record in records])
     return [
         learner.model.chat.prompt(record.conversation, image)
         for record, image in zip(records, images, strict=True)

@@ -38,7 +38,7 @@ def generate(run: Run) -> None:
     for number, group in enumerate(batches(records, settings.batch_size)):
         run.check_termination()
         seed_step(run.spec.seed, Kind.GENERATE, number)
-        images = model.encode_images([run.image_path(record) for record in group])
+        images = model.encode_images([run.image_files(record) for record in group])
         prompts = [
             model.chat.prompt(record.conversation, image)
             for record, image in zip(group, images, strict=True)

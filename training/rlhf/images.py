@@ -16,10 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.rlhf.errors import DataError
+from training.rlhf.errors import DataError, ModelError
 
 ENCODE_BATCH = 32
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+_TOGETHER_KEYS = ("batch_num_images",)
+"""A processor that counts the images of a prompt makes fewer tiles of each when there are more."""
 _POSITION_KEYS = ("image_grid_thw",)
 """What a model still wants to know of an image that is already encoded: where its tokens stand."""
 
@@ -36,6 +38,29 @@ class EncodedImage:
     """Further per-image tensors the model's forward wants, such as a grid size."""
     layers: tuple[Tensor, ...] = ()
     """Features that deeper layers of the language model add (deepstack), each as ``features``."""
+    parts: tuple[EncodedImage, ...] = ()
+    """Several images of one prompt in their order, where it is made of several."""
+    alone: bool = False
+    """The family would encode it otherwise if it stood beside others."""
+
+    @property
+    def each(self) -> tuple[EncodedImage, ...]:
+        return self.parts or (self,)
+
+
+def joined(images: Sequence[EncodedImage]) -> EncodedImage:
+    """Several images of one prompt as one; ModelError where the family takes only one."""
+    if len(images) == 1:
+        return images[0]
+    if any(image.alone for image in images):
+        raise ModelError("this base model's family takes one image in a prompt here, not several")
+    return EncodedImage(
+        features=torch.cat([image.features for image in images]),
+        placeholder_ids=[token for image in images for token in image.placeholder_ids],
+        extras={n: torch.cat([image.extras[n] for image in images]) for n in images[0].extras},
+        layers=tuple(torch.cat(layer) for layer in zip(*(i.layers for i in images), strict=True)),
+        parts=tuple(images),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,30 +95,34 @@ class ImageEncoder:
         self._placeholder = placeholder
         self._pad_to_square = pad_to_square
         self._budget_bytes = budget_bytes
-        self._known: OrderedDict[Path, EncodedImage] = OrderedDict()
+        self._known: OrderedDict[tuple[Path, ...], EncodedImage] = OrderedDict()
         self._held_bytes = 0
 
-    def __call__(self, paths: Sequence[Path]) -> list[EncodedImage]:
-        """Encode ``paths``, in their order; DataError names a file that is no picture."""
-        result: dict[Path, EncodedImage] = {}
+    def __call__(self, paths: Sequence[Path | tuple[Path, ...]]) -> list[EncodedImage]:
+        """Encode ``paths``, in their order; DataError names a file that is no picture.
+
+        Several paths in one place are the images of one prompt.
+        """
+        wanted = [path if isinstance(path, tuple) else (path,) for path in paths]
+        single = dict.fromkeys((path,) for files in wanted for path in files)
+        result: dict[tuple[Path, ...], EncodedImage] = {}
         missing: list[Path] = []
-        for path in dict.fromkeys(paths):
-            if path in self._known:
-                self._known.move_to_end(path)
-                result[path] = self._known[path]
+        for key in single:
+            if key in self._known:
+                result[key] = self._recalled(key)
             else:
-                missing.append(path)
+                missing += key
         for start in range(0, len(missing), ENCODE_BATCH):
             part = missing[start : start + ENCODE_BATCH]
             for path, image in zip(part, self._encode_files(part), strict=True):
-                result[path] = image
-                self._remember(path, image)
-        return [result[path] for path in paths]
-
-    def forget(self) -> None:
-        """Encode every image anew from now on."""
-        self._known.clear()
-        self._held_bytes = 0
+                result[(path,)] = self._remember((path,), image)
+        for files in dict.fromkeys(wanted):
+            if files in self._known:
+                result[files] = self._recalled(files)
+            elif files not in result:
+                together = joined([result[(path,)] for path in files])
+                result[files] = self._remember(files, together)
+        return [result[files] for files in wanted]
 
     def _encode_files(self, paths: list[Path]) -> list[EncodedImage]:
         pixels = [self._preprocess(path) for path in paths]
@@ -111,7 +140,10 @@ class ImageEncoder:
                 extras = {k: v for k, v in one.inputs.items() if k in _POSITION_KEYS}
                 # copies: a slice would keep the whole batch in memory
                 layers = tuple(layer[number].clone() for layer in features.layers)
-                encoded.append(EncodedImage(tensor.clone(), one.placeholder_ids, extras, layers))
+                alone = any(name in one.inputs for name in _TOGETHER_KEYS)
+                encoded.append(
+                    EncodedImage(tensor.clone(), one.placeholder_ids, extras, layers, alone=alone)
+                )
             start = stop
         return encoded
 
@@ -136,12 +168,17 @@ class ImageEncoder:
         red, green, blue = (round(255 * channel) for channel in mean)
         return red, green, blue
 
-    def _remember(self, path: Path, image: EncodedImage) -> None:
-        self._known[path] = image
+    def _recalled(self, key: tuple[Path, ...]) -> EncodedImage:
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _remember(self, key: tuple[Path, ...], image: EncodedImage) -> EncodedImage:
+        self._known[key] = image
         self._held_bytes += _bytes(image)
         while self._held_bytes > self._budget_bytes and len(self._known) > 1:
             _, oldest = self._known.popitem(last=False)
             self._held_bytes -= _bytes(oldest)
+        return image
 
 
 def read_image(path: Path) -> Image.Image:

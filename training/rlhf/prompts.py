@@ -39,9 +39,11 @@ class ChatFormat:
 
         ``addition`` (facts) is put behind the text of the last turn.
         """
-        ids = self._prompt_ids(conversation, addition)
-        position = ids.index(self._image_token_id)
-        return TokenSequence(ids[:position] + image.placeholder_ids + ids[position + 1 :], image)
+        each = iter(image.each)
+        ids: list[int] = []
+        for token in self._prompt_ids(conversation, addition, images=len(image.each)):
+            ids += next(each).placeholder_ids if token == self._image_token_id else [token]
+        return TokenSequence(ids, image)
 
     def short_prompt_ids(self, conversation: Sequence[Turn]) -> list[int]:
         """The prompt with its image as one token, for programs that make room for it themselves."""
@@ -74,19 +76,29 @@ class ChatFormat:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text.strip()
 
-    def _prompt_ids(self, conversation: Sequence[Turn], addition: str) -> list[int]:
-        text = self._render(self._messages(conversation, addition), add_generation_prompt=True)
+    def _prompt_ids(
+        self, conversation: Sequence[Turn], addition: str, *, images: int = 1
+    ) -> list[int]:
+        messages = self._messages(conversation, addition, images=images)
+        text = self._render(messages, add_generation_prompt=True)
         begin: str | None = getattr(self._tokenizer, "bos_token", None)
         has_begin = begin is not None and text.startswith(begin)
         ids = self._ids(text, add_special_tokens=not has_begin)
-        if ids.count(self._image_token_id) != 1:
-            raise ModelError("the chat template did not place exactly one image in the prompt")
+        if ids.count(self._image_token_id) != images:
+            raise ModelError(f"the chat template did not place exactly {images} images")
         return ids
 
-    def _messages(self, conversation: Sequence[Turn], addition: str) -> list[dict[str, Any]]:
+    def _messages(
+        self, conversation: Sequence[Turn], addition: str, *, images: int = 1
+    ) -> list[dict[str, Any]]:
+        """One image stands before the text of its turn; several stand where the text has them."""
         with_image = next((i for i, turn in enumerate(conversation) if IMAGE_TOKEN in turn.text), 0)
         messages = []
         for position, turn in enumerate(conversation):
+            if images > 1 and IMAGE_TOKEN in turn.text:
+                last = position == len(conversation) - 1
+                messages.append(self._interleaved(turn, addition if last else ""))
+                continue
             text = self._plain(turn.text)
             if addition and position == len(conversation) - 1:
                 text = f"{text}\n\n{self._plain(addition)}"
@@ -96,6 +108,16 @@ class ChatFormat:
                 message["content"].insert(0, {"type": "image"})
             messages.append(message)
         return messages
+
+    def _interleaved(self, turn: Turn, addition: str) -> dict[str, Any]:
+        text = f"{turn.text}\n\n{self._plain(addition)}" if addition else turn.text
+        content: list[dict[str, str]] = []
+        for number, part in enumerate(text.split(IMAGE_TOKEN)):
+            if number:
+                content.append({"type": "image"})
+            if plain := self._plain(part):
+                content.append({"type": "text", "text": plain})
+        return {"role": "user" if turn.speaker == "human" else "assistant", "content": content}
 
     def _plain(self, text: str) -> str:
         """Text without image placeholders: one too many and the model's forward fails."""

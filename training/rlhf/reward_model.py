@@ -34,6 +34,7 @@ class Golden:
     """An input with its raw score; ``image`` is a file in the reward model's own folder."""
 
     image: str
+    more_images: tuple[str, ...] = ()
     conversation: tuple[Turn, ...]
     response: str
     captions: tuple[str, ...]
@@ -165,14 +166,16 @@ class RewardModel:
         examples = []
         (folder / "golden").mkdir(exist_ok=True)
         for number, (record, response) in enumerate(golden):
-            source = images / record.image
-            name = f"golden/{number}{source.suffix}"
-            shutil.copyfile(source, folder / name)
-            image = self.model.encode_images([folder / name])[0]
+            names = []
+            for place, source in enumerate(images / name for name in record.images):
+                names.append(f"golden/{number}{f'-{place}' if place else ''}{source.suffix}")
+                shutil.copyfile(source, folder / names[-1])
+            [image] = self.model.encode_images([tuple(folder / name for name in names)])
             sequences = self.sequences(record.conversation, image, [response], record.captions)
             examples.append(
                 Golden(
-                    image=name,
+                    image=names[0],
+                    more_images=tuple(names[1:]),
                     conversation=record.conversation,
                     response=response,
                     captions=record.captions,
@@ -184,7 +187,9 @@ class RewardModel:
     def _check(self, golden: Sequence[Golden], folder: Path, batch_size: int) -> None:
         if not golden:
             return
-        images = self.model.encode_images([image_path(folder, g.image) for g in golden])
+        images = self.model.encode_images(
+            [tuple(image_path(folder, name) for name in (g.image, *g.more_images)) for g in golden]
+        )
         sequences = [
             sequence
             for example, image in zip(golden, images, strict=True)
@@ -206,10 +211,11 @@ class RewardModel:
 
 def _golden_from_json(data: dict[str, object]) -> Golden:
     turns = data["conversation"]
-    captions = data["captions"]
-    assert isinstance(turns, list) and isinstance(captions, list)
+    captions, more = data["captions"], data.get("more_images", [])
+    assert isinstance(turns, list) and isinstance(captions, list) and isinstance(more, list)
     return Golden(
         image=str(data["image"]),
+        more_images=tuple(more),
         conversation=tuple(Turn(**turn) for turn in turns),
         response=str(data["response"]),
         captions=tuple(captions),

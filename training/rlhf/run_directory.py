@@ -78,8 +78,9 @@ class Run:
         path = self.directory / "data" / f"{name}.jsonl"
         return path.is_file() and path.stat().st_size > 0
 
-    def image_path(self, record: Record) -> Path:
-        return image_path(self.images, record.image)
+    def image_files(self, record: Record) -> tuple[Path, ...]:
+        """The files of a record's images, in their order."""
+        return tuple(image_path(self.images, name) for name in record.images)
 
     def terminate(self, signal_number: int = 0, frame: FrameType | None = None) -> None:
         """Ask the run to stop at the next place where it can; the signal handler of SIGTERM."""

@@ -39,7 +39,7 @@ class Question:
 
     record: PromptRecord
     prompt: TokenSequence
-    image: Path
+    images: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,11 @@ class VllmSampler:
         return Sampled(responses, logprobs[:, :width] * responses.mask)
 
     def _input(self, model: VisionLanguageModel, question: Question) -> dict[str, Any]:
+        if len(question.images) > 1:
+            raise EngineError(f"record {question.record.id}: the vllm sampler takes one image")
         return {
             "prompt_token_ids": model.chat.short_prompt_ids(question.record.conversation),
-            "multi_modal_data": {"image": model.encode_images.picture(question.image)},
+            "multi_modal_data": {"image": model.encode_images.picture(question.images[0])},
         }
 
     def _parameters(

@@ -127,7 +127,7 @@ def _examples(
     run: Run, model: VisionLanguageModel, settings: DpoSettings, pairs: Sequence[PreferencePair]
 ) -> list[tuple[Example, Example]]:
     """Both outputs of each pair behind their prompt; facts are never shown."""
-    images = model.encode_images([run.image_path(pair) for pair in pairs])
+    images = model.encode_images([run.image_files(pair) for pair in pairs])
     examples = []
     for pair, image in zip(pairs, images, strict=True):
         outputs = (pair.output_1, pair.output_2)

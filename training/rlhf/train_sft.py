@@ -129,7 +129,7 @@ def _examples(
 ) -> list[Example]:
     settings = run.spec.settings
     assert isinstance(settings, SftSettings)
-    images = model.encode_images([run.image_path(record) for record in records])
+    images = model.encode_images([run.image_files(record) for record in records])
     return [
         conversation(model, record, image, max_length=settings.max_length)
         for record, image in zip(records, images, strict=True)

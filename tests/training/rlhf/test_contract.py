@@ -98,3 +98,17 @@ def test_votes_make_soft_labels() -> None:
     assert pair(1, _1=2, _2=1, tie=1).share_for_better == pytest.approx(2.5 / 4)
     assert pair(2, _1=1, _2=3).share_for_better == pytest.approx(0.75)
     assert pair(2).share_for_better == 1.0
+
+
+def test_several_images_have_a_place_each() -> None:
+    [record] = tiny.prompt_records(["a.png"])
+    record["image"] = ["a.png", "b.png"]
+    with pytest.raises(ContractError, match="names 2 images, but the conversations have 1 <image>"):
+        PromptRecord.from_json(record)
+    record["conversations"] = tiny.wire_turns("and <image> ?")
+    found = PromptRecord.from_json(record)
+    assert found.images == ("a.png", "b.png")
+    assert PromptRecord.from_json(found.to_json()) == found
+    for wrong in ([], ["a.png", 1], 3):
+        with pytest.raises(ContractError, match="image"):
+            PromptRecord.from_json(record | {"image": wrong})

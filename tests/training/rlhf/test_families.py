@@ -15,6 +15,7 @@ from tests.training.rlhf.families import FAMILIES
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.errors import ModelError
 from training.rlhf.models import HEAD_WEIGHTS, VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import response_hidden, sample, token_logprobs
@@ -63,6 +64,45 @@ def test_a_padded_batch_means_what_the_family_itself_makes_of_each_picture(
         assert inputs["input_ids"][0].tolist() == prompt.ids
         plain = model.base.model(**inputs).last_hidden_state[0]
         torch.testing.assert_close(hidden[row, -len(prompt) :], plain, atol=2e-5, rtol=1e-5)
+
+
+TWO_PICTURES = (
+    Turn(speaker="human", text="<image>\nwhat is there ? <image>"),
+    Turn(speaker="gpt", text="a red circle"),
+    Turn(speaker="human", text="is there a cross ?"),
+)
+
+
+@torch.no_grad()
+def test_several_pictures_and_turns_are_those_of_the_family_itself(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    if type(model.base).__name__ == "LlavaOnevisionForConditionalGeneration":
+        with pytest.raises(ModelError, match="takes one image"):
+            model.encode_images([tuple(pictures[:2])])
+        return
+    [image] = model.encode_images([tuple(pictures[:2])])
+    prompt = model.chat.prompt(TWO_PICTURES, image)
+    asked = [{"type": "image"}, {"type": "text", "text": "what is there ?"}, {"type": "image"}]
+    messages = [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": [{"type": "text", "text": "a red circle"}]},
+        {"role": "user", "content": [{"type": "text", "text": "is there a cross ?"}]},
+    ]
+    text = model.processor.apply_chat_template(messages, add_generation_prompt=True)
+    inputs = model.processor(
+        text=[text],
+        images=[[Image.open(picture).convert("RGB") for picture in pictures[:2]]],
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+    assert inputs["input_ids"][0].tolist() == prompt.ids
+    plain = model.base.model(**inputs).last_hidden_state[0]
+    shorter = prompts_of(model, pictures)[2]
+    batch = Batch.pad([prompt, shorter], pad_id=model.pad_id, device=model.device, side="left")
+    torch.testing.assert_close(
+        model.hidden_states(batch)[0, -len(prompt) :], plain, atol=2e-5, rtol=1e-5
+    )
 
 
 @torch.no_grad()

@@ -174,7 +174,7 @@ def questions_of(model: VisionLanguageModel, files: list[Path]) -> list[Question
     records = [PromptRecord.from_json(one) for one in tiny.prompt_records([p.name for p in files])]
     images = model.encode_images(files)
     return [
-        Question(record, model.chat.prompt(record.conversation, image), path)
+        Question(record, model.chat.prompt(record.conversation, image), (path,))
         for record, image, path in zip(records, images, files, strict=True)
     ]
 

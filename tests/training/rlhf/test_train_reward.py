@@ -21,7 +21,9 @@ from tests.training.rlhf.resuming import (
     terminate,
 )
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings
+from training.rlhf.contract import Kind, LoraSettings, ModelSettings, OptimizerSettings
+from training.rlhf.errors import ModelError
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
 
 FOUR_STEPS = {
@@ -200,6 +202,28 @@ def test_broken_image_ends_the_run_with_its_name(make_run: MakeRun) -> None:
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert "images/001-blue.png cannot be read" in failure["message"]
+
+
+def test_pairs_about_two_images_are_trained_on_and_checked_on_loading(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS | {"max_steps": 1}, held_out=2)
+    names = sorted(path.name for path in (directory / "images").iterdir())
+    for name in ("train", "held_out"):
+        path = directory / "data" / f"{name}.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        for record in records:
+            record["image"] = [record["image"], names[0]]
+            record["conversations"] = tiny.wire_turns("what is there ? <image>")
+        tiny.write_lines(path, records)
+    assert train(directory) == 0, events(directory, "error")
+    golden = json.loads((directory / "final" / "reward_model.json").read_text())["golden"]
+    assert [one["more_images"] for one in golden] == [["golden/0-1.png"], ["golden/1-1.png"]]
+    spec = json.loads((directory / "spec.json").read_text())
+    model = VisionLanguageModel.load(spec["base_model"], ModelSettings(dtype="float32"))
+    RewardModel.load(model, directory / "final")
+    shutil.copyfile(directory / "images" / "001-blue.png", directory / "final/golden/0-1.png")
+    model = VisionLanguageModel.load(spec["base_model"], ModelSettings(dtype="float32"))
+    with pytest.raises(ModelError, match="golden input 0"):
+        RewardModel.load(model, directory / "final")
 
 
 def test_one_step_on_real_photographs_and_answers(make_run: MakeRun) -> None:
