@@ -165,6 +165,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "announce-forgotten-imports": {
+        "task": "training.tasks.announce_forgotten_imports",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "reap-lost-runs": {
         "task": "training.tasks.reap_lost_runs",
         "schedule": 10.0,
@@ -324,6 +329,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 
 # Where workers keep run directories; needs room for checkpoints, is local to the host.
 RUNS_ROOT = Path(env("RUNS_ROOT", default=str(VAR / "runs")))
+# Folders of the workers from below which an administrator may import base models on a page.
+BASE_MODEL_FOLDERS = env.list("BASE_MODEL_FOLDERS", default=[str(VAR / "models")])
+# Where base models named by a hub id are fetched from.
+HUB_ENDPOINT = env("HF_ENDPOINT", default="https://huggingface.co")
 # The name under which this host holds its GPUs; empty means what the system calls it.
 WORKER_HOST = env("WORKER_HOST", default="")
 # GPUs this host offers; 0 lets runs that ask for none run on the CPU.

@@ -115,6 +115,7 @@ class CheckpointSerializer(serializers.ModelSerializer):
             "size",
             "sha256",
             "metrics",
+            "code_version",
             "promoted",
             "created_at",
         ]

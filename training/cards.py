@@ -73,6 +73,7 @@ def _of_run(run: Run, checkpoint: Checkpoint) -> list[tuple[str, Any]]:
         ("made by", f"run {run.pk}, {kinds.get(run.kind).title}"),
         ("step", checkpoint.step),
         ("made on", checkpoint.created_at.date().isoformat()),
+        ("code version", checkpoint.code_version or "not recorded"),
         ("preset", run.preset),
         ("seed", run.seed),
     ]

@@ -51,8 +51,8 @@ def _asked(run: Run) -> tuple[dict[str, Any], ...]:
 
 def charts(first: Run, second: Run) -> list[Chart]:
     """The charts that both runs have figures for, the most telling first."""
-    others = {chart.key for chart in curves.charts(second)}
-    return [chart for chart in curves.charts(first) if chart.key in others]
+    others = {chart.key for chart in curves.drawn(second)}
+    return [chart for chart in curves.drawn(first) if chart.key in others]
 
 
 def series(first: Run, second: Run, key: str) -> dict[str, Any]:
@@ -64,7 +64,9 @@ def series(first: Run, second: Run, key: str) -> dict[str, Any]:
         for run, chart in ((first, drawn), (second, other))
         for curve in chart["series"]
     ]
-    return {**drawn, "ended": first.ended and second.ended, "series": named}
+    # Read whole each time: the two may be cut differently.
+    ended = first.ended and second.ended
+    return {**drawn, "ended": ended, "grain": "", "from": 0, "series": named}
 
 
 def comparable(run: Run) -> Any:

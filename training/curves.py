@@ -1,22 +1,34 @@
 """A run's figures as curves: which belong on one chart, and few enough points to draw.
 
-Names are slash paths; those that end alike ("train/loss", "held_out/loss") share a chart.
+Names are slash paths; those that end alike ("train/loss", "held_out/loss") share a chart. A long
+curve is cut into stretches of equal length, each told by its mean, its lowest and its highest
+value, so that no peak is lost. A stretch is a power of two steps long: it grows seldom, and a page
+that has drawn the beginning asks only for what came since.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, F, Max
+from django.db import connection
+from django.db.models import Avg, F, Max, Min
 
 from training.models import Metric, Run
 
 MOST_POINTS = 500
 # What people look at first stands first; everything else follows by name.
-FIRST = ["reward", "accuracy", "kl", "response_tokens", "mean_reward", "score", "loss", "entropy"]
-ABBREVIATIONS = {"kl": "KL", "lr": "learning rate"}
+FIRST = [
+    *("reward", "hallucination_estimate", "accuracy", "kl", "response_tokens", "mean_reward"),
+    *("score", "loss", "entropy"),
+]
+ABOUT = {
+    "hallucination_estimate": "chance that the reward model prefers an average held-out answer",
+    "kl": "nats per response, against the policy begun with",
+    "accuracy": "share of pairs that the reward model ranks as people do",
+    "finished": "share of responses that end by themselves",
+}
+ABBREVIATIONS = {"kl": "KL", "lr": "learning rate", "ppo": "PPO"}
 UNITS = {"response_tokens": "tokens", "seconds": "s", "tokens_per_second": "tokens/s"}
 
 
@@ -30,20 +42,64 @@ class Chart:
 
     key: str
     names: tuple[str, ...]
+    last: int = 0
+    """The highest step of any of them."""
+    moves: bool = True
+    """Whether there is more than one step to draw."""
 
     @property
     def title(self) -> str:
         label = _label(self.key)
         return label[:1].upper() + label[1:]
 
+    @property
+    def about(self) -> str:
+        """What the figure means, or where it comes from when it is the only one of its name."""
+        return ABOUT.get(self.key) or (self.names[0] if len(self.names) == 1 else "")
+
+
+# The names of a run's figures with their first and last step. Jumps from name to name through the
+# unique index: a run has tens of names and may have a million rows.
+NAMES = """
+WITH RECURSIVE known AS (
+    (SELECT name FROM training_metric WHERE run_id = %(run)s ORDER BY name LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT later.name FROM training_metric AS later
+        WHERE later.run_id = %(run)s AND later.name > known.name ORDER BY later.name LIMIT 1
+    )
+    FROM known WHERE known.name IS NOT NULL
+)
+SELECT known.name,
+       (SELECT min(step) FROM training_metric WHERE run_id = %(run)s AND name = known.name),
+       (SELECT max(step) FROM training_metric WHERE run_id = %(run)s AND name = known.name)
+FROM known WHERE known.name IS NOT NULL
+"""
+
 
 def charts(run: Run) -> list[Chart]:
-    """The charts that the run's figures make so far, the most telling first."""
-    names = Metric.objects.filter(run=run).order_by("name").values_list("name", flat=True)
-    grouped: dict[str, list[str]] = {}
-    for name in names.distinct():
-        grouped.setdefault(name.rpartition("/")[2], []).append(name)
-    return [Chart(key, tuple(grouped[key])) for key in sorted(grouped, key=_importance)]
+    """The charts that the run's figures make so far, the most telling first. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES, {"run": run.pk})
+        found = cursor.fetchall()
+    grouped: dict[str, list[tuple[str, int, int]]] = {}
+    for name, first, last in found:
+        grouped.setdefault(name.rpartition("/")[2], []).append((name, first, last))
+    return [_chart(key, grouped[key]) for key in sorted(grouped, key=_importance)]
+
+
+def _chart(key: str, curves: list[tuple[str, int, int]]) -> Chart:
+    return Chart(
+        key,
+        names=tuple(name for name, _, _ in curves),
+        last=max(last for _, _, last in curves),
+        moves=any(first != last for _, first, last in curves),
+    )
+
+
+def drawn(run: Run) -> list[Chart]:
+    """The charts worth drawing: what an ended run has told once only is a figure, not a curve."""
+    return [chart for chart in charts(run) if chart.moves or not run.ended]
 
 
 def _importance(key: str) -> tuple[int, str]:
@@ -53,38 +109,55 @@ def _importance(key: str) -> tuple[int, str]:
 def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
     """The figures of a checkpoint as (what, value), the most telling first."""
     ranked = sorted(figures.items(), key=lambda item: _importance(item[0].rpartition("/")[2]))
-    return [(name.replace("/", " ").replace("_", " "), value) for name, value in ranked]
+    return [(_label(name.replace("/", "_")), value) for name, value in ranked]
 
 
-def series(run: Run, key: str) -> dict[str, Any]:
+def series(run: Run, key: str, *, grain: str = "", since: int = 0) -> dict[str, Any]:
     """The chart ``key`` as static/js/charts.js reads it, at most MOST_POINTS points a curve.
 
-    With more steps than that, each point is the mean over a stretch of equal length.
+    ``grain`` names how a reader's curves are cut; while that still holds, only what lies from step
+    ``since`` on is answered, and ``from`` says so. Otherwise it is everything, from 0.
     """
-    mine = Metric.objects.filter(run=run)
-    names = [name for chart in charts(run) if chart.key == key for name in chart.names]
-    highest = mine.filter(name__in=names).aggregate(highest=Max("step"))["highest"] or 0
-    stretch = max(1, math.ceil((highest + 1) / MOST_POINTS))
-    rows = (
-        mine.filter(name__in=names)
+    names, last = next(((c.names, c.last) for c in charts(run) if c.key == key), ((), 0))
+    stretch = _stretch(last)
+    # A resumed run tells its last steps again: what a reader has of them is of the attempt before.
+    current = f"{stretch}.{run.attempt_count}"
+    start = max(0, since) // stretch * stretch if grain == current else 0
+    rows: Any = (
+        Metric.objects.filter(run=run, name__in=names, step__gte=start)
         .values("name", stretch=F("step") / stretch)
-        .annotate(x=Avg("step"), y=Avg("value"))
+        .annotate(x=Avg("step"), y=Avg("value"), low=Min("value"), high=Max("value"))
         .order_by("name", "stretch")
     )
-    found: dict[str, dict[str, Any]] = {
-        name: {"name": name.rpartition("/")[0].replace("_", " ") or name, "x": [], "y": []}
-        for name in names
-    }
+    found: dict[str, dict[str, Any]] = {name: _empty(name, stretch) for name in names}
     for row in rows:
-        found[row["name"]]["x"].append(round(row["x"], 2))
-        found[row["name"]]["y"].append(row["y"])
+        curve = found[row["name"]]
+        curve["x"].append(round(row["x"], 2))
+        for part in curve.keys() & {"y", "low", "high"}:
+            curve[part].append(row[part])
     return {
         "x_label": run.progress_unit or "step",
         "y_label": _label(key),
         "y_unit": UNITS.get(key, ""),
         "ended": run.ended,
+        "grain": current,
+        "stretch": stretch,
+        "from": start,
         "series": list(found.values()),
     }
+
+
+def _stretch(last: int) -> int:
+    """The smallest power of two that cuts steps 0 to ``last`` into at most MOST_POINTS."""
+    stretch = 1
+    while last // stretch >= MOST_POINTS:
+        stretch *= 2
+    return stretch
+
+
+def _empty(name: str, stretch: int) -> dict[str, Any]:
+    curve = {"name": name.rpartition("/")[0].replace("_", " ") or name, "x": [], "y": []}
+    return curve if stretch == 1 else {**curve, "low": [], "high": []}
 
 
 def latest(run: Run, *, most: int = 4) -> list[tuple[str, float, str]]:

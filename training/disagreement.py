@@ -128,8 +128,8 @@ def _by_margin(rows: Any) -> list[Bucket]:
     """By how clear people's votes were; imported labels count with the margin they came with."""
     kinds = {
         "unanimous": Q(comparison__margin__gte=1),
-        "a clear majority": Q(comparison__margin__gte=0.5, comparison__margin__lt=1),
-        "a narrow majority": Q(comparison__margin__lt=0.5),
+        "clear majority": Q(comparison__margin__gte=0.5, comparison__margin__lt=1),
+        "narrow majority": Q(comparison__margin__lt=0.5),
     }
     buckets = [Bucket(name, _share(rows.filter(condition))) for name, condition in kinds.items()]
     return [bucket for bucket in buckets if bucket.disagree.whole]

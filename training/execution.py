@@ -260,6 +260,8 @@ def _finish(
     kind = kinds.get(run.kind)
     row = None
     if kind.produces:
+        if run.base is not None:
+            registry.name_base(directory / "final", run.base)
         stored = keeping.store_result(attempt, directory, heart)
         row = keeping.unsaved(run, stored, metrics, step=0, final=True)
     try:

@@ -11,7 +11,7 @@ from django.forms import BoundField
 
 from annotation import access
 from annotation.models import Project, Release
-from training import kinds, setting_fields
+from training import base_imports, bases, kinds, setting_fields
 from training.cloning import Original
 from training.kinds import OptionsForm, RunKind
 from training.models import Checkpoint, State
@@ -62,15 +62,50 @@ class RunFilterForm(forms.Form):
             self.fields[name].widget.attrs["aria-label"] = label
 
 
+class BaseImportForm(forms.Form):
+    """A base model to import; what it is, a worker finds out."""
+
+    name = forms.CharField(max_length=200, help_text="How it is called in lists and forms.")
+    source = forms.CharField(
+        max_length=500,
+        label="Hub id or folder",
+        help_text="Such as llava-hf/llava-1.5-7b-hf, or the path of a folder that every worker "
+        "sees.",
+    )
+    copy = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Copy into storage",
+        help_text="Otherwise each run opens it where it is: every worker must reach it, and what "
+        "changes there changes the model.",
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if Checkpoint.objects.filter(run=None, name=name).exists():
+            raise forms.ValidationError("A base model of this name is registered already.")
+        return name
+
+    def clean_source(self) -> str:
+        source: str = self.cleaned_data["source"]
+        if base_imports.is_hub_id(source):
+            return source
+        try:
+            base_imports.allowed_folder(source)
+        except bases.BaseRefused as error:
+            raise forms.ValidationError(str(error)) from error
+        return source
+
+
 class DisagreementFilterForm(forms.Form):
     """Which scored comparisons are shown; without an answer those that are not agreed about."""
 
     show = forms.ChoiceField(
         choices=[
-            ("disagree", "People and reward model disagree"),
+            ("disagree", "They disagree"),
             ("agree", "They agree"),
-            ("waiting", "Waiting, most needed first"),
-            ("contradicted", "Waiting, votes so far against it"),
+            ("waiting", "Waiting, most needed"),
+            ("contradicted", "Waiting, votes against it"),
         ],
         required=False,
     )

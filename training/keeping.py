@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from config.version import code_version
 from training import kinds, registry, scheduling
 from training.endings import Cancelled, Failed
 from training.heartbeat import Heartbeat
@@ -72,6 +73,7 @@ def unsaved(
         step=step,
         final=final,
         metrics=metrics,
+        code_version=code_version(),
         **stored,
     )
 

@@ -1,11 +1,14 @@
 """A checkpoint's lineage as a picture: from the labels of its releases to its scores.
 
-Every thing stands one column right of the last thing it was made from. What came of a checkpoint
-beyond training, such as its scores, other apps tell through ``register_outcomes``.
+Every thing stands one column right of the last thing it was made from, and what was made from
+nothing right before its first use. An arrow that a longer way says as well is left out: a policy
+that its reward model was trained with reads that release too. What came of a checkpoint beyond
+training, such as its scores, other apps tell through ``register_outcomes``.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,9 +19,10 @@ from django.urls import reverse
 from training import kinds, registry
 from training.models import Checkpoint, Run
 
-WIDTH, HEIGHT = 190, 52  # of a box, in the units of the drawing
-GAP_X, GAP_Y = 56, 18
-LETTERS = 24  # What fits on a line of a box.
+WIDTH, HEIGHT = 216, 72  # of a box, in the units of the drawing
+GAP_X, GAP_Y = 48, 20
+LETTERS = 28  # What fits on a line of a box.
+LINES = 2
 
 Key = tuple[str, int]
 
@@ -49,8 +53,9 @@ class Box:
     is_this: bool
 
     @property
-    def short(self) -> str:
-        return self.title if len(self.title) <= LETTERS else f"{self.title[: LETTERS - 1]}…"
+    def lines(self) -> list[str]:
+        """The title as it fits into the box."""
+        return textwrap.wrap(self.title, LETTERS, max_lines=LINES, placeholder=" …") or [""]
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ def picture(checkpoint: Checkpoint, user: Any) -> Picture:
     columns: dict[Key, int] = {}
     for key in found:
         _column(key, parents, columns)
+    parents = {key: _nearest(key, parents) for key in found}
+    for key in found:
+        uses = [columns[child] for child in found if key in parents[child]]
+        if uses and not parents[key]:
+            columns[key] = min(uses) - 1
     return _laid_out(found, parents, columns, this)
 
 
@@ -101,8 +111,7 @@ def _add(item: Any, found: dict[Key, Outcome], parents: dict[Key, list[Key]]) ->
     if key in found:
         return key
     if isinstance(item, Checkpoint):
-        note = f"{item.get_kind_display()}{f', {item.run.kind}' if item.run else ', imported'}"
-        found[key] = Outcome(item.name, note, item.get_absolute_url())
+        found[key] = Outcome(item.name, _note(item), item.get_absolute_url())
         made_from = [ancestor.item for ancestor in registry.parents(item)]
         parents[key] = [_add(one, found, parents) for one in made_from]
     else:
@@ -117,10 +126,37 @@ def _add(item: Any, found: dict[Key, Outcome], parents: dict[Key, list[Key]]) ->
     return key
 
 
+def _note(checkpoint: Checkpoint) -> str:
+    kind = checkpoint.get_kind_display().capitalize()
+    if checkpoint.run is None:
+        return f"{kind}, imported"
+    title = _title(checkpoint.run)
+    by = "" if title.lower() == kind.lower() else f" by {title}"
+    return f"{kind}{by}, run {checkpoint.run.pk}"
+
+
+def _title(run: Run) -> str:
+    try:
+        return kinds.get(run.kind).title
+    except KeyError:  # the app that brought it is gone
+        return run.kind
+
+
 def _column(key: Key, parents: dict[Key, list[Key]], columns: dict[Key, int]) -> int:
     if key not in columns:
         columns[key] = max((_column(one, parents, columns) + 1 for one in parents[key]), default=0)
     return columns[key]
+
+
+def _nearest(key: Key, parents: dict[Key, list[Key]]) -> list[Key]:
+    """The parents that no other parent was made from."""
+    behind = {above for parent in parents[key] for above in _ancestors(parent, parents)}
+    return [parent for parent in parents[key] if parent not in behind]
+
+
+def _ancestors(key: Key, parents: dict[Key, list[Key]]) -> set[Key]:
+    found = set(parents[key])
+    return found.union(*(_ancestors(parent, parents) for parent in parents[key]))
 
 
 def _laid_out(

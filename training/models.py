@@ -83,6 +83,9 @@ class Checkpoint(models.Model):
     size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
     sha256 = models.CharField(max_length=64, blank=True)
     metrics = models.JSONField(default=dict, blank=True)
+    code_version = models.CharField(
+        max_length=100, blank=True, help_text="Of the worker that made it."
+    )
     promoted = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -377,3 +380,49 @@ class RewardScore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.comparison_id}: {self.probability_1:.2f}"
+
+
+class BaseImport(models.Model):
+    """A base model on its way into the registry, from a folder or a hub."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    name = models.CharField(max_length=200)
+    source = models.CharField(max_length=500, help_text="A folder of the workers, or a hub id.")
+    copy = models.BooleanField(default=True, help_text="Into storage; else opened where it is.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    state = models.CharField(max_length=20, choices=State, default=State.QUEUED)
+    stage = models.CharField(max_length=200, blank=True)
+    done = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    total = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    family = models.CharField(max_length=100, blank=True)
+    tensors = models.PositiveIntegerField(default=0)
+    revision = models.CharField(max_length=100, blank=True, help_text="Of the hub.")
+    error = models.TextField(blank=True)
+    checkpoint = models.ForeignKey(Checkpoint, models.SET_NULL, null=True, related_name="imports")
+    created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "succeeded", "failed"]),
+                name="base_import_known_state",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("training:base-import", args=[self.pk])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (self.State.SUCCEEDED, self.State.FAILED)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,14 @@ PICTURES = {".png", ".jpg"}  # Golden inputs, with which a reward model is check
 ALLOWED_SUFFIXES = {WEIGHTS} | TEXTS | PICTURES
 
 
+Report = Callable[[int, int], None]
+"""Told how many bytes of how many are stored."""
+
+
+def nobody(done: int, total: int) -> None:
+    """A Report that tells nobody."""
+
+
 class RegistryError(ValueError):
     """A checkpoint that cannot be taken in or handed out, with a reason for people."""
 
@@ -47,7 +55,9 @@ class StorageAway(Exception):
 # --------------------------------------------------------------------------------------------
 
 
-def register_base(name: str, *, source: str = "", folder: Path | None = None) -> Checkpoint:
+def register_base(
+    name: str, *, source: str = "", folder: Path | None = None, report: Report = nobody
+) -> Checkpoint:
     """A base model under ``name``: a hub id or absolute folder to be opened in place (``source``),
     or a ``folder`` whose files are copied to storage.
 
@@ -66,7 +76,7 @@ def register_base(name: str, *, source: str = "", folder: Path | None = None) ->
         raise RegistryError(f"{folder.name} has no config.json: it is not a model folder")
     if existing is not None:
         return _same(existing, sha256=_digest(_manifest(folder)))
-    stored = store(folder, prefix=f"bases/{uuid.uuid4().hex}")
+    stored = store(folder, prefix=f"bases/{uuid.uuid4().hex}", report=report)
     return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, name=name, **stored)
 
 
@@ -76,26 +86,45 @@ def _same(existing: Checkpoint, **expected: str) -> Checkpoint:
     return existing
 
 
-def store(folder: Path, *, prefix: str) -> dict[str, Any]:
+def store(folder: Path, *, prefix: str, report: Report = nobody) -> dict[str, Any]:
     """Copy a folder to storage file by file; returns the fields that a Checkpoint keeps of it.
 
     The row is made afterwards: until then nobody can see files that are not all there. Raises
     StorageAway when storage does not take them; then nothing is left there.
     """
     files = _manifest(folder)
+    done, total = 0, sum(file["size"] for file in files)
     for number, file in enumerate(files):
+        report(done, total)
         with (folder / file["name"]).open("rb") as handle:
             try:
                 default_storage.save(f"{prefix}/{file['name']}", File(handle))
             except Exception as error:  # Each kind of storage has types of its own.
                 _take_back(prefix, files[: number + 1])
                 raise StorageAway(f"storage did not take {file['name']}: {error}") from error
+        done += file["size"]
     return {
         "path": prefix,
         "files": files,
-        "size": sum(file["size"] for file in files),
+        "size": total,
         "sha256": _digest(files),
     }
+
+
+def name_base(folder: Path, base: Checkpoint) -> None:
+    """Write into an adapter's configuration which base it belongs to, as others know it.
+
+    The engine knows the base only as a folder of its run, which means nothing elsewhere. A folder
+    without an adapter stays as it is.
+    """
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base.source or base.name
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    part.replace(path)
 
 
 def _take_back(prefix: str, files: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
-from training import abandoned, execution, health, scheduling
+from training import abandoned, base_imports, execution, health, scheduling
 from training.guardian import die_with_parent
 
 
@@ -41,3 +41,15 @@ def reap_lost_runs() -> None:
     """Give runs of silent workers to others."""
     health.beat_was_here()
     scheduling.reap()
+
+
+@shared_task
+def import_base(import_id: int) -> None:
+    """Check a base model that an administrator named, and take it in."""
+    base_imports.run_import(import_id)
+
+
+@shared_task
+def announce_forgotten_imports() -> None:
+    """Wake workers for base imports that nobody has taken up."""
+    base_imports.announce_forgotten()

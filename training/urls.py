@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.views import chains, checkpoints, compare, health, loop, runs
+from training.views import bases, chains, checkpoints, compare, health, loop, runs
 
 app_name = "training"
 urlpatterns = [
@@ -28,6 +28,8 @@ urlpatterns = [
     path("projects/<slug:slug>/disagreement/", loop.disagreement_page, name="disagreement"),
     path("projects/<slug:slug>/sample/", loop.sample, name="project-sample"),
     path("projects/<slug:slug>/score/", loop.score, name="project-score"),
+    path("bases/import/", bases.import_new, name="base-import-new"),
+    path("bases/import/<int:pk>/", bases.import_detail, name="base-import"),
     path("checkpoints/", checkpoints.checkpoints, name="checkpoints"),
     path("checkpoints/<int:pk>/", checkpoints.checkpoint, name="checkpoint"),
     path("checkpoints/<int:pk>/download/", checkpoints.download, name="checkpoint-download"),

@@ -11,6 +11,10 @@
  *
  * line          {"x_label": "step", "y_label": "reward", "y_unit": "", "ended": false,
  *                "series": [{"name": "train", "x": [1, 2], "y": [0.1, 0.3]}]}      (y may hold null)
+ *               A curve that is cut into stretches has "low" and "high" beside its means, drawn as a
+ *               band. With {"grain": "16.1", "stretch": 16, "from": 4096} the JSON holds what lies
+ *               from there on; the next reading says which grain it has, and since which step it
+ *               wants more.
  * bars, radar   {"label": "mean rating", "min": 0, "max": 6, "categories": ["attribute", …],
  *                "series": [{"name": "Base", "values": [2.1, …], "low": [1.5, …], "high": [2.7, …]}]}
  *               low and high are the ends of an interval and may be left out or hold null.
@@ -30,11 +34,11 @@ function format(value) {
   return value === null || value === undefined ? "–" : number.format(value);
 }
 
-function colour(name) {
+function colour(name, percent = 100) {
   // A custom property may hold light-dark(…): only a used value says which of the two it is.
   const probe = document.createElement("i");
   probe.hidden = true;
-  probe.style.color = `var(${name})`;
+  probe.style.color = percent < 100 ? `color-mix(in srgb, var(${name}) ${percent}%, transparent)` : `var(${name})`;
   document.body.append(probe);
   const used = getComputedStyle(probe).color;
   probe.remove();
@@ -69,15 +73,17 @@ function dataTable(headings, rows) {
 
 // --- Lines -----------------------------------------------------------------------------------
 
+// Means first, then the ends of the bands: column i + 1 is the curve of series i.
 function alignSeries(series) {
   const steps = [...new Set(series.flatMap((one) => one.x))].sort((a, b) => a - b);
   const place = new Map(steps.map((step, i) => [step, i]));
-  const columns = series.map((one) => {
+  const spread = (one, values) => {
     const column = new Array(steps.length).fill(undefined);
-    one.x.forEach((step, i) => (column[place.get(step)] = one.y[i]));
+    one.x.forEach((step, i) => (column[place.get(step)] = values[i]));
     return column;
-  });
-  return [steps, ...columns];
+  };
+  const bands = series.filter((one) => one.low).flatMap((one) => [spread(one, one.low), spread(one, one.high)]);
+  return [steps, ...series.map((one) => spread(one, one.y)), ...bands];
 }
 
 function axisTitle(label, unit) {
@@ -94,52 +100,86 @@ function showReading(body, data, drawing) {
   reading.textContent = i === null || i === undefined ? "" : ` ${format(values[i])} at ${data.x_label ?? "step"} ${format(steps[i])}`;
 }
 
-async function drawLine(body, data) {
-  const { default: uPlot } = await import("../vendor/uplot/uPlot.esm.js");
-  const columns = alignSeries(data.series);
+const HEIGHT = 220;
+
+function curveOptions(one, i, few) {
+  const stroke = colour(`--series-${(i % 6) + 1}`);
+  return { label: one.name, stroke, width: 1.8, spanGaps: true, points: { show: few, size: 5 }, value: (_, value) => format(value) };
+}
+
+function bandOptions(series) {
+  const options = [];
+  const bands = [];
+  series.forEach((one, i) => {
+    if (!one.low) return;
+    const end = { label: `${one.name} range`, class: "chart-band", width: 0, spanGaps: true, points: { show: false } };
+    const first = 1 + series.length + options.length;
+    options.push(end, { ...end });
+    bands.push({ series: [first + 1, first], fill: colour(`--series-${(i % 6) + 1}`, 18) });
+  });
+  return { options, bands };
+}
+
+function lineOptions(body, data, columns) {
   const text = colour("--chart-text");
   const axis = { stroke: text, grid: { stroke: colour("--chart-grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui", labelFont: "500 11px system-ui", labelSize: 18 };
   const few = columns[0].length < 40;
-  const holder = html("div");
-  body.replaceChildren(holder);
-  const plot = new uPlot(
-    {
-      width: Math.max(body.clientWidth, 200),
-      height: 220,
-      scales: { x: { time: false } },
-      axes: [
-        { ...axis, label: data.x_label ?? "step", size: 32 },
-        { ...axis, label: axisTitle(data.y_label ?? "", data.y_unit), size: 52, values: (_, ticks) => ticks.map(format) },
-      ],
-      series: [
-        { label: data.x_label ?? "step", value: (_, value) => format(value) },
-        ...data.series.map((one, i) => ({
-          label: one.name,
-          stroke: colour(`--series-${(i % 6) + 1}`),
-          width: 1.8,
-          spanGaps: true,
-          points: { show: few, size: 5 },
-          value: (_, value) => format(value),
-        })),
-      ],
-      cursor: { points: { size: 7 }, drag: { setScale: true } },
-      // The title names a curve that is alone; its value under the pointer stands beside it.
-      legend: { show: data.series.length > 1 },
-      hooks: { setCursor: [(drawing) => showReading(body, data, drawing)] },
-    },
-    columns,
-    holder,
-  );
-  const resize = new ResizeObserver(() => plot.setSize({ width: Math.max(body.clientWidth, 200), height: 220 }));
-  resize.observe(body);
+  const band = bandOptions(data.series);
+  return {
+    width: Math.max(body.clientWidth, 200),
+    height: HEIGHT,
+    scales: { x: { time: false } },
+    axes: [
+      { ...axis, label: data.x_label ?? "step", size: 32 },
+      { ...axis, label: axisTitle(data.y_label ?? "", data.y_unit), size: 52, values: (_, ticks) => ticks.map(format) },
+    ],
+    series: [
+      { label: data.x_label ?? "step", value: (_, value) => format(value) },
+      ...data.series.map((one, i) => curveOptions(one, i, few)),
+      ...band.options,
+    ],
+    bands: band.bands,
+    cursor: { points: { size: (_, i) => (i > data.series.length ? 0 : 7) }, drag: { setScale: true } },
+    // The title names a curve that is alone; its value under the pointer stands beside it.
+    legend: { show: data.series.length > 1 },
+    hooks: { setCursor: [(drawing) => showReading(body, data, drawing)] },
+  };
+}
+
+function describe(body, holder, data, columns) {
   const latest = data.series.map((one) => `${one.name} ${format(one.y.at(-1))}`).join(", ");
   holder.setAttribute("role", "img");
   holder.setAttribute("aria-label", `Line chart of ${data.y_label ?? "values"} by ${data.x_label ?? "step"}. Latest: ${latest || "no values yet"}.`);
-  const rows = columns[0].map((step, i) => [format(step), ...columns.slice(1).map((column) => format(column[i]))]);
-  body.append(dataTable([data.x_label ?? "step", ...data.series.map((one) => one.name)], rows.slice(-200)));
-  return () => {
-    resize.disconnect();
-    plot.destroy();
+  const rows = columns[0].map((step, i) => [format(step), ...data.series.map((_, s) => format(columns[s + 1][i]))]);
+  const table = dataTable([data.x_label ?? "step", ...data.series.map((one) => one.name)], rows.slice(-200));
+  const before = body.querySelector("details");
+  if (!before) return body.append(table);
+  table.open = before.open;
+  before.replaceWith(table);
+}
+
+async function drawLine(body, data) {
+  const { default: uPlot } = await import("../vendor/uplot/uPlot.esm.js");
+  let columns = alignSeries(data.series);
+  const holder = html("div");
+  body.replaceChildren(holder);
+  const plot = new uPlot(lineOptions(body, data, columns), columns, holder);
+  const resize = new ResizeObserver(() => plot.setSize({ width: Math.max(body.clientWidth, 200), height: HEIGHT }));
+  resize.observe(body);
+  describe(body, holder, data, columns);
+  return {
+    // New points go into the drawing that is there; what a person has zoomed into stays.
+    update(next) {
+      const zoomed = plot.scales.x.min > columns[0][0] || plot.scales.x.max < columns[0].at(-1);
+      columns = alignSeries(next.series);
+      plot.setData(columns, !zoomed);
+      if (zoomed) plot.redraw();
+      describe(body, holder, next, columns);
+    },
+    clear() {
+      resize.disconnect();
+      plot.destroy();
+    },
   };
 }
 
@@ -181,7 +221,8 @@ function drawBars(body, data) {
   const [low, high] = bounds(data);
   const x = (value) => left + ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (width - left - right);
   const drawing = svg("svg", { class: "chart-svg", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Bars of ${data.label}; the figures are in the table below.` });
-  const ticks = high - low <= 10 && Number.isInteger(high - low) ? high - low : 5;
+  const span = high - low;
+  const ticks = span > 1 && span <= 10 && Number.isInteger(span) ? span : 5;
   for (let i = 0; i <= ticks; i += 1) {
     const value = low + ((high - low) * i) / ticks;
     drawing.append(
@@ -314,27 +355,58 @@ async function read(source) {
   return answer.json();
 }
 
+function wanted(figure, state) {
+  const address = figure.dataset.source;
+  const steps = state.data?.grain ? state.data.series.flatMap((one) => one.x.slice(-1)) : [];
+  if (!steps.length) return address;
+  // The last stretch may have grown: it is read again.
+  return `${address}?grain=${encodeURIComponent(state.data.grain)}&since=${Math.floor(Math.min(...steps))}`;
+}
+
+// What was read before, with what came since.
+function joined(before, data) {
+  if (!data.from || !before) return data;
+  const old = new Map(before.series.map((one) => [one.name, one]));
+  const series = data.series.map((one) => {
+    const known = old.get(one.name);
+    if (!known) return one;
+    const kept = known.x.findIndex((x) => x >= data.from);
+    const end = kept < 0 ? known.x.length : kept;
+    const longer = { name: one.name };
+    for (const part of Object.keys(one)) if (part !== "name") longer[part] = [...known[part].slice(0, end), ...one[part]];
+    return longer;
+  });
+  return { ...data, series };
+}
+
+// A drawing can be fed only what has the same curves with the same parts. Few points are marked,
+// many are not: passing that number draws anew.
+function alike(one, other) {
+  const shape = (data) => JSON.stringify(data.series.map((curve) => [curve.name, !!curve.low, curve.x.length < 40]));
+  return shape(one) === shape(other);
+}
+
 async function refresh(figure, body) {
   const state = drawn.get(figure);
-  const data = await read(figure.dataset.source);
-  const text = JSON.stringify(data);
-  if (text !== state.text) {
-    state.text = text;
-    state.data = data;
-    await redraw(figure, body);
-  }
+  const before = state.data;
+  const data = joined(before, await read(wanted(figure, state)));
+  if (JSON.stringify(data) === JSON.stringify(before)) return data;
+  state.data = data;
+  if (before && state.drawing?.update && alike(before, data)) state.drawing.update(data);
+  else await redraw(figure, body);
   return data;
 }
 
 async function redraw(figure, body) {
   const state = drawn.get(figure);
   const open = body.querySelector("details")?.open;
-  state.clear?.();
+  state.drawing?.clear?.();
+  state.drawing = undefined;
   if (!state.data.series.length) {
     body.replaceChildren(html("p", "muted small", "No values yet."));
     return;
   }
-  state.clear = await draw[figure.dataset.chart](body, state.data);
+  state.drawing = await draw[figure.dataset.chart](body, state.data);
   const details = body.querySelector("details");
   if (open && details) details.open = true;
 }
@@ -348,13 +420,14 @@ async function start(figure) {
   const seconds = Number(figure.dataset.refresh ?? 0);
   const step = async () => {
     if (!figure.isConnected) {
-      drawn.get(figure)?.clear?.();
+      drawn.get(figure)?.drawing?.clear?.();
       drawn.delete(figure);
       return;
     }
     let ended = false;
     try {
-      ended = document.hidden ? false : (await refresh(figure, body)).ended === true;
+      const unseen = document.hidden || figure.closest("details:not([open])");
+      ended = unseen ? false : (await refresh(figure, body)).ended === true;
     } catch (error) {
       if (!body.hasChildNodes()) body.replaceChildren(html("p", "muted small", "The figures could not be read; trying again."));
       console.warn(error.message);
@@ -364,9 +437,16 @@ async function start(figure) {
   await step();
 }
 
+// What is folded away is read when it is opened.
+function begin(figure) {
+  const folded = figure.closest("details:not([open])");
+  if (folded) folded.addEventListener("toggle", () => start(figure), { once: true });
+  else start(figure);
+}
+
 function startAll(root) {
-  for (const figure of root.querySelectorAll("figure[data-chart]")) start(figure);
-  if (root.matches?.("figure[data-chart]")) start(root);
+  for (const figure of root.querySelectorAll("figure[data-chart]")) begin(figure);
+  if (root.matches?.("figure[data-chart]")) begin(root);
 }
 
 function redrawAll() {

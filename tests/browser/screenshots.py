@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VIEWS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
 WHOLE_PAGE_EXCEPT = ("label", "label-quiz", "label-quiz-answer")
+SETTLE_MILLISECONDS = 1500  # Pages that poll never fall silent.
 
 
 def main(output: Path, names: list[str]) -> None:
@@ -32,7 +33,7 @@ def main(output: Path, names: list[str]) -> None:
     from pytest_django.live_server_helper import LiveServer
 
     from config import embedded
-    from tests.browser import benchmark_world
+    from tests.browser import benchmark_world, training_pages
 
     embedded.start_if_needed()
     setup_test_environment(debug=False)
@@ -48,6 +49,8 @@ def main(output: Path, names: list[str]) -> None:
             shown = pages(full, empty)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
             shown["benchmark-empty"] = ("annotator", "/benchmarks/")
+            trained = training_pages.pages(training_pages.fill(full, manager))
+            shown |= {name: ("manager", path) for name, path in trained.items()}
             shown = {name: shown[name] for name in names or shown}
             photograph(server.url, people, shown, output)
     finally:
@@ -258,6 +261,7 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "empty-releases": f"{new}releases/",
         "empty-disputes": f"{new}disputes/",
         "empty-quality": f"{new}quality/",
+        "empty-disagreement": f"/training/projects/{empty.slug}/disagreement/",
         "empty-label": f"{new}label/",
         "not-found": "/projects/nowhere/",
     }
@@ -301,7 +305,8 @@ def photograph(
                     cookie = {"name": settings.SESSION_COOKIE_NAME, "value": people[who]}
                     context.add_cookies([{**cookie, "url": address}])
                 page = context.new_page()
-                page.goto(path, wait_until="networkidle")
+                page.goto(path, wait_until="load")
+                page.wait_for_timeout(SETTLE_MILLISECONDS)
                 picture = output / f"{name}-{width}-{scheme}.png"
                 page.screenshot(path=picture, full_page=name not in WHOLE_PAGE_EXCEPT)
                 context.close()

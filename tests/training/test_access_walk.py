@@ -12,7 +12,7 @@ from django.urls import reverse
 from tests.factories import make_admin, make_member, make_user
 from tests.training.factories import make_checkpoint, make_run
 from training import api_urls, urls
-from training.models import Checkpoint, Run
+from training.models import BaseImport, Checkpoint, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +37,8 @@ ROUTES = {
     "training:disagreement": ("get", "reviewer"),
     "training:project-sample": ("post", "manager"),
     "training:project-score": ("post", "manager"),
+    "training:base-import-new": ("get", "admin"),
+    "training:base-import": ("get", "admin"),
     "training:checkpoints": ("get", "anyone"),
     "training:checkpoint": ("get", "reviewer"),
     "training:checkpoint-file": ("get", "reviewer"),
@@ -66,8 +68,11 @@ def checkpoint() -> Checkpoint:
 
 def address(route: str, checkpoint: Checkpoint) -> str:
     name = route.partition(":")[2]
-    if name in ("runs", "chain-new", "checkpoints", "chains", "health"):
+    if name in ("runs", "chain-new", "checkpoints", "chains", "health", "base-import-new"):
         return reverse(route)
+    if name == "base-import":
+        asked = {"name": "tiny", "source": "org/tiny", "created_by": make_user()}
+        return reverse(route, args=[BaseImport.objects.create(**asked).pk])
     if name in ("loop", "disagreement", "project-sample", "project-score"):
         assert checkpoint.run is not None
         return reverse(route, args=[checkpoint.run.project.slug])

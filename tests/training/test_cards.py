@@ -63,7 +63,10 @@ def test_the_card_says_where_the_model_comes_from() -> None:
     release = make_release(run.project)
     Run.objects.filter(pk=run.pk).update(release=release)
     run.refresh_from_db()
-    card = cards.model_card(make_checkpoint(run, step=40, metrics={"ppo/reward": 0.123456789}))
+    metrics = {"ppo/reward": 0.123456789}
+    card = cards.model_card(
+        make_checkpoint(run, step=40, code_version="1.2 (abc1234)", metrics=metrics)
+    )
     for said in (
         'base_model: "org/llava"',
         'library_name: "peft"',
@@ -71,7 +74,8 @@ def test_the_card_says_where_the_model_comes_from() -> None:
         "| step | 40 |",
         "| seed | 11 |",
         release.sha256,
-        "| ppo reward | 0.123457 |",
+        "| PPO reward | 0.123457 |",
+        "| code version | 1.2 (abc1234) |",
         "| optimizer.learning\\_rate |",
     ):
         assert said in card

@@ -64,7 +64,7 @@ def test_buckets_hold_what_the_confidence_announces(project: Project, scoring: R
     assert (last.name, last.disagree.part, last.disagree.whole) == ("90 to 100 %", 1, 2)
     assert last.expected == pytest.approx(0.05)
     by_margin = {bucket.name: bucket.disagree.part for bucket in report.by_margin}
-    assert by_margin == {"unanimous": 0, "a clear majority": 0, "a narrow majority": 1}
+    assert by_margin == {"unanimous": 0, "clear majority": 0, "narrow majority": 1}
     assert report.newest == scoring
 
 

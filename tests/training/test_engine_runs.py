@@ -1,16 +1,27 @@
 """The real engine through execution: a release of people's choices becomes models, in a chain."""
 
+import io
+import json
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from django.conf import settings as settings_of_site
+from django.urls import reverse
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors.torch import load_file
 
 from annotation.exporting import make_release
+from config.version import code_version
 from tests.training.factories import make_common
 from tests.training.labelled import labelled_project
 from tests.training.rlhf import tiny
+from tests.training.test_views import logged_in
 from training import execution, registry, requests
-from training.models import Run, State
+from training.models import Checkpoint, Run, State
 from training.requests import Step
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
@@ -42,6 +53,27 @@ def execute(run: Run) -> Run:
     return run
 
 
+def loads_with_plain_peft(policy: Checkpoint, folder: Path) -> None:
+    """What a person downloads is loaded by PEFT as it is, tensor by tensor, onto the same base."""
+    assert policy.run is not None
+    address = reverse("training:checkpoint-download", args=[policy.pk])
+    answer = logged_in(policy.run.requested_by).get(address)
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as packed:
+        packed.extractall(folder)
+    described = json.loads((folder / "adapter_config.json").read_text())
+    assert described["base_model_name_or_path"] == "tiny"
+    assert str(settings_of_site.RUNS_ROOT) not in (folder / "README.md").read_text()
+    with warnings.catch_warnings():
+        # PEFT asks transformers for a name that transformers is about to drop.
+        warnings.simplefilter("ignore", FutureWarning)
+        loaded = PeftModel.from_pretrained(tiny.model(), folder)
+    found = get_peft_model_state_dict(loaded, save_embedding_layers=False)
+    stored = load_file(folder / "adapter_model.safetensors")
+    assert found.keys() == stored.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in stored.items())
+    assert any(tensor.any() for name, tensor in stored.items() if "lora_B" in name)
+
+
 def test_a_release_becomes_reward_model_policy_and_new_pairs(tmp_path: Path) -> None:
     project = labelled_project()
     release = make_release(project, held_out_share=0.3)
@@ -57,13 +89,16 @@ def test_a_release_becomes_reward_model_policy_and_new_pairs(tmp_path: Path) -> 
     reward, ppo, sample, scores = chain.runs.order_by("pk")
 
     execute(reward)
-    assert reward.checkpoints.get().metrics["held_out/accuracy"] >= 0
+    made = reward.checkpoints.get()
+    assert made.metrics["held_out/accuracy"] >= 0
+    assert made.code_version == code_version()
     assert reward.metrics.filter(name__endswith="loss").exists()
 
     execute(ppo)
     assert ppo.reward_model == reward.checkpoints.get()
     names = {file["name"] for file in ppo.checkpoints.get().files}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= names
+    loads_with_plain_peft(ppo.checkpoints.get(), tmp_path / "downloaded")
     example = ppo.samples.first()
     assert example is not None
     assert example.image.partition(".")[0] in {p.image.sha256 for p in project.prompts.all()}

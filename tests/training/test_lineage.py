@@ -37,15 +37,15 @@ def test_everything_from_labels_to_score_is_there_once(
     for box in drawn.boxes:
         by_column.setdefault(box.x, []).append(box.title)
     assert [sorted(titles) for _, titles in sorted(by_column.items())] == [
-        ["Labels", "llava"],
-        ["Release 1"],
+        ["Labels"],
+        ["Release 1", "llava"],
         ["the reward model"],
         ["the policy"],
         ["MMHal"],
     ]
     assert [box.title for box in drawn.boxes if box.is_this] == ["the policy"]
-    # labels-release, base-reward, release-reward, base-, release- and reward-policy, policy-score
-    assert len(drawn.arrows) == 7
+    # labels-release, release-reward, base-reward, reward-policy, policy-score
+    assert len(drawn.arrows) == 5
     assert asked == [(policy, "somebody")]
 
 
@@ -64,5 +64,24 @@ def test_the_page_draws_it_and_a_base_without_scores_has_none(policy: Checkpoint
     client = logged_in(policy.run.requested_by)
     page = client.get(policy.get_absolute_url()).content.decode()
     assert "From labels to score" in page
-    assert '<text x="12" y="22">the reward model</text>' in page
+    assert "the reward model</tspan>" in page
     assert "From labels" not in client.get(policy.base.get_absolute_url()).content.decode()
+
+
+def test_a_long_title_is_told_on_two_lines_and_no_more(policy: Checkpoint) -> None:
+    assert policy.run is not None
+    Checkpoint.objects.filter(pk=policy.pk).update(name="Fact-RLHF, the third try: PPO " * 4)
+    policy.refresh_from_db()
+    [box] = [box for box in lineage.picture(policy, policy.run.requested_by).boxes if box.is_this]
+    assert box.lines[0] == "Fact-RLHF, the third try:"
+    assert len(box.lines) == lineage.LINES
+    assert box.lines[1].endswith("…")
+    assert all(len(line) <= lineage.LETTERS for line in box.lines)
+
+
+def test_notes_say_what_made_a_model(policy: Checkpoint) -> None:
+    assert policy.run is not None
+    notes = {box.title: box.note for box in lineage.picture(policy, policy.run.requested_by).boxes}
+    assert notes["llava"] == "Base, imported"
+    assert notes["the policy"] == f"Policy by Fake reward model, run {policy.run_id}"
+    assert notes["the reward model"].startswith("Reward model by Fake reward model, run ")

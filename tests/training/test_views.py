@@ -194,21 +194,6 @@ def test_figures_are_sent_again_only_when_there_are_new_ones() -> None:
     assert "data-chart" in client.get(address, {"have": "0"}).content.decode()
 
 
-def test_a_curve_of_many_steps_is_drawn_from_few_points() -> None:
-    run = make_run()
-    Metric.objects.bulk_create(
-        Metric(run=run, name="train/loss", step=step, value=step) for step in range(10_000)
-    )
-    Metric.objects.create(run=run, name="held_out/loss", step=5000, value=7)
-    address = reverse("training:run-metrics", args=[run.pk, "loss"])
-    drawn = logged_in(run.requested_by).get(address).json()
-    by_name = {one["name"]: one for one in drawn["series"]}
-    assert drawn["ended"] is False
-    assert len(by_name["train"]["x"]) == 500
-    assert by_name["train"]["y"] == by_name["train"]["x"]
-    assert by_name["held out"] == {"name": "held out", "x": [5000.0], "y": [7.0]}
-
-
 def chain_form(**fields: Any) -> dict[str, Any]:
     filled = {
         "name": "First try",
@@ -343,13 +328,13 @@ def test_three_figures_of_a_checkpoint_stand_open_and_the_rest_are_folded() -> N
     make_checkpoint(run, metrics=dict.fromkeys(names, 0.5))
     page = logged_in(run.requested_by).get(reverse("training:run-live", args=[run.pk]))
     open_part, _, folded = page.content.decode().partition("<details")
-    assert [name in open_part for name in ("ppo reward", "held out accuracy", "ppo kl")] == [
+    assert [name in open_part for name in ("PPO reward", "held out accuracy", "PPO KL")] == [
         True
     ] * 3
-    assert "ppo seconds" not in open_part
+    assert "PPO seconds" not in open_part
     assert "2 more" in folded
-    assert "ppo seconds" in folded
-    assert "ppo value loss" in folded
+    assert "PPO seconds" in folded
+    assert "PPO value loss" in folded
 
 
 def test_a_checkpoint_is_promoted_and_kept_or_deleted_from_its_page() -> None:

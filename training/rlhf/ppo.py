@@ -111,6 +111,7 @@ def _figures(
     figures = {
         "ppo/reward": float(scores.total.mean()),
         "ppo/score": float(scores.reward.mean()),
+        "ppo/hallucination_estimate": _hallucination_estimate(learner, scores),
         "ppo/symbolic_reward": float(scores.symbolic.mean()),
         "ppo/length_reward": float(scores.length.mean()),
         "ppo/kl": float((kl * responses.mask).sum(1).mean()),
@@ -209,6 +210,13 @@ def _apply(learner: Learner, step: int) -> dict[str, float]:
         norms = {"gradient_norm": policy.clip(), "value_gradient_norm": value.clip()}
     value.step(step)
     return norms | {"learning_rate": policy.step(step)}
+
+
+def _hallucination_estimate(learner: Learner, scores: Scores) -> float:
+    """The mean chance, by the reward model itself, that an answer as good as the average one it
+    was normalised on is better: 0.5 there, falling as the policy improves in its eyes. What the
+    reward model is fooled by, this estimate is fooled by too."""
+    return float(torch.sigmoid(-scores.reward * learner.reward_model.deviation).mean())
 
 
 def _explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:

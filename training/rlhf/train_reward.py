@@ -188,10 +188,12 @@ def _finish(
 
 def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *, step: int) -> None:
     for pair, row in zip(pairs[:SAMPLE_PAIRS], rewards.tolist(), strict=False):
-        for response, reward in zip((pair.output_1, pair.output_2), row, strict=True):
+        for number, response, reward in zip(
+            (1, 2), (pair.output_1, pair.output_2), row, strict=True
+        ):
             run.events.sample(
                 step,
-                prompt_id=pair.id,
+                prompt_id=f"{pair.id}, output {number}",
                 image=pair.image,
                 prompt=pair.conversation[-1].text,
                 response=response,

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 
 from training import curves, kinds
+from training.rlhf.contract import IMAGE_TOKEN
 
 register = template.Library()
 
@@ -55,3 +56,9 @@ def words(name: str) -> str:
 @register.filter
 def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
     return curves.by_importance(figures)
+
+
+@register.filter
+def without_image(prompt: str) -> str:
+    """A turn for people: where the image stands in it is the model's business."""
+    return prompt.replace(IMAGE_TOKEN, "").strip()

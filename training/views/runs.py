@@ -14,7 +14,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from annotation.models import Image
 from training import (
     cloning,
     comparing,
@@ -25,11 +24,12 @@ from training import (
     scheduling,
     visibility,
 )
+from training import samples as samples_of
 from training.forms import RunFilterForm, trainable_releases
 from training.models import Run
 
 RUNS_ON_A_PAGE = 25
-SAMPLES_ON_A_PAGE = 24
+STEPS_TO_CHOOSE_FROM = 12
 
 
 @login_required
@@ -70,11 +70,10 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {
         "kind": kinds.get(found.kind),
         "outcomes": lineage.outcomes_of(found, request.user),
-        "charts": curves.charts(found),
+        "charts": curves.drawn(found),
         "settings": sorted(comparing.flat(found.settings).items()),
         "model_settings": sorted(comparing.flat(found.model).items()),
         "options": sorted(found.options.items()),
-        "neighbours": found.chain.runs.order_by("pk") if found.chain else [],
         "may_clone": access.may(request.user, found.project, visibility.ACT)
         and cloning.of_run(found) is not None,
         "followers": found.followers.exclude(chain=found.chain) if found.chain else [],
@@ -114,7 +113,7 @@ def samples(request: HttpRequest, pk: int) -> HttpResponse:
 def figures(request: HttpRequest, pk: int) -> HttpResponse:
     """The charts there are; 204 while the page that asks has them all already."""
     found = visibility.run(request.user, pk)
-    charts = curves.charts(found)
+    charts = curves.drawn(found)
     if not found.ended and request.GET.get("have") == str(len(charts)):
         return HttpResponse(status=204)
     return render(request, "training/_figures.html", {"run": found, "charts": charts})
@@ -124,8 +123,20 @@ def figures(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def metrics(request: HttpRequest, pk: int, chart: str) -> JsonResponse:
-    """The curves of one chart, downsampled, as static/js/charts.js reads them."""
-    return JsonResponse(curves.series(visibility.run(request.user, pk), chart))
+    """The curves of one chart, downsampled, as static/js/charts.js reads them.
+
+    ``grain`` and ``since`` are what the page had from here before.
+    """
+    found = visibility.run(request.user, pk)
+    since = request.GET.get("since", "")
+    return JsonResponse(
+        curves.series(
+            found,
+            chart,
+            grain=request.GET.get("grain", ""),
+            since=int(since) if since.isdecimal() and len(since) < 10 else 0,
+        )
+    )
 
 
 @login_required
@@ -156,6 +167,7 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     remaining = attempts[0].remaining(found, timezone.now()) if attempts else None
     return {
         "run": found,
+        "neighbours": found.chain.runs.order_by("pk") if found.chain else [],
         "attempts": attempts,
         "log": attempts[0].log_tail if attempts else "",
         "remaining": remaining,
@@ -170,17 +182,15 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
 
 
 def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
-    steps = found.samples.order_by("-step").values_list("step", flat=True).distinct()
+    known = samples_of.steps(found)
     wanted = request.GET.get("step", "")
     step = int(wanted) if wanted.isdecimal() and len(wanted) < 10 else None
-    shown = found.samples.filter(step=step if step is not None else next(iter(steps[:1]), 0))
-    rows = list(shown.order_by("prompt_id")[:SAMPLES_ON_A_PAGE])
-    visible = access.visible(request.user, Image.objects.all())
-    images = visible.in_bulk([row.image.partition(".")[0] for row in rows], field_name="sha256")
+    step = step if step in known else None
+    shown = [step] if step is not None else samples_of.spread(known)
     return {
         "run": found,
-        "sample_steps": list(steps[:50]),
-        "sample_step": rows[0].step if rows else None,
-        "samples": [(row, images.get(row.image.partition(".")[0])) for row in rows],
+        "sample_steps": samples_of.spread(known, STEPS_TO_CHOOSE_FROM),
+        "sample_step": step,
+        "histories": samples_of.histories(found, request.user, shown),
         "follow_samples": step is None and not found.ended,
     }

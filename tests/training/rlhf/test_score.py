@@ -23,7 +23,9 @@ def test_scores_are_the_normalised_rewards_of_both_outputs(
     told = events(reward_folder.parent, "sample")
     assert told
     for one, two in zip(told[::2], told[1::2], strict=True):
-        score = scores[one["prompt_id"]]
+        pair = one["prompt_id"].removesuffix(", output 1")
+        assert two["prompt_id"] == f"{pair}, output 2"
+        score = scores[pair]
         assert score["reward_1"] == pytest.approx(one["reward"], abs=1e-4)
         assert score["reward_2"] == pytest.approx(two["reward"], abs=1e-4)
     assert set(events(directory, "checkpoint")[-1]["metrics"]) >= {"score/accuracy", "score/loss"}

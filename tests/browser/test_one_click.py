@@ -1,0 +1,146 @@
+"""From a release to a published score with one click, on the small world, by a real worker.
+
+With SCREENSHOTS=FOLDER the pages on the way are photographed there, wide and narrow, light and
+dark.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from annotation import exporting
+from annotation.models import Comparison, Project, Release, User
+from benchmark.models import Judge
+from demo import world
+from demo.loop import BASE_MODEL
+from demo.scenes import caption, random_scene
+from tests import factories
+from tests.benchmark.test_small_world_evaluation import small_world_questions
+from tests.browser.conftest import Visitor
+from tests.training.workers import celery_worker
+from training import registry
+from training.models import Run
+
+pytestmark = [pytest.mark.browser, pytest.mark.chain]
+
+PATIENCE = 300_000  # Milliseconds; a machine that is busy with other things is not a failure.
+SMALL = {
+    "reward.max_steps": 4,
+    "reward.batch_size": 8,
+    "ppo.steps": 2,
+    "ppo.rollout_batch_size": 16,
+    "ppo.batch_size": 16,
+}
+
+
+@pytest.fixture
+def admin(live_server: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    settings.RUNS_ROOT = tmp_path / "runs"
+    # A second thread of a model this small waits more than it works.
+    monkeypatch.setenv("TRAINER_THREADS", "1")
+    return factories.make_admin("maria")
+
+
+@pytest.fixture
+def release(admin: User, tmp_path: Path) -> Release:
+    """Forty scenes, each with its caption preferred to the caption of another scene."""
+    project = factories.make_project(slug="scenes", name="Scenes")
+    draw = Random(4)
+    for number, prompt in enumerate(world.prompts(40, seed=4)):
+        stored = factories.make_prompt(
+            project,
+            image=factories.make_image(prompt.picture()),
+            external_id=prompt.record.id,
+            conversation=[{"from": "human", "value": prompt.record.conversation[0].text}],
+            captions=list(prompt.record.captions),
+        )
+        responses = [caption(prompt.scene), caption(random_scene(draw, held_out=True))]
+        better = 1 + number % 2
+        factories.make_comparison(
+            project,
+            prompt=stored,
+            response_1=responses[better - 1],
+            response_2=responses[2 - better],
+            outcome=Comparison.Outcome.DECIDED,
+            preference=better,
+            hallucination=True,
+            margin=1.0,
+            open_slots=0,
+        )
+    registry.register_base("small-world base", folder=BASE_MODEL)
+    questions = tmp_path / "questions"
+    questions.mkdir()
+    small_world_questions(questions)
+    Judge.objects.get_or_create(name="exact", kind="exact")
+    return exporting.make_release(project, held_out_share=0.2, created_by=admin)
+
+
+def test_one_click_leads_from_a_release_to_a_published_score(
+    visit: Visitor, admin: User, release: Release, tmp_path: Path
+) -> None:
+    page = visit.page(admin, release.get_absolute_url())
+    page.set_default_timeout(PATIENCE)
+    page.get_by_role("link", name="Train from this release").click()
+    page.get_by_label("Preset").select_option("small-world")
+    for name, value in SMALL.items():
+        page.locator(f'[name="{name}"]').fill(str(value))
+    expect(page.get_by_role("checkbox", name="Evaluation")).to_be_checked()
+    for name in ("question_set", "judge"):
+        page.locator(f'[name="evaluation.options-{name}"]').select_option(index=1)
+    look(page, "1-form")
+    page.get_by_role("button", name="Start").click()
+    assert list(Run.objects.order_by("pk").values_list("kind", flat=True)) == [
+        "reward",
+        "ppo",
+        "evaluation",
+    ]
+    with celery_worker(tmp_path):
+        look(page, "2-runs")
+        page.get_by_role("link", name="Release 1: PPO").click()
+        expect(page.locator("#live")).to_contain_text("Finished", timeout=PATIENCE)
+        expect(page.locator("#samples article").first).to_contain_text("reward")
+        look(page, "3-ppo")
+        page.get_by_role("navigation", name="Runs of this chain").get_by_text("Evaluation").click()
+        page.get_by_role("link", name="See the result").click(timeout=PATIENCE)
+        expect(page.locator("main")).to_contain_text("Complete", timeout=PATIENCE)
+        look(page, "4-score")
+    page.goto("/benchmarks/")
+    expect(page.locator("main")).to_contain_text("Release 1: PPO")
+    look(page, "5-leaderboard")
+    policy = Run.objects.get(kind="ppo").checkpoints.get(final=True)
+    page.goto(policy.get_absolute_url())
+    picture = page.get_by_role("region", name="Lineage as a picture")
+    for part in ("Labels", "Release 1", "Reward model", "score"):
+        expect(picture).to_contain_text(part)
+    look(page, "6-policy")
+
+
+def look(page: Page, name: str) -> None:
+    folder = os.environ.get("SCREENSHOTS")
+    if not folder:
+        return
+    before = page.viewport_size
+    for width, height in ((1440, 900), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(800)
+            page.screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
+    page.emulate_media(color_scheme="light")
+    if before is not None:
+        page.set_viewport_size(before)
+
+
+def test_the_project_offers_the_next_round(visit: Visitor, admin: User, release: Release) -> None:
+    """What has no model yet says how to get one; the buttons come with the models."""
+    project: Project = release.project
+    page = visit.page(admin, project.get_absolute_url())
+    expect(page.locator("aside")).to_contain_text("No model has been trained from this project")
+    page.get_by_role("link", name="Reward model").click()
+    expect(page.locator("main")).to_contain_text("Train a reward model from a release")

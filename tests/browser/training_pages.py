@@ -1,0 +1,212 @@
+"""Training pages full of data, for pictures and for tests in the browser: nothing is trained."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from annotation.models import Comparison, Project, Release, User
+from training import requests, scheduling
+from training.models import Attempt, Checkpoint, Metric, RewardScore, Run, Sample
+from training.requests import Common, Step
+
+PPO_FIGURES = (
+    "reward",
+    "hallucination_estimate",
+    "kl",
+    "response_tokens",
+    "entropy",
+    "policy_loss",
+    "value_loss",
+    "explained_variance",
+)
+
+
+def fill(project: Project, manager: User, *, points: int = 10_000) -> dict[str, Run]:
+    """A chain whose PPO is under way with eight curves of ``points`` points, and scored pairs."""
+    release = project.releases.order_by("pk").last()
+    base = Checkpoint.objects.create(
+        kind=Checkpoint.Kind.BASE, name="llava-1.5-7b", source="llava-hf/llava-1.5-7b-hf"
+    )
+    common = Common(
+        project=project, requested_by=manager, base=base, release=release, preset="small-world"
+    )
+    steps = [Step("reward"), Step("ppo"), Step("sample", options={"prompts": 500})]
+    chain = requests.request_chain(common, steps, name="Fact-RLHF, first try")
+    reward, ppo, sample = chain.runs.order_by("pk")
+    reward_model = finish_reward(reward, points)
+    run_ppo(ppo, project, points)
+    scored = score(common, reward_model, project)
+    failed = fail(common)
+    return {"reward": reward, "ppo": ppo, "sample": sample, "scored": scored, "failed": failed}
+
+
+def begin(run: Run) -> Attempt:
+    attempt = scheduling.claim(run.pk, host="gpu-node-1", gpus=0)
+    assert attempt is not None
+    return attempt
+
+
+def end(run: Run, attempt: Attempt) -> None:
+    with scheduling.holding(attempt):
+        scheduling.finish(attempt)
+    run.refresh_from_db()
+
+
+def finish_reward(run: Run, points: int) -> Checkpoint:
+    attempt = begin(run)
+    draw = random.Random(1)
+    steps = range(1, points // 10 + 1)
+    share = [step / len(steps) for step in steps]
+    curves = {
+        "train/loss": [0.69 - 0.25 * x + draw.gauss(0, 0.05) for x in share],
+        "train/accuracy": [0.5 + 0.25 * x**0.5 + draw.gauss(0, 0.06) for x in share],
+        "held_out/accuracy": [0.5 + 0.21 * x**0.5 for x in share[::50]],
+    }
+    for name, values in curves.items():
+        every = len(steps) // len(values)
+        tell(run, name, {1 + i * every: value for i, value in enumerate(values)})
+    metrics = {"held_out/accuracy": 0.713, "held_out/accuracy_swapped": 0.713}
+    made = checkpoint(run, Checkpoint.Kind.REWARD_MODEL, len(steps), metrics)
+    end(run, attempt)
+    return made
+
+
+def run_ppo(run: Run, project: Project, points: int) -> None:
+    attempt = begin(run)
+    draw = random.Random(2)
+    for number, name in enumerate(PPO_FIGURES):
+        values = {
+            step: math.tanh(4 * step / points) * (1 + number / 4) + draw.gauss(0, 0.08)
+            for step in range(1, points + 1)
+        }
+        values[points // 3] += 4
+        tell(run, f"ppo/{name}", values)
+    Run.objects.filter(pk=run.pk).update(
+        stage=f"rollout {points}/12000",
+        progress_done=points,
+        progress_total=12_000,
+        progress_unit="round",
+    )
+    attempt.log_tail = "\n".join(f"a warning about line {line}" for line in range(60))
+    attempt.save()
+    prompts = list(project.prompts.select_related("image").order_by("pk")[:3])
+    for step in range(0, points + 1, max(1, points // 20)):
+        Sample.objects.bulk_create(
+            Sample(
+                run=run,
+                step=step,
+                prompt_id=prompt.external_id,
+                image=prompt.image.filename,
+                prompt=prompt.conversation[-1]["value"],
+                response=f"A {'red' if step < points / 2 else 'blue'} mug stands on a wooden table "
+                f"beside {2 + step * 3 // points} books, and a window opens on a green hill.",
+                reward=-1.2 + 2.5 * step / points + draw.gauss(0, 0.2),
+                facts=prompt.captions,
+            )
+            for prompt in prompts
+        )
+    saved = checkpoint(run, Checkpoint.Kind.POLICY, points, {}, final=False)
+    Checkpoint.objects.filter(pk=saved.pk).update(name=f"{run.name}, step {points}")
+
+
+def tell(run: Run, name: str, values: dict[int, float]) -> None:
+    rows = [Metric(run=run, name=name, step=step, value=value) for step, value in values.items()]
+    Metric.objects.bulk_create(rows, batch_size=5000)
+
+
+def checkpoint(
+    run: Run, kind: str, step: int, metrics: dict[str, float], *, final: bool = True
+) -> Checkpoint:
+    path = f"checkpoints/pictures-{run.pk}-{step}"
+    default_storage.save(f"{path}/adapter_config.json", ContentFile(b"{}"))
+    return Checkpoint.objects.create(
+        run=run,
+        kind=kind,
+        name=run.name,
+        base=run.base,
+        step=step,
+        final=final,
+        path=path,
+        files=[{"name": "adapter_config.json", "size": 2, "sha256": "0" * 64}],
+        size=168_000_000,
+        metrics=metrics,
+    )
+
+
+def score(common: Common, reward_model: Checkpoint, project: Project) -> Run:
+    run = requests.request_scoring(reward_model, common.requested_by)
+    attempt = begin(run)
+    draw = random.Random(3)
+    rows = project.comparisons.filter(gold_more_hallucinated="").order_by("pk")
+    outcomes: Any = Comparison.Outcome
+    for comparison in rows.exclude(outcome=outcomes.UNDECIDED):
+        waits = comparison.outcome != outcomes.DECIDED
+        sure = draw.betavariate(4, 2)
+        right = waits or draw.random() < 0.72
+        first = (comparison.preference or 1) == (1 if right else 2)
+        chance = 0.5 + sure / 2 if first else 0.5 - sure / 2
+        RewardScore.objects.create(
+            comparison=comparison,
+            run=run,
+            reward_1=2 * chance - 1 + draw.gauss(0, 0.3),
+            reward_2=1 - 2 * chance + draw.gauss(0, 0.3),
+            probability_1=chance,
+            trained_on=not waits and draw.random() < 0.3,
+            priority_points=round(100 * (1 - sure)) if waits else 0,
+        )
+    for name in ("comparisons", "raised", "lowered", "unchanged"):
+        Metric.objects.create(run=run, name=f"scored/{name}", step=0, value=draw.randint(2, 20))
+    end(run, attempt)
+    return run
+
+
+def fail(common: Common) -> Run:
+    run = requests.request_run(common, Step("dpo"), name="DPO on the same release")
+    scheduling.fail(
+        begin(run),
+        "data/train.jsonl, line 17: image: 'a3f9.png' is not in the images folder",
+    )
+    run.refresh_from_db()
+    return run
+
+
+def ready_release(project: Project, number: int = 9) -> Release:
+    """A release whose artefact nobody reads."""
+    return Release.objects.create(
+        project=project,
+        number=number,
+        state=Release.State.READY,
+        sha256="0" * 64,
+        artefact="releases/none",
+        frozen_at=timezone.now(),
+        counts={"train": 9, "held_out": 1, "judgments": 30},
+    )
+
+
+def pages(runs: dict[str, Run]) -> dict[str, str]:
+    """Name of the picture -> address."""
+    ppo, reward = runs["ppo"], runs["reward"]
+    release, slug = ppo.release_id, ppo.project.slug
+    policy = reward.checkpoints.get(final=True)
+    return {
+        "runs": "/training/",
+        "run": ppo.get_absolute_url(),
+        "run-ended": reward.get_absolute_url(),
+        "run-failed": runs["failed"].get_absolute_url(),
+        "run-scored": runs["scored"].get_absolute_url(),
+        "run-waiting": runs["sample"].get_absolute_url(),
+        "run-compare": f"{reward.get_absolute_url()}compare/",
+        "chain-choose": "/training/new/",
+        "chain-new": f"/training/new/?release={release}",
+        "chain-again": f"/training/new/?chain={ppo.pk}",
+        "checkpoints": "/training/checkpoints/",
+        "checkpoint": policy.get_absolute_url(),
+        "disagreement": f"/training/projects/{slug}/disagreement/",
+        "health": "/training/health/",
+    }

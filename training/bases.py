@@ -1,0 +1,131 @@
+"""Whether a folder is a base model that the engine can open, looked at without loading anything.
+
+Only text and the headers of safetensors files are read. A file that could carry code, such as a
+pickle, is a reason to refuse, and so is a configuration that asks for code of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+INDEX = "model.safetensors.index.json"
+LARGEST_JSON = 64 << 20
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+"""What is fetched of a model on a hub; other files stay there."""
+CODE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npz", ".npy", ".py")
+
+
+class BaseRefused(ValueError):
+    """It is no base model that can be taken; the message is for people."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was found out about a base model."""
+
+    family: str
+    """``model_type`` of its configuration."""
+    architecture: str
+    tensors: int
+    bytes: int
+    """Of the weights."""
+
+
+def check_folder(folder: Path) -> Description:
+    """Raises BaseRefused, naming the file, for what the engine could not or should not open."""
+    if not folder.is_dir():
+        raise BaseRefused(f"{folder} is no folder that this worker sees")
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in CODE:
+            raise BaseRefused(
+                f"{path.name} could carry code: only safetensors weights are taken, and no programs"
+            )
+    config = check_config(_json(folder / "config.json"))
+    _one_of(folder, TOKENIZERS, "tokenizer")
+    _one_of(folder, PROCESSORS, "image processor")
+    for name in (*PROCESSORS, "tokenizer_config.json"):
+        if (folder / name).exists():
+            _no_code(_json(folder / name), name)
+    weights = {path.name: _tensors(path) for path in sorted(folder.glob("*.safetensors"))}
+    if not weights:
+        raise BaseRefused("there are no weights in a safetensors file")
+    if (folder / INDEX).exists():
+        _check_index(_json(folder / INDEX), weights)
+    return Description(
+        family=config["model_type"],
+        architecture=next(iter(config.get("architectures") or []), ""),
+        tensors=sum(len(names) for names in weights.values()),
+        bytes=sum((folder / name).stat().st_size for name in weights),
+    )
+
+
+def check_config(config: Any) -> dict[str, Any]:
+    """The configuration if it is one of a vision-language model; raises BaseRefused."""
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise BaseRefused("config.json names no model_type")
+    _no_code(config, "config.json")
+    if not isinstance(config.get("vision_config"), dict):
+        raise BaseRefused(
+            f"config.json describes {config['model_type']}, which sees no images: it has no "
+            "vision_config"
+        )
+    return config
+
+
+def check_names(names: list[str]) -> None:
+    """Raises BaseRefused when files of these names are not enough for a base model."""
+    if "config.json" not in names:
+        raise BaseRefused("there is no config.json")
+    if not any(name.endswith(".safetensors") and "/" not in name for name in names):
+        raise BaseRefused("there are no weights in a safetensors file")
+    for wanted, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "image processor")):
+        if not set(wanted) & set(names):
+            raise BaseRefused(f"there is no {what}: none of {', '.join(wanted)}")
+
+
+def _no_code(content: Any, name: str) -> None:
+    if isinstance(content, dict) and "auto_map" in content:
+        raise BaseRefused(f"{name} asks for code of its own (auto_map), which is never run here")
+
+
+def _one_of(folder: Path, names: tuple[str, ...], what: str) -> None:
+    if not any((folder / name).is_file() for name in names):
+        raise BaseRefused(f"there is no {what}: none of {', '.join(names)}")
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        raise BaseRefused(f"there is no {path.name}: it is not a model folder")
+    if path.stat().st_size > LARGEST_JSON:
+        raise BaseRefused(f"{path.name} is larger than {LARGEST_JSON >> 20} MB")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BaseRefused(f"{path.name} is not JSON: {error}") from None
+
+
+def _tensors(path: Path) -> set[str]:
+    """The names in a safetensors file, whose header and size are checked by opening it."""
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            return set(weights.keys())
+    except (SafetensorError, OSError) as error:
+        raise BaseRefused(f"{path.name} is damaged or no safetensors file: {error}") from None
+
+
+def _check_index(index: Any, weights: dict[str, set[str]]) -> None:
+    placed = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(placed, dict):
+        raise BaseRefused(f"{INDEX} has no weight_map")
+    for tensor, file in placed.items():
+        if file not in weights:
+            raise BaseRefused(f"{file} is missing: {INDEX} names it")
+        if tensor not in weights[file]:
+            raise BaseRefused(f"{file} lacks {tensor}, which {INDEX} says is in it")
