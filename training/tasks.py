@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_process_init
+from celery.signals import worker_process_init
 
 from training import abandoned, base_imports, execution, health, scheduling
 from training.guardian import die_with_parent
@@ -17,10 +17,13 @@ def end_with_the_worker(**_: Any) -> None:
     die_with_parent(signal.SIGKILL)
 
 
-@worker_init.connect
+@worker_process_init.connect
 def watch_this_host(**_: Any) -> None:
-    """In the worker's main process, because Celery replaces no killed process of its pool while
-    Redis is away. The thread ends with the process."""
+    """In each process of the pool, whose start may follow the death of another.
+
+    Never in the worker's main process: it forks, and a lock that a thread holds at that moment
+    stays locked for ever in the process that begins.
+    """
     threading.Thread(target=abandoned.watch, name="watch this host", daemon=True).start()
 
 
