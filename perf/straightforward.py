@@ -78,7 +78,9 @@ class PlainRewards(RewardModel):
     width: int
 
     @torch.no_grad()
-    def score(self, sequences: Sequence[TokenSequence], *, batch_size: int) -> Tensor:
+    def score(
+        self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
+    ) -> Tensor:
         return torch.cat([self.raw_rewards(part) for part in batches(sequences, batch_size)])
 
     def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:

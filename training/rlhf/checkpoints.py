@@ -26,6 +26,7 @@ OPTIMIZER = "{name}.optimizer.safetensors"
 RESUMABLE = 2
 """How many of the newest checkpoints keep the (large) state needed to resume."""
 
+_MERIT = "merit"
 _STEP = re.compile(r"step-(\d+)")
 
 
@@ -71,11 +72,18 @@ def atomic_folder(final: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def saving(root: Path, step: int, state: Mapping[str, Any]) -> Iterator[Path]:
-    """Write checkpoint ``step``: the block adds weights, then it counts as complete."""
+def saving(
+    root: Path, step: int, state: Mapping[str, Any], *, keep: int = 0, merit: float | None = None
+) -> Iterator[Path]:
+    """Write checkpoint ``step``: the block adds weights, then it counts as complete.
+
+    Then all but the ``keep`` newest are removed (0 keeps all), and never the one of most ``merit``.
+    """
     with atomic_folder(root / f"step-{step}") as folder:
         yield folder
-        (folder / STATE).write_text(json.dumps({"step": step, **state}))
+        (folder / STATE).write_text(json.dumps({"step": step, _MERIT: merit, **state}))
+    if keep:
+        _thin_out(root, keep)
     for old in _complete(root)[:-RESUMABLE]:
         for path in old.folder.glob(OPTIMIZER.format(name="*")):
             path.unlink()
@@ -104,6 +112,24 @@ def _complete(root: Path) -> list[Checkpoint]:
         if match and (folder / STATE).is_file():
             found.append(Checkpoint(int(match[1]), folder))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def _thin_out(root: Path, keep: int) -> None:
+    found = _complete(root)
+    merits = {c.step: c.state().get(_MERIT) for c in found}
+    judged = {step: float(merit) for step, merit in merits.items() if merit is not None}
+    best = max(judged, key=judged.__getitem__, default=None)
+    for old in found[:-keep]:
+        if old.step != best:
+            _remove(old.folder)
+
+
+def _remove(folder: Path) -> None:
+    """Rename first, so that a crash in between leaves no half checkpoint."""
+    doomed = folder.with_name(f".{folder.name}.old.partial")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _replace(temporary: Path, final: Path) -> None:

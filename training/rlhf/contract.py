@@ -132,6 +132,9 @@ class SftSettings:
     )
     max_length: int = setting(1024, "Longest sequence in text tokens; longer ones are cut.")
     checkpoint_every: int = setting(100, "Steps between checkpoints.", minimum=1)
+    keep_checkpoints: int = setting(
+        0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +187,9 @@ class RewardSettings:
     )
     evaluate_every: int = setting(50, "Steps between held-out evaluations.", minimum=1)
     checkpoint_every: int = setting(50, "Steps between checkpoints.", minimum=1)
+    keep_checkpoints: int = setting(
+        0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
+    )
     keep_best: bool = setting(
         True,
         "Keep the step with the best held-out accuracy, not the last.",
@@ -297,6 +303,9 @@ class PpoSettings:
         -10.0, "Weight of tokens / response_length.", source="paper: -10"
     )
     checkpoint_every: int = setting(10, "Rounds between checkpoints.", minimum=1)
+    keep_checkpoints: int = setting(
+        0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
+    )
     samples_every: int = setting(5, "Rounds between sample events for the same prompts.", minimum=1)
     sampler: Literal["transformers", "vllm"] = setting(
         "transformers", "What samples the responses; vllm needs its package and a GPU."
@@ -346,6 +355,9 @@ class DpoSettings:
     max_steps: int = setting(0, "Stop after this many steps; 0 means all epochs.", minimum=0)
     evaluate_every: int = setting(50, "Steps between held-out evaluations.", minimum=1)
     checkpoint_every: int = setting(50, "Steps between checkpoints.", minimum=1)
+    keep_checkpoints: int = setting(
+        0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
+    )
     max_length: int = setting(1024, "Longest sequence in text tokens.", minimum=1)
 
 

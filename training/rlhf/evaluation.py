@@ -51,7 +51,7 @@ def pair_rewards(
         sequences = []
         for one, two in sequences_of(run, reward_model, group):
             sequences += [two, one] if swapped else [one, two]
-        scores = reward_model.score(sequences, batch_size=2 * batch_size).view(-1, 2)
+        scores = reward_model.score(sequences, batch_size=2 * batch_size, shared=True).view(-1, 2)
         rows.append(scores.flip(1) if swapped else scores)
     return torch.cat(rows)
 

@@ -30,7 +30,9 @@ from training.rlhf.contract import (
 class EventWriter:
     """Writes events whole lines at a time, flushed, so that a follower never waits for a buffer."""
 
-    def __init__(self, path: Path, *, stream: IO[str] | None = None) -> None:
+    def __init__(self, path: Path, *, stream: IO[str] | None = None, silent: bool = False) -> None:
+        """``silent`` tells failures only: of several processes one tells what all of them do."""
+        self._silent = silent
         self._file = path.open("a", encoding="utf-8")
         self._stream: IO[str] | None = sys.stdout if stream is None else stream
 
@@ -46,6 +48,8 @@ class EventWriter:
         self._file.close()
 
     def emit(self, event: Event) -> None:
+        if self._silent and not isinstance(event, Failure):
+            return
         line = json.dumps(event.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
         self._file.write(line)
         self._file.flush()

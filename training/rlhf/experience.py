@@ -17,6 +17,7 @@ from training.rlhf.data import TokenSequence
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
 from training.rlhf.prefixes import Prefix, family_batches, key_of
+from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import (
     Responses,
@@ -71,6 +72,7 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
         before_batch=learner.run.check_termination,
         after_batch=measure_batch,
     )
+    found.gather()
     scores = scores_of(learner, records, prompts, sampled.responses)
     trajectory = _trajectory(learner, records, prompts, sampled.responses, found)
     if sampled.logprobs is not None:
@@ -122,6 +124,10 @@ class Measured:
     @classmethod
     def empty(cls, count: int, slots: int) -> Measured:
         return cls(*(torch.zeros(count, slots) for _ in range(4)))
+
+    def gather(self) -> None:
+        """Put together what the processes have measured, each of its own rows."""
+        processes().sum_(*(getattr(self, field.name) for field in fields(self)))
 
     def put(self, rows: list[int], part: Measured) -> None:
         """Write what was measured of some rows, which may be narrower."""

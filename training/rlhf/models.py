@@ -28,6 +28,7 @@ from training.rlhf.contract import LoraSettings, ModelSettings
 from training.rlhf.data import Batch
 from training.rlhf.errors import ModelError
 from training.rlhf.images import EncodedImage, Features, ImageEncoder
+from training.rlhf.memory import Fit
 from training.rlhf.prompts import ChatFormat
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -49,6 +50,7 @@ class VisionLanguageModel:
         self.processor = processor
         self.device = device
         self.heads = nn.ModuleDict()
+        self.fits: dict[str, Fit] = {}
         self._peft: PeftModel | None = None
         self._layers: list[BaseTunerLayer] = []
         self._decoder_name, self._linear_names = bases.language_model(base)
@@ -86,6 +88,10 @@ class VisionLanguageModel:
         return cls(
             base, processor, device=device, pad_images_to_square=settings.pad_images_to_square
         )
+
+    def fit(self, purpose: str) -> Fit:
+        """How many rows fit in memory, remembered for each kind of work."""
+        return self.fits.setdefault(purpose, Fit(purpose))
 
     @property
     def hidden_size(self) -> int:

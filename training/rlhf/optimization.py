@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from training.rlhf.contract import OptimizerSettings
 from training.rlhf.errors import CheckpointError
+from training.rlhf.processes import processes
 
 
 class Optimizer:
@@ -36,6 +37,22 @@ class Optimizer:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradients of ``loss``: all of them or, when memory runs out, none."""
+        parameters = list(self.parameters.values())
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is None:
+                continue
+            if parameter.grad is None:
+                parameter.grad = gradient.contiguous()
+            else:
+                parameter.grad += gradient
+
+    def gather(self) -> None:
+        """Add up what all processes have accumulated."""
+        processes().sum_gradients(self.parameters.values())
 
     def clip(self) -> float:
         """Clip the gradient norm as the settings say; returns the norm before."""

@@ -7,6 +7,8 @@ its own optimiser.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +27,7 @@ from training.rlhf.experience import POLICY, VALUE, Learner, Part
 from training.rlhf.losses import masked_mean, policy_loss, value_loss
 from training.rlhf.optimization import clip_gradients
 from training.rlhf.prefixes import family_batches, key_of
+from training.rlhf.processes import processes
 from training.rlhf.rollout import Trajectory, response_hidden, token_logprobs
 from training.rlhf.scoring import Scores
 
@@ -139,34 +142,53 @@ def _optimize(
 ) -> dict[str, float]:
     """One optimiser step of policy and value over the responses ``rows``.
 
-    Micro-batches are weighted by their tokens, so that their sum is the loss of the whole batch.
+    Micro-batches are weighted by their tokens, so that their sum is the loss of the whole batch,
+    however many there are and whichever process computes them.
     """
-    settings = learner.settings
+    settings, fit = learner.settings, learner.model.fit("updating")
     count = int(trajectory.slots[rows].sum())
-    figures: dict[str, float] = {}
+    figures = dict.fromkeys(_FIGURES, 0.0)
+    batch = _Targets(learner, trajectory, advantages, returns, count)
     lengths = [len(trajectory.prompts[row]) + int(trajectory.slots[row].sum()) for row in rows]
     keys = [key_of(trajectory.prompts[row]) for row in rows]
-    for places in family_batches(keys, lengths, settings.micro_batch_size):
+    size = processes().part_size(settings.micro_batch_size, len(rows))
+    for places in processes().share([*family_batches(keys, lengths, size)]):
         chosen = [rows[place] for place in places]
-        part = Part.of(trajectory.prompts, trajectory.responses, trajectory.slots, chosen)
-        weight = float(part.slots.sum()) / count
-        columns = part.ids.shape[1]
-        old_logprobs, old_values, gains, targets = (
-            tensor[chosen, :columns].to(learner.model.device)
-            for tensor in (trajectory.logprobs, trajectory.values, advantages, returns)
+        for learn in (_policy_part, _value_part):
+            fit.in_parts(chosen, partial(learn, batch, figures))
+    return processes().totals(figures) | _apply(learner, step)
+
+
+_FIGURES = ("policy_loss", "clip_fraction", "update_kl", "value_loss", "value_clip_fraction")
+
+
+@dataclass
+class _Targets:
+    """What an optimiser step learns from."""
+
+    learner: Learner
+    trajectory: Trajectory
+    advantages: Tensor
+    returns: Tensor
+    count: int
+    """Slots of the whole step, which the parts are weighed by."""
+
+    def of(self, rows: list[int], *tensors: Tensor) -> tuple[Part, float, list[Tensor]]:
+        """These rows, their share of the step, and theirs of ``tensors``, cut to their width."""
+        part = Part.of(
+            self.trajectory.prompts, self.trajectory.responses, self.trajectory.slots, rows
         )
-        for name, value in {
-            **_policy_backward(learner, part, old_logprobs, gains, weight=weight),
-            **_value_backward(learner, part, old_values, targets, weight=weight),
-        }.items():
-            figures[name] = figures.get(name, 0.0) + value * weight
-    return figures | _apply(learner, step)
+        columns = part.ids.shape[1]
+        cut = [tensor[rows, :columns].to(self.learner.model.device) for tensor in tensors]
+        return part, float(part.slots.sum()) / self.count, cut
 
 
-def _policy_backward(
-    learner: Learner, part: Part, old_logprobs: Tensor, advantages: Tensor, *, weight: float
-) -> dict[str, float]:
-    settings, model = learner.settings, learner.model
+def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> None:
+    """Accumulate the policy's gradient over ``rows``; the last step, so it can be called again."""
+    settings, model = batch.learner.settings, batch.learner.model
+    part, weight, (old_logprobs, advantages) = batch.of(
+        rows, batch.trajectory.logprobs, batch.advantages
+    )
     slots = part.slots.to(model.device)
     hidden = response_hidden(model, POLICY, part.prompts, part.ids, part.mask)
     logprobs, _ = token_logprobs(
@@ -175,19 +197,16 @@ def _policy_backward(
     loss, clipped = policy_loss(
         logprobs, old_logprobs, advantages, slots, clip_range=settings.clip_range
     )
-    (loss * weight).backward()
+    batch.learner.policy.accumulate(loss * weight)
     moved = kl_penalty(old_logprobs, logprobs.detach(), estimator="k3")
-    return {
-        "policy_loss": float(loss.detach()),
-        "clip_fraction": float(clipped),
-        "update_kl": float(masked_mean(moved, slots)),
-    }
+    figures["policy_loss"] += float(loss.detach()) * weight
+    figures["clip_fraction"] += float(clipped) * weight
+    figures["update_kl"] += float(masked_mean(moved, slots)) * weight
 
 
-def _value_backward(
-    learner: Learner, part: Part, old_values: Tensor, returns: Tensor, *, weight: float
-) -> dict[str, float]:
-    settings, model = learner.settings, learner.model
+def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> None:
+    settings, model = batch.learner.settings, batch.learner.model
+    part, weight, (old_values, returns) = batch.of(rows, batch.trajectory.values, batch.returns)
     hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask)
     loss, clipped = value_loss(
         model.head_values(VALUE, hidden),
@@ -196,12 +215,15 @@ def _value_backward(
         part.slots.to(model.device),
         clip_range=settings.value_clip_range,
     )
-    (loss * settings.value_coefficient * weight).backward()
-    return {"value_loss": float(loss.detach()), "value_clip_fraction": float(clipped)}
+    batch.learner.value.accumulate(loss * settings.value_coefficient * weight)
+    figures["value_loss"] += float(loss.detach()) * weight
+    figures["value_clip_fraction"] += float(clipped) * weight
 
 
 def _apply(learner: Learner, step: int) -> dict[str, float]:
     policy, value = learner.policy, learner.value
+    policy.gather()
+    value.gather()
     if learner.settings.joint_clipping:
         both = {f"policy/{k}": p for k, p in policy.parameters.items()}
         both |= {f"value/{k}": p for k, p in value.parameters.items()}

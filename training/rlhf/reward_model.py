@@ -22,6 +22,7 @@ from training.rlhf.facts import RatingTemplate
 from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import beginning_key, family_batches, hidden_behind_prefixes
+from training.rlhf.processes import Processes, processes
 
 DESCRIPTION = "reward_model.json"
 ADAPTER = "reward"
@@ -108,12 +109,24 @@ class RewardModel:
         return model.head_values(ADAPTER, hidden[rows, lengths - 1])
 
     @torch.no_grad()
-    def score(self, sequences: Sequence[TokenSequence], *, batch_size: int) -> Tensor:
-        """Raw rewards of many sequences, ``[count]`` on the CPU, in their order."""
+    def score(
+        self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
+    ) -> Tensor:
+        """Raw rewards of many sequences, ``[count]`` on the CPU, in their order.
+
+        With ``shared`` the processes divide them up; all must call it then.
+        """
         scores = torch.zeros(len(sequences))
         keys = [beginning_key(sequence) for sequence in sequences]
-        for rows in family_batches(keys, [len(s) for s in sequences], batch_size):
+
+        def put(rows: list[int]) -> None:
             scores[rows] = self.raw_rewards([sequences[row] for row in rows]).cpu()
+
+        everyone = processes() if shared else Processes()
+        size = everyone.part_size(batch_size, len(sequences))
+        for rows in everyone.share([*family_batches(keys, [len(s) for s in sequences], size)]):
+            self.model.fit("scoring").in_parts(rows, put)
+        everyone.sum_(scores)
         return scores
 
     def normalised(self, raw: Tensor) -> Tensor:

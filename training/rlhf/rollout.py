@@ -26,6 +26,7 @@ from training.rlhf.prefixes import (
     owners_of,
     prefix_of,
 )
+from training.rlhf.processes import Processes, processes
 
 
 @dataclass
@@ -79,6 +80,7 @@ def sample(
     *,
     adapter: str | None,
     batch_size: int,
+    shared: bool = False,
     before_batch: Callable[[], None] = lambda: None,
     after_batch: Callable[[list[int], Responses, Prefix], None] = lambda *_: None,
 ) -> Responses:
@@ -86,22 +88,30 @@ def sample(
 
     Equal prompts share one pass over the prompt. The image, padding and begin tokens cannot be
     sampled; the earliest of all stop tokens ends a response. What is drawn does not depend on
-    ``batch_size``. ``before_batch`` may raise to give up; ``after_batch`` gets the rows of a batch,
-    their responses and their ``prompt_prefix`` under ``adapter``.
+    ``batch_size``, nor on how many processes answer a ``shared`` list. ``before_batch`` may raise
+    to give up; ``after_batch`` gets the rows of a batch, their responses and their
+    ``prompt_prefix`` under ``adapter``, and may be called again for the same rows.
     """
     model.base.eval()
     merged = MergedAdapter(model, adapter)
-    ids = torch.full((len(prompts), settings.response_length), model.pad_id)
+    ids = torch.zeros((len(prompts), settings.response_length), dtype=torch.long)
     draws = torch.rand(ids.shape, dtype=torch.float64)
     keys = [key_of(prompt) for prompt in prompts]
-    for rows in family_batches(keys, [len(prompt) for prompt in prompts], batch_size):
-        before_batch()
+
+    def answer(rows: list[int]) -> None:
         _, owners = owners_of([keys[row] for row in rows])
         prefix = prompt_prefix(model, adapter, [prompts[row] for row in rows])
         last_ids = [prompts[row].ids[-1] for row in rows]
         with merged.applied():
             ids[rows] = decode(model, prefix, owners, last_ids, draws[rows], settings)
         after_batch(rows, cut_at_stop(model, ids[rows]), prefix)
+
+    everyone = processes() if shared else Processes()
+    size = everyone.part_size(batch_size, len(prompts))
+    for rows in everyone.share([*family_batches(keys, [len(p) for p in prompts], size)]):
+        before_batch()
+        model.fit("sampling").in_parts(rows, answer)
+    everyone.sum_(ids)
     return cut_at_stop(model, ids)
 
 

@@ -21,9 +21,12 @@ from training.rlhf.contract import ContractError, Kind, Record, RunSpec
 from training.rlhf.data import RecordType, image_path, read_records
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.events import EventWriter
+from training.rlhf.processes import processes, together
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+SHARED_KINDS = frozenset({Kind.SFT, Kind.REWARD, Kind.PPO})
+"""What several processes can do together."""
 EXIT_FAILED = 1
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_DISK_FULL = os.EX_IOERR
@@ -88,11 +91,15 @@ class Run:
 
     @property
     def terminating(self) -> bool:
-        return self._terminate
+        """Whether to end after this step; all processes ask it at the same place."""
+        return processes().agree(self._terminate)
 
     def check_termination(self) -> None:
-        """Raise Interrupted when the run was asked to end."""
-        if self._terminate:
+        """Raise Interrupted when the run was asked to end.
+
+        Among several processes one alone must not stop within a step, so they end between steps.
+        """
+        if self._terminate and processes().count == 1:
             raise Interrupted
 
     def newest_checkpoint(self) -> Checkpoint | None:
@@ -129,7 +136,10 @@ def carry_out(directory: Path, kind: Kind, work: Callable[[Run], None]) -> int:
         log.error("%s is no folder", directory)
         return EXIT_FAILED
     try:
-        with EventWriter(directory / "events.jsonl") as events:
+        with (
+            together() as everyone,
+            EventWriter(directory / "events.jsonl", silent=not everyone.leads) as events,
+        ):
             return _carry_out(directory, kind, work, events)
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -143,6 +153,8 @@ def _carry_out(
 ) -> int:
     try:
         run = Run(directory, read_spec(directory, kind), events)
+        if processes().count > 1 and kind not in SHARED_KINDS:
+            raise EngineError(f"{kind.value} runs in one process, not in {processes().count}")
         previous = signal.signal(signal.SIGTERM, run.terminate)
         try:
             work(run)
@@ -165,7 +177,7 @@ def _carry_out(
 def _explained(error: Exception) -> str:
     name = type(error).__name__
     if name == "OutOfMemoryError":
-        return "the device ran out of memory; lower micro_batch_size or the sequence lengths"
+        return "memory runs out even with one sequence at a time; shorten the sequences"
     # safetensors and tokenizers raise types of their own with the system's words in them.
     if NO_SPACE in str(error):
         return "the disk is full; what was saved before is whole. Make room, then resume the run"

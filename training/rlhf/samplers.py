@@ -22,6 +22,7 @@ from training.rlhf.data import TokenSequence
 from training.rlhf.errors import EngineError, ModelError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix, family_batches, key_of
+from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, cut_at_stop, sample
 from training.rlhf.run_directory import Run
 
@@ -89,6 +90,7 @@ class TransformersSampler:
             settings.sampling,
             adapter=POLICY,
             batch_size=settings.rollout_micro_batch_size,
+            shared=True,
             before_batch=before_batch,
             after_batch=after_batch,
         )
@@ -102,6 +104,8 @@ class VllmSampler:
         """Raises ModelError without the vllm package, EngineError for a base it cannot share."""
         if run.spec.model.quantization != "none":
             raise EngineError("settings.sampler: vllm needs a base that is not quantised")
+        if processes().count > 1:
+            raise EngineError("settings.sampler: vllm works in one process only")
         try:
             self._vllm = importlib.import_module("vllm")
             self._lora_request = importlib.import_module("vllm.lora.request").LoRARequest

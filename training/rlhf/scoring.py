@@ -56,7 +56,7 @@ def score(
             record.captions if settings.with_facts else (),
         )
     ]
-    raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size)
+    raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size, shared=True)
     symbolic = [
         correctness_bonus(text, record.caption_type) if settings.symbolic_rewards else 0.0
         for record, text in zip(records, responses.texts, strict=True)

@@ -251,7 +251,8 @@ class _Learner:
 
     def save(self, *, step: int) -> None:
         """Write a checkpoint to resume from."""
-        with checkpoints.saving(self.run.checkpoints, step, {}) as folder:
+        keep = self.settings.keep_checkpoints
+        with checkpoints.saving(self.run.checkpoints, step, {}, keep=keep) as folder:
             self.model.save_adapter(POLICY, folder / POLICY)
             checkpoints.save_optimizer(folder, POLICY, self.optimizer.state())
         self.run.events.checkpoint(step, f"{self.run.checkpoints.name}/step-{step}")

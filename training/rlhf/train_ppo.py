@@ -28,6 +28,7 @@ from training.rlhf.experience import (
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
 from training.rlhf.ppo import update, updates_in
+from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
@@ -95,9 +96,10 @@ def train_ppo(run: Run) -> None:
     # 4. The policy to keep
     if stopped:
         run.events.stage(f"stopped after round {done}: the KL passed {settings.kl_stop}")
-    with checkpoints.atomic_folder(run.final) as folder:
-        learner.model.save_adapter(POLICY, folder)
-    run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
+    if processes().leads:
+        with checkpoints.atomic_folder(run.final) as folder:
+            learner.model.save_adapter(POLICY, folder)
+        run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
 
 
 def check_settings(settings: PpoSettings) -> None:
@@ -194,12 +196,20 @@ def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -
 
 def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, float]) -> None:
     run, model = learner.run, learner.model
+    if not processes().leads:
+        return
     state: dict[str, Any] = {
         "stopped": stopped,
         "kl_coefficient": learner.kl_coefficient,
         "metrics": metrics,
     }
-    with checkpoints.saving(run.checkpoints, step, state) as folder:
+    with checkpoints.saving(
+        run.checkpoints,
+        step,
+        state,
+        keep=learner.settings.keep_checkpoints,
+        merit=metrics.get("ppo/reward"),
+    ) as folder:
         for name, optimizer in ((POLICY, learner.policy), (VALUE, learner.value)):
             model.save_adapter(name, folder / name)
             checkpoints.save_optimizer(folder, name, optimizer.state())

@@ -25,6 +25,7 @@ from training.rlhf.evaluation import evaluate, sequences_of
 from training.rlhf.losses import preference_loss
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
+from training.rlhf.processes import processes
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.run_directory import Run
 
@@ -90,6 +91,7 @@ def train_reward(run: Run) -> None:
     if done < total:
         run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
     if held_out and settings.keep_best:
+        processes().wait()  # the first one may still be writing it
         kept = run.checkpoints / BEST
         _load(model, kept)
         log.info("keeping step %s", json.loads((kept / _BEST_METRICS).read_text())["step"])
@@ -125,36 +127,81 @@ def train_step(
     settings = run.spec.settings
     assert isinstance(settings, RewardSettings)
     reward_model.model.base.train(settings.lora.dropout > 0)
-    loss_sum, correct, reward_sum = 0.0, 0.0, 0.0
-    for group in batches(batch, settings.micro_batch_size):
-        pairs = [pair for pair, _ in group]
-        both = sequences_of(run, reward_model, pairs, order=[seed for _, seed in group])
-        rewards = reward_model.raw_rewards([s for pair in both for s in pair]).view(-1, 2)
-        better = torch.tensor([p.preference - 1 for p in pairs], device=rewards.device)[:, None]
-        chosen = rewards.gather(1, better).squeeze(1)
-        rejected = rewards.gather(1, 1 - better).squeeze(1)
-        loss = preference_loss(
+    sums = dict.fromkeys(("loss", "accuracy", "mean_reward"), 0.0)
+    for group in processes().share([*batches(batch, settings.micro_batch_size)]):
+        _Group(run, reward_model, settings, group).learn(optimizer, sums, len(batch))
+    optimizer.gather()
+    norm = optimizer.clip()
+    rate = optimizer.step(step)
+    metrics = {f"train/{name}": value for name, value in processes().totals(sums).items()}
+    return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
+
+
+class _Group:
+    """Pairs whose rewards are centred together, with the seeds of the order of their facts."""
+
+    def __init__(
+        self,
+        run: Run,
+        reward_model: RewardModel,
+        settings: RewardSettings,
+        group: Sequence[tuple[PreferencePair, str]],
+    ) -> None:
+        self._reward_model, self._settings = reward_model, settings
+        self._pairs = [pair for pair, _ in group]
+        order = [seed for _, seed in group]
+        self._both = sequences_of(run, reward_model, self._pairs, order=order)
+        self._sign: float | None = None
+
+    def learn(self, optimizer: Optimizer, sums: dict[str, float], total: int) -> None:
+        """Accumulate gradients of the group's share of ``total`` pairs, and add to the figures."""
+
+        def part(rows: list[int]) -> None:
+            chosen, rejected = self._rewards(rows)
+            loss = self._loss(rows, chosen, rejected)
+            optimizer.accumulate(loss * (len(self._pairs) / total))
+            right = float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
+            sums["loss"] += float(loss.detach()) * len(self._pairs) / total
+            sums["accuracy"] += right / total
+            sums["mean_reward"] += float((chosen + rejected).detach().sum()) / 2 / total
+
+        fit = self._reward_model.model.fit("training the reward model")
+        fit.in_parts(range(len(self._pairs)), part)
+
+    def _rewards(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Of the better and the worse output of each pair, ``[rows]``."""
+        sequences = [sequence for row in rows for sequence in self._both[row]]
+        rewards = self._reward_model.raw_rewards(sequences).view(-1, 2)
+        better = torch.tensor([self._pairs[row].preference - 1 for row in rows])[:, None]
+        better = better.to(rewards.device)
+        return rewards.gather(1, better).squeeze(1), rewards.gather(1, 1 - better).squeeze(1)
+
+    def _loss(self, rows: Sequence[int], chosen: Tensor, rejected: Tensor) -> Tensor:
+        """The share that ``rows`` have in the loss of the group."""
+        settings, pairs = self._settings, [self._pairs[row] for row in rows]
+        whole = len(rows) == len(self._pairs)
+        share = preference_loss(
             chosen,
             rejected,
             margin=_tensor((p.margin for p in pairs), chosen) if settings.use_margin else None,
             labels=_tensor((p.share_for_better for p in pairs), chosen)
             if settings.soft_labels
             else None,
-            center_coefficient=settings.center_coefficient,
-        )
-        (loss * (len(group) / len(batch))).backward()
-        loss_sum += loss.item() * len(group)
-        correct += float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
-        reward_sum += float(rewards.detach().sum()) / 2
-    norm = optimizer.clip()
-    rate = optimizer.step(step)
-    return {
-        "train/loss": loss_sum / len(batch),
-        "train/accuracy": correct / len(batch),
-        "train/mean_reward": reward_sum / len(batch),
-        "train/gradient_norm": norm,
-        "train/learning_rate": rate,
-    }
+            center_coefficient=settings.center_coefficient if whole else 0.0,
+        ) * (len(rows) / len(self._pairs))
+        if whole or not settings.center_coefficient:
+            return share
+        centre = (chosen + rejected).sum() / len(self._pairs)
+        return share + settings.center_coefficient * self._sign_of_mean(len(rows)) * centre
+
+    @torch.no_grad()
+    def _sign_of_mean(self, size: int) -> float:
+        """|mean| of a group that does not fit needs the sign of its mean before the gradients."""
+        if self._sign is None:
+            rows = batches(range(len(self._pairs)), size)
+            sums = [float(sum(rewards.sum() for rewards in self._rewards(part))) for part in rows]
+            self._sign = float(sum(sums) > 0) - float(sum(sums) < 0)  # 0 for heads of zeros
+        return self._sign
 
 
 def _finish(
@@ -178,6 +225,8 @@ def _finish(
         reward_model.mean = float(rewards.mean())
         reward_model.deviation = max(float(rewards.std(correction=0)), 1e-6)
     _show_samples(run, reference, reward_model.normalised(rewards), step=step)
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.final) as folder:
         golden = [(pair, pair.output_1) for pair in reference]
         reward_model.save(folder, golden=golden, images=run.images)
@@ -212,6 +261,8 @@ def _merit(figures: dict[str, float]) -> float:
 
 
 def _keep_best(run: Run, reward_model: RewardModel, step: int) -> None:
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.checkpoints / BEST) as folder:
         reward_model.model.save_adapter(ADAPTER, folder / ADAPTER)
         reward_model.model.save_head(ADAPTER, folder / ADAPTER)
@@ -233,7 +284,13 @@ def _load(
 def _save(
     run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, best: Best
 ) -> None:
-    with checkpoints.saving(run.checkpoints, step, {"best": asdict(best)}) as folder:
+    if not processes().leads:
+        return
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    with checkpoints.saving(
+        run.checkpoints, step, {"best": asdict(best)}, keep=settings.keep_checkpoints
+    ) as folder:
         reward_model.save(folder / ADAPTER)
         checkpoints.save_optimizer(folder, ADAPTER, optimizer.state())
         if (run.checkpoints / BEST).is_dir():
@@ -244,7 +301,7 @@ def _save(
 def _bring_best(run: Run, checkpoint: checkpoints.Checkpoint) -> None:
     """On another host only the checkpoint itself has arrived, the best step inside it."""
     source, target = checkpoint.folder / BEST, run.checkpoints / BEST
-    if source.is_dir() and not target.is_dir():
+    if processes().leads and source.is_dir() and not target.is_dir():
         with checkpoints.atomic_folder(target) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True)
 

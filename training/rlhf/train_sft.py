@@ -23,6 +23,7 @@ from training.rlhf.losses import answer_loss
 from training.rlhf.mixture import TABLE
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
+from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
 
@@ -66,11 +67,13 @@ def train_sft(run: Run) -> None:
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
         if save:
-            _save(run, settings, model, optimizer, step=done)
+            _save(run, settings, model, optimizer, step=done, loss=metrics.get("held_out/loss"))
         if stop and done < total:
             raise Interrupted
 
     # 4. What others begin from
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.final) as folder:
         if settings.full_model:
             model.save_base(folder)
@@ -95,12 +98,15 @@ def held_out_loss(
     settings = run.spec.settings
     assert isinstance(settings, SftSettings)
     model.base.eval()
-    examples = _examples(run, model, records)
-    total = _weight(examples, settings)
-    return sum(
-        float(_loss(model, [examples[i] for i in indices], settings, total=total))
-        for indices in batches(_longest_first(examples), settings.micro_batch_size)
-    )
+    examples = _examples(run, model, processes().share(records))
+    total = processes().total(_weight(examples, settings))
+    losses: list[float] = []
+    for rows in batches(_longest_first(examples), settings.micro_batch_size):
+        model.fit("measuring").in_parts(
+            [examples[row] for row in rows],
+            lambda part: losses.append(float(_loss(model, part, settings, total=total))),
+        )
+    return processes().total(sum(losses))
 
 
 def _prepare(run: Run, settings: SftSettings, count: int) -> tuple[VisionLanguageModel, Optimizer]:
@@ -147,15 +153,21 @@ def _train_step(
     settings = run.spec.settings
     assert isinstance(settings, SftSettings)
     model.base.train(settings.lora.dropout > 0 and not settings.full_model)
-    examples = _examples(run, model, records)
-    total = _weight(examples, settings)
-    loss_sum = 0.0
-    for indices in batches(_longest_first(examples), settings.micro_batch_size):
-        loss = _loss(model, [examples[i] for i in indices], settings, total=total)
-        loss.backward()
-        loss_sum += float(loss.detach())
+    examples = _examples(run, model, processes().share(records))
+    total = processes().total(_weight(examples, settings))
+    losses: list[float] = []
+
+    def learn(part: list[Example]) -> None:
+        loss = _loss(model, part, settings, total=total)
+        optimizer.accumulate(loss)
+        losses.append(float(loss.detach()))
+
+    for rows in batches(_longest_first(examples), settings.micro_batch_size):
+        model.fit("fine-tuning").in_parts([examples[row] for row in rows], learn)
+    optimizer.gather()
     norm = optimizer.clip()
     rate = optimizer.step(step)
+    loss_sum = processes().total(sum(losses))
     return {"train/loss": loss_sum, "train/gradient_norm": norm, "train/learning_rate": rate}
 
 
@@ -185,9 +197,20 @@ def _longest_first(examples: Sequence[Example]) -> list[int]:
 
 
 def _save(
-    run: Run, settings: SftSettings, model: VisionLanguageModel, optimizer: Optimizer, *, step: int
+    run: Run,
+    settings: SftSettings,
+    model: VisionLanguageModel,
+    optimizer: Optimizer,
+    *,
+    step: int,
+    loss: float | None,
 ) -> None:
-    with checkpoints.saving(run.checkpoints, step, {}) as folder:
+    if not processes().leads:
+        return
+    merit = None if loss is None else -loss
+    with checkpoints.saving(
+        run.checkpoints, step, {}, keep=settings.keep_checkpoints, merit=merit
+    ) as folder:
         if settings.full_model:
             weights = {name: p.detach().contiguous() for name, p in optimizer.parameters.items()}
             save_file(weights, folder / _FULL_WEIGHTS)

@@ -9,8 +9,8 @@ from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError
 
 
-def save(root: Path, step: int) -> None:
-    with checkpoints.saving(root, step, {"note": step}) as folder:
+def save(root: Path, step: int, *, keep: int = 0, merit: float | None = None) -> None:
+    with checkpoints.saving(root, step, {"note": step}, keep=keep, merit=merit) as folder:
         checkpoints.save_optimizer(folder, "policy", {"w/exp_avg": torch.full((2,), float(step))})
 
 
@@ -20,7 +20,7 @@ def test_newest_checkpoint_by_number_is_found(tmp_path: Path) -> None:
     found = checkpoints.newest(tmp_path)
     assert found is not None
     assert found.step == 10
-    assert found.state() == {"step": 10, "note": 10}
+    assert found.state() == {"step": 10, "note": 10, "merit": None}
     assert found.optimizer("policy")["w/exp_avg"].tolist() == [10.0, 10.0]
 
 
@@ -35,6 +35,23 @@ def test_only_the_newest_two_keep_their_optimiser(tmp_path: Path) -> None:
     held = sorted(path.parent.name for path in tmp_path.glob("*/policy.optimizer.safetensors"))
     assert held == ["step-2", "step-3"]
     assert (tmp_path / "step-1" / "state.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("merits", "left"),
+    [
+        ([None] * 5, ["step-4", "step-5"]),
+        ([0.1, 0.9, 0.3, 0.4, 0.2], ["step-2", "step-4", "step-5"]),
+        ([0.9, 0.1, None, 0.4, 0.2], ["step-1", "step-4", "step-5"]),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], ["step-4", "step-5"]),
+    ],
+)
+def test_the_newest_and_the_best_are_kept(
+    tmp_path: Path, merits: list[float | None], left: list[str]
+) -> None:
+    for step, merit in enumerate(merits, start=1):
+        save(tmp_path, step, keep=2, merit=merit)
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
 def test_failure_while_saving_leaves_the_previous_one(tmp_path: Path) -> None:

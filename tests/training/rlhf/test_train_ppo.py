@@ -183,9 +183,9 @@ def test_scoring_asks_in_the_same_tokens_as_reward_training(
     scored: list[TokenSequence] = []
     original = RewardModel.score
 
-    def score(self, sequences: Sequence[TokenSequence], *, batch_size: int):  # type: ignore[no-untyped-def]
+    def score(self, sequences: Sequence[TokenSequence], **options):  # type: ignore[no-untyped-def]
         scored.extend(sequences)
-        return original(self, sequences, batch_size=batch_size)
+        return original(self, sequences, **options)
 
     directory = make_run(
         Kind.PPO, reward_model=reward_folder, **FOUR_ROUNDS | {"steps": 1, "samples_every": 1}
@@ -294,8 +294,8 @@ def test_reward_model_may_have_a_base_of_its_own(
     earned: list[tuple[tuple[str, ...], torch.Tensor]] = []
     original = RewardModel.score
 
-    def score(self, sequences, *, batch_size):  # type: ignore[no-untyped-def]
-        found = original(self, sequences, batch_size=batch_size)
+    def score(self, sequences, **options):  # type: ignore[no-untyped-def]
+        found = original(self, sequences, **options)
         earned.append((self.model.base.config.name_or_path, found))
         return found
 
@@ -370,3 +370,17 @@ def test_reward_model_and_policy_train_on_a_bfloat16_base(make_run: MakeRun) -> 
         for path in (directory / "final").glob("*.safetensors"):
             assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float32}
     assert abs(last_metrics(events(policy))[1]["ppo/kl"]) < 1e-6
+
+
+def test_few_checkpoints_are_kept_if_asked(make_run: MakeRun, reward_folder: Path) -> None:
+    directory = make_run(
+        Kind.PPO,
+        reward_model=reward_folder,
+        **FOUR_ROUNDS | {"checkpoint_every": 1},
+        keep_checkpoints=1,
+    )
+    assert train(directory) == 0
+    metrics = last_metrics(events(directory))
+    best = max(metrics, key=lambda step: metrics[step]["ppo/reward"])
+    left = {path.name for path in (directory / "checkpoints").iterdir()}
+    assert left == {f"step-{best}", "step-4"}

@@ -1,0 +1,125 @@
+"""Several processes on one host that train together, as ``accelerate launch`` starts them.
+
+Each holds the whole model and computes its share of every batch; gradients are summed before the
+optimiser's step, so weights stay equal and a run gives what one process gives. The first process
+writes. Everything here does nothing when there is only one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+T = TypeVar("T")
+
+_BUCKET = 2**24
+"""Numbers summed at once: enough to be fast, few enough to take little memory."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among the others. Calls that exchange something are made by all, in one order.
+
+    ``number`` counts from 0.
+    """
+
+    number: int = 0
+    count: int = 1
+    device: torch.device | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.number == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This process's part of ``items``; the first ones, often the largest, are dealt out."""
+        return list(items[self.number :: self.count])
+
+    def part_size(self, size: int, count: int) -> int:
+        """``size`` or what gives each process something of ``count`` rows to do."""
+        return min(size, max(-(-count // self.count), 1))
+
+    def sum_(self, *tensors: Tensor) -> None:
+        """Each tensor becomes the sum over all processes, in place."""
+        if self.count > 1:
+            for tensor in tensors:
+                moved = tensor.to(self.device)  # NCCL sums on the device only
+                distributed.all_reduce(moved)
+                tensor.copy_(moved)
+
+    def totals(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Sums of figures that every process has under the same names."""
+        values = torch.tensor(list(figures.values()), dtype=torch.float64)
+        self.sum_(values)
+        return dict(zip(figures, values.tolist(), strict=True))
+
+    def total(self, value: float) -> float:
+        return self.totals({"": value})[""]
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        return flag if self.count == 1 else self.total(float(flag)) > 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.agree(False)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Gradients become their sums; one that a process does not have counts as zero."""
+        if self.count == 1:
+            return
+        bucket: list[nn.Parameter] = []
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            bucket.append(parameter)
+            if sum(p.numel() for p in bucket) >= _BUCKET:
+                _sum_bucket(bucket)
+                bucket = []
+        if bucket:
+            _sum_bucket(bucket)
+
+
+_current = Processes()
+
+
+def processes() -> Processes:
+    """The processes of this run."""
+    return _current
+
+
+@contextlib.contextmanager
+def together() -> Iterator[Processes]:
+    """Join the processes that the launcher's environment names, and part when done."""
+    global _current
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or _current.count > 1:
+        yield _current
+        return
+    on_gpus = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpus else None
+    if device is not None:
+        torch.cuda.set_device(device)  # "cuda" means this one from here on
+    distributed.init_process_group("nccl" if on_gpus else "gloo")
+    _current = Processes(int(os.environ["RANK"]), count, device)
+    try:
+        yield _current
+    finally:
+        _current = Processes()
+        distributed.destroy_process_group()
+
+
+def _sum_bucket(bucket: list[nn.Parameter]) -> None:
+    gradients = [p.grad for p in bucket if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
