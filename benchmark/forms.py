@@ -32,6 +32,12 @@ class QueryForm(forms.Form):
         return urlencode({name: getattr(value, "pk", value) for name, value in chosen.items()})
 
 
+def _type_choices(question_set: QuestionSet) -> list[tuple[str, str]]:
+    types = ("present", "absent") if question_set.yes_or_no else question_set.types
+    named = [(name, TYPE_TITLES.get(name, name).capitalize()) for name in types]
+    return [("", "All types"), *named]
+
+
 class EvaluationFilter(QueryForm):
     question_set = forms.ModelChoiceField(
         QuestionSet.objects.all(), required=False, empty_label="All benchmarks", label="Benchmark"
@@ -63,11 +69,7 @@ class AnswerFilter(QueryForm):
         super().__init__(*args, **kwargs)
         self.evaluation = evaluation
         question_set = evaluation.question_set
-        types = ("present", "absent") if question_set.yes_or_no else question_set.types
-        self.fields["type"].choices = [  # type: ignore[attr-defined]
-            ("", "All types"),
-            *((name, TYPE_TITLES.get(name, name).capitalize()) for name in types),
-        ]
+        self.fields["type"].choices = _type_choices(question_set)  # type: ignore[attr-defined]
         names = dict(self.fields["show"].choices)  # type: ignore[attr-defined]
         if question_set.yes_or_no:
             names |= {"hallucinated": "Wrong", "honest": "Right"}
@@ -89,6 +91,19 @@ class AnswerFilter(QueryForm):
         elif show:
             rows = rows.filter(pk__in=reading.answers_that(show, evaluation))
         return rows.judged_by(evaluation)
+
+
+class ExplorerFilter(QueryForm):
+    """Which questions of a ranking, and in which order."""
+
+    type = forms.ChoiceField(required=False)
+    order = forms.ChoiceField(
+        required=False, choices=[("", "In their order"), ("spread", "Where models differ most")]
+    )
+
+    def __init__(self, *args: Any, question_set: QuestionSet, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["type"].choices = _type_choices(question_set)  # type: ignore[attr-defined]
 
 
 class EvaluationChoice(forms.ModelChoiceField):

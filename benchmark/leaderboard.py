@@ -83,6 +83,11 @@ def groups(evaluations: EvaluationQuerySet) -> list[Group]:
     return [Group(sorted(rows, key=score_of, reverse=True)) for rows in grouped.values()]
 
 
+def group_named(name: str, evaluations: EvaluationQuerySet) -> Group | None:
+    """The group whose ``id`` is ``name``, where any of the evaluations is in it."""
+    return next((group for group in groups(evaluations) if group.id == name), None)
+
+
 def digest(evaluations: EvaluationQuerySet) -> str:
     """Names the state of the rankings: another digest once a score came, went or changed."""
     rows = evaluations.order_by("pk").values_list("pk", "state", "finished_at")

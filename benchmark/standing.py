@@ -66,9 +66,9 @@ def standings(groups: Iterable[Group]) -> dict[str, Standing]:
     """By ``Group.id``, for groups of two models and more. One query for all of them."""
     several = [group for group in groups if len(group.rows) > 1]
     compared = {group.id: group.rows[:MOST_COMPARED] for group in several}
-    values = _values(row.pk for rows in compared.values() for row in rows)
+    found = values(row.pk for rows in compared.values() for row in rows)
     return {
-        name: _standing({row.pk: values[row.pk] for row in rows}) for name, rows in compared.items()
+        name: _standing({row.pk: found[row.pk] for row in rows}) for name, rows in compared.items()
     }
 
 
@@ -104,7 +104,7 @@ def _pair(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[float, float
     return paired_p_value(first, second), detectable_difference(differences)
 
 
-def _values(evaluations: Iterable[int]) -> Values:
+def values(evaluations: Iterable[int]) -> Values:
     """Complete evaluations have a rating for each answer, or the scores of both orders."""
     rows = (
         Verdict.objects.filter(

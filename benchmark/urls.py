@@ -10,6 +10,7 @@ urlpatterns = [
     path("fresh/", leaderboard.fresh, name="fresh"),
     path("leaderboard.json", exports.leaderboard_json, name="leaderboard-json"),
     path("leaderboard.csv", exports.leaderboard_csv, name="leaderboard-csv"),
+    path("rankings/<str:group>/questions/", leaderboard.explorer, name="explorer"),
     path("compare/", leaderboard.compare, name="compare"),
     path("evaluations/", leaderboard.evaluations, name="evaluations"),
     path("evaluations/new/", evaluations.start, name="start"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -19,9 +19,13 @@ from benchmark import (
     scoring,
     standing,
 )
-from benchmark.forms import CompareForm, EvaluationFilter
+from benchmark import (
+    explorer as benchmark_explorer,
+)
+from benchmark.forms import CompareForm, EvaluationFilter, ExplorerFilter
 
 EVALUATIONS_ON_A_PAGE = 30
+QUESTIONS_ON_A_PAGE = 48
 
 
 @login_required
@@ -44,6 +48,25 @@ def index(request: HttpRequest) -> HttpResponse:
         "under_way": evaluations.exclude(state="complete").count(),
     }
     return render(request, "benchmark/leaderboard.html", context)
+
+
+@login_required
+@require_GET
+def explorer(request: HttpRequest, group: str) -> HttpResponse:
+    """All questions of a ranking, one a line, with what each model got."""
+    found = leaderboard.group_named(group, access.evaluations(request.user))
+    if found is None:
+        raise Http404
+    form = ExplorerFilter(request.GET, question_set=found.first.question_set)
+    form.is_valid()
+    grid = benchmark_explorer.grid(
+        found,
+        question_type=form.cleaned_data.get("type", ""),
+        by_spread=form.cleaned_data.get("order") == "spread",
+    )
+    page = Paginator(grid.lines, QUESTIONS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {"group": found, "grid": grid, "form": form, "query": form.query, "page": page}
+    return render(request, "benchmark/explorer.html", context)
 
 
 @login_required

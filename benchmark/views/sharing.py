@@ -67,11 +67,9 @@ def _chosen(request: HttpRequest) -> list[Evaluation]:
     wanted = request.GET.get("evaluation", "")
     if wanted.isdecimal() and len(wanted) < 10:
         return list(complete.filter(pk=int(wanted)))
-    name = request.GET.get("group")
-    if not name:
-        return []
-    found = leaderboard.groups(access.evaluations(request.user))
-    return next((group.rows for group in found if group.id == name), [])
+    name = request.GET.get("group", "")
+    found = leaderboard.group_named(name, access.evaluations(request.user)) if name else None
+    return found.rows if found else []
 
 
 def _title(chosen: list[Evaluation]) -> str:

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.images import Folder
-from benchmark import evaluating, leaderboard, llava_bench, scoring, standing
+from benchmark import evaluating, explorer, leaderboard, llava_bench, scoring, standing
 from benchmark.evaluating import EvaluationError, NotSuitable, Said
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
@@ -233,6 +233,9 @@ def test_models_are_tested_against_each_other(question_set: QuestionSet) -> None
     # Of the 64 ways to exchange six questions, none but the observed and its mirror differ as much.
     assert found.against_best[weak.pk].p_value == pytest.approx(2 / 64)
     assert found.detectable is not None and found.detectable > 0
+    strongest, weakest = explorer.grid(group).lines[0].cells
+    assert (strongest.text, weakest.text) == ("9 to 5", "4.5 to 6.5")
+    assert strongest.good and not weakest.good
     result = scoring.compare(weak, strong)
     assert result["count"] == 6
     assert result["relative_score"]["difference"] == pytest.approx(180 - 100 * 34 / 45)

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from benchmark import api_urls, evaluating, urls
+from benchmark import api_urls, evaluating, leaderboard, urls
 from benchmark.models import Evaluation
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.factories import (
@@ -29,6 +29,7 @@ ROLES = ("anonymous", "outsider", "annotator", "reviewer", "manager", "admin")
 PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "leaderboard": ("GET", (302, 200, 200, 200, 200, 200)),
     "fresh": ("GET", (302, 204, 204, 204, 204, 204)),
+    "explorer": ("GET", (302, 404, 404, 200, 200, 200)),
     "leaderboard-json": ("GET", (302, 403, 403, 200, 200, 200)),
     "leaderboard-csv": ("GET", (302, 403, 403, 200, 200, 200)),
     "compare": ("GET", (302, 200, 200, 200, 200, 200)),
@@ -71,6 +72,9 @@ def arguments(evaluation: Evaluation, name: str) -> list[Any]:
     if name == "summary":
         evaluating.settle(evaluation.verdicts().get(rating=None), 1, make_user())
         return [evaluation.pk, "md"]
+    if name == "explorer":
+        evaluating.settle(evaluation.verdicts().get(rating=None), 1, make_user())
+        return [leaderboard.groups(Evaluation.objects.all())[0].id]
     if name == "revoke-link":
         return [1]
     if name in ("question", "question-image"):

@@ -19,7 +19,7 @@ from django.utils import timezone
 from annotation import exporting
 from annotation.images import Folder
 from annotation.models import Project, User
-from benchmark import evaluating, mmhal
+from benchmark import evaluating, leaderboard, mmhal
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions
 from benchmark.models import Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
@@ -65,8 +65,11 @@ def fill(project: Project, admin: User, scratch: Path, *, count: int = 96) -> di
     run = line[-1].checkpoint.run
     assert run is not None
     compare = reverse("benchmark:compare")
+    complete = Evaluation.objects.filter(pk__in=[row.pk for row in rated])
+    ranked = leaderboard.groups(complete)
     return {
         "leaderboard": reverse("benchmark:leaderboard"),
+        "explorer": reverse("benchmark:explorer", args=[ranked[0].id]),
         "evaluations": reverse("benchmark:evaluations"),
         "evaluation": rated[-1].get_absolute_url(),
         "evaluation-fallen": line[-1].get_absolute_url(),

@@ -1,0 +1,100 @@
+"""All questions of a ranking side by side: what each of its models got for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.injections import addresses_judge
+from benchmark.leaderboard import Group
+from benchmark.mmhal import LOWEST_HONEST_RATING
+from benchmark.models import Answer, Evaluation, Question, QuestionSet
+from benchmark.standing import Value, values
+
+MOST_MODELS = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model at one question; ``text`` is its rating, "right", or "7.5 to 8"."""
+
+    text: str
+    good: bool
+    value: float
+    addresses_judge: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A question with a cell per model, in the order of ``Grid.models``."""
+
+    question: Question
+    cells: tuple[Cell, ...]
+
+    @property
+    def spread(self) -> float:
+        """From the lowest to the highest value; what the models differ by."""
+        found = [cell.value for cell in self.cells]
+        return max(found) - min(found)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The best models of a ranking and the questions that all of them answered."""
+
+    models: list[Evaluation]
+    lines: list[Line]
+
+    @property
+    def addressing(self) -> int:
+        """How many answers speak to their judge."""
+        return sum(cell.addresses_judge for line in self.lines for cell in line.cells)
+
+
+def grid(group: Group, *, question_type: str = "", by_spread: bool = False) -> Grid:
+    """Questions in their order, or those first that the models differ most on. Three queries."""
+    models = group.rows[:MOST_MODELS]
+    found = values(model.pk for model in models)
+    asked = Question.objects.filter(question_set=group.first.question_set_id).order_by("index")
+    if question_type:
+        asked = asked.filter(type=question_type)
+    speaking = _speaking(models)
+    lines = [
+        Line(question, _cells(question, models, found, speaking, group.first.question_set))
+        for question in asked
+        if all(question.index in found.get(model.pk, {}) for model in models)
+    ]
+    if by_spread:
+        lines.sort(key=lambda line: -line.spread)
+    return Grid(models, lines)
+
+
+def _cells(
+    question: Question,
+    models: Sequence[Evaluation],
+    found: dict[int, dict[int, Value]],
+    speaking: set[tuple[int, int]],
+    question_set: QuestionSet,
+) -> tuple[Cell, ...]:
+    return tuple(
+        _cell(found[model.pk][question.index], question_set, (model.pk, question.index) in speaking)
+        for model in models
+    )
+
+
+def _cell(value: Value, question_set: QuestionSet, speaks: bool) -> Cell:
+    if isinstance(value, tuple):
+        reference, model = value
+        return Cell(f"{model:g} to {reference:g}", model >= reference, model - reference, speaks)
+    if question_set.yes_or_no:
+        return Cell("right" if value else "wrong", bool(value), value, speaks)
+    return Cell(str(value), value >= LOWEST_HONEST_RATING, value, speaks)
+
+
+def _speaking(models: Sequence[Evaluation]) -> set[tuple[int, int]]:
+    """Evaluation and question index of answers that speak to a judge who reads them."""
+    if not models[0].can_be_talked_to:
+        return set()
+    rows = Answer.objects.filter(evaluation__in=[model.pk for model in models]).order_by()
+    texts = rows.values_list("evaluation", "question__index", "text")
+    return {(pk, index) for pk, index, text in texts if addresses_judge(text)}
