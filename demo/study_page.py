@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.plots import Key, Panel, Series, figure
-from demo.study_report import Estimate, along, difference, relative_drop
+from demo.study_report import Estimate, along, at_end, difference, relative_drop
 
 BEGIN = "<!-- study: begin, written by python -m demo.study --page -->"
 END = "<!-- study: end -->"
@@ -72,7 +72,7 @@ def sections(seeds: Seeds) -> list[str]:
         "place that holds something else (mistaken). Skew is how far the kinds of objects that "
         "are named (red circle, ...) are from those that are shown: 0 % for the same "
         "frequencies, 100 % for no kind in common.",
-        _claims(seeds, rounds[-1]),
+        _claims(seeds),
         "Differences at the end of training, seed by seed, in percentage points:",
         _differences(seeds),
         "![Hallucinating answers and coverage of each seed](images/study-seeds.svg)",
@@ -101,7 +101,7 @@ def _outcomes(seeds: Seeds, rounds: Sequence[int]) -> str:
     rows = [("base", "", *_outcome(seeds, "fact_rlhf", 0))]
     for arm in _arms(seeds):
         if arm not in ON_POLICY:
-            rows.append((TITLES[arm], "", *_outcome(seeds, arm, _end(seeds, arm))))
+            rows.append((TITLES[arm], "", *_outcome(seeds, arm, None)))
             continue
         for step in sorted({rounds[0], PRESET_ROUNDS, rounds[-1]}.intersection(rounds)):
             rows.append((TITLES[arm], str(step), *_outcome(seeds, arm, step)))
@@ -109,36 +109,52 @@ def _outcomes(seeds: Seeds, rounds: Sequence[int]) -> str:
     return _table(head, rows)
 
 
-def _outcome(seeds: Seeds, arm: str, step: int) -> tuple[str, ...]:
-    wrong = along(seeds, arm, "hallucinating")
+def _outcome(seeds: Seeds, arm: str, step: int | None) -> tuple[str, ...]:
+    """``step`` None: where training ended."""
+
+    def of(name: str) -> Estimate:
+        return at_end(seeds, arm, name) if step is None else along(seeds, arm, name)[step]
+
+    wrong = of("hallucinating")
+    fall = relative_drop(along(seeds, arm, "hallucinating")[0], wrong)
     return (
-        _percent(wrong[step]),
-        _percent(along(seeds, arm, "coverage")[step]),
-        _number(along(seeds, arm, "words")[step]),
-        _percent(relative_drop(wrong[0], wrong[step])) if step else "",
+        _percent(wrong),
+        _percent(of("coverage")),
+        _number(of("words")),
+        "" if step == 0 else _percent(fall),
     )
 
 
 def _changes(seeds: Seeds, rounds: Sequence[int]) -> str:
+    def change(arm: str, name: str, early: int) -> Estimate:
+        found = along(seeds, arm, name)
+        return difference(found[early], found[rounds[-1]])
+
     rows = []
-    for arm in ON_POLICY:
-        for early in (early for early in EARLY if early in rounds[:-1]):
-            changes = []
-            for name, write in _CHANGES:
-                found = along(seeds, arm, name)
-                changes.append(write(difference(found[early], found[rounds[-1]])))
-            rows.append((TITLES[arm], str(early), *changes))
+    for early in (early for early in EARLY if early in rounds[:-1]):
+        plain, fact = (
+            [change(arm, name, early) for name, _ in _CHANGES] for arm in ("rlhf", "fact_rlhf")
+        )
+        between = [difference(one, two) for one, two in zip(plain, fact, strict=True)]
+        for title, changes in (
+            (TITLES["rlhf"], plain),
+            (TITLES["fact_rlhf"], fact),
+            ("Fact-RLHF minus RLHF", between),
+        ):
+            cells = (put(found) for found, (_, put) in zip(changes, _CHANGES, strict=True))
+            rows.append((title, str(early), *cells))
     head = ["model", "from round", "reward", "hallucinating answers", "coverage", "told apart"]
     return _table(head, rows)
 
 
-def _claims(seeds: Seeds, last: int) -> str:
-    def row(title: str, arm: str, step: int) -> tuple[str, ...]:
-        found = (along(seeds, arm, name)[step] for name in ("invented", "mistaken", "skew"))
-        return (title, *map(_percent, found))
-
-    ends = (row(TITLES[arm], arm, _end(seeds, arm)) for arm in _arms(seeds))
-    return _table(["model", "invented", "mistaken", "skew"], [row("base", "rlhf", 0), *ends])
+def _claims(seeds: Seeds) -> str:
+    names = ("invented", "mistaken", "skew")
+    base = (_percent(along(seeds, "rlhf", name)[0]) for name in names)
+    ends = (
+        (TITLES[arm], *(_percent(at_end(seeds, arm, name)) for name in names))
+        for arm in _arms(seeds)
+    )
+    return _table(["model", *names], [("base", *base), *ends])
 
 
 def _differences(seeds: Seeds) -> str:
@@ -148,12 +164,8 @@ def _differences(seeds: Seeds) -> str:
     rows = []
     for one, two in pairs:
         for name, title in _SHARES:
-            before = (
-                along(seeds, two, name)[0]
-                if one == "base"
-                else along(seeds, one, name)[_end(seeds, one)]
-            )
-            found = difference(before, along(seeds, two, name)[_end(seeds, two)])
+            before = along(seeds, two, name)[0] if one == "base" else at_end(seeds, one, name)
+            found = difference(before, at_end(seeds, two, name))
             each = ", ".join(f"{100 * value:+.0f}" for value in found.each)
             pair = f"{TITLES[two]} against {TITLES.get(one, one)}"
             rows.append((pair, title, _points(found), each))
@@ -239,7 +251,7 @@ def _level_lines(seeds: Seeds, name: str) -> list[Series]:
         base = along(seeds, "fact_rlhf", name)[0].mean
         series.append(Series(ends, (base, base), BASE_COLOR, dashed=True))
         for arm in (arm for arm in _arms(seeds) if arm not in ON_POLICY):
-            level = along(seeds, arm, name)[_end(seeds, arm)].mean
+            level = at_end(seeds, arm, name).mean
             series.append(Series(ends, (level, level), COLORS[arm], dashed=True))
     return series
 
@@ -249,10 +261,6 @@ def _level_lines(seeds: Seeds, name: str) -> list[Series]:
 
 def _arms(seeds: Seeds) -> list[str]:
     return [arm for arm in TITLES if arm in seeds[0]["arms"]]
-
-
-def _end(seeds: Seeds, arm: str) -> int:
-    return max(along(seeds, arm, "hallucinating"))
 
 
 def _percent(estimate: Estimate) -> str:

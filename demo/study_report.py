@@ -115,6 +115,11 @@ def along(seeds: Sequence[Mapping[str, Any]], arm: str, name: str) -> dict[int, 
     return {step: Estimate.of([found[step] for found in by_seed]) for step in steps}
 
 
+def at_end(seeds: Sequence[Mapping[str, Any]], arm: str, name: str) -> Estimate:
+    """The measure ``name`` where training ended, after however many steps that was."""
+    return Estimate.of([seed["arms"][arm][-1][name] for seed in seeds])
+
+
 def difference(one: Estimate, two: Estimate) -> Estimate:
     """``two`` minus ``one``, seed by seed."""
     return Estimate.of([b - a for a, b in zip(one.each, two.each, strict=True)])

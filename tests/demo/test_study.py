@@ -164,7 +164,12 @@ def _seed(shift: float) -> dict[str, Any]:
 
     accuracy = {"accuracy": 0.7 + shift, "true_accuracy": 0.8, "length_correlation": -0.5}
     return {
-        "arms": {"rlhf": rows(0.5), "fact_rlhf": rows(0.1)},
+        "arms": {
+            "rlhf": rows(0.5),
+            "fact_rlhf": rows(0.1),
+            # As many steps as there are pairs, which are not the same of each seed.
+            "dpo": [rows(0.1)[0], {**rows(0.3)[2], "step": 48 if shift else 47}],
+        },
         "reward_models": {"plain": accuracy, "fact": accuracy},
     }
 
@@ -183,6 +188,8 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
         text = page.read_text()
         assert text.startswith("before\n") and text.endswith(f"{END}\n\nafter\n")
         assert "stale" not in text
+    assert "| DPO |  | 31.0 % (" in text
+    assert "| Fact-RLHF minus RLHF | 24 | +0.00 (+0.00 to +0.00) | -40.0 (" in text
     fall = [1 - 0.1 / 0.6, 1 - 0.12 / 0.6]
     assert "| Fact-RLHF | 72 | 11.0 % (-1.7 to 23.7) | 89.0 % (76.3 to 101.7) | 7.5" in text
     assert f"{100 * sum(fall) / 2:.1f} %" in text
