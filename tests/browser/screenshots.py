@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annotation.models import Project, User
+    from annotation.models import Comparison, Project, User
 
 VIEWS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
 WHOLE_PAGE_EXCEPT = ("label", "label-quiz", "label-quiz-answer")
@@ -200,6 +200,11 @@ def label(project: Project, person: User, count: int) -> None:
             more_hallucinated=chosen,
             more_helpful="1" if chosen == "tie" else "",
             active_seconds=draw.uniform(6, 40),
+            spans=spans_of(assignment.comparison, draw) if chosen == worse else [],
+            confidence=draw.randint(2, 5),
+            note="The cat is nowhere; I am not sure about the books."
+            if draw.random() < 0.2
+            else "",
         )
         queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
 
@@ -214,6 +219,20 @@ def spread_over_weeks(project: Project) -> None:
     for number, judgment in enumerate(judgments):
         moment = judgment.created_at - timedelta(days=24 - number * 24 // judgments.count())
         Judgment.objects.filter(pk=judgment.pk).update(created_at=moment)
+
+
+def spans_of(comparison: Comparison, draw: random.Random) -> list[dict[str, Any]]:
+    """Marks on what is made up, as one person sees them."""
+    number = 1 if "a cat is sleeping" in comparison.response_1 else 2
+    text = comparison.response_1 if number == 1 else comparison.response_2
+    found = []
+    for pieces in (("a cat", "cat is sleeping"), ("vase", "vase with fresh flowers")):
+        words = draw.choice(pieces)
+        start = text.index(words)
+        found.append(
+            {"response": number, "start": start, "end": start + len(words), "kind": "object"}
+        )
+    return found
 
 
 def member(project: Project, username: str) -> User:

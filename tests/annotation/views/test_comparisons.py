@@ -1,0 +1,54 @@
+"""What reviewers see of the votes: marks, confidence and notes, and nobody's name."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from annotation.models import Comparison, Project
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+STAR = {"response": 2, "start": 11, "end": 21, "kind": "object"}
+GREEN = {"response": 2, "start": 11, "end": 16, "kind": "attribute"}
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    """Disputed between two people, who marked overlapping words."""
+    project = factories.make_project(k=2, mark_spans=True)
+    comparison = factories.make_comparison(project)
+    factories.judge(comparison, "2", spans=[STAR], confidence=4, note="No star & no <b>green</b>.")
+    factories.judge(comparison, "1", spans=[GREEN], confidence=1)
+    comparison.refresh_from_db()
+    assert comparison.outcome == Comparison.Outcome.DISPUTED
+    return comparison
+
+
+def page(project: Project, route: str, *arguments: int) -> str:
+    client = Client()
+    client.force_login(factories.make_member(project, "reviewer"))
+    path = reverse(f"annotation:{route}", args=[project.slug, *arguments])
+    return client.get(path).content.decode()
+
+
+@pytest.mark.parametrize("route", ["comparison", "disputes"])
+def test_reviewers_see_marks_confidence_and_notes(comparison: Comparison, route: str) -> None:
+    arguments = [comparison.pk] if route == "comparison" else []
+    shown = page(comparison.project, route, *arguments)
+    assert '<mark data-kind="attribute, object" data-marks="2">green</mark>' in shown
+    assert '<mark data-kind="object" data-marks="1"> star</mark>' in shown
+    assert "“green star”" in shown
+    assert "4 of 5" in shown
+    assert "No star &amp; no &lt;b&gt;green&lt;/b&gt;." in shown
+
+
+@pytest.mark.parametrize("route", ["comparison", "disputes"])
+def test_reviewers_see_no_names(comparison: Comparison, route: str) -> None:
+    arguments = [comparison.pk] if route == "comparison" else []
+    shown = page(comparison.project, route, *arguments)
+    for judgment in comparison.judgments.select_related("assignment__annotator"):
+        annotator = judgment.assignment.annotator
+        assert f">{annotator.username}<" not in shown
+        assert str(annotator.pseudonym) not in shown
