@@ -300,3 +300,23 @@ def test_an_answer_given_in_another_tab_is_said_and_not_overwritten(
     press_and_leave(page, "2")
     expect(page.get_by_text("An answer was not accepted")).to_be_visible()
     assert Judgment.objects.get(assignment=assignment).more_hallucinated == str(assignment.order[0])
+
+
+def test_at_200_percent_zoom_nothing_covers_the_responses(
+    visit: Visitor, project: Project, annotator: User, eventually: Eventually
+) -> None:
+    """1280 x 800 at 200 % is 640 x 400 CSS pixels."""
+    project.comparisons.update(response_1="A long sentence about it. " * 60)
+    context = visit.context(
+        annotator, viewport={"width": 640, "height": 400}, device_scale_factor=2
+    )
+    page = context.new_page()
+    page.goto(f"/projects/{project.slug}/label/")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+    page.locator(".response-text").first.scroll_into_view_if_needed()
+    page.mouse.wheel(0, 300)
+    covered = """() => [...document.querySelectorAll(".task-picture, .answer-bar")]
+      .filter((one) => getComputedStyle(one).position === "sticky").length"""
+    assert page.evaluate(covered) == 0
+    answered = press_and_leave(page, "1")
+    eventually(lambda: Judgment.objects.filter(assignment=answered).exists())
