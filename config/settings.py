@@ -301,7 +301,7 @@ STORAGES: dict[str, Any] = {
             "BACKEND": "storages.backends.s3.S3Storage",
             "OPTIONS": {
                 "bucket_name": S3_BUCKET,
-                "endpoint_url": env("S3_ENDPOINT_URL", default=None),
+                "endpoint_url": env("S3_ENDPOINT_URL", default="") or None,
                 "querystring_auth": True,
                 "file_overwrite": True,
                 # What is read goes to a temporary file beyond this; a checkpoint fills no memory.
