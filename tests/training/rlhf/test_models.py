@@ -190,6 +190,21 @@ def test_missing_base_model_is_named(tmp_path: Path) -> None:
         VisionLanguageModel.load(str(tmp_path / "nowhere"), ModelSettings(dtype="float32"))
 
 
+def test_what_a_forward_pass_is_handed_is_never_handed_out_again(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    """transformers writes into the list of features when it repeats rows for several samples."""
+    batch = batch_of(model, image_files)
+    first = model.model_inputs(batch)["mm_encoder_outputs"]["image"]
+    kept = [image.features.clone() for image in batch.images]
+    first.pooler_output.reverse()
+    first.pooler_output.pop()
+    second = model.model_inputs(batch)["mm_encoder_outputs"]["image"]
+    for given, image, features in zip(second.pooler_output, batch.images, kept, strict=True):
+        assert given is image.features
+        assert torch.equal(given, features)
+
+
 def test_images_are_encoded_once(
     model: VisionLanguageModel, image_files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import torch
 from tests.training.rlhf.conftest import MakeRun
 from training.rlhf.contract import (
     Kind,
+    LoraSettings,
     OptimizerSettings,
     PpoSettings,
     PromptRecord,
@@ -69,6 +70,20 @@ def test_micro_batches_add_up_to_the_batch(make_learner: MakeLearner) -> None:
         assert other[f"ppo/{name}"] == pytest.approx(figures[f"ppo/{name}"], rel=1e-3, abs=1e-6)
     for name in weights:
         torch.testing.assert_close(same[name], weights[name], atol=1e-4, rtol=1e-3)
+
+
+def test_dropout_is_off_so_the_first_update_sees_the_probabilities_of_the_rollout(
+    make_learner: MakeLearner,
+) -> None:
+    made = make_learner(lora=LoraSettings(rank=4, alpha=4, dropout=0.5), micro_batch_size=2)
+    with torch.no_grad():
+        for parameter in made.policy.parameters.values():
+            parameter.normal_(std=0.2)  # a fresh adapter adds nothing that dropout could drop
+    metrics, _ = one_round(made)
+    assert metrics["ppo/kl_per_token"] != pytest.approx(0, abs=1e-3)
+    assert metrics["ppo/update_kl"] == pytest.approx(0, abs=1e-6)
+    assert metrics["ppo/clip_fraction"] == 0
+    assert not made.model.base.training
 
 
 def test_responses_to_one_prompt_are_updated_together() -> None:
