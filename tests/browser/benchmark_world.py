@@ -168,7 +168,7 @@ def _line(
     answers: dict[Question, str],
 ) -> list[Evaluation]:
     """A base, two generations of Fact-RLHF, and a third that fell."""
-    base = make_base(name="llava-1.5-7b")
+    base = make_base(name="LLaVA 1.5 7B")
     release = project.releases.first() or exporting.make_release(project)
     models: list[tuple[Checkpoint, float]] = [(base, 1.9)]
     for number, mean in enumerate((2.6, 3.1, 1.6), start=1):
