@@ -7,6 +7,9 @@ RUN useradd --create-home --uid 10001 factloop \
  && mkdir -p /app /var/lib/factloop && chown factloop /var/lib/factloop
 WORKDIR /app
 ENV FACTLOOP_VAR=/var/lib/factloop
+# The commit, which checkpoints are told; the image holds no repository to ask.
+ARG CODE_VERSION=""
+ENV CODE_VERSION=$CODE_VERSION
 
 FROM base AS web
 COPY pyproject.toml constraints.txt ./

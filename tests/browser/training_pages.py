@@ -8,11 +8,10 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.utils import timezone
 
-from annotation.models import Comparison, Project, Release, User
+from annotation.models import Comparison, Project, User
 from training import requests, scheduling
-from training.models import Attempt, Checkpoint, Metric, RewardScore, Run, Sample
+from training.models import Attempt, BaseImport, Checkpoint, Metric, RewardScore, Run, Sample
 from training.requests import Common, Step
 
 PPO_FIGURES = (
@@ -30,8 +29,10 @@ PPO_FIGURES = (
 def fill(project: Project, manager: User, *, points: int = 10_000) -> dict[str, Run]:
     """A chain whose PPO is under way with eight curves of ``points`` points, and scored pairs."""
     release = project.releases.order_by("pk").last()
-    base = Checkpoint.objects.create(
-        kind=Checkpoint.Kind.BASE, name="llava-1.5-7b", source="llava-hf/llava-1.5-7b-hf"
+    base, _ = Checkpoint.objects.get_or_create(
+        run=None,
+        name="llava-1.5-7b",
+        defaults={"kind": Checkpoint.Kind.BASE, "source": "llava-hf/llava-1.5-7b-hf"},
     )
     common = Common(
         project=project, requested_by=manager, base=base, release=release, preset="small-world"
@@ -43,6 +44,7 @@ def fill(project: Project, manager: User, *, points: int = 10_000) -> dict[str, 
     run_ppo(ppo, project, points)
     scored = score(common, reward_model, project)
     failed = fail(common)
+    import_bases(manager)
     return {"reward": reward, "ppo": ppo, "sample": sample, "scored": scored, "failed": failed}
 
 
@@ -176,16 +178,25 @@ def fail(common: Common) -> Run:
     return run
 
 
-def ready_release(project: Project, number: int = 9) -> Release:
-    """A release whose artefact nobody reads."""
-    return Release.objects.create(
-        project=project,
-        number=number,
-        state=Release.State.READY,
-        sha256="0" * 64,
-        artefact="releases/none",
-        frozen_at=timezone.now(),
-        counts={"train": 9, "held_out": 1, "judgments": 30},
+def import_bases(manager: User) -> None:
+    """One import that was refused, and one under way."""
+    BaseImport.objects.create(
+        name="an older model",
+        source="org/older-7b",
+        created_by=manager,
+        state=BaseImport.State.FAILED,
+        error="pytorch_model.bin could carry code: only safetensors weights are taken, and no "
+        "programs",
+    )
+    BaseImport.objects.create(
+        name="qwen3-vl-8b",
+        source="Qwen/Qwen3-VL-8B-Instruct",
+        created_by=manager,
+        state=BaseImport.State.RUNNING,
+        stage="fetching model-00002-of-00004.safetensors (9 of 14)",
+        done=5_400_000_000,
+        total=17_500_000_000,
+        revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
     )
 
 
@@ -209,4 +220,7 @@ def pages(runs: dict[str, Run]) -> dict[str, str]:
         "checkpoint": policy.get_absolute_url(),
         "disagreement": f"/training/projects/{slug}/disagreement/",
         "health": "/training/health/",
+        "base-import-new": "/training/bases/import/",
+        "base-import": BaseImport.objects.get(state="running").get_absolute_url(),
+        "base-import-refused": BaseImport.objects.get(state="failed").get_absolute_url(),
     }
