@@ -33,6 +33,7 @@ from training.rlhf.contract import (
 )
 from training.rlhf.experience import POLICY, VALUE, Learner, prompts_of, rollout
 from training.rlhf.facts import RatingTemplate
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
 from training.rlhf.ppo import update, updates_in
 from training.rlhf.reward_model import ADAPTER, RewardModel
@@ -111,13 +112,18 @@ def differences(one: Result, two: Result) -> dict[str, float]:
 class Work:
     """One round of PPO that can be carried out again and again from the same start."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.model = shape.model(
-            hidden=options.hidden,
-            layers=options.layers,
-            vocabulary=options.vocabulary,
-            slots=options.slots,
-        )
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        folder: Path,
+        *,
+        form: shape.Shape | None = None,
+        model: VisionLanguageModel | None = None,
+    ) -> None:
+        """``form`` and ``model`` instead of the small one that ``options`` describe."""
+        form = form or shape_of(options)
+        self.model = model or shape.model(form)
+        shape.shorten(self.model, form, slots=options.slots)
         self.settings = _settings(options)
         for name in (POLICY, "reference", VALUE, ADAPTER):
             self.model.add_adapter(name, shape.LORA)
@@ -127,9 +133,9 @@ class Work:
             torch.nn.init.normal_(self.model.heads[name].weight, std=0.1)
         self.model.train_only(self.model.trainable(POLICY), self.model.trainable(VALUE))
         prompts = options.rollouts // options.responses_per_prompt
-        self.files = shape.images(folder, prompts)
+        self.files = shape.images(folder, prompts, form.image_size)
         self.records = [
-            _record(file, number, options.vocabulary)
+            _record(file, number, form.vocabulary)
             for number, file in enumerate(self.files)
             for _ in range(options.responses_per_prompt)
         ]
@@ -137,15 +143,15 @@ class Work:
             name: {k: p.detach().clone() for k, p in self.model.trainable(name).items()}
             for name in (POLICY, VALUE)
         }
-        self.image_tokens = (shape.IMAGE_SIZE // shape.PATCH_SIZE) ** 2
+        self.image_tokens = form.image_tokens
 
     def engine(self) -> tuple[Result, list[Cost]]:
-        learner = self._learner(RewardModel)
+        learner = self.learner(RewardModel)
         self.model.encode_images.forget()  # a round begins with images it has not seen
         return self._round(learner, lambda: rollout(learner, self.records), update)
 
     def plain(self, engine: Result) -> tuple[Result, list[Cost]]:
-        learner = self._learner(PlainRewards)
+        learner = self.learner(PlainRewards)
         rewards = learner.reward_model
         assert isinstance(rewards, PlainRewards)
         prompts = prompts_of(learner, self.records)
@@ -176,14 +182,15 @@ class Work:
         losses = {name: figures[f"ppo/{name}"] for name in ("policy_loss", "value_loss")}
         return Result(*found[0], losses, torch.cat(moved)), costs
 
-    def _learner(self, rewards: type[RewardModel]) -> Learner:
+    def learner(self, rewards: type[RewardModel]) -> Learner:
+        """What PPO holds before its first round, as it was at the beginning."""
         for name, weights in self._begin.items():
             for key, parameter in self.model.trainable(name).items():
                 parameter.data.copy_(weights[key])
         total = updates_in(self.settings)
         run = SimpleNamespace(
             check_termination=lambda: None,
-            image_path=lambda record: self.files[0].parent / record.image,
+            image_files=lambda record: (self.files[0].parent / record.image,),
         )
         return Learner(
             run=run,  # type: ignore[arg-type]
@@ -194,6 +201,12 @@ class Work:
             value=Optimizer(self.model.trainable(VALUE), RATE, total_steps=total),
             kl_coefficient=0.1,
         )
+
+
+def shape_of(options: argparse.Namespace) -> shape.Shape:
+    return shape.Shape.small(
+        hidden=options.hidden, layers=options.layers, vocabulary=options.vocabulary
+    )
 
 
 def rating_template(facts_position: str = "before_response") -> RatingTemplate:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import Cost, cost_of
-from perf.ppo_step import line, rating_template
+from perf.ppo_step import line, rating_template, shape_of
 from perf.straightforward import PlainRewards, plain_reward_step
 from training.rlhf.contract import OptimizerSettings, PreferencePair, RewardSettings, Turn
 from training.rlhf.evaluation import sequences_of
@@ -39,7 +39,7 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     print(
-        f"{options.pairs} pairs, {(shape.IMAGE_SIZE // shape.PATCH_SIZE) ** 2} image tokens, "
+        f"{options.pairs} pairs, {shape_of(options).image_tokens} image tokens, "
         f"{options.threads} threads"
     )
     print(f"{'processor seconds':34}{'plain':>9}{'engine':>9}{'ratio':>8}")
@@ -74,12 +74,8 @@ class Work:
     """An optimiser step that can be carried out again and again from the same start."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.model = shape.model(
-            hidden=options.hidden,
-            layers=options.layers,
-            vocabulary=options.vocabulary,
-            slots=options.slots,
-        )
+        form = shape_of(options)
+        self.model = shape.model(form)
         self.options = options
         self.model.add_adapter(ADAPTER, shape.LORA)
         self.model.add_head(ADAPTER)
@@ -87,7 +83,7 @@ class Work:
         shape.disturb(self.model.trainable(ADAPTER))
         self.model.train_only(self.model.trainable(ADAPTER))
         self._begin = {k: p.detach().clone() for k, p in self.model.trainable(ADAPTER).items()}
-        files = shape.images(folder, options.pairs)
+        files = shape.images(folder, options.pairs, form.image_size)
         self.pairs = [_pair(file, number, options) for number, file in enumerate(files)]
         self.folder = folder
 
@@ -150,7 +146,7 @@ class Work:
     def _run(self, position: str) -> Any:
         return SimpleNamespace(
             spec=SimpleNamespace(settings=self._settings(position)),
-            image_path=lambda record: self.folder / record.image,
+            image_files=lambda record: (self.folder / record.image,),
         )
 
 

@@ -1,13 +1,14 @@
-"""A LLaVA with random weights in the proportions of LLaVA-1.5-7B, small enough for a CPU.
+"""LLaVAs with random weights: one for a GPU, and small ones in the same proportions.
 
-Vision tower and vocabulary cost about the share of the language model's work that they do there (5
-and 2 %), an image is 441 tokens, and so many tokens end a response that responses take a sixth of
-the slots on average, as 150 of the paper's 896 do.
+The small one's vision tower and vocabulary cost about the share of the language model's work that
+they do in LLaVA-1.5-7B (5 and 2 %), and an image is 441 tokens. In all of them so many tokens end
+a response that responses take a sixth of the slots on average, as 150 of the paper's 896 do.
 """
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,20 +30,111 @@ from tests.training.rlhf.tiny import CHAT_TEMPLATE, SPECIAL
 from training.rlhf.contract import LoraSettings
 from training.rlhf.models import VisionLanguageModel
 
-IMAGE_SIZE, PATCH_SIZE = 84, 4
-PHRASES = ("USER:", "ASSISTANT:", "rate", "facts")
+PHRASES = ("USER:", "ASSISTANT:")
 LORA = LoraSettings(rank=16, alpha=16)
 
 
-def model(*, hidden: int, layers: int, vocabulary: int, slots: int) -> VisionLanguageModel:
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Sizes of a LLaVA; those left out are those of LLaVA-1.5-7B."""
+
+    hidden: int = 4096
+    intermediate: int = 11008
+    layers: int = 32
+    heads: int = 32
+    vocabulary: int = 32064
+    vision_hidden: int = 1024
+    vision_layers: int = 24
+    vision_heads: int = 16
+    image_size: int = 336
+    patch_size: int = 14
+
+    @classmethod
+    def small(cls, *, hidden: int, layers: int, vocabulary: int) -> Shape:
+        return cls(
+            hidden=hidden,
+            intermediate=hidden * 43 // 16,
+            layers=layers,
+            heads=4,
+            vocabulary=vocabulary,
+            vision_hidden=hidden // 4,
+            vision_layers=max(layers * 3 // 4, 2),
+            vision_heads=2,
+            image_size=84,
+            patch_size=4,
+        )
+
+    @property
+    def image_tokens(self) -> int:
+        return (self.image_size // self.patch_size) ** 2
+
+    def config(self) -> LlavaConfig:
+        return LlavaConfig(
+            vision_config=CLIPVisionConfig(
+                hidden_size=self.vision_hidden,
+                intermediate_size=4 * self.vision_hidden,
+                num_hidden_layers=self.vision_layers,
+                num_attention_heads=self.vision_heads,
+                image_size=self.image_size,
+                patch_size=self.patch_size,
+            ),
+            text_config=LlamaConfig(
+                vocab_size=self.vocabulary,
+                hidden_size=self.hidden,
+                intermediate_size=self.intermediate,
+                num_hidden_layers=self.layers,
+                num_attention_heads=self.heads,
+                max_position_embeddings=4096,
+                initializer_range=0.02 if self.hidden > 1000 else 0.06,
+                bos_token_id=1,
+                eos_token_id=2,
+                pad_token_id=0,
+            ),
+            image_token_id=SPECIAL.index("<image>"),
+            vision_feature_select_strategy="default",
+            vision_feature_layer=-2,
+            image_seq_length=self.image_tokens,
+        )
+
+    def base(self) -> LlavaForConditionalGeneration:
+        """Random weights on torch's default device and in its default type."""
+        torch.manual_seed(0)
+        return LlavaForConditionalGeneration(self.config()).eval()
+
+    def processor(self) -> LlavaProcessor:
+        """Word level: each token is ``wN``."""
+        words = [f"w{number}" for number in range(self.vocabulary - len(SPECIAL) - len(PHRASES))]
+        vocabulary = {word: number for number, word in enumerate([*SPECIAL, *PHRASES, *words])}
+        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = WhitespaceSplit()
+        size = {"height": self.image_size, "width": self.image_size}
+        return LlavaProcessor(
+            image_processor=CLIPImageProcessorPil(size=size, crop_size=size),
+            tokenizer=PreTrainedTokenizerFast(
+                tokenizer_object=tokenizer,
+                bos_token="<s>",
+                eos_token="</s>",
+                unk_token="<unk>",
+                pad_token="<pad>",
+                extra_special_tokens={"image_token": "<image>"},
+            ),
+            patch_size=self.patch_size,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=CHAT_TEMPLATE,
+        )
+
+
+def model(shape: Shape) -> VisionLanguageModel:
     """On the CPU, in float32."""
-    torch.manual_seed(0)
-    words = [f"w{number}" for number in range(vocabulary - len(SPECIAL) - len(PHRASES))]
-    base = LlavaForConditionalGeneration(_config(hidden, layers, vocabulary)).eval()
-    made = VisionLanguageModel(base, _processor([*PHRASES, *words]), device=torch.device("cpu"))
-    ending = max(vocabulary * 6 // slots, 1)  # tokens that end a response
-    made.stop_ids = (SPECIAL.index("</s>"), *range(vocabulary - ending, vocabulary))
-    return made
+    return VisionLanguageModel(shape.base(), shape.processor(), device=torch.device("cpu"))
+
+
+def shorten(made: VisionLanguageModel, shape: Shape, *, slots: int) -> None:
+    """Let so many tokens end a response that it takes a sixth of ``slots`` on average."""
+    ending = max(shape.vocabulary * 6 // slots, 1)
+    first = shape.vocabulary - ending
+    made.stop_ids = (SPECIAL.index("</s>"), *range(first, shape.vocabulary))
 
 
 def disturb(parameters: dict[str, torch.nn.Parameter]) -> None:
@@ -52,13 +144,13 @@ def disturb(parameters: dict[str, torch.nn.Parameter]) -> None:
             parameter.add_(torch.randn_like(parameter) * 0.02)
 
 
-def images(folder: Path, count: int) -> list[Path]:
+def images(folder: Path, count: int, size: int) -> list[Path]:
     """Pictures of one colour each."""
     files = []
     for number in range(count):
         files.append(folder / f"{number}.png")
         colour = (number * 37 % 256, 80, 160)
-        Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), colour).save(files[-1])
+        Image.new("RGB", (size, size), colour).save(files[-1])
     return files
 
 
@@ -66,55 +158,3 @@ def text(words: int, vocabulary: int, seed: int) -> str:
     """Random words that the model knows and that end no response."""
     generator = random.Random(seed)
     return " ".join(f"w{generator.randrange(vocabulary // 2)}" for _ in range(words))
-
-
-def _config(hidden: int, layers: int, vocabulary: int) -> LlavaConfig:
-    # 7B: 32 layers 4096 wide behind a tower of 24 layers 1024 wide
-    return LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=hidden // 4,
-            intermediate_size=hidden,
-            num_hidden_layers=max(layers * 3 // 4, 2),
-            num_attention_heads=2,
-            image_size=IMAGE_SIZE,
-            patch_size=PATCH_SIZE,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=hidden,
-            intermediate_size=hidden * 43 // 16,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            max_position_embeddings=4096,
-            initializer_range=0.06,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=0,
-        ),
-        image_token_id=SPECIAL.index("<image>"),
-        vision_feature_select_strategy="default",
-        vision_feature_layer=-2,
-        image_seq_length=(IMAGE_SIZE // PATCH_SIZE) ** 2,
-    )
-
-
-def _processor(words: list[str]) -> LlavaProcessor:
-    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *words])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
-    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    return LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(size=size, crop_size=size),
-        tokenizer=PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            bos_token="<s>",
-            eos_token="</s>",
-            unk_token="<unk>",
-            pad_token="<pad>",
-            extra_special_tokens={"image_token": "<image>"},
-        ),
-        patch_size=PATCH_SIZE,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
-    )

@@ -124,6 +124,11 @@ class ImageEncoder:
                 result[files] = self._remember(files, together)
         return [result[files] for files in wanted]
 
+    def forget(self) -> None:
+        """Encode every image anew from now on."""
+        self._known.clear()
+        self._held_bytes = 0
+
     def _encode_files(self, paths: list[Path]) -> list[EncodedImage]:
         pixels = [self._preprocess(path) for path in paths]
         encoded: list[EncodedImage] = []
