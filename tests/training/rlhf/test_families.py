@@ -66,6 +66,25 @@ def test_a_padded_batch_means_what_the_family_itself_makes_of_each_picture(
         torch.testing.assert_close(hidden[row, -len(prompt) :], plain, atol=2e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+def test_a_prompt_computed_once_for_several_responses_means_the_same(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    """Positions in three dimensions, sliding windows and token types go on behind a prefix."""
+    one, two, _ = prompts_of(model, pictures)
+    texts = ("a red circle and a blue cross", "no", "yes", "a green square")
+    said = [model.chat.response_ids(text) for text in texts]
+    width = max(map(len, said))
+    ids = torch.tensor([row + [model.pad_id] * (width - len(row)) for row in said])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in said])
+    rows = [one, two, one, two]
+    shared = response_hidden(model, None, rows, ids, mask)
+    for row, prompt in enumerate(rows):
+        length = len(said[row])
+        alone = response_hidden(model, None, [prompt], ids[[row], :length], mask[[row], :length])
+        torch.testing.assert_close(shared[row, :length], alone[0], atol=2e-5, rtol=1e-5)
+
+
 TWO_PICTURES = (
     Turn(speaker="human", text="<image>\nwhat is there ? <image>"),
     Turn(speaker="gpt", text="a red circle"),
