@@ -7,7 +7,7 @@ answer is computed once, before the first step, and kept beside the checkpoints.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -116,7 +116,9 @@ def _reference(run: Run, model: VisionLanguageModel, pairs: Sequence[PreferenceP
         examples = _examples(run, model, settings, group)
         with torch.no_grad():
             for part in batches(examples, settings.micro_batch_size):
-                rows.append(pair_logprobs(model, part).cpu())
+                model.fit("measuring preferences").in_parts(
+                    part, lambda some: rows.append(pair_logprobs(model, some).cpu())
+                )
     reference = torch.cat(rows)
     with checkpoints.atomic_folder(kept.parent) as folder:
         save_file({digest.hexdigest(): reference}, folder / kept.name)
@@ -165,9 +167,7 @@ class _Learner:
         """One optimiser step over ``pairs``; ``reference`` is ``[count, 2]``."""
         self.model.base.train(self.settings.lora.dropout > 0)
         sums: dict[str, float] = {}
-        for weight, loss, figures in self._parts(pairs, reference):
-            (loss * weight).backward()
-            _add(sums, figures, weight)
+        self._in_parts(pairs, reference, sums, learn=True)
         norm = self.optimizer.clip()
         rate = self.optimizer.step(number)
         metrics = {f"train/{name}": value for name, value in sums.items()}
@@ -182,23 +182,36 @@ class _Learner:
         sums: dict[str, float] = {}
         for start in range(0, len(pairs), _PAIRS_IN_MEMORY):
             part = slice(start, start + _PAIRS_IN_MEMORY)
-            share = len(pairs[part]) / len(pairs)
-            for weight, _, figures in self._parts(pairs[part], reference[part]):
-                _add(sums, figures, weight * share)
+            found: dict[str, float] = {}
+            self._in_parts(pairs[part], reference[part], found, learn=False)
+            _add(sums, found, len(pairs[part]) / len(pairs))
         self._show_samples(pairs[:SAMPLE_PAIRS], reference[:SAMPLE_PAIRS], step=step)
         return {f"held_out/{name}": value for name, value in sums.items()}
 
-    def _parts(
-        self, pairs: Sequence[PreferencePair], reference: Tensor
-    ) -> Iterator[tuple[float, Tensor, dict[str, float]]]:
-        """Share, loss and figures of each micro-batch, longest pairs first."""
+    def _in_parts(
+        self,
+        pairs: Sequence[PreferencePair],
+        reference: Tensor,
+        sums: dict[str, float],
+        *,
+        learn: bool,
+    ) -> None:
+        """Figures of all pairs, and gradients to ``learn`` from; longest pairs first."""
         examples = _examples(self.run, self.model, self.settings, pairs)
         lengths = [max(len(one), len(two)) for one, two in examples]
-        for rows in batches(by_length(lengths), self.settings.micro_batch_size):
+
+        def part(rows: list[int]) -> None:
             loss, figures = self._loss(
                 [pairs[row] for row in rows], [examples[row] for row in rows], reference[rows]
             )
-            yield len(rows) / len(pairs), loss, figures
+            weight = len(rows) / len(pairs)
+            if learn:
+                self.optimizer.accumulate(loss * weight)
+            _add(sums, figures, weight)
+
+        fit = self.model.fit("training on preferences" if learn else "measuring preferences")
+        for rows in batches(by_length(lengths), self.settings.micro_batch_size):
+            fit.in_parts(rows, part)
 
     def _loss(
         self,

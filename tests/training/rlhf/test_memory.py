@@ -17,6 +17,7 @@ from training.rlhf.models import VisionLanguageModel
 STEPS = {"batch_size": 6, "micro_batch_size": 6, "max_steps": 2, "epochs": 9.0}
 SETTINGS: dict[Kind, dict[str, Any]] = {
     Kind.SFT: STEPS,
+    Kind.DPO: STEPS,
     Kind.REWARD: STEPS | {"center_coefficient": 0.5, "held_out": 4},
     Kind.PPO: {
         "steps": 2,
