@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -14,12 +14,14 @@ from annotation.models import User
 from tests import factories
 from tests.browser import training_pages
 from tests.browser.conftest import Visitor
+from tests.browser.test_accessibility import findings
 from tests.training.test_views import make_release
 from training.models import Metric, Run
 
 pytestmark = pytest.mark.browser
 
 POINTS = 10_000
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 # The last stretch of 32 steps had a mean of about 1 before a value of 9.5 came into it.
 WEIGHED_IN = re.compile(r"Latest: ppo 1\.[2-9]")
 
@@ -68,3 +70,18 @@ def test_long_curves_are_drawn_and_only_what_is_new_is_read_again(
         assert int(given["since"][0]) > POINTS - 100
     # The ranges are drawn and are no curves of their own.
     assert "range" not in (holder.get_attribute("aria-label") or "")
+
+
+def test_training_pages_full_of_data_have_no_serious_finding(visit: Visitor, admin: User) -> None:
+    project = factories.make_project(slug="tables", name="Tables")
+    factories.make_comparisons(project, 3)
+    make_release(project)
+    shown = training_pages.pages(training_pages.fill(project, admin, points=600))
+    page = visit.page(admin, "/training/")
+    problems = {}
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        for name, path in shown.items():
+            page.goto(path)
+            problems[name, scheme] = findings(page)
+    assert {where: found for where, found in problems.items() if found} == {}

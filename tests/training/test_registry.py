@@ -8,8 +8,11 @@ from django.core.files.storage import InMemoryStorage, default_storage
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
+from django.urls import reverse
 
+from tests.factories import make_admin
 from tests.training.factories import make_base, make_checkpoint, make_run
+from tests.training.test_views import logged_in
 from training import registry
 from training.models import Checkpoint, Run
 from training.registry import RegistryError
@@ -220,3 +223,20 @@ def test_what_is_needed_cannot_be_deleted(need: Any, said: str) -> None:
     with pytest.raises(registry.StillNeeded, match=said):
         registry.delete(checkpoint)
     assert Checkpoint.objects.filter(pk=checkpoint.pk).exists()
+
+
+def test_an_administrator_deletes_a_base_that_nothing_depends_on() -> None:
+    base, needed = make_base(), make_base()
+    run = make_run(base=needed)
+    admin, manager = make_admin(), run.requested_by
+    address = reverse("training:checkpoint-delete", args=[base.pk])
+    assert logged_in(manager).post(address).status_code == 404
+    promote = reverse("training:checkpoint-promote", args=[base.pk])
+    assert logged_in(admin).post(promote).status_code == 404
+    logged_in(admin).post(address)
+    assert not Checkpoint.objects.filter(pk=base.pk).exists()
+    kept = logged_in(admin).post(
+        reverse("training:checkpoint-delete", args=[needed.pk]), follow=True
+    )
+    assert "depend on it" in kept.content.decode()
+    assert Checkpoint.objects.filter(pk=needed.pk).exists()

@@ -35,6 +35,7 @@ def checkpoint(request: HttpRequest, pk: int) -> HttpResponse:
         "picture": lineage.picture(found, request.user),
         "may_act": found.run is not None
         and access.may(request.user, found.run.project, visibility.ACT),
+        "may_delete_base": found.run is None and request.user.is_superuser,
     }
     return render(request, "training/checkpoint.html", context)
 
@@ -72,6 +73,8 @@ def download(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 def promote(request: HttpRequest, pk: int) -> HttpResponse:
     """Recommend it, or with ``promoted=no`` no longer."""
     found = visibility.checkpoint(request.user, pk, visibility.ACT)
+    if found.run is None:
+        raise Http404
     if request.POST.get("promoted") == "no":
         registry.demote(found)
         messages.success(request, f"{found.name} is no longer promoted.")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,18 @@ def test_update_moves_probability_towards_the_better_response(make_learner: Make
 def test_updates_in_a_round(rollouts: int, batch: int, epochs: int, steps: int) -> None:
     settings = PpoSettings(rollout_batch_size=rollouts, batch_size=batch, update_epochs=epochs)
     assert updates_in(settings) == steps
+
+
+def test_hallucination_estimate_is_a_half_for_average_answers_and_falls_with_the_reward(
+    make_learner: MakeLearner,
+) -> None:
+    made = make_learner()
+    made.reward_model.deviation = 2.0
+    trajectory, scores = rollout(made, made.run.records(PromptRecord)[:6])
+
+    def estimate(reward: float) -> float:
+        given = replace(scores, reward=torch.full_like(scores.reward, reward))
+        return update(made, trajectory, given, round_number=0)["ppo/hallucination_estimate"]
+
+    assert estimate(0.0) == pytest.approx(0.5)
+    assert estimate(1.0) == pytest.approx(1 / (1 + math.exp(2)), abs=1e-6)
