@@ -15,6 +15,7 @@ from annotation.models import (
     ApiToken,
     Assignment,
     Comparison,
+    Figures,
     IdempotentAnswer,
     Image,
     ImportJob,
@@ -30,6 +31,7 @@ from annotation.models import (
     Release,
     SupersededGuidelines,
     User,
+    WorkDay,
     WorkedExample,
 )
 
@@ -200,3 +202,16 @@ class QuizAttemptAdmin(ReadOnlyAdmin):
 class QuizAnswerAdmin(ReadOnlyAdmin):
     list_display = ["attempt", "position", "comparison", "known", "given"]
     list_select_related = ["attempt__membership__user", "attempt__membership__project"]
+
+
+@admin.register(Figures)
+class FiguresAdmin(ReadOnlyAdmin):
+    list_display = ["project", "as_of", "cost_seconds"]
+    list_select_related = ["project"]
+
+
+@admin.register(WorkDay)
+class WorkDayAdmin(ReadOnlyAdmin):
+    list_display = ["project", "annotator", "day", "answers", "skipped"]
+    list_filter = ["project"]
+    list_select_related = ["project", "annotator"]

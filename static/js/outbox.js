@@ -43,6 +43,7 @@ export class Outbox extends EventTarget {
     this.waiting = []; // as last seen: what the page tells its person
     this.failures = 0;
     this.trouble = null; // null | "network" | "server" | "login"
+    this.sending = null; // what is on its way now
     this.tabs = new BroadcastChannel(`factloop-waiting-${owner}`);
     this.tabs.addEventListener("message", ({ data }) => {
       if (data) this.tell(data);
@@ -83,6 +84,7 @@ export class Outbox extends EventTarget {
 
   /** Takes an answer back before it is sent; false when it is too late for that. */
   async recall(id) {
+    if (this.sending === id) return false;
     const back = await this.store.recall(id);
     await this.changed();
     return back;
@@ -104,7 +106,9 @@ export class Outbox extends EventTarget {
       const { entry, wait: busy } = await this.store.take(failed);
       wait = busy ?? 0;
       if (!entry) break;
+      this.sending = entry.id;
       const now = await this.send(entry);
+      this.sending = null;
       if (!now) continue;
       trouble = now;
       failed.add(entry.token);
