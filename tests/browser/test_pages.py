@@ -22,10 +22,14 @@ ATTACKS = [
 LONG_WORD = "Donaudampfschifffahrtsgesellschaft" * 8
 
 
-def annotator(project: Project) -> int:
-    """Somebody who has answered, or else anybody."""
+def people(project: Project) -> list[str]:
+    """The page of somebody who has answered, or of a member, where there is one."""
     judgment = Judgment.objects.filter(assignment__project=project).first()
-    return judgment.assignment.annotator_id if judgment else User.objects.earliest("pk").pk
+    member = project.memberships.first()
+    if judgment is None and member is None:
+        return []
+    who = judgment.assignment.annotator_id if judgment else member.user_id
+    return [f"people/{who}/"]
 
 
 def paths(project: Project) -> list[str]:
@@ -51,7 +55,7 @@ def paths(project: Project) -> list[str]:
                 "disputes/",
                 "quality/",
                 "quality/corrupted/",
-                f"people/{annotator(project)}/",
+                *people(project),
             )
         ),
         *(inside + part for part in ("comparisons/", f"comparisons/{comparison.pk}/", "releases/")),
@@ -84,6 +88,7 @@ def test_pages_fit_360_pixels(visit: Visitor, admin: User, project: Project, sch
 def test_text_of_people_and_models_is_never_html(
     visit: Visitor, admin: User, project: Project
 ) -> None:
+    factories.make_member(project, "manager", admin)
     everything = " ".join(ATTACKS)
     prompt = factories.make_prompt(
         project,
