@@ -1,7 +1,7 @@
 """Breaks a running installation on purpose and counts what came of it.
 
     python -m perf.faults [--runs 20] [--seconds 600] [--queued 10] [--away 20]
-                          [--kinds sft,reward,ppo] [--kills 3] [--seed 0]
+                          [--kinds sft,reward,ppo] [--kills 3] [--slack 1] [--seed 0]
 
 Everything is real: Postgres, Valkey, two Celery workers as two hosts, beat, gunicorn, and trainers
 of a tiny vision-language model. First one run of each kind trains undisturbed. Then runs train
@@ -44,8 +44,13 @@ class Line:
     kept: bool | None = None
 
 
+SLACK = 1.0  # For a machine whose speed proves nothing: a test looks at everything but time.
+
+
 def main() -> int:
+    global SLACK
     options = _options()
+    SLACK = options.slack
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         # Postgres runs as another user where this is started as root.
         os.chmod(folder, 0o755)
@@ -136,7 +141,7 @@ def _of_away(found: object) -> list[Line]:
     lines = []
     for how, taken in found.asking.items():
         figure = f"{statistics.median(taken):.0f} ms, at most {max(taken):.0f} ms"
-        within = max(taken) < ASKING_MILLISECONDS if how != "there" else None
+        within = max(taken) < SLACK * ASKING_MILLISECONDS if how != "there" else None
         lines.append(Line(f"asking for a run, Redis {how}", figure, within))
     for how, taken in found.answering.items():
         figure = f"p50 {statistics.median(taken):.0f} ms, p95 {p95(taken):.0f} ms"
@@ -175,11 +180,12 @@ def _of_processes(watcher: object) -> list[Line]:
 
 
 def _within(what: str, seconds: Iterable[float | None], limit: float) -> Line:
+    limit *= SLACK
     known = [one for one in seconds if one is not None]
     if not known:
         return Line(what, "never seen", None)
     figure = f"{statistics.median(known):.1f} s, at most {max(known):.1f} s"
-    return Line(what, f"{figure} (limit {limit} s)", max(known) <= limit)
+    return Line(what, f"{figure} (limit {limit:g} s)", max(known) <= limit)
 
 
 def _report(lines: list[Line], folder: Path) -> int:
@@ -206,6 +212,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--away", type=float, default=20, help="0 leaves that phase out")
     parser.add_argument("--kinds", default="sft,reward,ppo", help="or sft alone")
     parser.add_argument("--kills", type=int, default=3, help="at most, of one run")
+    parser.add_argument("--slack", type=float, default=1, help="times the limits of time")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
