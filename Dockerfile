@@ -21,7 +21,7 @@ RUN DATABASE_URL=postgres://build SECRET_KEY=build ALLOWED_HOSTS=build \
     python manage.py collectstatic --noinput --verbosity 0
 USER factloop
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "4", "--threads", "4", "--access-logfile", "-"]
+CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--access-logfile", "-"]
 
 FROM base AS worker
 COPY pyproject.toml constraints.txt ./

@@ -3,15 +3,30 @@
 The application is loaded once and forked: workers start at once, also the one that takes the place
 of a worker that was killed, and share its memory. What was loaded is then left out of garbage
 collection, which would otherwise walk through all of Django during somebody's request.
+
+Behind a proxy (BEHIND_PROXY, docs/deployment.md) a worker takes one request at a time and no other
+before it is done, so that the kernel gives each to a worker that is free; a download holds one.
+Where browsers connect directly that would not do: they open connections ahead of use, and each
+would hold a worker.
 """
 
 import gc
+import os
 import sys
 from typing import Any
 
 preload_app = True
 worker_class = "gthread"
-keepalive = 30
+asked = os.environ.get("WEB_CONCURRENCY")
+if os.environ.get("BEHIND_PROXY", "").lower() in ("1", "true", "yes", "on"):
+    workers = int(asked or 2 * (os.cpu_count() or 1) + 4)
+    threads = 1
+    worker_connections = 1
+    keepalive = 0
+else:
+    workers = int(asked or 2)
+    threads = 4
+    keepalive = 30
 max_requests = 100_000
 max_requests_jitter = 20_000
 

@@ -1,7 +1,7 @@
 """Simulated annotators over HTTP against gunicorn and Postgres: latencies, and whether all is kept.
 
-    python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 2]
-                              [--threads 4] [--comparisons 20000] [--cores 2]
+    python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 4]
+                              [--threads 0] [--comparisons 20000] [--cores 2]
                               [--kill-web-every 5] [--kill-database 3] [--exactly 3]
 
 Without DATABASE_URL a scratch Postgres is started and removed again. Comparisons are filled in by
@@ -251,8 +251,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--annotators", type=int, default=500)
     parser.add_argument("--per-minute", type=float, default=4)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=0, help="0: as behind a proxy")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--exactly", type=int, default=0, metavar="JUDGMENTS")

@@ -112,14 +112,16 @@ def cores(few: int) -> Iterator[int]:
 
 
 class Site:
-    """gunicorn over a Unix socket, its workers, and the postmaster it talks to."""
+    """gunicorn over a Unix socket; with 0 threads as behind a proxy (gunicorn.conf.py)."""
 
     def __init__(self, folder: Path, *, workers: int, threads: int) -> None:
         self.socket = folder / "web.sock"
         command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--log-level", "error"]
         command += ["--bind", f"unix:{self.socket}", "--workers", str(workers)]
-        command += ["--threads", str(threads)]
-        self.master = subprocess.Popen(command)
+        if threads:
+            command += ["--threads", str(threads)]
+        environment = {**os.environ, "BEHIND_PROXY": "no" if threads else "yes"}
+        self.master = subprocess.Popen(command, env=environment)
         while not self.socket.exists() and self.master.poll() is None:
             time.sleep(0.1)
 
