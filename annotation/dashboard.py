@@ -10,7 +10,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from annotation import figures
-from annotation.forecast import WINDOW_DAYS, Forecast, forecast
+from annotation.forecast import Forecast, forecast
 from annotation.models import Assignment, Figures, Membership, Project, User, WorkDay
 from annotation.progress import Progress
 from annotation.quality_report import Share
@@ -78,7 +78,7 @@ def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
         agreement=kept.data.get("agreement", {}),
         ties=Share(_sum(totals, "ties"), _sum(totals, "answers")),
         skips=_skips(kept),
-        forecast=forecast(_remaining(kept), whole[-WINDOW_DAYS:], today=today),
+        forecast=forecast(_remaining(kept), whole, today=today),
         people=_people(project, totals),
     )
 

@@ -45,9 +45,8 @@ def forecast(remaining: int, per_day: Sequence[int], *, today: date, seed: int =
     """
     if remaining <= 0:
         return Forecast(reason="Nothing is left to answer.")
-    days = list(per_day)[-WINDOW_DAYS:]
-    while days and not days[0]:
-        days.pop(0)  # Before the first answer nobody had begun.
+    begun = next((place for place, answers in enumerate(per_day) if answers), len(per_day))
+    days = list(per_day[begun:])[-WINDOW_DAYS:]  # Before the first answer nobody had begun.
     if len(days) < FEWEST_DAYS or sum(days) < FEWEST_ANSWERS:
         return Forecast(
             reason=f"Cannot say yet: this needs {FEWEST_DAYS} whole days with {FEWEST_ANSWERS} "

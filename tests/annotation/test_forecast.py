@@ -17,7 +17,7 @@ def test_an_even_pace_gives_one_date():
 
 
 def test_uneven_days_give_a_range_around_the_date():
-    found = forecast(1000, [0, 40] * 7, today=TODAY)
+    found = forecast(1000, [40, 0] * 7, today=TODAY)
     assert (found.rate, found.days_counted) == (20, 14)
     assert found.done == date(2026, 4, 21)
     assert found.earliest < found.done < found.latest
@@ -29,6 +29,8 @@ def test_uneven_days_give_a_range_around_the_date():
 def test_only_the_last_two_weeks_count_and_not_the_days_before_the_first_answer():
     assert forecast(10, [500] * 9 + [10] * 14, today=TODAY).rate == 10
     assert forecast(10, [0] * 8 + [10] * 3, today=TODAY).days_counted == 3
+    # A rest at the beginning of the two weeks is a rest, when there were answers before it.
+    assert forecast(10, [10] * 9 + [0] * 7 + [10] * 7, today=TODAY).rate == 5
 
 
 @pytest.mark.parametrize("days", [[], [30], [30, 30], [1, 1, 1], [0] * 14])

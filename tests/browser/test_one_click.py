@@ -90,7 +90,7 @@ def test_one_click_leads_from_a_release_to_a_published_score(
     page.get_by_label("Preset").select_option("small-world")
     for name, value in SMALL.items():
         page.locator(f'[name="{name}"]').fill(str(value))
-    expect(page.get_by_role("checkbox", name="Evaluation")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="Evaluation", exact=True)).to_be_checked()
     for name in ("question_set", "judge"):
         page.locator(f'[name="evaluation.options-{name}"]').select_option(index=1)
     look(page, "1-form")

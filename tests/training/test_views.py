@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from annotation.models import Release
+from annotation.models.projects import Role
 from tests.factories import make_admin, make_image, make_member, make_project, make_prompt
 from tests.training.factories import make_base, make_checkpoint, make_run
 from training import scheduling
-from training.models import Metric, Run, Sample, State
+from training.models import Checkpoint, Metric, Run, Sample, State
 
 pytestmark = pytest.mark.django_db
 
@@ -353,14 +354,18 @@ def test_a_checkpoint_is_promoted_and_kept_or_deleted_from_its_page() -> None:
     assert client.get(checkpoint.get_absolute_url()).status_code == 404
 
 
-def test_nobody_acts_on_a_base_from_a_page() -> None:
+def test_nobody_promotes_a_base_and_only_administrators_delete_one() -> None:
     run = make_run()
     assert run.base is not None
     client = logged_in(make_admin())
     assert "Promote" not in client.get(run.base.get_absolute_url()).content.decode()
-    for name in ("promote", "delete"):
-        address = reverse(f"training:checkpoint-{name}", args=[run.base.pk])
-        assert client.post(address).status_code == 404
+    promote, delete = (
+        reverse(f"training:checkpoint-{name}", args=[run.base.pk]) for name in ("promote", "delete")
+    )
+    assert client.post(promote).status_code == 404
+    manager = logged_in(make_member(run.project, Role.MANAGER))
+    assert manager.post(delete).status_code in (403, 404)
+    assert Checkpoint.objects.filter(pk=run.base.pk).exists()
 
 
 def test_one_click_on_a_policy_asks_for_new_pairs_from_it() -> None:
