@@ -6,11 +6,14 @@ Content-Security-Policy or a dialog opened by injected text fails the test.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -35,12 +38,35 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
+class Requests:
+    """How many requests the live server, a thread of this process, is answering now."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.counting = threading.Lock()
+
+    def begin(self, **_: Any) -> None:
+        with self.counting:
+            self.open += 1
+
+    def end(self, **_: Any) -> None:
+        with self.counting:
+            self.open -= 1
+
+    def wait_for_none(self) -> None:
+        quiet, end = 0, time.monotonic() + 30
+        while quiet < 5 and time.monotonic() < end:
+            time.sleep(0.02)
+            quiet = quiet + 1 if self.open <= 0 else 0
+
+
 class Visitor:
     """Opens pages of the live server for people, and remembers what went wrong on them."""
 
-    def __init__(self, browser: Browser, address: str) -> None:
+    def __init__(self, browser: Browser, address: str, requests: Requests) -> None:
         self.browser = browser
         self.address = address
+        self.requests = requests
         self.problems: list[str] = []
         self.expected: list[str] = []
         self.contexts: list[BrowserContext] = []
@@ -84,6 +110,8 @@ class Visitor:
                         break
                     page.wait_for_timeout(20)
             context.close()
+        # A request that nobody waits for any more would hold tables that are emptied.
+        self.requests.wait_for_none()
 
     def _count(self, change: int) -> None:
         self.in_flight += change
@@ -100,16 +128,20 @@ class Visitor:
 
 @pytest.fixture
 def visit(browser: Browser, live_server: Any) -> Iterator[Visitor]:
-    visitor = Visitor(browser, live_server.url)
+    requests = Requests()
+    request_started.connect(requests.begin)
+    request_finished.connect(requests.end)
+    visitor = Visitor(browser, live_server.url, requests)
     yield visitor
     visitor.leave()
+    request_started.disconnect(requests.begin)
+    request_finished.disconnect(requests.end)
     assert visitor.unexpected() == []
 
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], None]:
     """Waits until a condition on the database holds; the pages send answers on their own time."""
-    import time
 
     def wait(condition: Callable[[], Any]) -> None:
         end = time.monotonic() + 15
