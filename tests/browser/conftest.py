@@ -141,10 +141,10 @@ def visit(browser: Browser, live_server: Any) -> Iterator[Visitor]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], None]:
-    """Waits until a condition on the database holds; the pages send answers on their own time."""
+    """Waits until a condition on the database holds; pages send on their own time, and again."""
 
     def wait(condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, "the condition never held"
             time.sleep(0.05)
