@@ -88,7 +88,7 @@ def test_decided_ones_that_are_new_to_the_reward_model_come_first(tmp_path: Path
     decided = [make_decided(project) for _ in range(4)]
     release = exporting.make_release(project, held_out_share=0.25)
     trained = exporting.training_ids(release)
-    assert len(trained) in (2, 3)
+    assert 0 < len(trained) < len(decided)
     run = make_scoring(make_reward_model(project, release=release))
     asked = score_comparisons.to_score(run)
     seen = [Comparison.objects.get(pk=pk).external_id in trained for pk in asked]
