@@ -7,5 +7,5 @@ class AnnotationConfig(AppConfig):
     name = "annotation"
 
     def ready(self) -> None:
-        # Registers itself with drf-spectacular; api_auth cannot, as DRF's settings import that.
-        import_module("annotation.api_schema")
+        # Registers itself with drf-spectacular; api.auth cannot, as DRF's settings import that.
+        import_module("annotation.api.schema")

@@ -217,20 +217,20 @@ AXES_VERBOSE = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "annotation.api_auth.TokenAuthentication",
+        "annotation.api.auth.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
-        "annotation.api_auth.HasScope",
+        "annotation.api.auth.HasScope",
     ],
     # JSON alone: the framework's own pages write styles into themselves, which the
     # Content-Security-Policy refuses. People read the API at api/docs/.
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["annotation.api_base.BoundedJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "annotation.api_schema.Schema",
-    "EXCEPTION_HANDLER": "annotation.api_errors.problem_details",
-    "DEFAULT_PAGINATION_CLASS": "annotation.api_base.ById",
+    "DEFAULT_PARSER_CLASSES": ["annotation.api.base.BoundedJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "annotation.api.schema.Schema",
+    "EXCEPTION_HANDLER": "annotation.api.errors.problem_details",
+    "DEFAULT_PAGINATION_CLASS": "annotation.api.base.ById",
     "PAGE_SIZE": 100,
     # A query parameter named "format" is a release's format here, not a renderer's.
     "URL_FORMAT_OVERRIDE": None,

@@ -21,9 +21,9 @@ urlpatterns = [
     path("healthz/ready", health.ready, name="ready"),
     path("metrics", health.metrics, name="metrics"),
     path("admin/", admin.site.urls),
-    path("api/v1/", include("annotation.api_urls")),
-    path("api/v1/", include("training.api_urls")),
-    path("api/v1/", include("benchmark.api_urls")),
+    path("api/v1/", include("annotation.api.urls")),
+    path("api/v1/", include("training.api.urls")),
+    path("api/v1/", include("benchmark.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", api_docs.page, name="api-docs"),
 ]

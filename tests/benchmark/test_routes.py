@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from benchmark import api_urls, evaluating, leaderboard, urls
+from benchmark import evaluating, leaderboard, urls
+from benchmark.api import urls as api_urls
 from benchmark.models import Evaluation
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.factories import (

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from tests.factories import make_admin, make_member, make_user
 from tests.training.factories import make_checkpoint, make_run
-from training import api_urls, urls
+from training import urls
+from training.api import urls as api_urls
 from training.models import BaseImport, Checkpoint, Run
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from annotation import access, checks, corrupted_gold, figures
 from annotation.answers import LONGEST_NOTE
-from annotation.api_base import ById, KnownParameters, idempotent
+from annotation.api.base import ById, KnownParameters, idempotent
 from annotation.dashboard import dashboard
 from annotation.models import Comparison
 from annotation.models.work import Choice

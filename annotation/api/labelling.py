@@ -1,107 +1,30 @@
-"""REST of annotating: projects, assignments, judgments, progress."""
+"""REST of annotating: the next assignment, its answer, changes of the answer."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-from django.db import transaction
-from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from annotation import access, leases, projects, queue
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
-from annotation.api_serializers import (
+from annotation import access, leases, queue
+from annotation.api.base import KnownParameters, user_of
+from annotation.api.serializers import (
     AnswerSerializer,
     AssignmentSerializer,
     EditSerializer,
     JudgmentSerializer,
     NextSerializer,
-    ProgressSerializer,
-    ProjectSerializer,
-    ProjectSettingsSerializer,
     SkipSerializer,
 )
-from annotation.models import Assignment, Judgment, Membership, Project
-from annotation.models.projects import Role
-from annotation.progress import member_progress, own_progress, progress_of
+from annotation.models import Assignment, Judgment
 
 NOTHING_LEFT = OpenApiResponse(description="There is nothing for you to judge now.")
-
-
-class Projects(KnownParameters, generics.ListCreateAPIView):
-    """Your projects; creating one makes you its manager."""
-
-    scopes = {"GET": "read", "POST": "manage"}
-    serializer_class = ProjectSerializer
-    pagination_class = ById
-
-    def get_queryset(self) -> QuerySet[Project]:
-        return access.projects(self.request.user)
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        context: dict[str, Any] = {**super().get_serializer_context()}
-        if self.request.user.is_authenticated and not self.request.user.is_superuser:
-            mine = Membership.objects.filter(user=self.request.user)
-            context["roles"] = dict(mine.values_list("project", "role"))
-        return context
-
-    @idempotent
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        access.require_project_creation(request.user)
-        return super().create(request, *args, **kwargs)
-
-    @transaction.atomic
-    def perform_create(self, serializer: BaseSerializer[Project]) -> None:
-        user = user_of(self.request)
-        project = serializer.save(created_by=user)
-        Membership.objects.create(project=project, user=user, role=Role.MANAGER)
-
-
-class ProjectDetail(KnownParameters, generics.RetrieveAPIView):
-    """A project of yours."""
-
-    scopes = {"GET": "read", "PATCH": "manage"}
-    serializer_class = ProjectSerializer
-
-    def get_object(self) -> Project:
-        return access.require(self.request.user, self.kwargs["slug"], "see")
-
-    @extend_schema(request=ProjectSettingsSerializer, responses=ProjectSerializer)
-    def patch(self, request: Request, slug: str) -> Response:
-        """Changes settings; changed guidelines get a new version, which people acknowledge."""
-        project = access.require(request.user, slug, "manage")
-        sent = ProjectSettingsSerializer(project, data=request.data, partial=True)
-        sent.is_valid(raise_exception=True)
-        kept = ("guidelines", "judgments_per_comparison", "max_judgments")
-        before = {name: getattr(project, name) for name in kept}
-        projects.change(project, {**before, **sent.validated_data})
-        project.refresh_from_db()
-        return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
-
-
-class Progress(KnownParameters, APIView):
-    """How far a project is, and how far you are in it."""
-
-    scopes = {"GET": "read"}
-
-    @extend_schema(responses=ProgressSerializer)
-    def get(self, request: Request, slug: str) -> Response:
-        project = access.require(request.user, slug, "see")
-        counts: dict[str, Any] = {
-            "project": progress_of(project),
-            "own": own_progress(project, user_of(request)),
-        }
-        if access.may(request.user, project, "review"):
-            counts["members"] = member_progress(project)
-        return Response(ProgressSerializer(counts).data)
 
 
 class NextAssignment(KnownParameters, APIView):

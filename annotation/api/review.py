@@ -12,8 +12,8 @@ from rest_framework.views import APIView
 
 from annotation import access, adjudication
 from annotation.answers import LONGEST_NOTE, Answer
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
-from annotation.api_serializers import ImageSerializer, TurnSerializer
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.serializers import ImageSerializer, TurnSerializer
 from annotation.models import Adjudication, Comparison
 from annotation.models.work import Choice
 

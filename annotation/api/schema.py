@@ -8,11 +8,11 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from annotation.api_base import IDEMPOTENCY_HEADER, LONGEST_KEY
+from annotation.api.base import IDEMPOTENCY_HEADER, LONGEST_KEY
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    target_class = "annotation.api_auth.TokenAuthentication"
+    target_class = "annotation.api.auth.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
@@ -20,7 +20,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class Schema(AutoSchema):
-    """Names the header where a view is decorated with ``api_base.idempotent``."""
+    """Names the header where a view is decorated with ``base.idempotent``."""
 
     def get_override_parameters(self) -> Any:
         parameters = list(super().get_override_parameters())

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, jobs
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
-from annotation.api_serializers import ProblemSerializer
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.serializers import ProblemSerializer
 from annotation.forms import ImportForm
 from annotation.models import ImportJob
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, joining, leases
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Invitation, Membership, User
 from annotation.models.projects import Role
 

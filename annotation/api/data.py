@@ -17,8 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, exporting, images, importing
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
-from annotation.api_serializers import (
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.serializers import (
     MOST_RECORDS,
     ComparisonSerializer,
     ComparisonsInSerializer,

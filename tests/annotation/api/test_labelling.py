@@ -1,19 +1,14 @@
 """Annotating over REST, from the next assignment to an edited judgment."""
 
-import uuid
-
 import pytest
 
-from annotation.models import Comparison, Judgment, Membership, Project
+from annotation.models import Judgment, Membership, Project
 from tests.annotation.api import Api, answer
 from tests.factories import (
-    judge,
-    make_admin,
     make_comparison,
     make_comparisons,
     make_member,
     make_project,
-    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -159,134 +154,3 @@ def test_a_paused_member_is_told_so(project):
     refused = Api(annotator).post(f"projects/{project.slug}/assignments/next")
     assert refused.status_code == 409
     assert "paused" in refused.json()["detail"]
-
-
-# --- projects ---------------------------------------------------------------------------------
-
-
-def test_projects_lists_ones_own_with_the_role(project, api):
-    make_project()
-    listed = api.get("projects").json()["results"]
-    assert [(entry["slug"], entry["role"]) for entry in listed] == [(project.slug, "annotator")]
-
-
-def test_projects_are_paged(django_assert_max_num_queries):
-    admin = Api(make_admin())
-    for _ in range(5):
-        make_project()
-    first = admin.get("projects", page_size=2).json()
-    assert len(first["results"]) == 2
-    seen = [entry["slug"] for entry in first["results"]]
-    page = first
-    while page["next"]:
-        page = admin.client.get(page["next"]).json()
-        seen += [entry["slug"] for entry in page["results"]]
-    assert len(set(seen)) == len(seen) == 5
-
-
-def test_creating_a_project_makes_one_its_manager():
-    admin = make_admin()
-    created = Api(admin).post(
-        "projects", {"slug": "birds", "name": "Birds", "judgments_per_comparison": 2}
-    )
-    assert created.status_code == 201
-    project = Project.objects.get(slug="birds")
-    assert (project.judgments_per_comparison, project.max_judgments) == (2, 2)
-    assert project.created_by == admin
-    assert Membership.objects.get(project=project).role == "manager"
-
-
-def test_fields_that_a_request_may_not_set_stay_as_they_are():
-    body = {"slug": "birds", "name": "Birds", "state": "closed", "created_by": 99, "role": "x"}
-    Api(make_admin()).post("projects", body)
-    project = Project.objects.get(slug="birds")
-    assert (project.state, project.created_by.is_superuser) == ("open", True)
-
-
-def test_a_maximum_below_the_usual_number_is_refused():
-    body = {"slug": "b", "name": "B", "judgments_per_comparison": 3, "max_judgments": 2}
-    refused = Api(make_admin()).post("projects", body)
-    assert refused.status_code == 400
-    assert refused.json()["errors"][0]["field"] == "max_judgments"
-
-
-def test_people_without_the_permission_create_no_project():
-    refused = Api(make_user()).post("projects", {"slug": "b", "name": "B"})
-    assert refused.status_code == 403
-
-
-def test_progress_counts_the_project_and_oneself(project, api):
-    comparison = make_comparison(project)
-    judge(comparison)
-    given = api.post(f"projects/{project.slug}/assignments/next").json()
-    api.post(f"assignments/{given['token']}/judgment", answer("2"))
-    make_comparison(project)
-    progress = api.get(f"projects/{project.slug}/progress").json()
-    assert progress["project"] == {
-        "comparisons": 2,
-        "waiting": 1,
-        "decided": 1,
-        "undecided": 0,
-        "disputed": 0,
-        "judgments": 2,
-        "wanted": 4,
-        "surplus": 0,
-        "open_leases": 0,
-        "share": 0.5,
-    }
-    assert progress["own"] == {"judged": 1, "judged_today": 1, "skipped": 0}
-    assert "members" not in progress
-
-
-def test_progress_shows_members_to_reviewers(project):
-    reviewer = make_member(project, "reviewer")
-    members = Api(reviewer).get(f"projects/{project.slug}/progress").json()["members"]
-    assert [(entry["user"], entry["role"]) for entry in members] == [
-        (reviewer.username, "reviewer")
-    ]
-
-
-def test_progress_takes_no_more_queries_for_more_people(
-    project, django_assert_num_queries, django_assert_max_num_queries
-):
-    reviewer = Api(make_member(project, "reviewer"))
-    path = f"projects/{project.slug}/progress"
-    reviewer.get(path)
-    with django_assert_max_num_queries(12) as few:
-        reviewer.get(path)
-    for comparison in make_comparisons(project, 3):
-        Comparison.objects.exclude(pk=comparison.pk).update(priority=-1)
-        Comparison.objects.filter(pk=comparison.pk).update(priority=1)
-        judge(comparison)
-    with django_assert_num_queries(len(few)):
-        reviewer.get(path)
-
-
-# --- errors -----------------------------------------------------------------------------------
-
-
-def test_unknown_parameters_are_refused(project, api):
-    refused = api.get("projects", created_by__password__startswith="a")
-    assert refused.status_code == 400
-    assert refused.json()["errors"][0]["field"] == "created_by__password__startswith"
-
-
-@pytest.mark.parametrize("body", ["{", "[1, 2", "\ufeff", '{"a": NaN}'])
-def test_a_body_that_is_not_json_is_a_problem(project, api, body):
-    refused = api.post(f"projects/{project.slug}/assignments/next", body)
-    assert refused.status_code == 400
-    assert refused["Content-Type"] == "application/problem+json"
-
-
-@pytest.mark.parametrize("body", ["[]", "7", '"text"', "null"])
-def test_a_body_of_another_type_is_a_problem(project, api, body):
-    make_comparison(project)
-    given = api.post(f"projects/{project.slug}/assignments/next").json()
-    refused = api.post(f"assignments/{given['token']}/judgment", body)
-    assert refused.status_code == 400
-
-
-def test_what_does_not_exist_is_a_problem(api):
-    missing = api.get(f"assignments/{uuid.uuid4()}")
-    assert missing.status_code == 404
-    assert missing.json()["title"] == "Not found"

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 
 from annotation import access as projects_access
 from annotation.access import Permission
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from benchmark import access
-from benchmark.api_serializers import (
+from benchmark.api.serializers import (
     EvaluatedAnswerSerializer,
     EvaluationInSerializer,
     EvaluationSerializer,

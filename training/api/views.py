@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access
-from annotation.api_base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Release
 from training import registry, requests, scheduling, visibility
-from training.api_serializers import (
+from training.api.serializers import (
     ChainInSerializer,
     ChainSerializer,
     CheckpointDetailSerializer,

@@ -1,0 +1,53 @@
+"""REST of annotation, under /api/v1/."""
+
+from django.urls import path
+
+from annotation.api import data, imports, labelling, people, projects, quality, review
+
+app_name = "annotation-api"
+urlpatterns = [
+    path("projects", projects.Projects.as_view(), name="projects"),
+    path("projects/<slug:slug>", projects.ProjectDetail.as_view(), name="project"),
+    path("projects/<slug:slug>/progress", projects.Progress.as_view(), name="progress"),
+    path("projects/<slug:slug>/assignments/next", labelling.NextAssignment.as_view(), name="next"),
+    path("projects/<slug:slug>/judgments", labelling.OwnJudgments.as_view(), name="judgments"),
+    path("projects/<slug:slug>/images", data.ProjectImages.as_view(), name="images"),
+    path("projects/<slug:slug>/prompts", data.Prompts.as_view(), name="prompts"),
+    path("projects/<slug:slug>/comparisons", data.Comparisons.as_view(), name="comparisons"),
+    path("projects/<slug:slug>/disputes", review.Disputes.as_view(), name="disputes"),
+    path("projects/<slug:slug>/disputes/<int:pk>", review.Ruling.as_view(), name="dispute"),
+    path("projects/<slug:slug>/members", people.Members.as_view(), name="members"),
+    path("projects/<slug:slug>/members/<int:pk>", people.MemberDetail.as_view(), name="member"),
+    path("projects/<slug:slug>/invitations", people.Invitations.as_view(), name="invitations"),
+    path(
+        "projects/<slug:slug>/invitations/<int:pk>",
+        people.InvitationDetail.as_view(),
+        name="invitation",
+    ),
+    path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
+    path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),
+    path("projects/<slug:slug>/quality", quality.Quality.as_view(), name="quality"),
+    path("projects/<slug:slug>/gold", quality.Gold.as_view(), name="gold"),
+    path("projects/<slug:slug>/gold/promote", quality.PromoteGold.as_view(), name="promote"),
+    path(
+        "projects/<slug:slug>/gold/corrupted",
+        quality.CorruptedGold.as_view(),
+        name="corrupted",
+    ),
+    path("projects/<slug:slug>/gold/<int:pk>", quality.GoldDetail.as_view(), name="gold-one"),
+    path(
+        "projects/<slug:slug>/comparisons/<int:pk>/drafts",
+        quality.GoldDrafts.as_view(),
+        name="drafts",
+    ),
+    path("projects/<slug:slug>/releases", data.Releases.as_view(), name="releases"),
+    path("assignments/<uuid:token>", labelling.AssignmentDetail.as_view(), name="assignment"),
+    path("assignments/<uuid:token>/judgment", labelling.SubmitJudgment.as_view(), name="submit"),
+    path("assignments/<uuid:token>/renew", labelling.RenewAssignment.as_view(), name="renew"),
+    path("assignments/<uuid:token>/skip", labelling.SkipAssignment.as_view(), name="skip"),
+    path("judgments/<int:pk>", labelling.JudgmentDetail.as_view(), name="judgment"),
+    path("releases/<int:pk>", data.ReleaseDetail.as_view(), name="release"),
+    path("releases/<int:pk>/folder", data.ReleaseFolder.as_view(), name="folder"),
+    path("releases/<int:pk>/records", data.ReleaseRecords.as_view(), name="records"),
+    path("images/<slug:sha256>", data.ImageFile.as_view(), name="image"),
+]

@@ -1,0 +1,1 @@
+"""REST of benchmarks, under /api/v1/."""

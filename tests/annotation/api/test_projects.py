@@ -1,0 +1,142 @@
+"""REST of projects: whose they are, their settings, their progress."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotation.models import Comparison, Membership, Project
+from tests.annotation.api import Api, answer
+from tests.factories import (
+    judge,
+    make_admin,
+    make_comparison,
+    make_comparisons,
+    make_member,
+    make_project,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project():
+    return make_project(k=2)
+
+
+@pytest.fixture
+def annotator(project):
+    return Api(make_member(project))
+
+
+def test_settings_are_changed_one_at_a_time(api: Api, project: Project) -> None:
+    path = f"projects/{project.slug}"
+    changed = api.patch(path, {"gold_rate": 0.2, "guidelines": "# New", "state": "paused"})
+    assert changed.status_code == 200
+    assert (changed.json()["gold_rate"], changed.json()["guidelines_version"]) == (0.2, 2)
+    project.refresh_from_db()
+    assert (project.state, project.judgments_per_comparison) == ("paused", 2)
+    refused = api.patch(path, {"judgments_per_comparison": 4, "max_judgments": 2})
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["field"] == "max_judgments"
+    api.patch(path, {"slug": "other", "created_by": 1, "guidelines_version": 9})
+    project.refresh_from_db()
+    assert (project.guidelines_version, project.created_by) == (2, None)
+
+
+def test_projects_lists_ones_own_with_the_role(project, annotator):
+    make_project()
+    listed = annotator.get("projects").json()["results"]
+    assert [(entry["slug"], entry["role"]) for entry in listed] == [(project.slug, "annotator")]
+
+
+def test_projects_are_paged(django_assert_max_num_queries):
+    admin = Api(make_admin())
+    for _ in range(5):
+        make_project()
+    first = admin.get("projects", page_size=2).json()
+    assert len(first["results"]) == 2
+    seen = [entry["slug"] for entry in first["results"]]
+    page = first
+    while page["next"]:
+        page = admin.client.get(page["next"]).json()
+        seen += [entry["slug"] for entry in page["results"]]
+    assert len(set(seen)) == len(seen) == 5
+
+
+def test_creating_a_project_makes_one_its_manager():
+    admin = make_admin()
+    created = Api(admin).post(
+        "projects", {"slug": "birds", "name": "Birds", "judgments_per_comparison": 2}
+    )
+    assert created.status_code == 201
+    project = Project.objects.get(slug="birds")
+    assert (project.judgments_per_comparison, project.max_judgments) == (2, 2)
+    assert project.created_by == admin
+    assert Membership.objects.get(project=project).role == "manager"
+
+
+def test_fields_that_a_request_may_not_set_stay_as_they_are():
+    body = {"slug": "birds", "name": "Birds", "state": "closed", "created_by": 99, "role": "x"}
+    Api(make_admin()).post("projects", body)
+    project = Project.objects.get(slug="birds")
+    assert (project.state, project.created_by.is_superuser) == ("open", True)
+
+
+def test_a_maximum_below_the_usual_number_is_refused():
+    body = {"slug": "b", "name": "B", "judgments_per_comparison": 3, "max_judgments": 2}
+    refused = Api(make_admin()).post("projects", body)
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["field"] == "max_judgments"
+
+
+def test_people_without_the_permission_create_no_project():
+    refused = Api(make_user()).post("projects", {"slug": "b", "name": "B"})
+    assert refused.status_code == 403
+
+
+def test_progress_counts_the_project_and_oneself(project, annotator):
+    comparison = make_comparison(project)
+    judge(comparison)
+    given = annotator.post(f"projects/{project.slug}/assignments/next").json()
+    annotator.post(f"assignments/{given['token']}/judgment", answer("2"))
+    make_comparison(project)
+    progress = annotator.get(f"projects/{project.slug}/progress").json()
+    assert progress["project"] == {
+        "comparisons": 2,
+        "waiting": 1,
+        "decided": 1,
+        "undecided": 0,
+        "disputed": 0,
+        "judgments": 2,
+        "wanted": 4,
+        "surplus": 0,
+        "open_leases": 0,
+        "share": 0.5,
+    }
+    assert progress["own"] == {"judged": 1, "judged_today": 1, "skipped": 0}
+    assert "members" not in progress
+
+
+def test_progress_shows_members_to_reviewers(project):
+    reviewer = make_member(project, "reviewer")
+    members = Api(reviewer).get(f"projects/{project.slug}/progress").json()["members"]
+    assert [(entry["user"], entry["role"]) for entry in members] == [
+        (reviewer.username, "reviewer")
+    ]
+
+
+def test_progress_takes_no_more_queries_for_more_people(
+    project, django_assert_num_queries, django_assert_max_num_queries
+):
+    reviewer = Api(make_member(project, "reviewer"))
+    path = f"projects/{project.slug}/progress"
+    reviewer.get(path)
+    with django_assert_max_num_queries(12) as few:
+        reviewer.get(path)
+    for comparison in make_comparisons(project, 3):
+        Comparison.objects.exclude(pk=comparison.pk).update(priority=-1)
+        Comparison.objects.filter(pk=comparison.pk).update(priority=1)
+        judge(comparison)
+    with django_assert_num_queries(len(few)):
+        reviewer.get(path)

@@ -1,0 +1,1 @@
+"""REST of training, under /api/v1/."""
