@@ -44,6 +44,8 @@ export class Outbox extends EventTarget {
     this.failures = 0;
     this.trouble = null; // null | "network" | "server" | "login"
     this.sending = null; // what is on its way now
+    this.flushing = null; // the promise of the flush under way
+    this.asked = false; // whether a flush was asked for since the one under way began
     this.tabs = new BroadcastChannel(`factloop-waiting-${owner}`);
     this.tabs.addEventListener("message", ({ data }) => {
       if (data) this.tell(data);
@@ -92,9 +94,22 @@ export class Outbox extends EventTarget {
 
   /** Sends what waits, oldest first; one flush at a time. Never rejects. */
   flush() {
-    clearTimeout(this.timer);
-    this.flushing ??= this.sendAll().finally(() => (this.flushing = null));
+    this.asked = true;
+    this.flushing ??= this.sendWhileAsked();
     return this.flushing;
+  }
+
+  /**
+   * An answer may be added when a flush has looked for the last time and is not over yet: it is
+   * sent by another round. After trouble the timer of that round does it.
+   */
+  async sendWhileAsked() {
+    do {
+      this.asked = false;
+      clearTimeout(this.timer);
+      await this.sendAll();
+    } while (this.asked && !this.trouble);
+    this.flushing = null; // in the same step as the look at `asked`: nothing falls between
   }
 
   async sendAll() {
@@ -102,10 +117,12 @@ export class Outbox extends EventTarget {
     const failed = new Set();
     let trouble = null;
     let wait = 0;
+    let told = false;
     while (failed.size < MOST_TROUBLES) {
       const { entry, wait: busy } = await this.store.take(failed);
       wait = busy ?? 0;
       if (!entry) break;
+      told = true;
       this.sending = entry.id;
       const now = await this.send(entry);
       this.sending = null;
@@ -117,7 +134,8 @@ export class Outbox extends EventTarget {
     }
     this.trouble = trouble;
     this.failures = trouble ? this.failures + 1 : 0;
-    await this.changed();
+    // Without news no tab is told: two that wait for work would wake each other again and again.
+    await (told ? this.changed() : this.look());
     if (trouble) wait = 1000 * RETRY_SECONDS[Math.min(this.failures, RETRY_SECONDS.length) - 1];
     // Not all browsers of a building at the same moment, when the network is back.
     if (wait) this.timer = setTimeout(() => this.flush(), wait * (0.8 + 0.4 * Math.random()));

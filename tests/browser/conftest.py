@@ -15,11 +15,13 @@ import pytest
 from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from annotation.models import User
 from tests.browser import chromium
 
+# Long enough for a loaded machine; each wait ends as soon as its condition holds.
+PATIENCE_MS = 60_000
 WATCH_POLICY = """
 addEventListener("securitypolicyviolation", (event) => console.error(
   `policy refused ${event.blockedURI} for ${event.effectiveDirective}`));
@@ -35,6 +37,7 @@ def browser() -> Iterator[Browser]:
         # Playwright keeps an event loop in this thread, suspended whenever the test's own code
         # runs, and Django cannot see that nothing else runs meanwhile.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        expect.set_options(timeout=PATIENCE_MS)
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
@@ -75,7 +78,7 @@ class Visitor:
     def context(self, user: User | None = None, **options: Any) -> BrowserContext:
         """A browser profile of its own in which ``user`` is logged in."""
         context = self.browser.new_context(base_url=self.address, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(WATCH_POLICY)
         context.on("page", self._watch)
         context.on("request", lambda _: self._count(1))

@@ -34,6 +34,35 @@ IDBObjectStore.prototype.put = function () {
   throw new DOMException("no room", "QuotaExceededError");
 };"""
 
+ADDED_AT_THE_END = """async (address) => {
+  const { Outbox } = await import(address);
+  const sent = [];
+  window.fetch = async (url) => (sent.push(url), new Response("", { status: 200 }));
+  const outbox = new Outbox("nobody else");
+  const look = outbox.look.bind(outbox);
+  let looks = 0;
+  outbox.look = async () => {
+    // The flush has found nothing to send and is on its way to its end.
+    if (++looks === 1) await outbox.add("/late/", { client_uuid: "one" }, "task");
+    return look();
+  };
+  await outbox.flush();
+  await outbox.flushing;
+  return [sent, (await look()).length];
+}"""
+TELLS_NOBODY = """async (address) => {
+  const { Outbox } = await import(address);
+  const heard = [];
+  const other = new BroadcastChannel("factloop-waiting-nobody else");
+  other.addEventListener("message", ({ data }) => heard.push(data));
+  const outbox = new Outbox("nobody else");
+  await outbox.flush();
+  outbox.tabs.postMessage("the end");
+  await new Promise((resolve) => other.addEventListener("message", ({ data }) => data && resolve()));
+  return heard;
+}"""
+OUTBOX = "document.querySelector('script[src*=\"js/label\"]').src.replace('label', 'outbox')"
+
 
 @pytest.fixture
 def project() -> Project:
@@ -249,3 +278,16 @@ def test_an_answer_with_an_old_form_token_is_sent_again(
     assert len(kept(page)) == 1
     page.context.add_cookies(cookies)
     eventually(lambda: Judgment.objects.filter(assignment=answered).exists())
+
+
+def test_an_answer_added_while_a_flush_ends_is_sent_by_another_round(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page()
+    assert page.evaluate(ADDED_AT_THE_END, page.evaluate(OUTBOX)) == [["/late/"], 0]
+
+
+def test_a_flush_without_news_wakes_no_other_tab(open_page: Callable[..., Page]) -> None:
+    """Two tabs at the end of the work would otherwise ask for more in turns without end."""
+    page = open_page()
+    assert page.evaluate(TELLS_NOBODY, page.evaluate(OUTBOX)) == ["the end"]
