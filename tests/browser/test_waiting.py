@@ -54,11 +54,13 @@ TELLS_NOBODY = """async (address) => {
   const { Outbox } = await import(address);
   const heard = [];
   const other = new BroadcastChannel("factloop-waiting-nobody else");
-  other.addEventListener("message", ({ data }) => heard.push(data));
+  const ended = new Promise((resolve) => {
+    other.addEventListener("message", ({ data }) => heard.push(data) && data && resolve());
+  });
   const outbox = new Outbox("nobody else");
   await outbox.flush();
   outbox.tabs.postMessage("the end");
-  await new Promise((resolve) => other.addEventListener("message", ({ data }) => data && resolve()));
+  await ended;
   return heard;
 }"""
 OUTBOX = "document.querySelector('script[src*=\"js/label\"]').src.replace('label', 'outbox')"
