@@ -3,8 +3,9 @@
 
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# A volume takes its owner from the folder that it is first mounted over.
 RUN useradd --create-home --uid 10001 factloop \
- && mkdir -p /app /var/lib/factloop && chown factloop /var/lib/factloop
+ && mkdir -p /app /var/lib/factloop/storage /var/lib/factloop/runs && chown -R factloop /var/lib/factloop
 WORKDIR /app
 ENV FACTLOOP_VAR=/var/lib/factloop
 # The commit, which checkpoints are told; the image holds no repository to ask.

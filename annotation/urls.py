@@ -70,6 +70,7 @@ urlpatterns = [
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
     path("label/<uuid:token>/skip/", labelling.skip, name="skip"),
     path("label/<uuid:token>/renew/", labelling.renew, name="renew"),
+    path("account/password/", account.password, name="password"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
 ]

@@ -48,7 +48,7 @@ def installation(address: str, *, folder: Path) -> Iterator[Installation]:
     call_command("migrate", verbosity=0)
     password = _admin()
     host = address.rsplit(":", 1)[0]
-    environment = {**os.environ, "SITE_URL": f"http://{address}", "TRAINER_THREADS": "1"}
+    environment = {**os.environ, "TRAINER_THREADS": "1"}
     if not os.environ.get("DATABASE_URL"):
         environment["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host}"
     with Processes(folder / "logs", environment) as processes:

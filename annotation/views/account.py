@@ -1,12 +1,15 @@
-"""A person's own API tokens."""
+"""What a person may change about their own account: API tokens and the password."""
 
 from __future__ import annotations
 
 from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.forms import TokenForm
@@ -34,3 +37,18 @@ def revoke(request: PersonRequest, pk: int) -> HttpResponse:
     token.revoke()
     messages.success(request, f"The token “{token.name}” can no longer be used.")
     return redirect("annotation:tokens")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+@sensitive_post_parameters()
+def password(request: PersonRequest) -> HttpResponse:
+    """A new password for whoever knows the old one; other browsers are logged out by it."""
+    form = PasswordChangeForm(request.user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        update_session_auth_hash(request, form.save())
+        messages.success(request, "Your password is changed. Other browsers are logged out.")
+        return redirect("home")
+    status = 422 if form.errors else 200
+    return render(request, "annotation/password.html", {"form": form}, status=status)

@@ -273,6 +273,7 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
         "settings": f"{inside}settings/",
         "project-new": "/new-project/",
         "tokens": "/account/tokens/",
+        "password": "/account/password/",
         "api": "/api/docs/",
         "empty-project": new,
         "empty-comparisons": f"{new}comparisons/",

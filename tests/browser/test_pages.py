@@ -39,6 +39,7 @@ def paths(project: Project) -> list[str]:
     return [
         "/projects/",
         "/new-project/",
+        "/account/password/",
         "/account/tokens/",
         "/api/docs/",
         "/training/",

@@ -60,6 +60,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "answer": [("post", "owner")],
     "skip": [("post", "owner")],
     "renew": [("post", "owner")],
+    "password": [("get", "anyone"), ("post", "anyone")],
     "tokens": [("get", "anyone"), ("post", "anyone")],
     "token-revoke": [("post", "owner")],
 }
@@ -97,7 +98,7 @@ def world(db: None) -> World:
     numbered = {**slug, "number": release.number}
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
-        **{name: {} for name in ("projects", "project-new", "tokens")},
+        **{name: {} for name in ("projects", "project-new", "password", "tokens")},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         "join": {"raw": "no-such-invitation"},
