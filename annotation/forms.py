@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
@@ -70,6 +70,22 @@ class ProjectForm(forms.ModelForm):
             "description": forms.Textarea(attrs={"rows": 3}),
             "guidelines": forms.Textarea(attrs={"rows": 14}),
         }
+
+    SECTIONS: ClassVar = {
+        "The project": ["name", "description", "question", "guidelines"],
+        "Handing out": ["state", "judgments_per_comparison", "max_judgments", "lease_minutes"],
+        "What annotators say": ["allow_tie", "mark_spans", "ask_confidence"],
+        "Watching quality": ["gold_rate", "repeat_rate", "pause_below", "pause_after"],
+        "Entry quiz": ["quiz_pass_mark", "quiz_attempts"],
+    }
+
+    def sections(self) -> list[tuple[str, list[forms.BoundField], bool]]:
+        """Title, fields, and whether one of them has an error: as the page groups them."""
+        return [
+            (title, fields, any(field.errors for field in fields))
+            for title, names in self.SECTIONS.items()
+            for fields in [[self[name] for name in names]]
+        ]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

@@ -25,6 +25,11 @@ urlpatterns = [
     path("projects/<slug:slug>/members/", members.index, name="members"),
     path("projects/<slug:slug>/members/<int:pk>/", members.change, name="member"),
     path("projects/<slug:slug>/invitations/", members.invite, name="invitations"),
+    path(
+        "projects/<slug:slug>/invitations/<int:pk>/withdraw/",
+        members.withdraw,
+        name="invitation-withdraw",
+    ),
     path("join/<str:raw>/", members.join, name="join"),
     path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),

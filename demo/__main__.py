@@ -43,10 +43,13 @@ def main() -> int:
         with installation(arguments.site, folder=embedded.var_folder() / "demo") as site:
             run_loop(site, console, seed=arguments.seed)
             if arguments.serve:
-                console.line(f"The dashboard runs at {site.url}")
+                console.line(f"The dashboard runs at {site.url}/benchmarks/")
                 console.line(f"Log in as {site.admin} with the password {site.password}")
                 console.line("Ctrl-C stops it; `make serve` starts it again, with the same data.")
                 site.wait()
+            else:
+                console.line("`make serve` shows it all in the browser; for its log-in, first")
+                console.line(f".venv/bin/python manage.py changepassword {site.admin}")
     except KeyboardInterrupt:
         console.line("stopped")
         return 0 if console.finished else 130

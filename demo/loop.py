@@ -95,6 +95,7 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     bench = _bench(plan, seed, site.folder / "inputs")
     console.line(f"{plan.prompts} prompts about {len(scenes)} pictures")
     console.line(f"watch it at {site.url}/projects/{project.slug}/")
+    console.line(f"log in as {site.admin} with the password {site.password}")
 
     console.stage("The base model describes each picture twice")
     common = Common(project=project, requested_by=admin, base=base, preset="small-world", seed=seed)

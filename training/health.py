@@ -148,7 +148,9 @@ def free_disk_share() -> float:
 def _disk() -> Check:
     worst = free_disk_share()
     remedy = "Delete checkpoints and run directories that nobody needs, or give it more room."
-    return Check("Disk", worst >= LEAST_FREE_SHARE, f"{worst:.0%} free on this host", remedy)
+    return Check(
+        "Disk", worst >= LEAST_FREE_SHARE, f"{worst * 100:.0f} % free on this host", remedy
+    )
 
 
 def _disks_of_workers() -> Check:
@@ -164,7 +166,7 @@ def _disks_of_workers() -> Check:
         return Check(name, True, "no run is going on that would tell")
     full = {host: share for host, share in free.items() if share < LEAST_FREE_SHARE}
     seen = ", ".join(
-        f"{share:.0%} free on {host}" for host, share in sorted((full or free).items())
+        f"{share * 100:.0f} % free on {host}" for host, share in sorted((full or free).items())
     )
     return Check(name, not full, seen, remedy)
 

@@ -49,6 +49,16 @@ def invite(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_POST
+def withdraw(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    """The link of an invitation that nobody has used opens nothing from now on."""
+    project = access.require(request.user, slug, "manage")
+    get_object_or_404(project.invitations.usable(), pk=pk).delete()
+    messages.success(request, "The invitation is withdrawn.")
+    return redirect("annotation:members", slug)
+
+
+@login_required
+@require_POST
 @says_domain_errors(back="members")
 def change(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     project = access.require(request.user, slug, "manage")

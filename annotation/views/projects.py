@@ -80,10 +80,10 @@ def edit(request: PersonRequest, slug: str) -> HttpResponse:
 def _plots(found: Dashboard) -> list[plots.Plot]:
     answers = [(one.day, float(one.answers)) for one in found.days]
     hours = [(one.day, one.active_hours) for one in found.days]
-    return [
-        plots.bars("Answers a day", "all annotators; today is not over", answers),
-        plots.bars("Active hours a day", "page visible and in use", hours, digits=1),
-    ]
+    drawn = [plots.bars("Answers a day", "all annotators; today is not over", answers)]
+    if any(value for _, value in hours):  # Programs send answers without a time.
+        drawn.append(plots.bars("Active hours a day", "page visible and in use", hours, digits=1))
+    return drawn
 
 
 def _status(form: ProjectForm) -> int:

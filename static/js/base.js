@@ -48,9 +48,16 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  const source = document.querySelector(button.dataset.copy);
   const label = button.textContent;
-  button.textContent = "Copied";
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(source.textContent.trim());
+    button.textContent = "Copied";
+  } else {
+    // Browsers lend the clipboard to pages under HTTPS only.
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected: copy it";
+  }
   setTimeout(() => (button.textContent = label), 1500);
 });
 

@@ -97,7 +97,7 @@ def test_disks_of_workers_are_known_from_their_runs(free: float, ok: bool) -> No
     assert by_name()["Disks of workers"].ok
     scheduling.heartbeat(attempt, {"disk_free": free})
     found = by_name()["Disks of workers"]
-    assert (found.ok, found.seen) == (ok, f"{free:.0%} free on node-7")
+    assert (found.ok, found.seen) == (ok, f"{free * 100:.0f} % free on node-7")
 
 
 def test_runs_that_nobody_begins_are_noticed() -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from annotation import exporting, guidelines, queue
-from annotation.models import ImportJob, User
+from annotation.models import ImportJob, Invitation, User
 from tests import factories
 
 ROLES = ("outsider", "annotator", "reviewer", "manager", "admin")
@@ -53,6 +53,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "publish": [("post", "manager")],
     "example": [("get", "manager"), ("post", "manager")],
     "example-remove": [("post", "manager")],
+    "invitation-withdraw": [("post", "manager")],
     "quiz": [("get", "manager"), ("post", "manager")],
     "quiz-admit": [("post", "manager")],
     "quiz-begin": [("post", "annotator")],
@@ -93,6 +94,7 @@ def world(db: None) -> World:
     example = guidelines.draft(
         factories.make_comparison(project), manager, more_hallucinated="2", why="Look.", spans=[]
     )
+    invitation, _ = Invitation.create(project, role="annotator", created_by=manager)
     attempt = member.quiz_attempts.create(number=1, pass_mark=1)
     question = attempt.answers.create(comparison=comparison, position=1, shown_first=1, known="1")
     numbered = {**slug, "number": release.number}
@@ -104,6 +106,7 @@ def world(db: None) -> World:
         "join": {"raw": "no-such-invitation"},
         **dict.fromkeys(("comparison", "gold", "dispute", "corrupt", "example"), chosen),
         "example-remove": {**slug, "pk": example.pk},
+        "invitation-withdraw": {**slug, "pk": invitation.pk},
         "quiz-admit": {**slug, "pk": member.pk},
         "quiz-answer": {"pk": question.pk},
         "import": {**slug, "pk": job.pk},

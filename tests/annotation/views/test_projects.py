@@ -11,7 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import queue
+from annotation import joining, queue
+from annotation.forms import ProjectForm
 from annotation.models import Comparison, Invitation, Membership, Project, User
 from tests import factories
 
@@ -89,6 +90,22 @@ def test_a_project_needs_a_maximum_not_below_the_usual_number(
     assert b"Must not be below the usual number of people." in response.content
     project.refresh_from_db()
     assert project.judgments_per_comparison == 1
+
+
+def test_every_setting_stands_in_one_section() -> None:
+    form = ProjectForm()
+    shown = [field.name for _, fields, _ in form.sections() for field in fields]
+    assert sorted(shown) == sorted(form.fields)
+
+
+def test_a_closed_section_opens_for_its_error() -> None:
+    client = Client()
+    client.force_login(factories.make_admin())
+    path = reverse("annotation:project-new")
+    closed = b'<details class="card card-fold"><summary'
+    assert client.get(path).content.count(closed) == 4
+    wrong = settings_of(factories.make_project(), judgments_per_comparison=3, max_judgments=2)
+    assert client.post(path, wrong).content.count(closed) == 3
 
 
 def test_settings_reach_work_that_waits_and_version_the_guidelines(
@@ -176,6 +193,24 @@ def test_an_invitation_is_used_once(client: Client, project: Project) -> None:
         b"invitation-link"
         not in client.get(reverse("annotation:members", args=[project.slug])).content
     )
+
+
+def test_a_withdrawn_invitation_opens_nothing(client: Client, project: Project) -> None:
+    invitation, raw = Invitation.create(project, role="annotator", note="Noor")
+    path = reverse("annotation:invitation-withdraw", args=[project.slug, invitation.pk])
+    page = client.get(reverse("annotation:members", args=[project.slug]))
+    assert path.encode() in page.content
+    assert client.post(path).status_code == 302
+    assert Client().get(reverse("annotation:join", args=[raw])).status_code == 410
+    assert client.post(path).status_code == 404
+
+
+def test_an_invitation_that_was_used_cannot_be_withdrawn(client: Client, project: Project) -> None:
+    invitation, raw = Invitation.create(project, role="annotator")
+    joining.accept(raw, factories.make_user())
+    path = reverse("annotation:invitation-withdraw", args=[project.slug, invitation.pk])
+    assert client.post(path).status_code == 404
+    assert Invitation.objects.filter(pk=invitation.pk).exists()
 
 
 def test_an_invitation_does_not_raise_the_role_of_a_member(project: Project) -> None:
