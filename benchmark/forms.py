@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from annotation import access as projects_access
 from annotation.access import Permission
@@ -108,9 +110,8 @@ class ExplorerFilter(QueryForm):
 
 class EvaluationChoice(forms.ModelChoiceField):
     def label_from_instance(self, obj: Any) -> str:
-        method = f"{obj.method}: " if obj.method else ""
-        date = f"{obj.finished_at:%Y-%m-%d}"
-        return f"{method}{obj.model_name} · {obj.question_set} · {obj.judge} · {date}"
+        date = date_format(timezone.localtime(obj.finished_at), "j M Y")
+        return f"{obj.full_name} · {obj.question_set} · {obj.judge} · {date}"
 
 
 class CompareForm(forms.Form):

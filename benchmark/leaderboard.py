@@ -115,9 +115,8 @@ def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
     by_type = evaluation.summary.get("by_type", {})
     drawn = evaluation.question_set.type_figures[0].name if types else ""
     found = [by_type.get(name, {}).get(drawn) or {} for name in types]
-    method = f"{evaluation.method}: " if evaluation.method else ""
     return {
-        "name": f"{method}{evaluation.model_name}",
+        "name": evaluation.full_name,
         "values": [figure.get("value") for figure in found],
         "low": [figure.get("low") for figure in found],
         "high": [figure.get("high") for figure in found],

@@ -120,7 +120,7 @@ def _workers() -> list[Check]:
 
 def _worker(queue: str, waits: str, listening: dict[str, list[dict[str, Any]]] | None) -> Check:
     name = f"Worker on {queue}"
-    remedy = f"Start one: celery -A config worker -Q {queue}. {waits} until then."
+    remedy = f"Start one: celery -A config worker -Q {queue} -n {queue}@%h. {waits} until then."
     if listening is None:
         return Check(name, False, "cannot be asked while Redis is away", remedy)
     mine = [

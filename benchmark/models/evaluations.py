@@ -133,6 +133,12 @@ class Evaluation(models.Model):
         )
 
     @property
+    def full_name(self) -> str:
+        """The model with how it was made, said once: "Fact-RLHF: PPO", "Base: LLaVA 1.5 7B"."""
+        named = not self.method or self.model_name.lower().startswith(self.method.lower())
+        return self.model_name if named else f"{self.method}: {self.model_name}"
+
+    @property
     def method(self) -> str:
         """How it was made: "Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown."""
         if self.checkpoint is None:

@@ -265,3 +265,13 @@ def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
     )
     (shown,) = runs.scores_of(run.base, reviewer)
     assert (shown.note, shown.url) == ("score 2.46", evaluation.get_absolute_url())
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("small-world base", "Base: small-world base"), ("Base model", "Base model")],
+)
+def test_how_a_model_was_made_is_said_once(name: str, shown: str) -> None:
+    checkpoint = Checkpoint(kind="base", name=name)
+    assert Evaluation(checkpoint=checkpoint, model_name=name).full_name == shown
+    assert Evaluation(model_name=name).full_name == name
