@@ -25,6 +25,8 @@ from training.rlhf.processes import processes, together
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+OWN_BASE = "base"
+"""What a spec calls the base model that lies in the run directory."""
 SHARED_KINDS = frozenset({Kind.SFT, Kind.REWARD, Kind.PPO})
 """What several processes can do together."""
 EXIT_FAILED = 1
@@ -59,10 +61,16 @@ class Run:
     def base_model(self, name: str | None = None) -> str:
         """A base model's folder when it lies in the run directory, else the name as given.
 
-        Without ``name`` it is that of the spec.
+        Without ``name`` it is that of the spec. EngineError when that says "base", which is no
+        model's name anywhere else, and no such folder is there.
         """
         name = name or self.spec.base_model
         local = self.directory / name
+        if name == OWN_BASE and not local.is_dir():
+            raise EngineError(
+                f"the run directory has no base model in {OWN_BASE}/: put one there, or name a "
+                "folder or a hub id as base_model in spec.json"
+            )
         return str(local) if local.is_dir() else name
 
     def folder(self, name: str, *, field: str) -> Path:

@@ -15,6 +15,7 @@ from training.rlhf.__main__ import main
 from training.rlhf.checkpoints import newest
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
+from training.rlhf.presets import preset_spec
 from training.rlhf.run_directory import (
     EXIT_DISK_FULL,
     EXIT_FAILED,
@@ -156,6 +157,20 @@ def test_adapter_outside_the_run_directory_is_refused(make_run: MakeRun, name: s
     assert carry_out(directory, Kind.SFT, work) == EXIT_FAILED
     [failure] = events(directory, "error")
     assert failure["message"].startswith("spec.json, policy_adapter: ")
+
+
+def test_a_missing_base_in_the_run_directory_is_not_looked_for_on_a_hub(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    spec = preset_spec(Kind.GENERATE, "small-world")
+    (directory / "spec.json").write_text(json.dumps(spec.to_json()))
+    asked: list[str] = []
+    assert carry_out(directory, Kind.GENERATE, lambda run: asked.append(run.base_model())) == 1
+    [failure] = events(directory, "error")
+    assert "no base model in base/" in failure["message"]
+    (directory / "base").mkdir()
+    assert carry_out(directory, Kind.GENERATE, lambda run: asked.append(run.base_model())) == 0
+    assert asked == [str(directory / "base")]
 
 
 def test_missing_directory_is_exit_code_one(tmp_path: Path) -> None:
