@@ -55,9 +55,11 @@ class Group:
     @property
     def chart(self) -> dict[str, Any]:
         """Mean rating of each type, for the best of each method (at most four models)."""
-        return chart_of(self._series())
+        return chart_of(self.charted)
 
-    def _series(self) -> list[Evaluation]:
+    @property
+    def charted(self) -> list[Evaluation]:
+        """Whose figures by type are drawn, in the order of their colours."""
         best: dict[str, Evaluation] = {}
         for row in self.rows:
             best.setdefault(row.method or row.model_name, row)

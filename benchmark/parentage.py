@@ -123,12 +123,14 @@ def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
     lines = [[pk for pk in _line(pk, parents)[::-1] if pk in rows] for pk in rows]
     ancestors = {pk for line in lines for pk in line[:-1]}
     ends = [line for line in lines if len(line) > 1 and line[-1] not in ancestors]
-    question_set = group.first.question_set
+    # A model has one colour in all charts of a group; those of the curve alone have the next.
+    colours = {row.pk: place for place, row in enumerate(group.charted)}
     return {
-        **figures.headline_scale(question_set.protocol),
+        **figures.headline_scale(group.first.question_set.protocol),
         "series": [
             {
                 "name": rows[line[-1]].model_name,
+                "colour": colours.setdefault(rows[line[-1]].pk, len(colours)),
                 "points": [_point(rows[pk]) for pk in line],
             }
             for line in ends

@@ -22,6 +22,7 @@
  * curve         {"label": "score", "unit": "", "min": 0, "max": 6,
  *                "series": [{"name": "…", "points": [{"name": "…", "label": "Base", "value": 2.1,
  *                "low": 1.5, "high": 2.7, "made_from": "release 3"}, …]}]}   (min, max may be left out)
+ *               "colour" is the place of a series in another chart whose colour it shall have.
  *
  * Every chart brings its figures as a table for those who do not see the drawing.
  */
@@ -59,8 +60,13 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
+// Which of the six colours a series has: its place, unless it says where it stands elsewhere.
+function hue(one, place) {
+  return `series-${((one.colour ?? place) % 6) + 1}`;
+}
+
 function legend(series) {
-  return html("ul", "legend", ...series.map((one, i) => html("li", `series-${(i % 6) + 1}`, one.name)));
+  return html("ul", "legend", ...series.map((one, i) => html("li", hue(one, i), one.name)));
 }
 
 function dataTable(headings, rows) {
@@ -306,7 +312,7 @@ function curvePoint(one, s, point, x, y) {
   const tip = `${point.name}: ${format(point.value)} (${format(point.low)} to ${format(point.high)})${point.made_from ? `; ${point.made_from}` : ""}`;
   return svg(
     "g",
-    { class: `series-${(s % 6) + 1}` },
+    { class: hue(one, s) },
     svg("path", { class: "whisker", fill: "none", d: `M${x} ${y(point.low)}V${y(point.high)}M${x - 4} ${y(point.low)}h8M${x - 4} ${y(point.high)}h8` }),
     svg("circle", { class: "fill", cx: x, cy: y(point.value), r: 4.5 }, svg("title", {}, tip)),
   );
@@ -337,7 +343,7 @@ function drawCurve(body, data) {
   drawing.append(svg("text", { x: 4, y: 12 }, axisTitle(data.label ?? "", data.unit)));
   data.series.forEach((one, s) => {
     const path = one.points.map((point, step) => `${step ? "L" : "M"}${x(step, s).toFixed(1)} ${y(point.value).toFixed(1)}`).join("");
-    drawing.append(svg("path", { class: `line series-${(s % 6) + 1}`, "stroke-width": 1.8, d: path }));
+    drawing.append(svg("path", { class: `line ${hue(one, s)}`, "stroke-width": 1.8, d: path }));
     one.points.forEach((point, step) => drawing.append(curvePoint(one, s, point, x(step, s), y)));
   });
   const rows = data.series.flatMap((one) => one.points.map((point, step) => [one.name, step, point.name, `${format(point.value)} (${format(point.low)} to ${format(point.high)})`, point.made_from || "–"]));

@@ -173,6 +173,13 @@ def test_the_curve_runs_from_the_oldest_ancestor_to_each_end(
     curve = parentage.curves([group])[group.id]
     lines = {tuple(point["name"] for point in one["points"]) for one in curve["series"]}
     assert lines == {(base.name, first.name, second.name), (base.name, other.name)}
+    charted = [row.pk for row in group.charted]
+    ends = {one["name"]: one["colour"] for one in curve["series"]}
+    assert len(set(ends.values())) == 2
+    for row in group.rows:
+        if row.pk in charted and row.model_name in ends:
+            assert ends.pop(row.model_name) == charted.index(row.pk)
+    assert all(colour >= len(charted) for colour in ends.values())
     point = next(one for one in curve["series"] if len(one["points"]) == 3)["points"][0]
     assert point["value"] == pytest.approx(sum(BAD) / 12)
     assert point["low"] < point["value"] < point["high"]
