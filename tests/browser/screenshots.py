@@ -46,7 +46,7 @@ def main(output: Path, names: list[str]) -> None:
             dashboard = benchmark_world.fill(full, manager, Path(storage))
             people = {"manager": session(manager), "annotator": session(annotator)}
             people |= {name: session(member(full, name)) for name in ("noor", "eva")}
-            shown = pages(full, empty)
+            shown = pages(full, empty, annotator)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
             shown["benchmark-empty"] = ("annotator", "/benchmarks/")
             trained = training_pages.pages(training_pages.fill(full, manager))
@@ -248,9 +248,9 @@ def session(user: User) -> str:
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
+def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str, str]]:
     """Name of the picture -> who looks, and the address."""
-    from annotation.models import QuizAnswer
+    from annotation.models import Invitation, QuizAnswer
 
     decided = full.comparisons.filter(outcome="decided").first()
     refused = full.import_jobs.get(state="failed")
@@ -294,8 +294,19 @@ def pages(full: Project, empty: Project) -> dict[str, tuple[str, str]]:
     }
     answered = QuizAnswer.objects.exclude(given="").get(attempt__membership__user__username="noor")
     label = f"{inside}label/"
+    _, raw = Invitation.create(full, role="annotator", note="Whoever opens it")
     found = {name: ("manager", path) for name, path in shown.items()}
     found |= {
+        "join": ("", f"/join/{raw}/"),
+        "join-with-account": ("noor", f"/join/{raw}/"),
+        "join-over": ("", "/join/used-or-expired/"),
+        "my-answers": ("annotator", f"{inside}my-answers/"),
+        "annotator-project": ("annotator", inside),
+        "annotator-guidelines": ("annotator", f"{inside}guidelines/"),
+        "annotator-figures": ("annotator", f"{inside}people/{annotator.pk}/"),
+        "annotator-training": ("annotator", "/training/"),
+        "forbidden": ("annotator", f"{inside}settings/"),
+        "signed-out": ("", "/nowhere/"),
         "label-quiz": ("noor", label),
         "label-quiz-answer": ("noor", f"{label}?answered={answered.pk}"),
         "label-quiz-failed": ("eva", label),

@@ -205,7 +205,11 @@ def pages(runs: dict[str, Run]) -> dict[str, str]:
     ppo, reward = runs["ppo"], runs["reward"]
     release, slug = ppo.release_id, ppo.project.slug
     policy = reward.checkpoints.get(final=True)
+    same = Run.objects.filter(kind=reward.kind, project=ppo.project).exclude(pk=reward.pk)
+    other = same.order_by("-pk").first()
+    compared = {"run-compared": f"{reward.get_absolute_url()}compare/{other.pk}/"} if other else {}
     return {
+        **compared,
         "runs": "/training/",
         "run": ppo.get_absolute_url(),
         "run-ended": reward.get_absolute_url(),
