@@ -34,7 +34,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
-            raise CommandError(f"there is no project {options['project']!r}")
+            raise CommandError(
+                f"there is no project {options['project']!r}: make it on the site first; "
+                "its short name is the last part of its address"
+            )
         files: list[Path] = options["files"]
         for path in files:
             if not path.is_file():
