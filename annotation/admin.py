@@ -27,6 +27,7 @@ from annotation.models import (
     Prompt,
     QuizAnswer,
     QuizAttempt,
+    QuizGrant,
     QuizQuestion,
     Release,
     SupersededGuidelines,
@@ -196,6 +197,12 @@ class QuizAttemptAdmin(ReadOnlyAdmin):
     list_display = ["membership", "number", "passed", "started_at", "ended_at"]
     list_filter = ["passed"]
     list_select_related = ["membership__user", "membership__project"]
+
+
+@admin.register(QuizGrant)
+class QuizGrantAdmin(ReadOnlyAdmin):
+    list_display = ["membership", "granted_by", "granted_at"]
+    list_select_related = ["membership__user", "membership__project", "granted_by"]
 
 
 @admin.register(QuizAnswer)

@@ -10,6 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
+from annotation import projects
 from annotation.answers import LONGEST_NOTE, Answer
 from annotation.corruption import Kind
 from annotation.models import ApiToken, Comparison, ImportJob, Project, User
@@ -25,25 +26,7 @@ class ProjectForm(forms.ModelForm):
 
     class Meta:
         model = Project
-        fields = [
-            "name",
-            "description",
-            "question",
-            "state",
-            "judgments_per_comparison",
-            "max_judgments",
-            "allow_tie",
-            "mark_spans",
-            "ask_confidence",
-            "lease_minutes",
-            "gold_rate",
-            "repeat_rate",
-            "pause_below",
-            "pause_after",
-            "quiz_pass_mark",
-            "quiz_attempts",
-            "guidelines",
-        ]
+        fields = projects.SETTINGS
         labels = {
             "gold_rate": "Share of gold comparisons",
             "repeat_rate": "Share of repeats",
@@ -89,9 +72,8 @@ class ProjectForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        usual, most = given.get("judgments_per_comparison"), given.get("max_judgments")
-        if usual and most and most < usual:
-            self.add_error("max_judgments", "Must not be below the usual number of people.")
+        for name, reason in projects.conflicts(given).items():
+            self.add_error(name, reason)
         if self.instance.pk is None and given.get("name"):
             self.instance.slug = free_slug(given["name"])
         return given

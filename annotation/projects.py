@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from annotation import access, leases
+from annotation.errors import DomainError
 from annotation.models import Membership, Project, User
 from annotation.models.projects import Role
 from annotation.progress import (
@@ -16,6 +17,32 @@ from annotation.progress import (
     own_progress_of_many,
     progress_of_many,
 )
+
+OVERLAP = ("judgments_per_comparison", "max_judgments")
+SETTINGS = (
+    "name",
+    "description",
+    "question",
+    "state",
+    *OVERLAP,
+    "allow_tie",
+    "mark_spans",
+    "ask_confidence",
+    "lease_minutes",
+    "gold_rate",
+    "repeat_rate",
+    "pause_below",
+    "pause_after",
+    "quiz_pass_mark",
+    "quiz_attempts",
+    "guidelines",
+)
+"""What a manager sets, in the order of the page. The page and REST take exactly these."""
+
+
+class BadSettings(DomainError):
+    status = 422
+    title = "The settings do not fit together"
 
 
 @dataclass(frozen=True)
@@ -40,6 +67,14 @@ def cards(user: User) -> list[Card]:
     ]
 
 
+def conflicts(settings: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with settings that are each valid, by field; ``settings`` may be incomplete."""
+    usual, most = (settings.get(name) for name in OVERLAP)
+    if usual and most and most < usual:
+        return {"max_judgments": "Must not be below the usual number of people."}
+    return {}
+
+
 def create(project: Project, *, manager: User) -> Project:
     """Stores a new project with its first member."""
     with transaction.atomic():
@@ -50,18 +85,24 @@ def create(project: Project, *, manager: User) -> Project:
 
 
 def change(project: Project, settings: dict[str, Any]) -> None:
-    """Stores changed settings: new guidelines get a new version, waiting work the new overlap."""
-    overlap = {name: settings[name] for name in ("judgments_per_comparison", "max_judgments")}
-    plain = {k: v for k, v in settings.items() if k not in {"guidelines", *overlap}}
+    """Stores changed SETTINGS, all or some: new guidelines get a new version, waiting work the
+    new overlap. Raises BadSettings for some that do not fit what somebody else has set meanwhile.
+    """
+    given = {**settings}
+    guidelines = given.pop("guidelines", None)
     with transaction.atomic():
         stored = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        for name, value in plain.items():
+        overlap = {name: given.pop(name, getattr(stored, name)) for name in OVERLAP}
+        for field, reason in conflicts(overlap).items():
+            raise BadSettings(reason, field=field)
+        for name, value in given.items():
             setattr(stored, name, value)
-        stored.save(update_fields=list(plain))
-        stored.change_guidelines(settings["guidelines"])
+        stored.save(update_fields=list(given))
+        if guidelines is not None:
+            stored.change_guidelines(guidelines)
         if any(getattr(stored, name) != value for name, value in overlap.items()):
             leases.change_overlap(
                 stored,
-                usual=settings["judgments_per_comparison"],
-                maximum=settings["max_judgments"],
+                usual=overlap["judgments_per_comparison"],
+                maximum=overlap["max_judgments"],
             )

@@ -4,7 +4,8 @@
    quiz. It is for annotators; who has answered in the project before is no newcomer.
 2. An attempt is all questions, in an order of its own, with the sides drawn at random. After each
    answer the right one and its explanation are told, so an answer is given once.
-3. With the pass mark reached, or let in by a manager, a member gets work. Attempts are limited.
+3. With the pass mark reached, or let in by a manager, a member gets work. Attempts are limited; a
+   manager may grant more, one at a time (annotation.quiz_desk).
 
 ``leases.claim`` asks ``require_pass``, so pages and REST refuse work alike.
 """
@@ -13,12 +14,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -110,7 +110,7 @@ def require_pass(project: Project, person: User) -> None:
     raise QuizFirst(
         f"Answer {standing.questions} questions first; {standing.needed} right answers are needed."
         if standing.attempts_left or standing.attempt
-        else "You have no attempt left at the entry quiz; a manager can let you in.",
+        else "You have no attempt left at the entry quiz; a manager can grant one, or let you in.",
         questions=standing.questions,
         needed=standing.needed,
         attempts_left=standing.attempts_left,
@@ -128,7 +128,7 @@ def standing_of(project: Project, person: User) -> Standing | None:
     if membership is None or membership.project.quiz_pass_mark <= 0:
         return None
     number = questions(membership.project).count()
-    if not number or _has_worked(membership):
+    if not number or has_worked(membership):
         return None
     attempts = list(membership.quiz_attempts.all())
     under_way = [one for one in attempts if one.passed is None]
@@ -139,8 +139,13 @@ def standing_of(project: Project, person: User) -> Standing | None:
         needed=needed(number, membership.project.quiz_pass_mark),
         attempt=under_way[0] if under_way else None,
         last=ended[-1] if ended else None,
-        attempts_left=max(0, membership.project.quiz_attempts - len(attempts)),
+        attempts_left=max(0, allowed(membership) - len(attempts)),
     )
+
+
+def allowed(membership: Membership) -> int:
+    """How many attempts a member has in all: the project's, and those that managers granted."""
+    return membership.project.quiz_attempts + len(membership.quiz_grants.all())
 
 
 def needed(number: int, pass_mark: float) -> int:
@@ -149,7 +154,8 @@ def needed(number: int, pass_mark: float) -> int:
     return math.ceil(round(number * pass_mark, 9))
 
 
-def _has_worked(membership: Membership) -> bool:
+def has_worked(membership: Membership) -> bool:
+    """Whether the member is no newcomer."""
     judged = Assignment.objects.filter(
         annotator=membership.user_id, project=membership.project_id, state=Assignment.State.JUDGED
     )
@@ -167,7 +173,7 @@ def begin(project: Project, person: User) -> QuizAttempt:
         if standing.attempt is not None:
             return standing.attempt
         if not standing.attempts_left:
-            raise NoQuiz("You have no attempt left; a manager can let you in.")
+            raise NoQuiz("You have no attempt left; a manager can grant one, or let you in.")
         attempt = standing.membership.quiz_attempts.create(
             number=standing.membership.quiz_attempts.count() + 1,
             pass_mark=standing.membership.project.quiz_pass_mark,
@@ -234,54 +240,3 @@ def _end_if_complete(attempt: QuizAttempt) -> None:
 def right(attempt: QuizAttempt) -> int:
     """Right answers so far."""
     return sum(one.right for one in attempt.answers.all())
-
-
-def admit(membership: Membership, manager: User) -> None:
-    """Lets a member in without a pass; nothing changes for one who is in."""
-    Membership.objects.filter(pk=membership.pk, quiz_admitted_at__isnull=True).update(
-        quiz_admitted_at=timezone.now(), quiz_admitted_by=manager
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """A member's line: each attempt as (right, questions, passed)."""
-
-    membership: Membership
-    attempts: list[tuple[int, int, bool | None]]
-    worked_before: bool
-
-
-def results(project: Project) -> list[Result]:
-    """One entry per annotator, in the order they joined; a fixed number of queries."""
-    members = (
-        project.memberships.filter(role=Role.ANNOTATOR)
-        .select_related("user", "quiz_admitted_by")
-        .prefetch_related(
-            Prefetch("quiz_attempts", QuizAttempt.objects.prefetch_related("answers"))
-        )
-    )
-    judged = Assignment.objects.filter(project=project, state=Assignment.State.JUDGED)
-    worked = set(judged.order_by().values_list("annotator", flat=True).distinct())
-    return [
-        Result(
-            membership=member,
-            attempts=[
-                (right(one), len(one.answers.all()), one.passed)
-                for one in member.quiz_attempts.all()
-            ],
-            worked_before=member.user_id in worked,
-        )
-        for member in members
-    ]
-
-
-def difficulty(project: Project) -> dict[int, tuple[int, int]]:
-    """Comparison -> (right answers, answers), of all attempts."""
-    rows = QuizAnswer.objects.filter(comparison__project=project).exclude(given="")
-    answered: Counter[int] = Counter()
-    correct: Counter[int] = Counter()
-    for comparison, given, known in rows.values_list("comparison", "given", "known"):
-        answered[comparison] += 1
-        correct[comparison] += given == known
-    return {pk: (correct[pk], number) for pk, number in answered.items()}

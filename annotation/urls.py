@@ -70,6 +70,7 @@ urlpatterns = [
     path("projects/<slug:slug>/comparisons/<int:pk>/example/", guidelines.example, name="example"),
     path("projects/<slug:slug>/quiz/", quiz.page, name="quiz"),
     path("projects/<slug:slug>/quiz/members/<int:pk>/", quiz.admit, name="quiz-admit"),
+    path("projects/<slug:slug>/quiz/members/<int:pk>/attempts/", quiz.grant, name="quiz-grant"),
     path("projects/<slug:slug>/label/quiz/", quiz.begin, name="quiz-begin"),
     path("label/quiz/<int:pk>/", quiz.answer, name="quiz-answer"),
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),

@@ -60,6 +60,9 @@ API: dict[str, list[Rule]] = {
     "annotation-api:invitation": [Rule("DELETE", "manager")],
     "annotation-api:imports": [see("manager"), do("manager")],
     "annotation-api:import": [see("manager")],
+    "annotation-api:quiz": [see("manager"), Rule("PUT", "manager")],
+    "annotation-api:quiz-admission": [do("manager")],
+    "annotation-api:quiz-attempts": [do("manager")],
     "annotation-api:quality": [see("reviewer")],
     "annotation-api:gold": [see("manager"), do("manager")],
     "annotation-api:gold-one": [Rule("DELETE", "manager")],
@@ -119,6 +122,7 @@ def world(db: None) -> World:
     slug = {"slug": project.slug}
     token = {"token": assignment.token}
     pk = {"pk": release.pk}
+    member = {**slug, "pk": project.memberships.get(user=annotator).pk}
     people = {
         "anonymous": None,
         "outsider": make_user(),
@@ -137,7 +141,10 @@ def world(db: None) -> World:
         **{f"annotation-api:{name}": pk for name in ("release", "records", "folder")},
         "annotation-api:drafts": {**slug, "pk": comparison.pk},
         "annotation-api:gold-one": {**slug, "pk": gold.pk},
-        "annotation-api:member": {**slug, "pk": project.memberships.get(user=annotator).pk},
+        **{
+            f"annotation-api:{name}": member
+            for name in ("member", "quiz-admission", "quiz-attempts")
+        },
         "annotation-api:invitation": {**slug, "pk": invitation.pk},
         "annotation-api:import": {**slug, "pk": job.pk},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},

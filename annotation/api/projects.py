@@ -69,9 +69,7 @@ class ProjectDetail(KnownParameters, generics.RetrieveAPIView):
         project = access.require(request.user, slug, "manage")
         sent = ProjectSettingsSerializer(project, data=request.data, partial=True)
         sent.is_valid(raise_exception=True)
-        kept = ("guidelines", "judgments_per_comparison", "max_judgments")
-        before = {name: getattr(project, name) for name in kept}
-        projects.change(project, {**before, **sent.validated_data})
+        projects.change(project, sent.validated_data)
         project.refresh_from_db()
         return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
 

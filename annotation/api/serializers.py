@@ -9,7 +9,7 @@ from typing import Any
 from django.urls import reverse
 from rest_framework import serializers
 
-from annotation import access
+from annotation import access, projects
 from annotation.answers import LONGEST_NOTE, SPAN_KINDS, Answer
 from annotation.models import Assignment, Comparison, Image, Judgment, Project, Release
 from annotation.models.work import ANSWER_FIELDS, Choice
@@ -24,27 +24,7 @@ class ProjectSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Project
-        fields = [
-            "slug",
-            "name",
-            "description",
-            "question",
-            "state",
-            "judgments_per_comparison",
-            "max_judgments",
-            "allow_tie",
-            "lease_minutes",
-            "mark_spans",
-            "ask_confidence",
-            "gold_rate",
-            "repeat_rate",
-            "pause_below",
-            "pause_after",
-            "guidelines",
-            "guidelines_version",
-            "created_at",
-            "role",
-        ]
+        fields = ["slug", *projects.SETTINGS, "guidelines_version", "created_at", "role"]
         read_only_fields = ["state", "guidelines_version", "created_at"]
 
     def get_role(self, project: Project) -> str | None:
@@ -56,12 +36,8 @@ class ProjectSerializer(serializers.ModelSerializer):
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
         default = Project._meta.get_field("judgments_per_comparison").default
-        usual = data.get("judgments_per_comparison", default)
-        if data.setdefault("max_judgments", usual) < usual:
-            raise serializers.ValidationError(
-                {"max_judgments": "Must not be below judgments_per_comparison."}
-            )
-        return data
+        data.setdefault("max_judgments", data.get("judgments_per_comparison", default))
+        return fitting({"judgments_per_comparison": default}, data)
 
 
 class ProjectSettingsSerializer(serializers.ModelSerializer):
@@ -69,20 +45,18 @@ class ProjectSettingsSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Project
-        fields = [
-            *("name", "description", "question", "state", "judgments_per_comparison"),
-            *("max_judgments", "allow_tie", "lease_minutes", "mark_spans", "ask_confidence"),
-            *("gold_rate", "repeat_rate", "pause_below", "pause_after", "guidelines"),
-        ]
+        fields = projects.SETTINGS
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        names = ("judgments_per_comparison", "max_judgments")
-        usual, most = (data.get(name, getattr(self.instance, name)) for name in names)
-        if most < usual:
-            raise serializers.ValidationError(
-                {"max_judgments": "Must not be below judgments_per_comparison."}
-            )
-        return data
+        return fitting({name: getattr(self.instance, name) for name in projects.SETTINGS}, data)
+
+
+def fitting(before: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """``data``, which changes ``before``. Raises ValidationError where they do not fit together."""
+    conflicts = projects.conflicts({**before, **data})
+    if conflicts:
+        raise serializers.ValidationError(conflicts)
+    return data
 
 
 class ImageSerializer(serializers.ModelSerializer):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.api import data, imports, labelling, people, projects, quality, review
+from annotation.api import data, imports, labelling, people, projects, quality, quiz, review
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -26,6 +26,17 @@ urlpatterns = [
     ),
     path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),
+    path("projects/<slug:slug>/quiz", quiz.Quiz.as_view(), name="quiz"),
+    path(
+        "projects/<slug:slug>/quiz/members/<int:pk>/admission",
+        quiz.QuizAdmission.as_view(),
+        name="quiz-admission",
+    ),
+    path(
+        "projects/<slug:slug>/quiz/members/<int:pk>/attempts",
+        quiz.QuizAttempts.as_view(),
+        name="quiz-attempts",
+    ),
     path("projects/<slug:slug>/quality", quality.Quality.as_view(), name="quality"),
     path("projects/<slug:slug>/gold", quality.Gold.as_view(), name="gold"),
     path("projects/<slug:slug>/gold/promote", quality.PromoteGold.as_view(), name="promote"),

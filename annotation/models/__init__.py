@@ -8,6 +8,7 @@ from annotation.models.items import Comparison, Image, Prompt
 from annotation.models.onboarding import (
     QuizAnswer,
     QuizAttempt,
+    QuizGrant,
     QuizQuestion,
     SupersededGuidelines,
     WorkedExample,
@@ -33,6 +34,7 @@ __all__ = [
     "Prompt",
     "QuizAnswer",
     "QuizAttempt",
+    "QuizGrant",
     "QuizQuestion",
     "Release",
     "SupersededGuidelines",

@@ -125,6 +125,22 @@ class QuizAttempt(models.Model):
         return f"attempt {self.number} of {self.membership}"
 
 
+class QuizGrant(models.Model):
+    """One attempt more for one member than the project allows, and which manager gave it."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="quiz_grants")
+    granted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    granted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"one more attempt of {self.membership}"
+
+
 class QuizAnswer(ShownInOrder):
     """A question of one attempt, in its place and order of responses; empty until answered."""
 

@@ -91,7 +91,7 @@ class Project(models.Model):
     quiz_attempts = models.PositiveSmallIntegerField(
         default=2,
         validators=[MinValueValidator(1), MaxValueValidator(20)],
-        help_text="How often somebody may try; afterwards a manager can let them in.",
+        help_text="How often somebody may try; a manager can grant more, or let them in.",
     )
     guidelines = models.TextField(blank=True, help_text="Markdown.")
     guidelines_version = models.PositiveIntegerField(default=1)

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation import access, quiz
+from annotation import access, quiz, quiz_desk
 from annotation.labelling_forms import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
 from annotation.views.shared import project_page, says_domain_errors
@@ -45,12 +45,12 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
 
 def _shown(project: Project, candidates: list[Any]) -> dict[str, Any]:
     chosen = set(quiz.questions(project).values_list("pk", flat=True))
-    difficulty = quiz.difficulty(project)
+    difficulty = quiz_desk.difficulty(project)
     return {
         "candidates": [(one, one.pk in chosen, difficulty.get(one.pk)) for one in candidates],
         "chosen": len(chosen),
         "needed": quiz.needed(len(chosen), project.quiz_pass_mark),
-        "results": quiz.results(project),
+        "results": quiz_desk.results(project),
         "most": MOST_CANDIDATES,
     }
 
@@ -58,13 +58,25 @@ def _shown(project: Project, candidates: list[Any]) -> dict[str, Any]:
 @login_required
 @require_POST
 def admit(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
-    project = access.require(request.user, slug, "manage")
-    membership = get_object_or_404(
-        Membership.objects.select_related("user"), project=project, pk=pk
-    )
-    quiz.admit(membership, request.user)
+    membership = _member(request, slug, pk)
+    quiz_desk.admit(membership, request.user)
     messages.success(request, f"{membership.user.username} gets work without a pass.")
     return redirect("annotation:quiz", slug)
+
+
+@login_required
+@require_POST
+@says_domain_errors(back="quiz")
+def grant(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
+    membership = _member(request, slug, pk)
+    quiz_desk.grant(membership, request.user)
+    messages.success(request, f"{membership.user.username} may try once more.")
+    return redirect("annotation:quiz", slug)
+
+
+def _member(request: PersonRequest, slug: str, pk: int) -> Membership:
+    project = access.require(request.user, slug, "manage")
+    return get_object_or_404(project.memberships.select_related("user"), pk=pk)
 
 
 @login_required

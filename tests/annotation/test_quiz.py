@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks, quiz
+from annotation import checks, quiz, quiz_desk
 from annotation.leases import NotHandedOut, claim
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
 from annotation.queue import Answer, submit
@@ -80,7 +80,7 @@ def test_failing_leaves_one_more_attempt_and_then_none(project: Project, newcome
 def test_a_manager_lets_somebody_in_by_hand(project: Project, newcomer: User) -> None:
     manager = factories.make_member(project, "manager")
     membership = Membership.objects.get(user=newcomer)
-    quiz.admit(membership, manager)
+    quiz_desk.admit(membership, manager)
     assert claim(project, newcomer) is not None
     membership.refresh_from_db()
     assert membership.quiz_admitted_by == manager
@@ -89,9 +89,32 @@ def test_a_manager_lets_somebody_in_by_hand(project: Project, newcomer: User) ->
 def test_letting_in_does_not_rewrite_a_pass(project: Project, newcomer: User) -> None:
     take(project, newcomer, wrong=0)
     membership = Membership.objects.get(user=newcomer)
-    quiz.admit(membership, factories.make_member(project, "manager"))
+    quiz_desk.admit(membership, factories.make_member(project, "manager"))
     membership.refresh_from_db()
     assert membership.quiz_admitted_by is None
+
+
+def test_one_more_attempt_is_granted_to_who_has_none_left(project: Project, newcomer: User) -> None:
+    manager = factories.make_member(project, "manager")
+    membership = Membership.objects.get(user=newcomer)
+    for wrong in (4, 3):
+        with pytest.raises(quiz_desk.NothingToGrant, match="has an attempt left"):
+            quiz_desk.grant(membership, manager)
+        take(project, newcomer, wrong=wrong)
+    assert quiz_desk.result_of(membership).state == quiz_desk.State.NO_ATTEMPT_LEFT
+    granted = quiz_desk.grant(membership, manager)
+    assert (granted.granted_by, granted.granted_at is not None) == (manager, True)
+    with pytest.raises(quiz_desk.NothingToGrant, match="has an attempt left"):
+        quiz_desk.grant(membership, manager)
+    quiz.begin(project, newcomer)
+    with pytest.raises(quiz_desk.NothingToGrant, match="has an attempt left"):
+        quiz_desk.grant(membership, manager)
+    assert take(project, newcomer, wrong=1)
+    assert quiz_desk.result_of(membership).state == quiz_desk.State.PASSED
+    assert claim(project, newcomer) is not None
+    with pytest.raises(quiz_desk.NothingToGrant, match="needs no attempt"):
+        quiz_desk.grant(membership, manager)
+    assert membership.quiz_grants.count() == 1
 
 
 @pytest.mark.parametrize("role", ["reviewer", "manager"])
@@ -188,11 +211,12 @@ def test_needed_answers_round_up(number: int, mark: float, enough: int) -> None:
 def test_results_tell_attempts_and_difficulty(project: Project, newcomer: User) -> None:
     take(project, newcomer, wrong=2)
     quiz.begin(project, newcomer)
-    [result] = quiz.results(project)
+    [result] = quiz_desk.results(project)
     assert result.attempts == [(2, 4, False), (0, 4, None)]
-    assert not result.worked_before
-    assert sum(right for right, _ in quiz.difficulty(project).values()) == 2
-    assert {number for _, number in quiz.difficulty(project).values()} == {1}
+    assert (result.worked_before, result.attempts_left) == (False, 0)
+    assert (result.state, result.waits) == (quiz_desk.State.UNDER_WAY, True)
+    assert sum(right for right, _ in quiz_desk.difficulty(project).values()) == 2
+    assert {number for _, number in quiz_desk.difficulty(project).values()} == {1}
 
 
 def test_a_paused_newcomer_is_told_of_the_pause(project: Project, newcomer: User) -> None:

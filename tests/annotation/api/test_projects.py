@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from annotation import projects
+from annotation.api.serializers import ProjectSerializer, ProjectSettingsSerializer
+from annotation.forms import ProjectForm
 from annotation.models import Comparison, Membership, Project
 from tests.annotation.api import Api, answer
 from tests.factories import (
@@ -42,6 +45,52 @@ def test_settings_are_changed_one_at_a_time(api: Api, project: Project) -> None:
     api.patch(path, {"slug": "other", "created_by": 1, "guidelines_version": 9})
     project.refresh_from_db()
     assert (project.guidelines_version, project.created_by) == (2, None)
+
+
+def test_rest_takes_the_settings_of_the_page() -> None:
+    form = set(ProjectForm.base_fields)
+    assert form == set(projects.SETTINGS)
+    assert set(ProjectSettingsSerializer().get_fields()) == form
+    assert set(ProjectSerializer().get_fields()) >= form
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("name", ""), ("question", ""), ("question", "x" * 201), ("state", "gone")],
+        *[("judgments_per_comparison", 0), ("judgments_per_comparison", 4), ("max_judgments", 51)],
+        *[("lease_minutes", 0), ("lease_minutes", 1441), ("gold_rate", 0.51), ("gold_rate", -0.1)],
+        *[("repeat_rate", 0.21), ("pause_below", 1.1), ("pause_after", 0), ("pause_after", 1001)],
+        *[("quiz_pass_mark", 1.1), ("quiz_pass_mark", "all"), ("quiz_attempts", 0)],
+        *[("quiz_attempts", 21), ("quiz_attempts", 1.5), ("allow_tie", "perhaps")],
+    ],
+)
+def test_page_and_rest_refuse_the_same_settings(
+    api: Api, project: Project, name: str, value: object
+) -> None:
+    refused = api.patch(f"projects/{project.slug}", {name: value})
+    assert refused.status_code == 400
+    assert {one["field"] for one in refused.json()["errors"]} <= {name, "max_judgments"}
+    if name != "allow_tie":  # a ticked box has no other values
+        stored = {one: getattr(project, one) for one in projects.SETTINGS}
+        assert not ProjectForm({**stored, name: value}, instance=project).is_valid()
+
+
+def test_a_change_leaves_what_it_does_not_name(api: Api, project: Project) -> None:
+    """Also what somebody else changes while it is on its way."""
+    Project.objects.update(guidelines="# Theirs", guidelines_version=5)
+    projects.change(project, {"quiz_pass_mark": 0.5})
+    project.refresh_from_db()
+    assert (project.guidelines, project.guidelines_version) == ("# Theirs", 5)
+    assert (project.quiz_pass_mark, project.judgments_per_comparison) == (0.5, 2)
+
+
+def test_settings_that_no_longer_fit_are_refused(project: Project) -> None:
+    Project.objects.update(judgments_per_comparison=3, max_judgments=5)
+    with pytest.raises(projects.BadSettings, match="usual number"):
+        projects.change(project, {"max_judgments": 2, "name": "New"})
+    project.refresh_from_db()
+    assert (project.max_judgments, project.name == "New") == (5, False)
 
 
 def test_projects_lists_ones_own_with_the_role(project, annotator):

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import joining, queue
+from annotation import joining, projects, queue
 from annotation.forms import ProjectForm
 from annotation.models import Comparison, Invitation, Membership, Project, User
 from tests import factories
@@ -37,13 +37,7 @@ def client(manager: User) -> Client:
 
 
 def settings_of(project: Project, **changes: Any) -> dict[str, Any]:
-    names = (
-        *("name", "description", "question", "state", "judgments_per_comparison"),
-        *("max_judgments", "allow_tie", "lease_minutes", "guidelines"),
-        *("gold_rate", "repeat_rate", "pause_below", "pause_after"),
-        *("quiz_pass_mark", "quiz_attempts"),
-    )
-    return {**{name: getattr(project, name) for name in names}, **changes}
+    return {**{name: getattr(project, name) for name in projects.SETTINGS}, **changes}
 
 
 def said(response: Any) -> list[str]:

@@ -149,11 +149,33 @@ def test_a_manager_sees_results_and_lets_people_in(project: Project, newcomer: U
     assert page.context["assignment"].comparison.is_gold is False
 
 
+def test_a_manager_grants_one_more_attempt(project: Project, newcomer: User) -> None:
+    client = logged_in(newcomer)
+    manager = factories.make_member(project, "manager")
+    path = reverse("annotation:quiz", args=[project.slug])
+    membership = Membership.objects.get(user=newcomer)
+    grant = reverse("annotation:quiz-grant", args=[project.slug, membership.pk])
+    early = logged_in(manager).post(grant, follow=True).content.decode()
+    assert f"{newcomer.username} has an attempt left" in early
+    assert "One more attempt" not in early
+    answer(client, begin(client, project), "2")
+    answer(client, first(client, project), "2")
+    assert "One more attempt" in logged_in(manager).get(path).content.decode()
+    after = logged_in(manager).post(grant, follow=True).content.decode()
+    assert f"one more granted by {manager.username}, today" in after
+    page = client.get(reverse("annotation:label", args=[project.slug])).content.decode()
+    assert "You have 1 attempt left" in page
+    assert "Try again" in page
+
+
 def test_the_page_of_results_needs_no_more_queries_for_more_people(
     project: Project, django_assert_max_num_queries: Any
 ) -> None:
     manager = logged_in(factories.make_member(project, "manager"))
+    boss = factories.make_member(project, "manager")
     for _ in range(8):
-        quiz.begin(project, factories.make_member(project))
-    with django_assert_max_num_queries(16):
+        person = factories.make_member(project)
+        quiz.begin(project, person)
+        project.memberships.get(user=person).quiz_grants.create(granted_by=boss)
+    with django_assert_max_num_queries(17):
         manager.get(reverse("annotation:quiz", args=[project.slug]))
