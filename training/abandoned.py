@@ -11,14 +11,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
 
 from training import scheduling
 from training.models import Attempt, State
@@ -27,7 +25,6 @@ from training.trainer import end_leftovers
 log = logging.getLogger(__name__)
 
 HELD = "held"
-WATCH_SECONDS = 1.0
 
 
 def _folder() -> Path:
@@ -63,18 +60,9 @@ def _mark(token: uuid.UUID) -> tuple[int, Path]:
     return mark, path
 
 
-def watch(ended: threading.Event | None = None) -> None:
-    """Call ``release`` every second until ``ended``. The database is asked only if one died."""
-    ended = ended or threading.Event()
-    while True:
-        try:
-            release()
-        except (DatabaseError, InterfaceError, OSError) as error:
-            log.warning("what dead workers held is not free yet: %s", error)
-        finally:
-            connection.close()
-        if ended.wait(WATCH_SECONDS):
-            return
+def anything_held() -> bool:
+    """Whether an attempt is going on here, or was and has not been given back."""
+    return bool(_marks())
 
 
 def release() -> list[int]:
@@ -83,9 +71,13 @@ def release() -> list[int]:
     What is left of their trainers is killed first. A trainer that would not end keeps its run
     until the lease is over.
     """
-    marks = list(_folder().iterdir()) if _folder().is_dir() else []
-    found = (_release(path) for path in marks if not path.name.startswith("."))
+    found = (_release(path) for path in _marks())
     return [run_id for run_id in found if run_id is not None]
+
+
+def _marks() -> list[Path]:
+    there = list(_folder().iterdir()) if _folder().is_dir() else []
+    return [path for path in there if not path.name.startswith(".")]
 
 
 def _release(path: Path) -> int | None:

@@ -1,13 +1,12 @@
 """What workers and beat do for training. Ids in, nothing out; everything may be done twice."""
 
 import signal
-import threading
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init
 
-from training import abandoned, base_imports, execution, health, scheduling
+from training import base_imports, execution, health, scheduling, witness
 from training.guardian import die_with_parent
 
 
@@ -17,14 +16,10 @@ def end_with_the_worker(**_: Any) -> None:
     die_with_parent(signal.SIGKILL)
 
 
-@worker_process_init.connect
-def watch_this_host(**_: Any) -> None:
-    """In each process of the pool, whose start may follow the death of another.
-
-    Never in the worker's main process: it forks, and a lock that a thread holds at that moment
-    stays locked for ever in the process that begins.
-    """
-    threading.Thread(target=abandoned.watch, name="watch this host", daemon=True).start()
+@worker_init.connect
+def leave_a_witness(**_: Any) -> None:
+    """In the worker's main process, before it has threads, connections or a pool."""
+    witness.start()
 
 
 @shared_task

@@ -3,17 +3,16 @@
 import fcntl
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 
 from tests.training.factories import make_run
-from tests.training.processes import lives, wait_for, written_pid
+from tests.training.processes import lives, written_pid
 from training import abandoned, execution, scheduling, trainer
 from training.models import Attempt, GpuSlot, Run, State
 
@@ -66,30 +65,6 @@ def test_what_a_killed_worker_held_is_free_again_before_its_lease_is_over(settin
     assert state(run) == State.QUEUED
     assert GpuSlot.objects.get().attempt is None
     assert run.attempts.get().reason == f"its worker on {execution.host_name()} died"
-    assert not marks()
-
-
-def test_the_watch_of_a_host_notices_and_outlives_an_absence_of_the_database(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = make_run()
-    mark, _ = abandoned._mark(claimed(run).token)
-    os.close(mark)
-    honest, refusals = scheduling.lose, iter([True])
-
-    def away_at_first(*args: Any) -> State:
-        if next(refusals, False):
-            raise OperationalError("no route to host")
-        return honest(*args)
-
-    monkeypatch.setattr(scheduling, "lose", away_at_first)
-    monkeypatch.setattr(abandoned, "WATCH_SECONDS", 0.01)
-    ended = threading.Event()
-    watch = threading.Thread(target=abandoned.watch, args=[ended])
-    watch.start()
-    wait_for(lambda: state(run) == State.QUEUED)
-    ended.set()
-    watch.join()
     assert not marks()
 
 

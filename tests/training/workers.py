@@ -34,6 +34,7 @@ def celery_worker(
         "PYTHONPATH": str(settings.BASE_DIR),
         **variables,
     }
+    lives, inherited = os.pipe()
     with (folder / "worker.log").open("ab") as log:
         worker = subprocess.Popen(
             command,
@@ -42,10 +43,15 @@ def celery_worker(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=[inherited],
         )
+    os.close(inherited)
     try:
         yield worker
     finally:
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
+        # Its witness has a session of its own, and may be at the test's database yet.
+        os.read(lives, 1)
+        os.close(lives)
