@@ -5,11 +5,34 @@ training runs. Accepts JSON only: a message can never be a pickle.
 """
 
 import os
+from typing import Any
 
+import kombu
 from celery import Celery
+from celery.app.amqp import AMQP
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-app = Celery("factloop")
+
+class PersistentConnection(kombu.Connection):
+    """Looks every few seconds whether a broker that was away is back.
+
+    kombu's own pauses grow to 30 s, for beat and for each worker, and Celery has no setting for it:
+    what waits would begin up to a minute after Redis is back.
+    """
+
+    LONGEST_PAUSE_SECONDS = 5
+
+    def ensure_connection(self, *args: Any, **options: Any) -> kombu.Connection:
+        return super().ensure_connection(
+            *args, **{"interval_max": self.LONGEST_PAUSE_SECONDS, **options}
+        )
+
+
+class PersistentAMQP(AMQP):
+    Connection = PersistentConnection
+
+
+app = Celery("factloop", amqp=PersistentAMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -182,6 +182,25 @@ class Watcher(threading.Thread):
             if (run is None or one.run == run) and (role is None or one.role == role)
         ]
 
+    def told(self) -> dict[str, int]:
+        """How much was looked at, and what must be 0."""
+        return {
+            "trainers": sum(one.role == TRAINER for one in self.seen.values()),
+            "looks": self.looks,
+            "doubles": len(self.doubles),
+            "left": len(self._alive) + len(self.of_workers()),
+        }
+
+    def of_workers(self) -> set[int]:
+        """Processes of the hosts' workers, their witnesses among them: by their environment."""
+        mark = f"RUNS_ROOT={self.folder}/".encode()
+        found = set()
+        for name in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                if name.isdigit() and mark in Path(f"/proc/{name}/environ").read_bytes():
+                    found.add(int(name))
+        return found
+
 
 @dataclass
 class Lab:
@@ -217,7 +236,7 @@ def laboratory(folder: Path, *, hosts: tuple[str, ...] = ("a", "b")) -> Iterator
 
 def _let_go(watcher: Watcher, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
-    while watcher.look() and time.monotonic() < deadline:
+    while (watcher.look() or watcher.of_workers()) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
 
 

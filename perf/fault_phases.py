@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -16,9 +17,9 @@ from django.conf import settings
 from config import embedded
 from perf.fault_lab import GUARDIAN, TRAINER, Lab
 from perf.fault_runs import Bench
+from perf.fault_table import TARGETS
 from training.models import Attempt, GpuSlot, Run, State
 
-TARGETS = ("trainer", "guardian", "pool process", "worker")
 TICK_SECONDS = 0.1
 DRAIN_SECONDS = 240
 
@@ -34,10 +35,15 @@ class Kill:
     gone: float | None = None
     slot_free: float | None = None
     resumed: float | None = None
+    hosts_busy: float = 0.0
+    """Of the seconds until ``resumed``, those in which every host carried out another run."""
+    over: bool = False
+    looked_at: float = 0.0
 
-    def look(self, lab: Lab) -> bool:
-        """Notice what is over; whether everything is."""
-        passed = time.monotonic() - self.at
+    def look(self, lab: Lab, held_by_dead: set[int]) -> None:
+        """Notice what is over. ``held_by_dead``: attempts that keep their host for no good."""
+        now = time.monotonic()
+        passed = now - self.at
         living = {one.pid for one in lab.watcher.alive()}
         if self.gone is None and not living & set(self.pids):
             self.gone = passed
@@ -47,8 +53,20 @@ class Kill:
         trainers = lab.watcher.alive(run=run.pk, role=TRAINER)
         if self.resumed is None and {one.pid for one in trainers} - set(self.pids):
             self.resumed = passed
-        over = self.resumed is not None or run.ended
-        return over and self.gone is not None and self.slot_free is not None
+        if self.resumed is None and _all_busy_with_others(lab, run, held_by_dead):
+            self.hosts_busy += now - (self.looked_at or self.at)
+        self.looked_at = now
+        ended = self.resumed is not None or run.ended
+        self.over = ended and self.gone is not None and self.slot_free is not None
+
+    def told(self) -> dict[str, Any]:
+        names = ("target", "gone", "slot_free", "resumed", "hosts_busy", "over")
+        return {name: getattr(self, name) for name in names}
+
+
+def _all_busy_with_others(lab: Lab, run: Run, held_by_dead: set[int]) -> bool:
+    going = Attempt.objects.filter(ended_at=None).exclude(run=run).exclude(pk__in=held_by_dead)
+    return set(going.values_list("host", flat=True)) >= set(lab.hosts)
 
 
 @dataclass
@@ -92,9 +110,11 @@ class Kills:
         self._start_redis()
 
     def _notice(self) -> None:
-        over = [kill for kill in self.open if kill.look(self.lab)]
-        self.open = [kill for kill in self.open if kill not in over]
-        self.done += over
+        held_by_dead = {kill.attempt.pk for kill in self.open if kill.slot_free is None}
+        for kill in self.open:
+            kill.look(self.lab, held_by_dead)
+        self.done += [kill for kill in self.open if kill.over]
+        self.open = [kill for kill in self.open if not kill.over]
 
     def _kill(self) -> bool:
         hurt = {kill.attempt.pk for kill in self.open}
@@ -175,7 +195,7 @@ def flush_with_queue(lab: Lab, bench: Bench, *, queued: int) -> Flush:
                 found.announced = now - at
             if found.claimed is None and claimed:
                 found.claimed = now - free_at
-            if now - at > 120:
+            if now - at > 240:
                 break
             time.sleep(TICK_SECONDS)
     wait(lambda: not bench.unfinished(), DRAIN_SECONDS + 20 * queued)

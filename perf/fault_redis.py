@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import statistics
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,13 +19,17 @@ from perf.fault_runs import SETTINGS, Bench
 from training import scheduling
 from training.models import Run, State
 
-ASKS = 10
+ASKS = 20
+THERE_SECONDS = 30.0
+LEISURELY_SECONDS = 0.5
+"""Between two requests of an annotator while Redis is away for long."""
 
 
 @dataclass
 class Away:
     """Milliseconds of answers, by how Redis was away; all lists are of single requests."""
 
+    seconds: float = 0.0
     asking: dict[str, list[float]] = field(default_factory=dict)
     answering: dict[str, list[float]] = field(default_factory=dict)
     refused: int = 0
@@ -37,22 +40,22 @@ class Away:
 
 def redis_away(lab: Lab, bench: Bench, *, seconds: float) -> Away:
     """Ask and annotate with Redis there, gone, hung and unreachable; then let it come back."""
-    found = Away()
-    people = _People(bench)
+    found, people = Away(), _People(bench)
     with _web(lab, {}) as web:
-        people.annotate(web, found, "there", seconds / 4)
+        people.annotate(web, found, "there", min(THERE_SECONDS, seconds / 4))
         people.ask(web, found, "there")
         embedded.stop_valkey(embedded.var_folder())
         began = time.monotonic()
         people.ask(web, found, "gone")
-        people.annotate(web, found, "gone", seconds / 4)
+        pause = min(LEISURELY_SECONDS, seconds / 400)
+        people.annotate(web, found, "gone", seconds, pause=pause)
     with _hung() as address, _web(lab, {"REDIS_URL": address}) as web:
         people.ask(web, found, "hung")
     with _unreachable() as address, _web(lab, {"REDIS_URL": address}) as web:
         people.ask(web, found, "unreachable")
     kept = people.keep_one()
-    time.sleep(max(0.0, seconds - (time.monotonic() - began)))
     embedded.start_valkey(embedded.var_folder())
+    found.seconds = time.monotonic() - began
     back = time.monotonic()
     if wait(lambda: Run.objects.get(pk=kept.pk).state != State.QUEUED, 60):
         found.begun_after = time.monotonic() - back
@@ -87,7 +90,9 @@ class _People:
             else:
                 found.refused += 1
 
-    def annotate(self, web: httpx.Client, found: Away, how: str, seconds: float) -> None:
+    def annotate(
+        self, web: httpx.Client, found: Away, how: str, seconds: float, *, pause: float = 0.05
+    ) -> None:
         taken = found.answering.setdefault(how, [])
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -98,7 +103,7 @@ class _People:
                 path = f"assignments/{given.json()['token']}/judgment"
                 given = _timed(web, path, body, self._annotator, taken)
             found.refused += given.status_code >= 300
-            time.sleep(0.05)
+            time.sleep(pause)
 
     def keep_one(self) -> Run:
         """The last run that was asked for; the others are cancelled."""
@@ -155,7 +160,3 @@ def _unreachable() -> Iterator[str]:
         yield f"redis://127.0.0.1:{address[1]}/0"
         for one in waiting:
             one.close()
-
-
-def p95(values: list[float]) -> float:
-    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
