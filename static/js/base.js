@@ -69,13 +69,23 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-// What a person has unfolded stays unfolded when polling replaces it.
-let unfolded = [];
+// What a person has unfolded stays unfolded, and what they have scrolled stays where it is, when
+// polling replaces it. Several parts may be on their way at once.
+const unfolded = new Set();
+const scrolled = new Map();
 document.addEventListener("htmx:beforeSwap", (event) => {
-  unfolded = [...event.target.querySelectorAll("details[id][open]")].map((details) => details.id);
+  if (!event.detail.shouldSwap) return;
+  for (const { id, open } of event.target.querySelectorAll("details[id]")) open ? unfolded.add(id) : unfolded.delete(id);
+  for (const part of event.target.querySelectorAll("[id][data-keep-scroll]")) scrolled.set(part.id, part.scrollTop);
 });
-document.addEventListener("htmx:afterSettle", () => {
-  for (const id of unfolded.splice(0)) document.getElementById(id)?.setAttribute("open", "");
+document.addEventListener("htmx:afterSettle", (event) => {
+  for (const details of event.target.querySelectorAll("details[id]")) {
+    if (unfolded.delete(details.id)) details.open = true;
+  }
+  for (const part of event.target.querySelectorAll("[id][data-keep-scroll]")) {
+    part.scrollTop = scrolled.get(part.id) ?? 0;
+    scrolled.delete(part.id);
+  }
 });
 
 // An error in answer to an htmx request is said aloud instead of failing silently.

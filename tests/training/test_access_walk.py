@@ -27,6 +27,8 @@ ROUTES = {
     "training:run-log": ("get", "reviewer"),
     "training:run-samples": ("get", "reviewer"),
     "training:run-figures": ("get", "reviewer"),
+    "training:run-outcomes": ("get", "reviewer"),
+    "training:run-origin": ("get", "reviewer"),
     "training:run-metrics": ("get", "reviewer"),
     "training:run-cancel": ("post", "manager"),
     "training:run-resume": ("post", "manager"),

@@ -175,7 +175,7 @@ def test_a_run_page_shows_progress_curves_samples_and_log() -> None:
         assert text in page
     assert "&lt;script&gt;alert(1)" in page
     assert "a warning &lt;b&gt;from" in page
-    assert 'hx-trigger="every 2s"' in page
+    assert 'hx-trigger="every 2s, look-again"' in page
 
 
 def test_an_ended_run_is_not_polled() -> None:

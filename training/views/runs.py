@@ -67,13 +67,13 @@ def runs(request: HttpRequest) -> HttpResponse:
 def run(request: HttpRequest, pk: int) -> HttpResponse:
     found = visibility.run(request.user, pk)
     context = _live_context(request, found) | _sample_context(request, found)
+    context |= _origin_context(found)
     context |= {
         "kind": kinds.get(found.kind),
         "outcomes": lineage.outcomes_of(found, request.user),
         "charts": curves.drawn(found),
         "settings": sorted(comparing.flat(found.settings).items()),
         "model_settings": sorted(comparing.flat(found.model).items()),
-        "options": sorted(found.options.items()),
         "may_clone": access.may(request.user, found.project, visibility.ACT)
         and cloning.of_run(found) is not None,
         "followers": found.followers.exclude(chain=found.chain) if found.chain else [],
@@ -122,6 +122,29 @@ def figures(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_GET
 @never_cache
+def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
+    """The scores there are; the runs that measure come after this one, in its chain."""
+    found = visibility.run(request.user, pk)
+    context = {
+        "run": found,
+        "chain_moves": _moves(_neighbours(found)),
+        "outcomes": lineage.outcomes_of(found, request.user),
+    }
+    return render(request, "training/_outcomes.html", context)
+
+
+@login_required
+@require_GET
+@never_cache
+def origin(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the run is made from: of a chain it is known once a worker has taken the run."""
+    found = visibility.run(request.user, pk)
+    return render(request, "training/_origin.html", _origin_context(found))
+
+
+@login_required
+@require_GET
+@never_cache
 def metrics(request: HttpRequest, pk: int, chart: str) -> JsonResponse:
     """The curves of one chart, downsampled, as static/js/charts.js reads them.
 
@@ -165,9 +188,11 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     attempts = list(found.attempts.prefetch_related("gpu_slots"))
     remaining = attempts[0].remaining(found, timezone.now()) if attempts else None
+    neighbours = _neighbours(found)
     return {
         "run": found,
-        "neighbours": found.chain.runs.order_by("pk") if found.chain else [],
+        "neighbours": neighbours,
+        "chain_moves": _moves(neighbours),
         "attempts": attempts,
         "log": attempts[0].log_tail if attempts else "",
         "remaining": remaining,
@@ -181,6 +206,19 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     }
 
 
+def _neighbours(found: Run) -> list[Run]:
+    """The runs of its chain, itself among them, in their order."""
+    return list(found.chain.runs.order_by("pk")) if found.chain else []
+
+
+def _moves(runs: list[Run]) -> bool:
+    return any(not run.ended for run in runs)
+
+
+def _origin_context(found: Run) -> dict[str, Any]:
+    return {"run": found, "options": sorted(found.options.items())}
+
+
 def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     known = samples_of.steps(found)
     wanted = request.GET.get("step", "")
@@ -192,5 +230,4 @@ def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
         "sample_steps": samples_of.spread(known, STEPS_TO_CHOOSE_FROM),
         "sample_step": step,
         "histories": samples_of.histories(found, request.user, shown),
-        "follow_samples": step is None and not found.ended,
     }
