@@ -125,7 +125,7 @@ def test_every_panel_looks_once_more_whichever_learns_first_that_the_run_has_end
     page.clock.install()
     page.goto(attempt.run.get_absolute_url())
     page.wait_for_load_state("load")
-    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    page.clock.pause_at(page.evaluate("(Date.now() + 100) / 1000"))  # In seconds.
     held = Held(page, [name for name in PANELS if name != first])
     page.clock.run_for(LONGEST_TIMER)
     until(page, lambda: len(held.routes) == len(PANELS) - 1)
