@@ -103,6 +103,14 @@ class MemberForm(forms.Form):
 class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
     note = forms.CharField(max_length=120, required=False, label="For whom")
+    count = forms.IntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        initial=1,
+        label="How many links",
+        help_text="Each lets one person join.",
+    )
 
 
 class MembershipForm(forms.Form):

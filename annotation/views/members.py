@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
@@ -37,14 +39,16 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
 @require_POST
 @never_cache
 def invite(request: PersonRequest, slug: str) -> HttpResponse:
-    """Makes an invitation and shows its link, this once."""
+    """Makes invitations and shows their links, this once."""
     project = access.require(request.user, slug, "manage")
     form = InvitationForm(request.POST)
     if not form.is_valid():
         return _page(request, project, invitation_form=form, status=422)
-    _, raw = Invitation.create(project, created_by=request.user, **form.cleaned_data)
-    link = request.build_absolute_uri(reverse("annotation:join", args=[raw]))
-    return _page(request, project, link=link)
+    count = form.cleaned_data.pop("count") or 1
+    about = {"created_by": request.user, **form.cleaned_data}
+    made = [Invitation.create(project, **about)[1] for _ in range(count)]
+    links = [request.build_absolute_uri(reverse("annotation:join", args=[raw])) for raw in made]
+    return _page(request, project, links=links)
 
 
 @login_required
@@ -103,7 +107,7 @@ def _page(
     *,
     form: MemberForm | None = None,
     invitation_form: InvitationForm | None = None,
-    link: str = "",
+    links: Sequence[str] = (),
     status: int = 200,
 ) -> HttpResponse:
     done = {one.user.pk: one.own for one in member_progress(project)}
@@ -118,6 +122,6 @@ def _page(
         invitations=project.invitations.usable(),
         form=form or MemberForm(),
         invitation_form=invitation_form or InvitationForm(),
-        link=link,
+        links=links,
         status=status,
     )

@@ -173,7 +173,7 @@ def test_an_invitation_is_used_once(client: Client, project: Project) -> None:
     shown = client.post(
         reverse("annotation:invitations", args=[project.slug]), {"role": "annotator"}
     )
-    link = shown.context["link"]
+    (link,) = shown.context["links"]
     guest = Client()
     guest.force_login(factories.make_user("guest"))
     assert guest.get(link).status_code == 200
@@ -187,6 +187,21 @@ def test_an_invitation_is_used_once(client: Client, project: Project) -> None:
         b"invitation-link"
         not in client.get(reverse("annotation:members", args=[project.slug])).content
     )
+
+
+def test_many_links_are_made_at_once_each_for_one_person(client: Client, project: Project) -> None:
+    path = reverse("annotation:invitations", args=[project.slug])
+    shown = client.post(path, {"role": "annotator", "note": "class of May", "count": 50})
+    links = shown.context["links"]
+    assert len(set(links)) == 50 == project.invitations.filter(note="class of May").count()
+    for link in links[:2]:
+        guest = Client()
+        guest.force_login(factories.make_user())
+        assert guest.post(link).status_code == 302
+    assert project.memberships.filter(role="annotator").count() == 2
+    for wrong in (0, 101, "many"):
+        assert client.post(path, {"role": "annotator", "count": wrong}).status_code == 422
+    assert project.invitations.count() == 50
 
 
 def test_a_withdrawn_invitation_opens_nothing(client: Client, project: Project) -> None:
