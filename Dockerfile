@@ -22,7 +22,8 @@ RUN DATABASE_URL=postgres://build SECRET_KEY=build ALLOWED_HOSTS=build \
     python manage.py collectstatic --noinput --verbosity 0
 USER factloop
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--access-logfile", "-"]
+# No access log of gunicorn: it would hold addresses, and some of them let people in.
+CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000"]
 
 FROM base AS worker
 COPY pyproject.toml constraints.txt ./
