@@ -217,7 +217,8 @@ function bounds(data) {
 
 function drawBars(body, data) {
   const width = Math.max(body.clientWidth, 260);
-  const left = Math.min(120, width * 0.32);
+  const longest = Math.max(...data.categories.map((name) => name.length));
+  const left = Math.min(Math.max(120, longest * 6 + 16), width * 0.32);
   const right = 16;
   const bar = 9;
   const gap = 14;
@@ -240,7 +241,9 @@ function drawBars(body, data) {
   data.categories.forEach((name, c) => {
     const y = top + c * group + gap / 2;
     const middle = y + (group - gap) / 2;
-    drawing.append(svg("text", { class: "chart-label", x: left - 10, y: middle + 4, "text-anchor": "end" }, name));
+    const label = shortened(name, Math.floor((left - 12) / 6));
+    const whole = label === name ? [] : [svg("title", {}, name)];
+    drawing.append(svg("text", { class: "chart-label", x: left - 10, y: middle + 4, "text-anchor": "end" }, ...whole, label));
     data.series.forEach((one, s) => drawing.append(...barOf(one, c, s, y + s * (bar + 3), bar, x, low)));
   });
   body.replaceChildren(drawing, legend(data.series), categoryTable(data));
