@@ -6,6 +6,7 @@ nothing; a member whose role does not reach gets 403 and is told so.
 
 from __future__ import annotations
 
+import uuid
 from enum import StrEnum
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from annotation.models import (
     User,
 )
 from annotation.models.projects import Role
+from annotation.statements import Columns, Statement
 
 AnyUser = User | AnonymousUser
 M = TypeVar("M", bound=Model)
@@ -64,6 +66,24 @@ PATH_TO_PROJECT: dict[type[Model], str] = {
     Prompt: "project",
     Release: "project",
 }
+
+# What each request of an annotator begins with.
+PROJECT = Columns(Project, "project")
+ASSIGNMENT = Columns(Assignment, "assignment")
+WITH_ROLE = Statement(f"""
+SELECT {PROJECT}, membership.role
+FROM annotation_project AS project
+JOIN annotation_membership AS membership ON membership.project_id = project.id
+WHERE project.slug = %(slug)s AND membership.user_id = %(person)s
+""")
+OWN_ASSIGNMENT = Statement(f"""
+SELECT {ASSIGNMENT}, {PROJECT}, membership.role
+FROM annotation_assignment AS assignment
+JOIN annotation_project AS project ON project.id = assignment.project_id
+LEFT JOIN annotation_membership AS membership
+  ON membership.project_id = assignment.project_id AND membership.user_id = assignment.annotator_id
+WHERE assignment.token = %(token)s AND assignment.annotator_id = %(person)s
+""")
 
 
 def visible(user: AnyUser, rows: QuerySet[M]) -> QuerySet[M]:
@@ -123,12 +143,31 @@ def require(user: AnyUser, project: Project | str | int, permission: str) -> Pro
         held = role(user, project)
     else:
         project, held = _with_role(user, project)
+    _require(held, project, permission)
+    return project
+
+
+def require_assignment(user: User, token: uuid.UUID) -> Assignment:
+    """A person's own assignment, with its project, if they may annotate there; in one query.
+
+    Raises Http404 for a token of somebody else and for outsiders.
+    """
+    row = OWN_ASSIGNMENT.row(token=token, person=user.pk)
+    if row is None:
+        raise Http404
+    assignment, end = ASSIGNMENT.read(row)
+    assignment.project, end = PROJECT.read(row, end)
+    held = Role(row[end]) if row[end] else None
+    _require(Role.MANAGER if user.is_superuser else held, assignment.project, Permission.ANNOTATE)
+    return assignment
+
+
+def _require(held: Role | None, project: Project, permission: str) -> None:
     if held is None:
         raise Http404
     needed = LEAST_ROLE[Permission(permission)]
     if RANK[held] < RANK[needed]:
         raise PermissionDenied(f"This needs the role {needed.label.lower()} in {project.name}.")
-    return project
 
 
 def _with_role(user: AnyUser, key: str | int) -> tuple[Project, Role]:
@@ -138,9 +177,15 @@ def _with_role(user: AnyUser, key: str | int) -> tuple[Project, Role]:
         raise Http404
     if user.is_superuser:
         return get_object_or_404(Project, **{name: key}), Role.MANAGER
-    mine = Membership.objects.filter(user=user).select_related("project")
-    membership = get_object_or_404(mine, **{f"project__{name}": key})
-    return membership.project, Role(membership.role)
+    if name == "pk":
+        mine = Membership.objects.filter(user=user).select_related("project")
+        membership = get_object_or_404(mine, project=key)
+        return membership.project, Role(membership.role)
+    row = WITH_ROLE.row(slug=key, person=user.pk)
+    if row is None:
+        raise Http404
+    project, end = PROJECT.read(row)
+    return project, Role(row[end])
 
 
 def may_create_projects(user: AnyUser) -> bool:

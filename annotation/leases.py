@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Collection
-from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Subquery
 from django.db.models.functions import Now
-from django.shortcuts import get_object_or_404
+from django.http import Http404
 
-from annotation import checks, quiz
+from annotation import checks, lease_statements, quiz
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
 from annotation.preferences import settle
@@ -32,79 +30,6 @@ class NotHandedOut(DomainError):
 class LeaseLost(DomainError):
     status = 409
     title = "The comparison went to somebody else"
-
-
-# A row that changed after the statement began is looked at again in its newest version before it
-# is locked, so a slot that somebody else has just taken is never taken twice.
-# What the person had is asked per candidate, as a subquery that cannot become a join: by the
-# unique index, a few microseconds each, however stale the statistics are.
-CLAIM = """
-WITH candidate AS (
-    SELECT comparison.id
-    FROM annotation_comparison AS comparison
-    WHERE comparison.project_id = %(project)s
-      AND comparison.open_slots > 0
-      AND coalesce((
-          SELECT had.state FROM annotation_assignment AS had
-          WHERE had.comparison_id = comparison.id AND had.annotator_id = %(annotator)s
-            AND NOT (had.purpose = 'repeat')
-      ), 'expired') = 'expired'
-    ORDER BY comparison.priority DESC, comparison.shuffle
-    LIMIT 1
-    FOR NO KEY UPDATE OF comparison {skip_locked}
-), taken AS (
-    UPDATE annotation_comparison AS comparison
-    SET open_slots = comparison.open_slots - 1
-    FROM candidate
-    WHERE comparison.id = candidate.id
-    RETURNING comparison.id
-)
-INSERT INTO annotation_assignment AS assignment (
-    project_id, comparison_id, annotator_id, token, state, purpose, shown_first, skip_reason,
-    skip_note, leased_at, expires_at
-)
-SELECT %(project)s, taken.id, %(annotator)s, %(token)s, 'open', 'work', %(shown_first)s, '', '',
-       statement_timestamp(), statement_timestamp() + %(lease)s
-FROM taken
-ON CONFLICT (comparison_id, annotator_id) WHERE NOT (purpose = 'repeat') DO UPDATE
-SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expires_at,
-    ended_at = NULL
-RETURNING assignment.id
-"""
-
-# Comparisons are locked first and busy ones left for next time. A slot of a comparison that has
-# been decided meanwhile is not wanted any more.
-GIVE_BACK = """
-WITH due AS (
-    SELECT comparison.id
-    FROM annotation_comparison AS comparison
-    WHERE comparison.id IN (
-        SELECT assignment.comparison_id FROM annotation_assignment AS assignment
-        WHERE assignment.state = 'open' AND {condition}
-        LIMIT %(limit)s
-    )
-    ORDER BY comparison.id
-    FOR NO KEY UPDATE OF comparison {skip_locked}
-), ended AS (
-    UPDATE annotation_assignment AS assignment
-    SET state = 'expired', ended_at = statement_timestamp()
-    FROM due
-    WHERE assignment.comparison_id = due.id AND assignment.state = 'open' AND {condition}
-    RETURNING assignment.comparison_id, assignment.purpose
-), returned AS (
-    SELECT comparison_id, count(*) FILTER (WHERE purpose = 'work') AS slots, count(*) AS leases
-    FROM ended GROUP BY comparison_id
-), given_back AS (
-    UPDATE annotation_comparison AS comparison
-    SET open_slots = comparison.open_slots
-            + CASE WHEN comparison.outcome = 'waiting' THEN returned.slots ELSE 0 END,
-        wanted_judgments = comparison.wanted_judgments
-            - CASE WHEN comparison.outcome = 'waiting' THEN 0 ELSE returned.slots END
-    FROM returned
-    WHERE comparison.id = returned.comparison_id
-)
-SELECT coalesce(sum(leases), 0) FROM returned
-"""
 
 
 def claim(
@@ -134,26 +59,21 @@ def _claim(
 ) -> int | None:
     # One claim of a person at a time: the second of two tabs finds the lease of the first.
     _lock_person_in(project, annotator)
-    held = Assignment.objects.filter(
-        project=project, annotator=annotator, state=Assignment.State.OPEN
+    again = lease_statements.HOLD_AGAIN.row(
+        project=project.pk,
+        annotator=annotator.pk,
+        ahead_of=list(ahead_of),
+        lease=project.lease,
     )
-    others = held.exclude(token__in=ahead_of) if ahead_of else held
-    again = others.order_by("leased_at", "id").first()
-    # The update finds nothing if the lease ran out and was given back a moment ago.
-    if again and held.filter(pk=again.pk).update(expires_at=Now() + project.lease):
-        return again.pk
+    if again:
+        return int(again[0])
     asked = checks.claim_check(project, annotator) if skip_locked else None
     return asked or _claim_new(project, annotator, skip_locked=skip_locked)
 
 
 def _lock_person_in(project: Project, annotator: User) -> None:
-    """Until the end of the transaction; the first of all locks.
-
-    The membership itself is locked, so a pause that was under way is seen when it has ended.
-    """
-    mine = Membership.objects.filter(project=project, user=annotator)
-    locked = mine.select_for_update(of=("self",), no_key=True)
-    found = locked.values_list("project__state", "paused", "project__quiz_pass_mark").first()
+    """Until the end of the transaction; the first of all locks."""
+    found = lease_statements.LOCK_MEMBER.row(project=project.pk, annotator=annotator.pk)
     if found is None:
         if not annotator.is_superuser:
             raise NotHandedOut("You are not a member of this project any more.")
@@ -169,23 +89,29 @@ def _lock_person_in(project: Project, annotator: User) -> None:
 
 
 def _claim_new(project: Project, annotator: User, *, skip_locked: bool) -> int | None:
-    values: dict[str, Any] = {
-        "project": project.pk,
-        "annotator": annotator.pk,
-        "token": str(uuid.uuid4()),
-        "shown_first": random.choice((1, 2)),
-        "lease": project.lease,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM.format(skip_locked="SKIP LOCKED" if skip_locked else ""), values)
-        row = cursor.fetchone()
+    statement = lease_statements.CLAIM if skip_locked else lease_statements.CLAIM_WAITING
+    row = statement.row(
+        project=project.pk,
+        annotator=annotator.pk,
+        token=uuid.uuid4(),
+        shown_first=random.choice((1, 2)),
+        lease=project.lease,
+    )
     return row[0] if row else None
 
 
 def load(pk: int, project: Project) -> Assignment:
     """An assignment of ``project`` with all that a page shows of it."""
-    assignment = Assignment.objects.select_related("comparison__prompt__image").get(pk=pk)
-    assignment.project = assignment.comparison.project = project
+    row = lease_statements.LOAD.row(assignment=pk)
+    if row is None:
+        raise Assignment.DoesNotExist
+    assignment, end = lease_statements.ASSIGNMENT.read(row)
+    comparison, end = lease_statements.COMPARISON.read(row, end)
+    prompt, end = lease_statements.PROMPT.read(row, end)
+    prompt.image, end = lease_statements.IMAGE.read(row, end)
+    prompt.project = comparison.project = assignment.project = project
+    comparison.prompt = prompt
+    assignment.comparison = comparison
     return assignment
 
 
@@ -213,7 +139,9 @@ def pause(membership: Membership, *, reason: str = "") -> None:
 
 
 def _give_back(condition: str, *, wait: bool = False, **values: int | None) -> int:
-    statement = GIVE_BACK.format(condition=condition, skip_locked="" if wait else "SKIP LOCKED")
+    statement = lease_statements.GIVE_BACK.format(
+        condition=condition, skip_locked="" if wait else "SKIP LOCKED"
+    )
     returned = 0
     while True:
         with connection.cursor() as cursor:
@@ -277,16 +205,17 @@ def _take_back_slot(comparison: Comparison) -> None:
 
 def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
     """A person's assignment and its comparison, locked in the order all of this module keeps."""
-    mine = Assignment.objects.filter(token=token, annotator=annotator)
-    comparison = get_object_or_404(
-        Comparison.objects.select_related("project", "adjudication").select_for_update(
-            of=("self",), no_key=True
-        ),
-        pk=Subquery(mine.values("comparison_id")),
-    )
-    timed = mine.select_for_update(no_key=True).annotate(database_time=Now()).get()
-    assignment: Assignment = timed
-    assignment.locked_at = timed.database_time
+    mine = {"token": token, "annotator": annotator.pk}
+    row = lease_statements.LOCK_COMPARISON.row(**mine)
+    again = lease_statements.LOCK_ASSIGNMENT.row(**mine) if row else None
+    if row is None or again is None:
+        raise Http404
+    comparison, end = lease_statements.COMPARISON.read(row)
+    comparison.project, end = lease_statements.PROJECT.read(row, end)
+    ruling = lease_statements.ADJUDICATION.read(row, end)[0] if row[end] is not None else None
+    Comparison._meta.get_field("adjudication").set_cached_value(comparison, ruling)
+    assignment, end = lease_statements.ASSIGNMENT.read(again)
+    assignment.locked_at = again[end]
     assignment.project = comparison.project
     assignment.comparison = comparison
     return assignment, comparison

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from annotation.models import Comparison, Judgment
+from annotation.models import Comparison
+from annotation.statements import Statement
 
 
 class Verdict(StrEnum):
@@ -118,6 +119,21 @@ def _more_than_both(first: int, second: int, neither: int) -> int | None:
     return None
 
 
+SETTLED_FIELDS = (
+    *("wanted_judgments", "open_slots", "judgment_count"),
+    *("outcome", "preference", "hallucination", "margin"),
+)
+SETTLE = Statement(
+    "UPDATE annotation_comparison SET "
+    + ", ".join(f"{name} = %({name})s" for name in SETTLED_FIELDS)
+    + " WHERE id = %(comparison)s"
+)
+VOTES = Statement("""
+SELECT more_hallucinated, more_helpful FROM annotation_judgment
+WHERE comparison_id = %(comparison)s AND NOT surplus
+""")
+
+
 def settle(comparison: Comparison) -> None:
     """Brings outcome and slots of a locked comparison in line with its counted votes.
 
@@ -151,20 +167,11 @@ def settle(comparison: Comparison) -> None:
     comparison.preference = verdict.better if verdict else None
     comparison.hallucination = verdict.hallucination if verdict else None
     comparison.margin = verdict.margin if verdict else None
-    comparison.save(
-        update_fields=[
-            "wanted_judgments",
-            "open_slots",
-            "judgment_count",
-            "outcome",
-            "preference",
-            "hallucination",
-            "margin",
-        ]
+    SETTLE.run(
+        comparison=comparison.pk, **{name: getattr(comparison, name) for name in SETTLED_FIELDS}
     )
 
 
 def votes_on(comparison: Comparison) -> Votes:
     """The counted votes on a comparison; surplus ones are left out."""
-    counted = Judgment.objects.filter(comparison=comparison, surplus=False)
-    return Votes.count(counted.values_list("more_hallucinated", "more_helpful"))
+    return Votes.count(VOTES.rows(comparison=comparison.pk))

@@ -20,6 +20,7 @@ wait for each other. Times are the database's.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ from annotation.leases import (
 from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion, Project, User
 from annotation.models.work import ANSWER_FIELDS
 from annotation.preferences import settle
+from annotation.statements import Statement
 
 __all__ = [
     "AlreadyJudged",
@@ -70,6 +72,30 @@ __all__ = [
 ]
 
 EDITABLE_ANSWERS = 20
+
+SENT = Statement("SELECT 1 FROM annotation_judgmentversion WHERE client_uuid = %(client_uuid)s")
+_GIVEN = "%(more_hallucinated)s, %(more_helpful)s, %(spans)s::jsonb, %(confidence)s::smallint, "
+_GIVEN += "%(note)s, %(active_seconds)s::float8"
+STORE = Statement(f"""
+WITH judgment AS (
+    INSERT INTO annotation_judgment (
+        {", ".join(ANSWER_FIELDS)}, assignment_id, comparison_id, surplus, version, created_at,
+        changed_at
+    )
+    VALUES ({_GIVEN}, %(assignment)s, %(comparison)s, %(surplus)s, 1, %(now)s, %(now)s)
+    RETURNING id
+), version AS (
+    INSERT INTO annotation_judgmentversion (
+        {", ".join(ANSWER_FIELDS)}, judgment_id, version, client_uuid, created_at
+    )
+    SELECT {_GIVEN}, judgment.id, 1, %(client_uuid)s, %(now)s FROM judgment
+), ended AS (
+    UPDATE annotation_assignment
+    SET state = 'judged', skip_reason = '', skip_note = '', ended_at = statement_timestamp()
+    WHERE id = %(assignment)s
+)
+SELECT id FROM judgment
+""")
 
 
 class ClientUuidReused(DomainError):
@@ -117,18 +143,7 @@ def submit(
             return Submission(stored, created=False)
         answer.check(assignment.project, comparison)
         surplus = not assignment.counts or not _take_slot(assignment, comparison)
-        judgment = Judgment(
-            assignment=assignment,
-            comparison=comparison,
-            surplus=surplus,
-            created_at=assignment.locked_at,
-            changed_at=assignment.locked_at,
-        )
-        _write(judgment, answer, client_uuid)
-        assignment.state = Assignment.State.JUDGED
-        assignment.skip_reason = assignment.skip_note = ""
-        assignment.ended_at = Now()
-        assignment.save(update_fields=["state", "skip_reason", "skip_note", "ended_at"])
+        judgment = _store(assignment, answer, client_uuid, surplus=surplus)
         if not surplus:
             comparison.judgment_count += 1
             settle(comparison)
@@ -222,8 +237,8 @@ def editable_judgments(project: Project, annotator: User) -> QuerySet[Judgment]:
 
 
 def _sent_before(assignment: Assignment, answer: Answer, client_uuid: uuid.UUID) -> Judgment | None:
-    before = JudgmentVersion.objects.filter(client_uuid=client_uuid).first()
-    if before is not None:
+    if SENT.row(client_uuid=client_uuid):
+        before = JudgmentVersion.objects.get(client_uuid=client_uuid)
         same = before.judgment.assignment_id == assignment.pk and answer.says_the_same_as(before)
         if not same:
             raise ClientUuidReused("This UUID was used for another answer; make a new one.")
@@ -251,6 +266,32 @@ def _take_slot(assignment: Assignment, comparison: Comparison) -> bool:
         return False
     comparison.open_slots -= 1
     return True
+
+
+def _store(
+    assignment: Assignment, answer: Answer, client_uuid: uuid.UUID, *, surplus: bool
+) -> Judgment:
+    """Writes a new judgment with its first version, and ends the assignment."""
+    values = {name: getattr(answer, name) for name in ANSWER_FIELDS}
+    row = STORE.row(
+        **{**values, "spans": json.dumps(answer.spans)},
+        assignment=assignment.pk,
+        comparison=assignment.comparison_id,
+        surplus=surplus,
+        now=assignment.locked_at,
+        client_uuid=client_uuid,
+    )
+    assert row is not None
+    assignment.state = Assignment.State.JUDGED
+    return Judgment(
+        **values,
+        pk=row[0],
+        assignment=assignment,
+        comparison=assignment.comparison,
+        surplus=surplus,
+        created_at=assignment.locked_at,
+        changed_at=assignment.locked_at,
+    )
 
 
 def _write(judgment: Judgment, answer: Answer, client_uuid: uuid.UUID) -> None:

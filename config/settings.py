@@ -114,6 +114,7 @@ FORM_RENDERER = "config.forms.FormRenderer"
 DATABASES: dict[str, Any] = {
     "default": {
         **env.db_url_config(env("DATABASE_URL", default="") or embedded.database_url(VAR)),
+        "ENGINE": "config.postgres",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }

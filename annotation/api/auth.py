@@ -16,6 +16,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from annotation.models import ApiToken, User
+from annotation.statements import Columns, Statement
 
 if TYPE_CHECKING:
     # rest_framework.views imports this module by way of its settings.
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 KEYWORD = "Bearer"
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+TOKEN = Columns(ApiToken, "token")
+USER = Columns(User, "person")
+# Neither revoked nor expired, of a person who may still log in.
+USABLE = Statement(f"""
+SELECT {TOKEN}, {USER}
+FROM annotation_apitoken AS token
+JOIN annotation_user AS person ON person.id = token.user_id
+WHERE token.digest = %(digest)s
+  AND (token.expires_at IS NULL OR token.expires_at > %(now)s)
+  AND token.revoked_at IS NULL
+  AND person.is_active
+""")
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -34,11 +48,11 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("The Authorization header must be: Bearer, then the token.")
-        usable = ApiToken.objects.usable().select_related("user")
-        try:
-            token = usable.matching(parts[1]).get()
-        except ApiToken.DoesNotExist:
-            raise AuthenticationFailed("The token is unknown, expired or revoked.") from None
+        row = USABLE.row(digest=ApiToken.digest_of(parts[1]), now=timezone.now())
+        if row is None:
+            raise AuthenticationFailed("The token is unknown, expired or revoked.")
+        token, end = TOKEN.read(row)
+        token.user, _ = USER.read(row, end)
         self._note_use(token)
         return token.user, token
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -22,7 +21,7 @@ from annotation.api.serializers import (
     NextSerializer,
     SkipSerializer,
 )
-from annotation.models import Assignment, Judgment
+from annotation.models import Judgment
 
 NOTHING_LEFT = OpenApiResponse(description="There is nothing for you to judge now.")
 
@@ -45,14 +44,6 @@ class NextAssignment(KnownParameters, APIView):
         return Response(AssignmentSerializer(assignment).data)
 
 
-def own_assignment(request: Request, token: uuid.UUID) -> Assignment:
-    """The person's own assignment, if they are still in its project."""
-    mine = Assignment.objects.select_related("project").filter(annotator=user_of(request))
-    assignment = get_object_or_404(mine, token=token)
-    access.require(request.user, assignment.project, "annotate")
-    return assignment
-
-
 class AssignmentDetail(KnownParameters, APIView):
     """A comparison that is or was yours to judge."""
 
@@ -60,7 +51,7 @@ class AssignmentDetail(KnownParameters, APIView):
 
     @extend_schema(responses=AssignmentSerializer)
     def get(self, request: Request, token: uuid.UUID) -> Response:
-        assignment = own_assignment(request, token)
+        assignment = access.require_assignment(user_of(request), token)
         return Response(AssignmentSerializer(leases.load(assignment.pk, assignment.project)).data)
 
 
@@ -73,7 +64,7 @@ class SubmitJudgment(KnownParameters, APIView):
         request=AnswerSerializer, responses={201: JudgmentSerializer, 200: JudgmentSerializer}
     )
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        own_assignment(request, token)
+        access.require_assignment(user_of(request), token)
         sent = AnswerSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         submission = queue.submit(
@@ -93,7 +84,7 @@ class RenewAssignment(KnownParameters, APIView):
 
     @extend_schema(request=None, responses=AssignmentSerializer)
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        own_assignment(request, token)
+        access.require_assignment(user_of(request), token)
         return Response(AssignmentSerializer(queue.renew(user_of(request), token)).data)
 
 
@@ -104,7 +95,7 @@ class SkipAssignment(KnownParameters, APIView):
 
     @extend_schema(request=SkipSerializer, responses=AssignmentSerializer)
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        own_assignment(request, token)
+        access.require_assignment(user_of(request), token)
         sent = SkipSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         assignment = queue.skip(user_of(request), token, **sent.validated_data)

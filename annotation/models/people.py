@@ -10,7 +10,6 @@ from datetime import timedelta
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 
 TOKEN_PREFIX = "fl_"
@@ -21,20 +20,6 @@ class User(AbstractUser):
     """A person with a log-in. Exports name the pseudonym and nothing else of them."""
 
     pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-
-
-class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
-    def usable(self) -> ApiTokenQuerySet:
-        """Neither revoked nor expired, of a person who may still log in."""
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
-            revoked_at__isnull=True,
-            user__is_active=True,
-        )
-
-    def matching(self, raw: str) -> ApiTokenQuerySet:
-        """The token that was shown as ``raw`` when it was made."""
-        return self.filter(digest=ApiToken.digest_of(raw))
 
 
 class ApiToken(models.Model):
@@ -55,8 +40,6 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
-
-    objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]

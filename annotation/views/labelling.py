@@ -82,7 +82,7 @@ def ahead(request: PersonRequest, slug: str) -> HttpResponse:
 @says_domain_errors(back="projects")
 def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
     """Stores an answer, or a new version of one when ``version`` is named."""
-    assignment = _assignment(request, token)
+    assignment = access.require_assignment(request.user, token)
     form = AnswerForm(request.POST)
     if not form.is_valid():
         if request.htmx or not form.lacks_only_helpfulness():
@@ -104,7 +104,7 @@ def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
 @require_POST
 @says_domain_errors(back="projects")
 def skip(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
-    assignment = _assignment(request, token)
+    assignment = access.require_assignment(request.user, token)
     form = SkipForm(request.POST)
     if not form.is_valid():
         return _invalid(form)
@@ -116,7 +116,7 @@ def skip(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
 @require_POST
 @says_domain_errors(back="projects")
 def renew(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
-    _assignment(request, token)
+    access.require_assignment(request.user, token)
     queue.renew(request.user, token)
     return HttpResponse(status=204)
 
@@ -233,14 +233,6 @@ def _ask_next(
         answered=answered,
         note=form.cleaned_data["note"],
     )
-
-
-def _assignment(request: PersonRequest, token: uuid.UUID) -> Assignment:
-    """A person's own assignment, of a project in which they may still annotate."""
-    mine = Assignment.objects.select_related("project").filter(annotator=request.user)
-    assignment = get_object_or_404(mine, token=token)
-    access.require(request.user, assignment.project, "annotate")
-    return assignment
 
 
 def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> dict[str, Any]:
