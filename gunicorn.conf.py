@@ -19,7 +19,8 @@ preload_app = True
 worker_class = "gthread"
 asked = os.environ.get("WEB_CONCURRENCY")
 if os.environ.get("BEHIND_PROXY", "").lower() in ("1", "true", "yes", "on"):
-    workers = int(asked or 2 * (os.cpu_count() or 1) + 4)
+    # Each keeps a connection to Postgres, which takes 100 unless it is told otherwise.
+    workers = int(asked or min(2 * (os.cpu_count() or 1) + 4, 32))
     threads = 1
     worker_connections = 1
     keepalive = 0

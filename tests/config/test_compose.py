@@ -1,0 +1,117 @@
+"""What docker-compose.yml gives its services, tried without Docker."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+DOT_ENV = {
+    "SECRET_KEY": "k" * 60 + "abcdefgh",
+    "POSTGRES_PASSWORD": "secret",
+    "ALLOWED_HOSTS": "labels.example.org",
+}
+REFERENCE = re.compile(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
+
+
+def interpolated(text: str, known: dict[str, str]) -> str:
+    """Compose's ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}``."""
+
+    def value(found: re.Match[str]) -> str:
+        name, how, rest = found.groups()
+        if known.get(name):
+            return known[name]
+        if how == ":?":
+            raise KeyError(rest)
+        return rest or ""
+
+    return REFERENCE.sub(value, text)
+
+
+def filled(value: Any, known: dict[str, str]) -> Any:
+    """Like Compose: values are filled in after YAML is read, so that "" stays a text."""
+    if isinstance(value, dict):
+        return {name: filled(one, known) for name, one in value.items()}
+    if isinstance(value, list):
+        return [filled(one, known) for one in value]
+    return interpolated(value, known) if isinstance(value, str) else value
+
+
+def services(known: dict[str, str]) -> dict[str, Any]:
+    return filled(yaml.safe_load(COMPOSE.read_text())["services"], known)
+
+
+def environment(service: dict[str, Any], var: Path) -> dict[str, str]:
+    """What a process of the service would find; a name without a value is absent."""
+    given = {name: value for name, value in service["environment"].items() if value is not None}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, **given, "FACTLOOP_VAR": str(var)}
+
+
+@pytest.mark.parametrize("missing", DOT_ENV)
+def test_what_has_no_default_is_asked_for(missing: str) -> None:
+    with pytest.raises(KeyError, match=missing):
+        services({name: value for name, value in DOT_ENV.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "gunicorn", "--check-config", "config.wsgi"],
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+    ],
+    ids=["gunicorn", "check"],
+)
+def test_the_site_starts_with_nothing_but_what_is_asked_for(
+    command: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(services(DOT_ENV)["web"], tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_probes_of_the_site_ask_for_a_host_that_it_knows() -> None:
+    web = services(DOT_ENV)["web"]
+    hosts = web["environment"]["ALLOWED_HOSTS"].split(",")
+    asked = re.findall(r"http://([\w.]+):8000/", web["healthcheck"]["test"][-1])
+    assert asked
+    assert set(asked) <= set(hosts)
+
+
+def test_the_site_is_published_to_this_host_alone() -> None:
+    assert services(DOT_ENV)["web"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_workers_see_the_folder_that_base_models_are_imported_from() -> None:
+    found = services(DOT_ENV | {"MODELS": "/srv/models"})
+    for name in ("worker-cpu", "worker-gpu"):
+        folder = found[name]["environment"]["BASE_MODEL_FOLDERS"]
+        assert f"/srv/models:{folder}:ro" in found[name]["volumes"]
+
+
+def test_volumes_are_mounted_over_folders_that_the_image_s_user_owns() -> None:
+    """A new volume takes the owner of the folder below it; where there is none, that is root."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (made,) = re.findall(r"mkdir -p (.+?) && chown -R factloop (\S+)", dockerfile)
+    folders, owned = made[0].split(), made[1]
+    for service in services(DOT_ENV).values():
+        for volume in service.get("volumes", []) if "build" in service else []:
+            _, target, *mode = volume.split(":")
+            assert mode == ["ro"] or (target in folders and target.startswith(owned)), volume
+
+
+def test_images_hold_no_secret_of_the_compose_file() -> None:
+    assert ".env" in (ROOT / ".dockerignore").read_text().split()
