@@ -96,6 +96,15 @@ def token_types_input(processor: Any, forward_inputs: set[str]) -> str | None:
     return next((n for n in ("mm_token_type_ids", "token_type_ids") if n in forward_inputs), None)
 
 
+def takes_any_mask(base: Any) -> bool:
+    """Whether every layer attends as a mask from outside says, and not to a window of its own."""
+    config = base.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    known = config._attn_implementation in ("sdpa", "eager")
+    return known and kinds == {"full_attention"} and window is None
+
+
 def suppressed_ids(
     base: Any, tokenizer: Any, image_token: str, stop_ids: tuple[int, ...]
 ) -> list[int]:

@@ -170,8 +170,15 @@ def _hidden(
     prefix: Prefix | None = None,
 ) -> Tensor:
     prefix = prefix or prompt_prefix(learner.model, adapter, prompts)
+    padding_counts = not learner.settings.mask_padding
     return response_hidden(
-        learner.model, adapter, prompts, responses.ids, responses.mask, prefix=prefix
+        learner.model,
+        adapter,
+        prompts,
+        responses.ids,
+        responses.mask,
+        slots=torch.ones_like(responses.mask) if padding_counts else None,
+        prefix=prefix,
     )
 
 

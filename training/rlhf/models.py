@@ -28,6 +28,7 @@ from training.rlhf.contract import LoraSettings, ModelSettings
 from training.rlhf.data import Batch
 from training.rlhf.errors import ModelError
 from training.rlhf.images import EncodedImage, Features, ImageEncoder
+from training.rlhf.lora import add_once
 from training.rlhf.memory import Fit
 from training.rlhf.prompts import ChatFormat
 
@@ -60,6 +61,7 @@ class VisionLanguageModel:
         # Models with their own three-dimensional positions work them out from the token types.
         self._own_positions = hasattr(base.model, "get_rope_index")
         self._token_types = bases.token_types_input(processor, forward_inputs)
+        self.takes_any_mask = bases.takes_any_mask(base)
         self._encoder_output: type[Any] = BaseModelOutputWithPooling
         self._one_tensor = False
 
@@ -92,6 +94,15 @@ class VisionLanguageModel:
     def fit(self, purpose: str) -> Fit:
         """How many rows fit in memory, remembered for each kind of work."""
         return self.fits.setdefault(purpose, Fit(purpose))
+
+    @property
+    def layer_count(self) -> int:
+        count: int = self.base.config.get_text_config().num_hidden_layers
+        return count
+
+    @property
+    def checkpoints_activations(self) -> bool:
+        return bool(getattr(self.base, "is_activation_checkpointing", False))
 
     @property
     def hidden_size(self) -> int:
@@ -260,12 +271,23 @@ class VisionLanguageModel:
         return hidden
 
     def positioned_inputs(self, batch: Batch) -> dict[str, Any]:
-        """``model_inputs`` with positions that padding does not count in."""
+        """``model_inputs`` with positions that padding does not count in.
+
+        Causal attention needs no mask where padding is only behind the tokens.
+        """
         inputs = self.model_inputs(batch)
         if not self._own_positions:
             positions = batch.attention_mask.cumsum(-1) - 1
             inputs["position_ids"] = positions.clamp(min=0)
+            if bool(batch.attention_mask[:, 0].all()):  # attention is faster without
+                inputs["attention_mask"] = None
         return inputs
+
+    def additive(self, allowed: Tensor) -> Tensor:
+        """A mask to add to attention scores, of any shape, from one that is true or false."""
+        dtype = self.base.get_input_embeddings().weight.dtype
+        mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+        return mask.masked_fill_(~allowed, torch.finfo(dtype).min)
 
     def position_shift(self) -> Tensor | None:
         """What the last images moved the positions behind them by, ``[batch, 1]``, if they did."""
@@ -348,6 +370,8 @@ class VisionLanguageModel:
             else:
                 self._peft.add_adapter(name, config)
         self._layers = [m for m in self.base.modules() if isinstance(m, BaseTunerLayer)]
+        for layer in self._layers:
+            add_once(layer, name)
         self.base.requires_grad_(False)
 
 

@@ -190,7 +190,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
         rows, batch.trajectory.logprobs, batch.advantages
     )
     slots = part.slots.to(model.device)
-    hidden = response_hidden(model, POLICY, part.prompts, part.ids, part.mask)
+    hidden = response_hidden(model, POLICY, part.prompts, part.ids, part.mask, slots=part.slots)
     logprobs, _ = token_logprobs(
         model, hidden, part.ids, part.mask, temperature=settings.sampling.temperature
     )
@@ -207,7 +207,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
 def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> None:
     settings, model = batch.learner.settings, batch.learner.model
     part, weight, (old_values, returns) = batch.of(rows, batch.trajectory.values, batch.returns)
-    hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask)
+    hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask, slots=part.slots)
     loss, clipped = value_loss(
         model.head_values(VALUE, hidden),
         old_values,

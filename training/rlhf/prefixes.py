@@ -7,22 +7,29 @@ so it is refused.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer
 
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.packing import Lines, width_of
+
+_LONG = 128
+"""Tokens from which a beginning is run apart even if nothing shares it.
+
+What the last layer makes of it is left out then, and that is worth a second pass.
+"""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of left-padded prefixes under the adapter that was in use."""
+    """Keys and values of right-padded prefixes under the adapter that was in use."""
 
     layers: list[tuple[Tensor, Tensor]]
     """Of each layer, ``[prefixes, heads, width, head]`` twice."""
@@ -33,24 +40,66 @@ class Prefix:
 
 
 def prefix_of(model: VisionLanguageModel, sequences: Sequence[TokenSequence]) -> Prefix:
-    """Run the sequences, images and all, and keep their keys and values."""
-    if getattr(model.base, "is_activation_checkpointing", False):
+    """Run the sequences, images and all, and keep their keys and values.
+
+    Padding stands behind them, where causal attention does not see it and needs no mask.
+    """
+    if model.checkpoints_activations:
         raise ModelError("gradient checkpointing drops the keys and values of a shared prefix")
-    batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="left")
-    cache: Any = DynamicCache()
-    model.run(**model.positioned_inputs(batch), past_key_values=cache, use_cache=True)
-    layers = [(layer.keys, layer.values) for layer in cache.layers]
-    return Prefix(layers, batch.attention_mask, model.position_shift())
+    batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="right")
+    layers = [*(_KeptLayer() for _ in range(model.layer_count - 1)), _LastLayer()]
+    cache = Cache(layers=list(layers))
+    with contextlib.suppress(_AllKnown):
+        model.run(**model.positioned_inputs(batch), past_key_values=cache, use_cache=True)
+    return Prefix([layer.kept for layer in layers], batch.attention_mask, model.position_shift())
 
 
 def continued(
-    model: VisionLanguageModel, prefix: Prefix, owners: Sequence[int], ids: Tensor, mask: Tensor
+    model: VisionLanguageModel,
+    prefix: Prefix,
+    owners: Sequence[int],
+    ids: Tensor,
+    mask: Tensor,
+    *,
+    slots: Tensor | None = None,
 ) -> Tensor:
     """Last hidden states of ``ids`` behind their prefixes, ``[rows, width, hidden]``.
 
     ``ids`` and ``mask`` are ``[rows, width]``, right-padded; ``owners[row]`` is the number of the
-    row's prefix.
+    row's prefix. What stands where ``slots`` (by default the mask) is 0 is undefined.
     """
+    slots = mask if slots is None else slots
+    width = width_of(owners, slots.sum(1).tolist(), len(prefix.mask))
+    if model.takes_any_mask and width * len(prefix.mask) <= ids.numel():
+        return _in_lines(model, prefix, owners, ids, mask, slots)
+    return _in_rows(model, prefix, owners, ids, mask)
+
+
+def _in_lines(
+    model: VisionLanguageModel,
+    prefix: Prefix,
+    owners: Sequence[int],
+    ids: Tensor,
+    mask: Tensor,
+    slots: Tensor,
+) -> Tensor:
+    """Those of one prefix one behind the other."""
+    ids, mask, slots = (each.to(model.device) for each in (ids, mask, slots))
+    lines = Lines.of(prefix.mask, owners, ids, mask, slots)
+    hidden = model.run(
+        input_ids=lines.ids,
+        attention_mask=model.additive(lines.allowed[:, None]),
+        position_ids=model.shifted_positions(lines.positions, prefix.shift),
+        past_key_values=Cache(layers=[_SharedLayer(*both, None) for both in prefix.layers]),
+        use_cache=True,
+    )
+    return lines.rows(hidden)
+
+
+def _in_rows(
+    model: VisionLanguageModel, prefix: Prefix, owners: Sequence[int], ids: Tensor, mask: Tensor
+) -> Tensor:
+    """Each in a row of its own, which gets its prefix's keys and values."""
     chosen = None
     if list(owners) != list(range(len(prefix.mask))):
         chosen = torch.tensor(list(owners), device=model.device)
@@ -74,10 +123,10 @@ def hidden_behind_prefixes(
     """Hidden states ``[rows, width, hidden]`` of the rest of each sequence, and its lengths.
 
     The beginning (``shared`` tokens) of sequences with equal ``keys`` is computed once. When all
-    keys differ nothing is gained, and the rest is the whole sequence.
+    keys differ and beginnings are short, the rest is the whole sequence.
     """
     first, owners = owners_of(keys)
-    if len(first) == len(sequences):
+    if len(first) == len(sequences) and not runs_apart(model, [s.shared for s in sequences]):
         batch = Batch.pad(sequences, pad_id=model.pad_id, device=model.device, side="right")
         return model.hidden_states(batch), batch.attention_mask.sum(1)
     beginnings = [sequences[place].beginning(sequences[place].shared) for place in first]
@@ -88,6 +137,36 @@ def hidden_behind_prefixes(
     mask = (torch.arange(width) < lengths[:, None]).long()
     hidden = continued(model, prefix_of(model, beginnings), owners, ids, mask)
     return hidden, lengths.to(model.device)
+
+
+def runs_apart(model: VisionLanguageModel, beginnings: Sequence[int]) -> bool:
+    """Whether beginnings of so many tokens, all different, are run apart from what follows."""
+    return min(beginnings) >= _LONG and not model.checkpoints_activations
+
+
+class _AllKnown(Exception):
+    """The last layer's keys and values are there: what it would make of them nobody reads."""
+
+
+class _KeptLayer(DynamicLayer):
+    """Keys and values as they come, once."""
+
+    kept: tuple[Tensor, Tensor]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **options: object
+    ) -> tuple[Tensor, Tensor]:
+        self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = self.kept = key_states, value_states
+        return key_states, value_states
+
+
+class _LastLayer(_KeptLayer):
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **options: object
+    ) -> tuple[Tensor, Tensor]:
+        super().update(key_states, value_states)
+        raise _AllKnown
 
 
 class _SharedLayer(DynamicLayer):

@@ -25,6 +25,7 @@ from training.rlhf.prefixes import (
     key_of,
     owners_of,
     prefix_of,
+    runs_apart,
 )
 from training.rlhf.processes import Processes, processes
 
@@ -164,15 +165,18 @@ def response_hidden(
     ids: Tensor,
     mask: Tensor,
     *,
+    slots: Tensor | None = None,
     prefix: Prefix | None = None,
 ) -> Tensor:
     """Hidden states that predict each response token, ``[batch, response, hidden]``.
 
+    They are wanted where ``slots`` is 1 and undefined elsewhere; by default, where ``mask`` is.
     Equal prompts are computed once, or not at all when ``prefix`` is their ``prompt_prefix`` under
     the same adapter.
     """
     first, owners = owners_of([key_of(prompt) for prompt in prompts])
-    if prefix is None and len(first) == len(prompts):
+    whole = len(first) == len(prompts) and not runs_apart(model, [len(p) - 1 for p in prompts])
+    if prefix is None and whole:
         batch, width = response_batch(model, prompts, ids, mask)
         with model.using(adapter):
             return model.hidden_states(batch)[:, width - 1 : -1]
@@ -180,9 +184,10 @@ def response_hidden(
         prefix = prompt_prefix(model, adapter, prompts)
     last = torch.tensor([[prompt.ids[-1]] for prompt in prompts])
     ids = torch.cat([last, ids[:, :-1].cpu()], dim=1)
+    wanted = mask if slots is None else slots
     mask = torch.cat([torch.ones_like(last), mask[:, :-1].cpu()], dim=1)
     with model.using(adapter):
-        return continued(model, prefix, owners, ids, mask)
+        return continued(model, prefix, owners, ids, mask, slots=wanted.cpu())
 
 
 def prompt_prefix(
