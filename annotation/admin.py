@@ -9,7 +9,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db import models
 from django.http import HttpRequest
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from annotation import second_factor
 from annotation.models import (
     Adjudication,
     ApiToken,
@@ -47,10 +49,39 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
+# Keys of second factors are for nobody to read; what an administrator may do is below.
+admin.site.unregister(TOTPDevice)
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):
     readonly_fields = ["pseudonym"]
-    list_display = ["username", "email", "is_active", "is_superuser", "last_login"]
+    list_display = [
+        "username",
+        "email",
+        "is_active",
+        "is_superuser",
+        "has_second_factor",
+        "last_login",
+    ]
+    actions = ["turn_off_second_factor"]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
+        confirmed = TOTPDevice.objects.filter(user=models.OuterRef("pk"), confirmed=True)
+        return super().get_queryset(request).annotate(with_factor=models.Exists(confirmed))
+
+    @admin.display(boolean=True, description="second factor")
+    def has_second_factor(self, person: Any) -> bool:
+        shown: bool = person.with_factor
+        return shown
+
+    @admin.action(description="Turn off the second factor", permissions=["change"])
+    def turn_off_second_factor(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
+        """For people who lost their telephone. Superusers only by superusers."""
+        if not (isinstance(request.user, User) and request.user.is_superuser):
+            queryset = queryset.filter(is_superuser=False)
+        names = [person.username for person in queryset if second_factor.turn_off(person)]
+        self.message_user(request, f"Turned off for: {', '.join(names) or 'nobody'}.")
 
 
 @admin.register(ApiToken)

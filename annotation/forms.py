@@ -128,6 +128,32 @@ class SignUpForm(UserCreationForm):
         fields = ["username"]
 
 
+class CodeForm(forms.Form):
+    """A code of an authenticator app, or a recovery code in its place."""
+
+    code = forms.CharField(
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+            }
+        ),
+    )
+
+
+class OwnPasswordForm(forms.Form):
+    """Shows that it is still the same person who sits there."""
+
+    password = forms.CharField(
+        max_length=4096,
+        strip=False,
+        label="Your password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
 class TokenForm(forms.Form):
     name = forms.CharField(max_length=100, help_text="What uses it, such as “export script”.")
     scopes = forms.MultipleChoiceField(

@@ -14,6 +14,7 @@ from annotation.views import (
     projects,
     quality,
     quiz,
+    second_factor,
 )
 
 app_name = "annotation"
@@ -79,4 +80,9 @@ urlpatterns = [
     path("account/password/", account.password, name="password"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
+    path("account/second-factor/", second_factor.page, name="second-factor"),
+    path("account/second-factor/begin/", second_factor.begin, name="second-factor-begin"),
+    path("account/second-factor/confirm/", second_factor.confirm, name="second-factor-confirm"),
+    path("account/second-factor/codes/", second_factor.renew_codes, name="second-factor-codes"),
+    path("account/second-factor/off/", second_factor.turn_off, name="second-factor-off"),
 ]

@@ -67,6 +67,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "annotation",
     "training",
     "benchmark",
@@ -87,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "annotation.middleware.AdministratorsShowSecondFactor",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -215,6 +218,11 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# Whether people with the site for administrators must have a second factor; others may.
+SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)
+# What an authenticator app calls the account.
+OTP_TOTP_ISSUER = "FactLoop"
 
 # --- REST -----------------------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
+from annotation.views import login
 from config import api_docs
 from training.views import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
-    path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
+    path("login/", login.LogIn.as_view(), name="login"),
+    path("login/code/", login.code, name="login-code"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("", include("annotation.urls")),
     path("training/", include("training.urls")),
@@ -20,6 +22,8 @@ urlpatterns = [
     path("healthz/live", health.live, name="live"),
     path("healthz/ready", health.ready, name="ready"),
     path("metrics", health.metrics, name="metrics"),
+    # The administrators' own log-in would not ask for a second factor.
+    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),
     path("admin/", admin.site.urls),
     path("api/v1/", include("annotation.api.urls")),
     path("api/v1/", include("training.api.urls")),

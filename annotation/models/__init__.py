@@ -13,7 +13,7 @@ from annotation.models.onboarding import (
     SupersededGuidelines,
     WorkedExample,
 )
-from annotation.models.people import ApiToken, User
+from annotation.models.people import ApiToken, RecoveryCode, User
 from annotation.models.projects import Invitation, Membership, Project
 from annotation.models.work import Adjudication, Assignment, Judgment, JudgmentVersion
 
@@ -36,6 +36,7 @@ __all__ = [
     "QuizAttempt",
     "QuizGrant",
     "QuizQuestion",
+    "RecoveryCode",
     "Release",
     "SupersededGuidelines",
     "User",

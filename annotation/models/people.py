@@ -87,3 +87,20 @@ class ApiToken(models.Model):
 
     def allows(self, *scopes: str) -> bool:
         return set(scopes) <= set(self.scopes)
+
+
+class RecoveryCode(models.Model):
+    """Opens an account once in place of its second factor. Only the SHA-256 is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="recovery_code_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user_id}"

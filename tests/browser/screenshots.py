@@ -102,9 +102,22 @@ def fill() -> tuple[User, User, Project, Project]:
     )
     Invitation.create(full, role="annotator", created_by=manager, note="Noor")
     factories.make_token(manager, "read", "train")
+    arm(full)
     empty = factories.make_project(slug="street", name="Street photographs")
     factories.make_member(empty, "manager", manager)
     return manager, people[2], full, empty
+
+
+def arm(project: Project) -> None:
+    """One person who sets a second factor up, and one who has it."""
+    from django_otp.plugins.otp_totp.models import TOTPDevice
+
+    from annotation import second_factor
+
+    second_factor.begin(member(project, "noor"))
+    second_factor.begin(member(project, "eva"))
+    second_factor.renew_recovery_codes(member(project, "eva"))
+    TOTPDevice.objects.filter(user__username="eva").update(confirmed=True)
 
 
 def teach(project: Project, manager: User) -> None:
@@ -274,6 +287,7 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
         "project-new": "/new-project/",
         "tokens": "/account/tokens/",
         "password": "/account/password/",
+        "second-factor": "/account/second-factor/",
         "api": "/api/docs/",
         "empty-project": new,
         "empty-comparisons": f"{new}comparisons/",
@@ -307,6 +321,8 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
         "annotator-training": ("annotator", "/training/"),
         "forbidden": ("annotator", f"{inside}settings/"),
         "signed-out": ("", "/nowhere/"),
+        "second-factor-begun": ("noor", "/account/second-factor/"),
+        "second-factor-on": ("eva", "/account/second-factor/"),
         "label-quiz": ("noor", label),
         "label-quiz-answer": ("noor", f"{label}?answered={answered.pk}"),
         "label-quiz-failed": ("eva", label),

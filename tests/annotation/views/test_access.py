@@ -65,6 +65,11 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "password": [("get", "anyone"), ("post", "anyone")],
     "tokens": [("get", "anyone"), ("post", "anyone")],
     "token-revoke": [("post", "owner")],
+    "second-factor": [("get", "anyone")],
+    "second-factor-begin": [("post", "anyone")],
+    "second-factor-confirm": [("post", "anyone")],
+    "second-factor-codes": [("post", "anyone")],
+    "second-factor-off": [("post", "anyone")],
 }
 GETS_THROUGH = (200, 204, 302, 409, 410, 422)
 
@@ -102,6 +107,7 @@ def world(db: None) -> World:
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
         **{name: {} for name in ("projects", "project-new", "password", "tokens")},
+        **{name: {} for name in PAGES if name.startswith("second-factor")},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         "join": {"raw": "no-such-invitation"},

@@ -1,0 +1,51 @@
+"""Where the installation demands a second factor of administrators, nothing opens without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+
+from annotation import second_factor
+from annotation.models import User
+
+OPEN = (
+    "/account/second-factor/",
+    "/login/",
+    "/logout/",
+    "/static/",
+    "/healthz/",
+)
+
+
+class AdministratorsShowSecondFactor:
+    """Sends administrators who gave no code to the page on which they set one up.
+
+    A request with an API token has no session and passes: the token was made behind the page.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        if not settings.SECOND_FACTOR_FOR_ADMINISTRATORS:
+            raise MiddlewareNotUsed
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if (
+            request.path_info.startswith(OPEN)
+            or request.session.get(second_factor.SESSION_MARK)
+            or not isinstance(request.user, User)
+            or not second_factor.required_of(request.user)
+        ):
+            return self._get_response(request)
+        if request.path_info.startswith("/api/"):
+            detail = "Administrators need a second factor on this site."
+            return JsonResponse({"title": "Forbidden", "detail": detail}, status=403)
+        if second_factor.device_of(request.user) is not None:
+            # A session from before it was set up: the log-in asks for the code.
+            logout(request)
+            return redirect("login")
+        return redirect("annotation:second-factor")
