@@ -31,6 +31,7 @@ from annotation.models import (
     QuizAttempt,
     QuizGrant,
     QuizQuestion,
+    RecoveryCode,
     Release,
     SupersededGuidelines,
     User,
@@ -95,6 +96,13 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, queryset: models.QuerySet[ApiToken]) -> None:
         for token in queryset:
             token.revoke()
+
+
+@admin.register(RecoveryCode)
+class RecoveryCodeAdmin(ReadOnlyAdmin):
+    list_display = ["user", "created_at", "used_at"]
+    list_select_related = ["user"]
+    exclude = ["digest"]
 
 
 class MembershipInline(admin.TabularInline):
