@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from annotation import figures, jobs, queue
+from annotation import figures, jobs, queue, tidying
 from annotation.models import Project
 
 
@@ -36,3 +36,9 @@ def refresh_figures(project_id: int) -> None:
     project = Project.objects.filter(pk=project_id).first()
     if project is not None:
         figures.refresh(project)
+
+
+@shared_task
+def tidy() -> None:
+    """Delete rows that are of no use any more."""
+    tidying.tidy()

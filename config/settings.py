@@ -186,6 +186,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 20.0,
         "options": {"expires": 20},
     },
+    "tidy-rows": {
+        "task": "annotation.tasks.tidy",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
 }
 
 # --- People ---------------------------------------------------------------------------------
@@ -368,6 +373,13 @@ JUDGE_PATIENCE = {
     "timeout_seconds": env.float("JUDGE_TIMEOUT_SECONDS", default=90),
     "attempts": env.int("JUDGE_ATTEMPTS", default=7),
 }
+
+# --- What is kept for how long ----------------------------------------------------------------
+
+# How long the same request, sent again with its Idempotency-Key, gets the same answer.
+IDEMPOTENCY_HOURS = env.float("IDEMPOTENCY_HOURS", default=24)
+# Who logged in or failed to, for administrators. Throttling needs a quarter of an hour of it.
+LOGIN_LOG_DAYS = env.float("LOGIN_LOG_DAYS", default=30)
 
 # --- Words and time -------------------------------------------------------------------------
 
