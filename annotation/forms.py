@@ -292,7 +292,7 @@ class ImportForm(forms.ModelForm):
             "skip_missing_images": "Leave out records whose image is missing",
         }
         help_texts = {
-            "records": "JSON lines, or a JSON list.",
+            "records": "JSON lines, a JSON list, or Parquet with images.",
             "second_records": "The other model's answers, where two files are compared.",
             "captions": "JSON: image to caption or captions, for records without facts.",
             "images": "Not needed for images that were uploaded before.",

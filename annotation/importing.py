@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from django.db import connection, transaction
 
+from annotation import parquet
 from annotation.errors import DomainError
 from annotation.foreign_records import (
     pair_conversations,
@@ -337,8 +338,20 @@ def import_files(
     """Imports a file, or two side by side. ``names`` are what people call them (default: theirs).
 
     ``captions`` is a file of captions by image, for the records that bring no facts of their own.
+    A Parquet file brings its images (annotation.parquet).
     """
     stems = [Path(name).stem for name in names] or [path.stem for path in files]
+    try:
+        with parquet.unpacked(files, images) as (paths, sources):
+            records = _read_files(paths, stems, format=format, captions=captions)
+            return import_records(project, records, sources, options, report)
+    except parquet.NotConverted as error:
+        raise ImportRefused(error.problems) from None
+
+
+def _read_files(
+    files: Sequence[Path], stems: Sequence[str], *, format: str, captions: Path | None
+) -> Records:
     with files[0].open("rb") as first:
         if len(files) > 1:
             with files[1].open("rb") as second:
@@ -352,7 +365,7 @@ def import_files(
         if problems:
             raise ImportRefused(problems)
         records = with_captions(records, known)
-    return import_records(project, records, images, options, report)
+    return records
 
 
 def create_pairs(

@@ -39,7 +39,7 @@ class ImportInSerializer(serializers.Serializer):
     """A multipart form. Documents the shape; the form of the page reads it."""
 
     format = serializers.ChoiceField(ImportJob.Format.choices)
-    records = serializers.FileField(help_text="JSON lines, or a JSON list.")
+    records = serializers.FileField(help_text="JSON lines, a JSON list, or Parquet with images.")
     second_records = serializers.FileField(
         required=False, help_text="The other model's answers, where two files are compared."
     )
