@@ -380,6 +380,10 @@ JUDGE_PATIENCE = {
 IDEMPOTENCY_HOURS = env.float("IDEMPOTENCY_HOURS", default=24)
 # Who logged in or failed to, for administrators. Throttling needs a quarter of an hour of it.
 LOGIN_LOG_DAYS = env.float("LOGIN_LOG_DAYS", default=30)
+# A run's directory on a host where nothing changes in it, once the run ended or went elsewhere.
+RUN_DIRECTORY_DAYS = env.float("RUN_DIRECTORY_DAYS", default=3)
+# Logs, events and TensorBoard's files of a run that ended, in its directory.
+RUN_LOG_DAYS = env.float("RUN_LOG_DAYS", default=90)
 
 # --- Words and time -------------------------------------------------------------------------
 

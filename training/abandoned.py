@@ -65,6 +65,11 @@ def anything_held() -> bool:
     return bool(_marks())
 
 
+def is_held(token: uuid.UUID) -> bool:
+    """Whether the attempt with this token is one of those."""
+    return (_folder() / token.hex).exists()
+
+
 def release() -> list[int]:
     """Take runs from workers that died on this host; returns the ids of those runs.
 

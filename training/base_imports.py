@@ -7,8 +7,10 @@ rest of the worker's disk.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -30,6 +32,7 @@ from training.models import BaseImport, Checkpoint
 log = logging.getLogger(__name__)
 
 TASK = "training.tasks.import_base"
+DOWNLOAD = "download-"
 LOST_AFTER = timedelta(minutes=30)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 State = BaseImport.State
@@ -134,13 +137,19 @@ def _end(row: BaseImport, state: str, **fields: Any) -> None:
 
 @contextmanager
 def _downloads() -> Iterator[Path]:
-    """A folder beside the run directories, where there is room; gone afterwards."""
+    """A folder beside the run directories, where there is room; gone afterwards.
+
+    It is locked meanwhile: one that nobody locks was left by a worker that was killed.
+    """
     settings.RUNS_ROOT.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="download-", dir=settings.RUNS_ROOT))
+    folder = Path(tempfile.mkdtemp(prefix=DOWNLOAD, dir=settings.RUNS_ROOT))
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _hub() -> Any:

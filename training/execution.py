@@ -132,11 +132,15 @@ def run_directory(run: Run) -> Path:
     return settings.RUNS_ROOT / str(run.pk)
 
 
+def identity(run: Run) -> dict[str, Any]:
+    """What tells the run from one of another database with the same number."""
+    return {"run": run.pk, "created_at": run.created_at.isoformat()}
+
+
 def _prepare(run: Run) -> Path:
     directory = run_directory(run)
     mark = directory / PREPARED
-    identity = {"run": run.pk, "created_at": run.created_at.isoformat()}
-    if mark.exists() and json.loads(mark.read_text()) == identity:
+    if mark.exists() and json.loads(mark.read_text()) == identity(run):
         return directory
     if directory.exists():
         # Half prepared, or of another database that gave out the same number.
@@ -146,7 +150,7 @@ def _prepare(run: Run) -> Path:
     spec = kinds.get(run.kind).prepare(run, directory)
     (directory / "spec.json").write_text(json.dumps(spec.to_json(), indent=2))
     _restore_checkpoint(run, directory)
-    mark.write_text(json.dumps(identity))
+    mark.write_text(json.dumps(identity(run)))
     return directory
 
 

@@ -163,6 +163,18 @@ def _locked(directory: Path) -> IO[str]:
         time.sleep(0.2)
 
 
+def is_free(directory: Path) -> bool:
+    """Whether no trainer, guardian or anything they started works in the directory."""
+    try:
+        with (directory / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
 def end_leftovers(directory: Path) -> bool:
     """Kill what an earlier attempt left in the directory; whether nothing of it is left."""
     if not (directory / LOCK).exists():

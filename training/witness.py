@@ -4,7 +4,8 @@ A worker that is killed cannot say so, and the one that takes its place first ha
 and Django: seconds, on a busy host half a minute. The witness is forked from the worker as it
 starts, so it has everything loaded. It looks every second which attempts of this host have lost
 their worker (``training.abandoned``), and at once when its own worker ends. When nothing is held
-any more it ends as well; without it the lease decides.
+any more it ends as well; without it the lease decides. Each hour it also clears the host's disk of
+what runs left (``training.leftovers``), from a thread, so that looking goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import time
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from training import abandoned
+from training import abandoned, leftovers
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 HURRIED_LOOK_SECONDS = 0.1
 JOIN_SECONDS = 5.0
+FIRST_CLEARING_SECONDS = 300.0
+CLEARING_SECONDS = 3600.0
 
 
 def start() -> int:
@@ -51,10 +54,13 @@ def _become(worker_ended: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     # An inherited connection is the worker's: closing it here would end it there.
     connection.connection = None
+    ended = threading.Event()
+    threading.Thread(target=_clear_now_and_then, args=[ended], daemon=True).start()
     try:
         watch(worker_ended)
     except Exception:
         log.exception("the witness of a worker failed")
+    ended.set()
     for thread in threading.enumerate():  # Runs that were given back are being announced.
         if thread is not threading.current_thread():
             thread.join(JOIN_SECONDS)
@@ -81,3 +87,15 @@ def look() -> None:
         log.warning("what dead workers held is not free yet: %s", error)
     finally:
         connection.close()
+
+
+def _clear_now_and_then(ended: threading.Event) -> None:
+    pause = FIRST_CLEARING_SECONDS
+    while not ended.wait(pause):
+        pause = CLEARING_SECONDS
+        try:
+            leftovers.clear()
+        except Exception as error:
+            log.warning("the disk is not cleared now, in an hour again: %s", error)
+        finally:
+            connection.close()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from django.db import OperationalError, connection
 
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
-from training import abandoned, execution, scheduling, witness
+from training import abandoned, execution, leftovers, scheduling, witness
 from training.models import GpuSlot, Run, State
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,3 +113,21 @@ def test_it_leaves_a_living_worker_of_the_host_alone_and_waits_no_longer_than_a_
     os.close(ended)
     os.waitpid(gone, 0)
     assert state(run) == State.RUNNING
+
+
+def test_the_disk_is_cleared_again_though_it_failed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witness, "FIRST_CLEARING_SECONDS", 0)
+    monkeypatch.setattr(witness, "CLEARING_SECONDS", 0)
+    ended = threading.Event()
+    tries: list[int] = []
+
+    def clear() -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError("the disk is away")
+        ended.set()
+        return 0
+
+    monkeypatch.setattr(leftovers, "clear", clear)
+    witness._clear_now_and_then(ended)
+    assert len(tries) == 2
