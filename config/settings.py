@@ -135,6 +135,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "training.tasks.execute_run": {"queue": "gpu"},
+    "training.tasks.tidy_storage": {"queue": "cpu"},
     "annotation.tasks.*": {"queue": "cpu"},
     "benchmark.tasks.*": {"queue": "cpu"},
 }
@@ -189,6 +190,11 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-rows": {
         "task": "annotation.tasks.tidy",
         "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "tidy-storage": {
+        "task": "training.tasks.tidy_storage",
+        "schedule": 6 * 3600.0,
         "options": {"expires": 3600},
     },
 }
@@ -384,6 +390,10 @@ LOGIN_LOG_DAYS = env.float("LOGIN_LOG_DAYS", default=30)
 RUN_DIRECTORY_DAYS = env.float("RUN_DIRECTORY_DAYS", default=3)
 # Logs, events and TensorBoard's files of a run that ended, in its directory.
 RUN_LOG_DAYS = env.float("RUN_LOG_DAYS", default=90)
+# A run that ended without success goes on from its last checkpoint if it is resumed by then.
+RESUME_DAYS = env.float("RESUME_DAYS", default=30)
+# Files in storage of which no row tells, because whoever stored them was killed.
+ORPHAN_DAYS = env.float("ORPHAN_DAYS", default=2)
 
 # --- Words and time -------------------------------------------------------------------------
 

@@ -109,7 +109,9 @@ def _register(row: BaseImport, folder: Path, *, source: str) -> Checkpoint:
     if not row.copy:
         return registry.register_base(row.name, source=source)
     _say(row, "copying into storage")
-    made = registry.register_base(row.name, folder=folder, report=_reporting(row))
+    made = registry.register_base(
+        row.name, folder=folder, report=_reporting(row), mark=f"import-{row.pk}-"
+    )
     BaseImport.objects.filter(pk=row.pk).update(done=made.size, total=made.size)
     return made
 

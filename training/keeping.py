@@ -26,17 +26,15 @@ log = logging.getLogger(__name__)
 STORAGE_AGAIN_SECONDS = 5.0
 
 
-def _prefix(attempt: Attempt, name: str) -> str:
-    return f"checkpoints/run-{attempt.run_id}/{name}-{attempt.token.hex[:12]}"
-
-
 def upload(
     run: Run, attempt: Attempt, directory: Path, saved: CheckpointSaved, heart: Heartbeat
 ) -> None:
     """Keep the newest checkpoint in storage, so that any host can resume from it."""
     folder = directory / "checkpoints" / Path(saved.path).name
     try:
-        stored = registry.store(folder, prefix=_prefix(attempt, f"step-{saved.step}"))
+        stored = registry.store(
+            folder, prefix=registry.attempt_prefix(attempt, f"step-{saved.step}")
+        )
     except (OSError, registry.StorageAway, registry.RegistryError) as error:
         # Superseded on disk already, or storage is away: training is worth more than this copy.
         log.warning("run %s: checkpoint %s not uploaded: %s", run.pk, saved.step, error)
@@ -86,7 +84,9 @@ def store_result(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[st
     patience_ends = time.monotonic() + settings.RUN_STORAGE_PATIENCE_SECONDS
     while True:
         try:
-            return registry.store(directory / "final", prefix=_prefix(attempt, "final"))
+            return registry.store(
+                directory / "final", prefix=registry.attempt_prefix(attempt, "final")
+            )
         except registry.StorageAway as error:
             if time.monotonic() > patience_ends:
                 raise Failed(f"{error}. Resume the run when storage is well again") from error

@@ -25,12 +25,13 @@ from django.db.models import ProtectedError
 
 from annotation.errors import DomainError
 from annotation.models import Project
-from training.models import ENDED, Checkpoint, Run
+from training.models import ENDED, Attempt, Checkpoint, Run
 
 CHUNK = 1 << 20
 WEIGHTS = ".safetensors"
 TEXTS = {".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
 PICTURES = {".png", ".jpg"}  # Golden inputs, with which a reward model is checked on loading.
+CHECKPOINTS, BASES = "checkpoints", "bases"  # Folders of storage.
 ALLOWED_SUFFIXES = {WEIGHTS} | TEXTS | PICTURES
 
 
@@ -56,13 +57,19 @@ class StorageAway(Exception):
 
 
 def register_base(
-    name: str, *, source: str = "", folder: Path | None = None, report: Report = nobody
+    name: str,
+    *,
+    source: str = "",
+    folder: Path | None = None,
+    report: Report = nobody,
+    mark: str = "",
 ) -> Checkpoint:
     """A base model under ``name``: a hub id or absolute folder to be opened in place (``source``),
     or a ``folder`` whose files are copied to storage.
 
     The same name with the same content is the same checkpoint again; with other content it is a
-    RegistryError, because runs refer to it.
+    RegistryError, because runs refer to it. ``mark`` begins the name of the files' folder in
+    storage, so that it is known whose they are also when no row was written.
     """
     if bool(source) == (folder is not None):
         raise RegistryError("a base model is either a source or a folder")
@@ -76,7 +83,7 @@ def register_base(
         raise RegistryError(f"{folder.name} has no config.json: it is not a model folder")
     if existing is not None:
         return _same(existing, sha256=_digest(_manifest(folder)))
-    stored = store(folder, prefix=f"bases/{uuid.uuid4().hex}", report=report)
+    stored = store(folder, prefix=f"{BASES}/{mark}{uuid.uuid4().hex}", report=report)
     return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, name=name, **stored)
 
 
@@ -109,6 +116,16 @@ def store(folder: Path, *, prefix: str, report: Report = nobody) -> dict[str, An
         "size": total,
         "sha256": _digest(files),
     }
+
+
+def attempt_prefix(attempt: Attempt, name: str) -> str:
+    """Where an attempt stores what it calls ``name``; two attempts never write the same file."""
+    return f"{CHECKPOINTS}/run-{attempt.run_id}/{name}-{attempt_mark(attempt.token)}"
+
+
+def attempt_mark(token: uuid.UUID) -> str:
+    """What ends the name of all that the attempt with this token stores."""
+    return token.hex[:12]
 
 
 def name_base(folder: Path, base: Checkpoint) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
-from training import base_imports, execution, health, scheduling, witness
+from training import base_imports, execution, health, retention, scheduling, witness
 from training.guardian import die_with_parent
 
 
@@ -51,3 +51,9 @@ def import_base(import_id: int) -> None:
 def announce_forgotten_imports() -> None:
     """Wake workers for base imports that nobody has taken up."""
     base_imports.announce_forgotten()
+
+
+@shared_task
+def tidy_storage() -> None:
+    """Delete files in storage that nobody will ask for."""
+    retention.tidy()

@@ -177,9 +177,11 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     found = visibility.run(request.user, pk, visibility.ACT)
+    resumable = found.checkpoints.filter(final=False).exists()
     try:
         requests.resume_run(found)
-        messages.success(request, f"{found.name} goes on when a worker is free.")
+        how = "goes on" if resumable else "begins anew"
+        messages.success(request, f"{found.name} {how} when a worker is free.")
     except requests.CannotResume as error:
         messages.error(request, f"{found.name} cannot be resumed. {error}")
     return redirect(found)
@@ -189,6 +191,7 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
     attempts = list(found.attempts.prefetch_related("gpu_slots"))
     remaining = attempts[0].remaining(found, timezone.now()) if attempts else None
     neighbours = _neighbours(found)
+    checkpoints = list(found.checkpoints.order_by("-step"))
     return {
         "run": found,
         "neighbours": neighbours,
@@ -197,7 +200,8 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
         "log": attempts[0].log_tail if attempts else "",
         "remaining": remaining,
         "glance": curves.latest(found),
-        "checkpoints": found.checkpoints.order_by("-step"),
+        "checkpoints": checkpoints,
+        "resumes_from": next((one for one in checkpoints if not one.final), None),
         "result_url": kinds.get(found.kind).result_url(found)
         if found.state == "succeeded"
         else None,
