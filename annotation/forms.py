@@ -295,7 +295,7 @@ class ImportForm(forms.ModelForm):
             "records": "JSON lines, a JSON list, or Parquet with images.",
             "second_records": "The other model's answers, where two files are compared.",
             "captions": "JSON: image to caption or captions, for records without facts.",
-            "images": "Not needed for images that were uploaded before.",
+            "images": "Not needed for images uploaded before, or inside a Parquet file.",
             "skip_missing_images": "Otherwise one missing image refuses the whole file.",
         }
 
