@@ -37,6 +37,11 @@ def about(**fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
+def request_id() -> str:
+    """The number of the request that is being answered; empty where there is none."""
+    return str(_context.get().get("request_id", ""))
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message, what it is about, traceback."""
 

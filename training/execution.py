@@ -61,7 +61,7 @@ def execute(run_id: int) -> None:
     asked_at = time.monotonic()
     attempt = scheduling.claim(run_id, host=host_name(), gpus=settings.WORKER_GPUS)
     if attempt is not None:
-        with logs.about(run_id=run_id, attempt=attempt.number):
+        with logs.about(**attempt.log_fields):
             _execute(attempt, asked_at)
 
 

@@ -85,7 +85,7 @@ class Heartbeat(threading.Thread):
                 time.sleep(AGAIN_SECONDS)
 
     def run(self) -> None:
-        with logs.about(run_id=self._attempt.run_id, attempt=self._attempt.number):
+        with logs.about(**self._attempt.log_fields):
             self._beat_until_ended()
 
     def _beat_until_ended(self) -> None:

@@ -180,6 +180,9 @@ class Run(models.Model):
     progress_total = models.PositiveBigIntegerField(default=0)
     progress_unit = models.CharField(max_length=40, blank=True)
     error = models.TextField(blank=True)
+    request_id = models.CharField(
+        max_length=64, blank=True, help_text="Of the web request that queued it last."
+    )
 
     token = models.UUIDField(null=True, editable=False, help_text="Fencing token while running.")
     attempt_count = models.PositiveSmallIntegerField(default=0)
@@ -286,6 +289,12 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.number}"
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """What each line of its worker's log is about (``config.logs``)."""
+        asked = {"request_id": self.run.request_id} if self.run.request_id else {}
+        return {"run_id": self.run_id, "attempt": self.number, **asked}
 
     def remaining(self, run: Run, now: datetime) -> timedelta | None:
         """Time left at the pace since this attempt's first progress; None while unknown."""

@@ -47,6 +47,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from config import logs
 from training import wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
 
@@ -93,6 +94,7 @@ def enqueue(run: Run) -> Run:
             if parent.state in ENDED_BADLY:
                 raise ParentEnded(f"{parent.name} has {parent.state}: nothing can come after it")
         run.state = State.QUEUED
+        run.request_id = logs.request_id()
         run.save(force_insert=True)
         _wake([run.pk])
     return run
@@ -132,6 +134,7 @@ def _queue_again(runs: RunQuerySet) -> list[int]:
         cancel_requested_at=None,
         error="",
         stage="",
+        request_id=logs.request_id(),
         max_attempts=Greatest(F("max_attempts"), F("attempt_count") + ATTEMPTS_OF_A_RESUMED_RUN),
     )
     return ids
