@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from config import embedded
 from tests.small_disks import mounted
+
+# The suite draws the same examples each time, however busy the machine is; to look for new ones:
+# pytest --hypothesis-profile=searching
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("steady", derandomize=True, **PATIENT)
+settings.register_profile("searching", **PATIENT)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +32,24 @@ def django_db_modify_db_settings() -> Iterator[None]:
     """Starts the private servers before the test database is created."""
     embedded.start_if_needed()
     yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def names_start_anywhere(pytestconfig: pytest.Config) -> None:
+    from tests import numbers
+
+    numbers.start_names(pytestconfig.getoption("randomly_seed"))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config
+) -> None:
+    """As pytest-django's, and rows start anywhere."""
+    from tests import numbers
+
+    with django_db_blocker.unblock():
+        numbers.start_rows(pytestconfig.getoption("randomly_seed"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import uuid
 from typing import Any
 
@@ -22,14 +21,14 @@ from annotation.models import (
     Prompt,
     User,
 )
+from tests.numbers import number as new_number
 
 PASSWORD = "correct horse battery"
-_numbers = itertools.count(1)
 
 
 def make_user(username: str = "", **fields: Any) -> User:
     """A person who logs in with PASSWORD."""
-    username = username or f"person-{next(_numbers)}"
+    username = username or f"person-{new_number()}"
     return User.objects.create_user(username=username, password=PASSWORD, **fields)
 
 
@@ -39,7 +38,7 @@ def make_admin(username: str = "") -> User:
 
 def make_project(*, k: int = 3, maximum: int | None = None, **fields: Any) -> Project:
     """An open project that wants ``k`` judgments per comparison (at most ``maximum``)."""
-    number = next(_numbers)
+    number = new_number()
     fields = {"slug": f"project-{number}", "name": f"Project {number}", **fields}
     return Project.objects.create(
         judgments_per_comparison=k, max_judgments=k if maximum is None else maximum, **fields
@@ -62,7 +61,7 @@ def picture_bytes(
     *, width: int = 8, height: int = 6, format: str = "PNG", colour: Any = None
 ) -> bytes:
     """The bytes of a picture in one colour; a colour of its own unless one is given."""
-    number = next(_numbers)
+    number = new_number()
     colour = colour or (number % 256, number // 256 % 256, number // 65536 % 256)
     buffer = io.BytesIO()
     Picture.new("RGB", (width, height), colour).save(buffer, format)
@@ -89,7 +88,7 @@ def make_image(data: bytes | None = None) -> Image:
 
 
 def make_prompt(project: Project, *, image: Image | None = None, **fields: Any) -> Prompt:
-    number = next(_numbers)
+    number = new_number()
     fields = {
         "external_id": f"prompt-{number}",
         "conversation": [{"from": "human", "value": f"<image>\nWhat is shown? ({number})"}],
@@ -102,7 +101,7 @@ def make_prompt(project: Project, *, image: Image | None = None, **fields: Any) 
 
 def make_comparison(project: Project, *, prompt: Prompt | None = None, **fields: Any) -> Comparison:
     """A comparison that waits for all the judgments that the project wants."""
-    number = next(_numbers)
+    number = new_number()
     fields = {
         "external_id": f"comparison-{number}",
         "response_1": f"There is a red circle. ({number})",

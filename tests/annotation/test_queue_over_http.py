@@ -47,7 +47,7 @@ def gunicorn(tmp_path: Path, transactional_db: None) -> Iterator[tuple[Path, int
         yield socket, server.pid
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=PATIENCE_SECONDS)
 
 
 def wait_for(socket: Path, server: subprocess.Popen[bytes]) -> None:
@@ -64,7 +64,7 @@ def client(socket: Path, token: str) -> httpx.Client:
         transport=httpx.HTTPTransport(uds=str(socket)),
         base_url="http://localhost/api/v1/",
         headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
 
 

@@ -10,6 +10,13 @@ from playwright.sync_api import Page, expect
 from annotation.models import Assignment
 
 Eventually = Callable[[Callable[[], Any]], None]
+# Resolves when so many comparisons have been fetched ahead.
+READY = """(count) => new Promise((resolve) => {
+  const had = () => performance.getEntriesByType("resource")
+    .filter((one) => one.name.endsWith("/label/next/")).length;
+  const look = () => (had() >= count ? resolve() : setTimeout(look, 20));
+  look();
+})"""
 KEPT = """() => new Promise((resolve, reject) => {
   const opening = indexedDB.open("factloop", 1);
   opening.onerror = () => reject(opening.error);

@@ -119,7 +119,7 @@ def test_an_open_leaderboard_shows_a_score_that_comes(visit: Visitor, project: P
     page = visit.page(make_member(project, "reviewer"), "/benchmarks/")
     expect(page.get_by_text("1 evaluation without a score yet")).to_be_visible()
     evaluating.settle(waiting.verdicts().get(rating=None), 4, make_admin())
-    expect(page.get_by_role("link", name="Just trained")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("link", name="Just trained")).to_be_visible()
 
 
 def test_unclear_verdicts_are_settled_on_the_page(

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from annotation.models import Assignment, Judgment, Project, User
 from tests import factories
 from tests.browser.conftest import Visitor
-from tests.browser.labelling import Eventually, kept, on_screen, press_and_leave
+from tests.browser.labelling import READY, Eventually, kept, on_screen, press_and_leave
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +28,10 @@ def annotator(project: Project) -> User:
 @pytest.fixture
 def page(visit: Visitor, project: Project, annotator: User) -> Page:
     """The labelling page with the next comparison loaded ahead."""
-    with_next = f"**/projects/{project.slug}/label/next/"
     context = visit.context(annotator, viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    with page.expect_response(with_next):
-        page.goto(f"/projects/{project.slug}/label/")
+    page.goto(f"/projects/{project.slug}/label/")
+    page.evaluate(READY, 2)
     return page
 
 
@@ -126,7 +125,6 @@ def test_an_earlier_answer_is_chosen_from_the_list_and_changed(
 
 def test_next_comparison_appears_without_the_server(page: Page, visit: Visitor) -> None:
     visit.expect_problem("ERR_INTERNET_DISCONNECTED")
-    page.locator("body").evaluate("() => new Promise((done) => setTimeout(done, 300))")
     page.context.set_offline(True)
     press_and_leave(page, "1")
     picture = page.locator("[data-viewer] img")
@@ -254,17 +252,20 @@ def test_guidelines_are_read_before_the_first_answer(visit: Visitor, project: Pr
     expect(page.get_by_role("heading", name="Count objects")).to_be_visible()
 
 
-def test_labelling_works_without_scripts(visit: Visitor, project: Project, annotator: User) -> None:
+def test_labelling_works_without_scripts(
+    visit: Visitor, project: Project, annotator: User, eventually: Eventually
+) -> None:
     address = f"/projects/{project.slug}/label/"
     page = visit.page(annotator, address, java_script_enabled=False)
     first = Assignment.objects.get()
     page.get_by_role("button", name="About the same").click()
     page.get_by_role("button", name="Response A").click()
+    eventually(lambda: Judgment.objects.exists())
     judgment = Judgment.objects.get()
     assert judgment.assignment == first
     assert (judgment.more_hallucinated, judgment.more_helpful) == ("tie", str(first.order[0]))
     page.get_by_role("button", name="Response B").click()
-    assert Judgment.objects.count() == 2
+    eventually(lambda: Judgment.objects.count() == 2)
 
 
 def test_focus_and_words_for_screen_readers(page: Page) -> None:

@@ -66,6 +66,7 @@ def test_a_marked_example_is_written_and_read(visit: Visitor, project: Project) 
     page.get_by_label("Why").fill("No star is shown.")
     page.get_by_role("button", name="Add to the next version").click()
     page.get_by_role("button", name="Publish version 2").click()
+    expect(page.get_by_role("button", name="Publish version 2")).to_have_count(0)
     example = WorkedExample.objects.get()
     assert example.spans == [{"response": 2, "start": 2, "end": 12, "kind": "object"}]
     assert findings(page) == []

@@ -95,6 +95,7 @@ def test_one_click_leads_from_a_release_to_a_published_score(
         page.locator(f'[name="evaluation.options-{name}"]').select_option(index=1)
     look(page, "1-form")
     page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("link", name="Release 1: PPO")).to_be_visible()
     assert list(Run.objects.order_by("pk").values_list("kind", flat=True)) == [
         "reward",
         "ppo",

@@ -174,6 +174,7 @@ def test_a_project_is_made_and_labelled_from_its_first_page(visit: Visitor, admi
     page.get_by_role("link", name="New project").first.click()
     page.get_by_label("Name").fill("Street photographs")
     page.get_by_role("button", name="Make the project").click()
+    page.wait_for_url("**/imports/")
     made = Project.objects.get()
     assert page.url.endswith(f"/projects/{made.slug}/imports/")
     assert Membership.objects.get().role == "manager"

@@ -51,9 +51,9 @@ def test_long_curves_are_drawn_and_only_what_is_new_is_read_again(
     visit: Visitor, admin: User, ppo: Run
 ) -> None:
     page = visit.page(admin, ppo.get_absolute_url())
-    expect(page.locator("figure.chart canvas")).to_have_count(6, timeout=60_000)
+    expect(page.locator("figure.chart canvas")).to_have_count(6)
     page.get_by_text("All other curves").click()
-    expect(page.locator("figure.chart canvas")).to_have_count(8, timeout=60_000)
+    expect(page.locator("figure.chart canvas")).to_have_count(8)
     asked = readings(page)
     Metric.objects.bulk_create(
         Metric(run=ppo, name=f"ppo/{name}", step=POINTS + 1, value=9.5)
@@ -62,7 +62,7 @@ def test_long_curves_are_drawn_and_only_what_is_new_is_read_again(
     Run.objects.filter(pk=ppo.pk).update(progress_done=F("progress_done") + 1)
     reward = page.locator("figure.chart", has_text="Reward").first
     holder = reward.get_by_role("img")
-    expect(holder).to_have_attribute("aria-label", WEIGHED_IN, timeout=60_000)
+    expect(holder).to_have_attribute("aria-label", WEIGHED_IN)
     parameters = [parse_qs(urlparse(one.url).query) for one in asked]
     assert parameters
     for given in parameters:

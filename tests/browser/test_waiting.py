@@ -18,15 +18,9 @@ from annotation.models import Assignment, Judgment, JudgmentVersion, Project, Us
 from tests import factories
 from tests.browser import chromium
 from tests.browser.conftest import Visitor
-from tests.browser.labelling import Eventually, kept, on_screen, press_and_leave
+from tests.browser.labelling import READY, Eventually, kept, on_screen, press_and_leave
 
 pytestmark = pytest.mark.django_db(transaction=True)
-READY = """(count) => new Promise((resolve) => {
-  const had = () => performance.getEntriesByType("resource")
-    .filter((one) => one.name.endsWith("/label/next/")).length;
-  const look = () => (had() >= count ? resolve() : setTimeout(look, 20));
-  look();
-})"""
 NO_DATABASE = "IDBFactory.prototype.open = () => { throw new Error('not here'); };"
 NO_ROOM = """
 IDBObjectStore.prototype.put = function () {

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from tests.factories import make_member, make_project
+from tests.numbers import number as new_number
 from training import requests
 from training.models import Checkpoint, Run
 from training.requests import Common, Step
 
-_numbers = itertools.count(1)
-
 
 def make_base(**fields: Any) -> Checkpoint:
-    fields = {"name": f"base-{next(_numbers)}", "source": "/models/tiny", **fields}
+    fields = {"name": f"base-{new_number()}", "source": "/models/tiny", **fields}
     return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, **fields)
 
 
@@ -22,9 +20,9 @@ def make_checkpoint(run: Run, **fields: Any) -> Checkpoint:
     """A final policy of ``run`` whose files were never stored."""
     fields = {
         "kind": Checkpoint.Kind.POLICY,
-        "name": f"checkpoint-{next(_numbers)}",
+        "name": f"checkpoint-{new_number()}",
         "base": run.base,
-        "path": f"checkpoints/test-{next(_numbers)}",
+        "path": f"checkpoints/test-{new_number()}",
         **fields,
     }
     return Checkpoint.objects.create(run=run, **fields)

@@ -100,7 +100,7 @@ def save(folder: Path, step: int) -> Path:
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True)
     (partial / "state.json").write_text(json.dumps({"step": step}))
-    (partial / "adapter_model.safetensors").write_bytes(bytes([step]) * 64)
+    (partial / "adapter_model.safetensors").write_bytes(bytes([step % 256]) * 64)
     partial.rename(folder)
     return folder
 

@@ -18,7 +18,7 @@ from training.models import Attempt, GpuSlot, Run, State
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ENDLESS = {"steps": 1000, "seconds_per_step": 0.05, "helper": True}
+ENDLESS = {"steps": 10_000, "seconds_per_step": 0.05, "helper": True}
 
 
 def state(run: Run) -> str:

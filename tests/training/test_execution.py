@@ -143,7 +143,7 @@ def test_a_directory_of_another_run_with_the_same_number_is_not_used() -> None:
 
 
 def test_cancelling_ends_the_trainer_and_all_its_helpers() -> None:
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05, "helper": True})
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05, "helper": True})
     with executing(run):
         pids = [pid_in(run, "trainer-pid"), pid_in(run, "helper")]
         scheduling.cancel(run)
@@ -154,7 +154,7 @@ def test_cancelling_ends_the_trainer_and_all_its_helpers() -> None:
 
 def test_a_trainer_deaf_to_sigterm_is_killed_after_the_grace(settings: Any) -> None:
     settings.RUN_STOP_SECONDS = 0.3
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05, "deaf": True})
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05, "deaf": True})
     with executing(run):
         pid = pid_in(run, "trainer-pid")
         scheduling.cancel(run)
@@ -172,7 +172,7 @@ def test_a_helper_that_outlives_a_finished_trainer_is_ended() -> None:
 
 
 def test_an_overtaken_attempt_kills_its_trainer_and_writes_nothing() -> None:
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05})
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05})
     with executing(run):
         pid = pid_in(run, "trainer-pid")
         wait_for(lambda: Metric.objects.filter(run=run).exists())
@@ -187,7 +187,7 @@ def test_an_overtaken_attempt_kills_its_trainer_and_writes_nothing() -> None:
 
 def test_a_worker_whose_heart_stops_does_not_disturb_its_successor(settings: Any) -> None:
     settings.RUN_HEARTBEAT_SECONDS = 60
-    run = make_run(script={"steps": 40, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    run = make_run(script={"steps": 100, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: Metric.objects.filter(run=run).exists())
         Attempt.objects.filter(run=run).update(
@@ -362,8 +362,8 @@ def test_a_short_absence_of_the_database_loses_no_event(monkeypatch: pytest.Monk
 def test_a_worker_cut_off_from_the_database_ends_its_trainer_before_the_lease_is_over(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.RUN_LEASE_SECONDS = 1.5
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05})
+    settings.RUN_LEASE_SECONDS = 3
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05})
 
     def away(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("no route to host")
@@ -381,7 +381,7 @@ def test_a_worker_cut_off_from_the_database_ends_its_trainer_before_the_lease_is
 
 def test_a_second_trainer_in_one_directory_is_impossible() -> None:
     """An orphan of an earlier attempt is ended before the next one starts."""
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05})
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05})
     directory = execution._prepare(run)
     orphan = Trainer.start(kinds.get(run.kind).command(run, directory), directory, gpus=[])
     pid = pid_in(run, "trainer-pid")
@@ -394,7 +394,7 @@ def test_a_second_trainer_in_one_directory_is_impossible() -> None:
 
 
 def test_killing_the_worker_kills_trainer_and_helpers(tmp_path: Path) -> None:
-    run = make_run(script={"steps": 1000, "seconds_per_step": 0.05, "helper": True})
+    run = make_run(script={"steps": 10_000, "seconds_per_step": 0.05, "helper": True})
     connection.close()
     worker = os.fork()
     if worker == 0:
@@ -405,7 +405,7 @@ def test_killing_the_worker_kills_trainer_and_helpers(tmp_path: Path) -> None:
     pids = [pid_in(run, "trainer-pid"), pid_in(run, "helper")]
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
-    wait_for(lambda: not [pid for pid in pids if lives(pid)], seconds=10)
+    wait_for(lambda: not [pid for pid in pids if lives(pid)])
     assert Run.objects.get(pk=run.pk).state == State.RUNNING
     Attempt.objects.filter(run=run).update(lease_expires_at=Now() - timedelta(seconds=1))
     scheduling.reap()
