@@ -52,6 +52,20 @@ def allowed_folder(source: str) -> Path:
     return folder
 
 
+def check_name(name: str) -> str:
+    """The name, if no base has it yet. Raises BaseRefused."""
+    if Checkpoint.objects.filter(run=None, name=name).exists():
+        raise BaseRefused("A base model of this name is registered already.")
+    return name
+
+
+def check_source(source: str) -> str:
+    """The source, if it is a hub id or a folder that may be read. Raises BaseRefused."""
+    if not is_hub_id(source):
+        allowed_folder(source)
+    return source
+
+
 def request_import(user: Any, *, name: str, source: str, copy: bool) -> BaseImport:
     """Queue an import; the worker says on the row what became of it."""
     row = BaseImport.objects.create(name=name, source=source, copy=copy, created_by=user)

@@ -11,6 +11,10 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
+
 from training import curves, kinds, registry
 from training.comparing import flat
 from training.models import Checkpoint, Run
@@ -91,6 +95,14 @@ def _plain(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     text = " ".join(text.split())
     return "".join(f"\\{letter}" if letter in "\\|<>[]`*_" else letter for letter in text)
+
+
+def download(checkpoint: Checkpoint) -> StreamingHttpResponse:
+    """The archive as an attachment, named after the checkpoint."""
+    answer = StreamingHttpResponse(archive(checkpoint), content_type="application/zip")
+    filename = f"{slugify(checkpoint.name)[:80] or 'checkpoint'}-{checkpoint.pk}.zip"
+    answer["Content-Disposition"] = content_disposition_header(True, filename)
+    return answer
 
 
 def archive(checkpoint: Checkpoint) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,20 +81,16 @@ class BaseImportForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if Checkpoint.objects.filter(run=None, name=name).exists():
-            raise forms.ValidationError("A base model of this name is registered already.")
-        return name
+        return self._checked("name", base_imports.check_name)
 
     def clean_source(self) -> str:
-        source: str = self.cleaned_data["source"]
-        if base_imports.is_hub_id(source):
-            return source
+        return self._checked("source", base_imports.check_source)
+
+    def _checked(self, name: str, check: Callable[[str], str]) -> str:
         try:
-            base_imports.allowed_folder(source)
+            return check(self.cleaned_data[name])
         except bases.BaseRefused as error:
             raise forms.ValidationError(str(error)) from error
-        return source
 
 
 class DisagreementFilterForm(forms.Form):

@@ -251,6 +251,14 @@ def newest(project: Project, kind: str) -> Checkpoint | None:
     return made.with_lineage().order_by("-created_at", "-pk").first()
 
 
+def require_newest(project: Project, kind: Checkpoint.Kind) -> Checkpoint:
+    """As ``newest``. Raises NoneYet."""
+    found = newest(project, kind)
+    if found is None:
+        raise NoneYet(f"{project.name} has no {kind.label.lower()} yet.")
+    return found
+
+
 def promote(checkpoint: Checkpoint) -> None:
     """Make it the one of its kind that its project recommends; forms offer it first."""
     assert checkpoint.run is not None, "a base belongs to no project"
@@ -266,6 +274,13 @@ def promote(checkpoint: Checkpoint) -> None:
 
 def demote(checkpoint: Checkpoint) -> None:
     Checkpoint.objects.filter(pk=checkpoint.pk).update(promoted=False)
+
+
+class NoneYet(DomainError):
+    """No run of the project has made a model of that kind."""
+
+    status = 409
+    title = "There is no such model yet"
 
 
 class StillNeeded(DomainError):

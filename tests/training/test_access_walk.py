@@ -57,9 +57,17 @@ ROUTES = {
     "training-api:chains": ("post", "anyone"),
     "training-api:checkpoints": ("get", "anyone"),
     "training-api:checkpoint": ("get", "reviewer"),
+    "training-api:checkpoint-archive": ("get", "reviewer"),
+    "training-api:checkpoint-promote": ("post", "manager"),
+    "training-api:checkpoint-sample": ("post", "manager"),
+    "training-api:project-sample": ("post", "manager"),
+    "training-api:project-score": ("post", "manager"),
+    "training-api:base-imports": ("get", "admin"),
+    "training-api:base-import": ("get", "admin"),
 }
 FILES = [{"name": "config.json", "size": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}]
 REFUSALS = {401, 403, 404}
+BASES = ("base-import-new", "base-imports")
 
 
 @pytest.fixture
@@ -71,7 +79,15 @@ def checkpoint() -> Checkpoint:
 
 def address(route: str, checkpoint: Checkpoint) -> str:
     name = route.partition(":")[2]
-    if name in ("runs", "chain-new", "checkpoints", "chains", "health", "base-import-new"):
+    if name in (
+        "runs",
+        "chain-new",
+        "checkpoints",
+        "chains",
+        "health",
+        "base-import-new",
+        "base-imports",
+    ):
         return reverse(route)
     if name == "base-import":
         asked = {"name": "tiny", "source": "org/tiny", "created_by": make_user()}

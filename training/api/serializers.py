@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers
 
-from training.models import Attempt, Chain, Checkpoint, Run, State
+from training import base_imports
+from training.bases import BaseRefused
+from training.models import Attempt, BaseImport, Chain, Checkpoint, Run, State
 from training.requests import MOST_ATTEMPTS, MOST_GPUS
 from training.rlhf.presets import PRESETS
 
@@ -215,3 +218,61 @@ class CurveSerializer(serializers.Serializer):
     name = serializers.CharField()
     steps = serializers.ListField(child=serializers.IntegerField())
     values = serializers.ListField(child=serializers.FloatField())
+
+
+class PromotionSerializer(serializers.Serializer):
+    """Whether a model is recommended."""
+
+    promoted = serializers.BooleanField(default=True)
+
+
+class BaseImportInSerializer(serializers.Serializer):
+    """A base model to import; what it is, a worker finds out."""
+
+    name = serializers.CharField(max_length=200)
+    source = serializers.CharField(  # type: ignore[assignment]  # hides Field.source, unused here
+        max_length=500, help_text="A hub id, or a folder that every worker sees."
+    )
+    copy = serializers.BooleanField(
+        default=True, help_text="Into storage; otherwise each run opens it where it is."
+    )
+
+    def validate_name(self, name: str) -> str:
+        return _checked(base_imports.check_name, name)
+
+    def validate_source(self, source: str) -> str:
+        return _checked(base_imports.check_source, source)
+
+
+def _checked(check: Callable[[str], str], value: str) -> str:
+    try:
+        return check(value)
+    except BaseRefused as error:
+        raise serializers.ValidationError(str(error)) from error
+
+
+class BaseImportSerializer(serializers.ModelSerializer):
+    """An import of a base model; ``done`` and ``total`` are bytes."""
+
+    state = serializers.ChoiceField(BaseImport.State.choices, read_only=True)
+
+    class Meta:
+        model = BaseImport
+        fields = [
+            "id",
+            "name",
+            "source",
+            "copy",
+            "state",
+            "stage",
+            "done",
+            "total",
+            "family",
+            "tensors",
+            "revision",
+            "error",
+            "checkpoint",
+            "created_at",
+            "finished_at",
+        ]
+        read_only_fields = fields

@@ -7,8 +7,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
-from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
@@ -62,10 +60,7 @@ def download(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     found = visibility.checkpoint(request.user, pk)
     if not found.files:
         raise Http404
-    answer = StreamingHttpResponse(cards.archive(found), content_type="application/zip")
-    filename = f"{slugify(found.name)[:80] or 'checkpoint'}-{found.pk}.zip"
-    answer["Content-Disposition"] = content_disposition_header(True, filename)
-    return answer
+    return cards.download(found)
 
 
 @login_required

@@ -92,14 +92,9 @@ def _ask(
     said: str,
 ) -> HttpResponse:
     project = access.require(request.user, slug, visibility.ACT)
-    newest = registry.newest(project, kind)
-    if newest is None:
-        missing = f"{project.name} has no {kind.label.lower()} yet"
-        messages.error(request, f"Nothing was started: {missing}.")
-        return redirect(project)
     try:
-        run = ask(newest, request.user)
-    except requests.Refused as error:
+        run = ask(registry.require_newest(project, kind), request.user)
+    except (registry.NoneYet, requests.Refused) as error:
         messages.error(request, f"Nothing was started: {error.detail}")
         return redirect(project)
     messages.success(request, said)

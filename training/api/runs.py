@@ -1,4 +1,4 @@
-"""REST of training: runs, chains of runs, their figures, checkpoints."""
+"""REST of runs: asking for them, alone and in chains, following, cancelling, resuming."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from rest_framework.views import APIView
 from annotation import access
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Release
-from training import registry, requests, scheduling, visibility
+from training import requests, scheduling, visibility
 from training.api.serializers import (
     ChainInSerializer,
     ChainSerializer,
-    CheckpointDetailSerializer,
-    CheckpointSerializer,
     CurveSerializer,
     RunDetailSerializer,
     RunInSerializer,
     RunSerializer,
 )
-from training.models import Checkpoint, Metric, Run, State
+from training.models import Metric, Run, State
 from training.requests import Common, Step
 
 MOST_POINTS = 100_000
@@ -187,39 +185,3 @@ class RunMetrics(KnownParameters, APIView):
             curve["steps"].append(step)
             curve["values"].append(value)
         return Response(list(curves.values()))
-
-
-class Checkpoints(KnownParameters, generics.ListAPIView):
-    """Models of your projects, and imported bases."""
-
-    scopes = {"GET": "read"}
-    parameters = frozenset({"kind"})
-    serializer_class = CheckpointSerializer
-    pagination_class = NewestFirst
-    queryset = Checkpoint.objects.none()
-
-    def get_queryset(self) -> QuerySet[Checkpoint]:
-        rows = visibility.checkpoints(self.request.user).select_related("run__project")
-        kind = self.request.query_params.get("kind")
-        if kind is None:
-            return rows
-        if kind not in Checkpoint.Kind.values:
-            known = ", ".join(Checkpoint.Kind.values)
-            raise ValidationError({"kind": f"Must be one of {known}."})
-        return rows.filter(kind=kind)
-
-    @extend_schema(parameters=[OpenApiParameter("kind", enum=Checkpoint.Kind.values)])
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
-
-
-class CheckpointDetail(KnownParameters, APIView):
-    """A model with everything it was made from."""
-
-    scopes = {"GET": "read"}
-
-    @extend_schema(responses=CheckpointDetailSerializer)
-    def get(self, request: Request, pk: int) -> Response:
-        found = visibility.checkpoint(request.user, pk)
-        context = {"lineage": registry.lineage}
-        return Response(CheckpointDetailSerializer(found, context=context).data)
