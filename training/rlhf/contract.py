@@ -264,9 +264,9 @@ class PpoSettings:
         "k1", "Estimator of KL(policy || reference).", source="paper: k1_clamped"
     )
     kl_target: float = setting(
-        0.0,
+        6.0,
         "Adapt beta towards this KL per response; 0 keeps beta fixed.",
-        source="arXiv 1909.08593 §2.2",
+        source="arXiv 1909.08593 §2.2; paper: fixed",
         minimum=0,
     )
     kl_horizon: float = setting(
@@ -276,7 +276,11 @@ class PpoSettings:
         minimum=1,
     )
     kl_stop: float = setting(
-        0.0, "Stop when the mean KL per response passes this; 0 never stops.", minimum=0
+        60.0,
+        "Stop when the mean KL per response passes this, ten times the target: beta has lost hold "
+        "of the policy then; 0 never stops.",
+        source="ours; paper: never",
+        minimum=0,
     )
     score_position: Literal["last_token", "last_slot"] = setting(
         "last_token", "Where the score is added.", source="paper: last_slot"
