@@ -23,6 +23,8 @@ from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
 GIVEN = re.compile(r"[\w.:-]{1,64}")
+# Addresses that are secrets themselves: an invitation, a public link (see their routes).
+SECRET_ADDRESS = re.compile(r"/(join|shared)/[^/\s?\"']+")
 _context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
 requests = logging.getLogger("factloop.requests")
 
@@ -42,6 +44,18 @@ def request_id() -> str:
     return str(_context.get().get("request_id", ""))
 
 
+def without_secrets(text: str) -> str:
+    """``text`` with the secret part of addresses left out, whoever wrote them into it."""
+    return SECRET_ADDRESS.sub(r"/\1/...", text)
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines for people, without the addresses that are secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message, what it is about, traceback."""
 
@@ -50,12 +64,12 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
             **_context.get(),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_secrets(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

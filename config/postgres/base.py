@@ -1,7 +1,7 @@
 """A kept connection is asked whether it lives without a round trip to Postgres.
 
-Django sends ``SELECT 1`` before the first query of each request (CONN_HEALTH_CHECKS), 7 % of what
-an answer cost. A server that ended or crashed has closed the connection or said so, and between
+Django sends ``SELECT 1`` before the first query of each request (CONN_HEALTH_CHECKS), a round trip
+of its own. A server that ended or crashed has closed the connection or said so, and between
 two requests it says nothing else: where nothing waits to be read, the connection is as usable as
 a query could tell. Where something does, the query is sent.
 """

@@ -104,7 +104,7 @@ def end(attempt: Attempt) -> None:
 
 def until(page: Page, condition: Callable[[], bool], *, milliseconds: int = 1500) -> None:
     """Waits a minute; of that the page's clock sees ``milliseconds``, less than any timer."""
-    for moment in range(100):
+    for moment in range(600):
         if condition():
             return
         if moment < milliseconds // 5:
