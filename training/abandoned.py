@@ -19,6 +19,7 @@ from pathlib import Path
 from django.conf import settings
 
 from training import scheduling
+from training.locks import try_lock
 from training.models import Attempt, State
 from training.trainer import end_leftovers
 
@@ -91,10 +92,7 @@ def _release(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return _lose(path)
-    except BlockingIOError:
-        return None
+        return _lose(path) if try_lock(mark) else None
     finally:
         os.close(mark)
 

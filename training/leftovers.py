@@ -10,7 +10,6 @@ judged, so that nobody claims it meanwhile, and what goes is first renamed away 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from django.conf import settings
 from django.db import transaction
 
 from training import abandoned, base_imports, execution, trainer
+from training.locks import try_lock
 from training.models import Run
 
 log = logging.getLogger(__name__)
@@ -60,17 +60,9 @@ def _alone(root: Path) -> Iterator[bool]:
     """Whether nobody else on this host is clearing; nobody else is until the block ends."""
     lock = os.open(root / ONE_AT_A_TIME, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        yield _locked(lock)
+        yield try_lock(lock)
     finally:
         os.close(lock)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _runs(root: Path) -> list[Path]:
@@ -152,7 +144,7 @@ def _clear_download(folder: Path) -> bool:
         return False
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        if not _locked(handle):
+        if not try_lock(handle):
             return False
         shutil.rmtree(folder, ignore_errors=True)
     finally:

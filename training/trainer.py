@@ -7,7 +7,6 @@ keeps as long as any descendant lives, whatever became of the worker.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from django.conf import settings
+
+from training.locks import try_lock
 
 LOG = "trainer.log"
 LOCK = "lock"
@@ -152,11 +153,9 @@ def _locked(directory: Path) -> IO[str]:
     lock = (directory / LOCK).open("w")
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(lock):
             return lock
-        except BlockingIOError:
-            _kill_leftovers(directory)
+        _kill_leftovers(directory)
         if time.monotonic() > deadline:
             lock.close()
             raise DirectoryBusy("another trainer still runs in the run's directory on this host")
@@ -167,12 +166,9 @@ def is_free(directory: Path) -> bool:
     """Whether no trainer, guardian or anything they started works in the directory."""
     try:
         with (directory / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return try_lock(lock)
     except FileNotFoundError:
         return True
-    except BlockingIOError:
-        return False
-    return True
 
 
 def end_leftovers(directory: Path) -> bool:
