@@ -115,7 +115,7 @@ def result_of(membership: Membership) -> Result:
 
 
 def _results(members: QuerySet[Membership], worked: set[int]) -> list[Result]:
-    looked_up = members.select_related("user", "project", "quiz_admitted_by").prefetch_related(
+    looked_up = members.select_related("quiz_admitted_by").prefetch_related(
         Prefetch("quiz_attempts", QuizAttempt.objects.prefetch_related("answers")),
         Prefetch("quiz_grants", QuizGrant.objects.select_related("granted_by")),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
@@ -21,7 +20,6 @@ from annotation.api.serializers import (
     ProjectSettingsSerializer,
 )
 from annotation.models import Membership, Project
-from annotation.models.projects import Role
 from annotation.progress import member_progress, own_progress, progress_of
 
 
@@ -47,11 +45,9 @@ class Projects(KnownParameters, generics.ListCreateAPIView):
         access.require_project_creation(request.user)
         return super().create(request, *args, **kwargs)
 
-    @transaction.atomic
     def perform_create(self, serializer: BaseSerializer[Project]) -> None:
-        user = user_of(self.request)
-        project = serializer.save(created_by=user)
-        Membership.objects.create(project=project, user=user, role=Role.MANAGER)
+        project = Project(**serializer.validated_data)
+        serializer.instance = projects.create(project, manager=user_of(self.request))
 
 
 class ProjectDetail(KnownParameters, generics.RetrieveAPIView):
