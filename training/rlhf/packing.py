@@ -35,7 +35,8 @@ class Lines:
         Nothing sees a token where ``mask`` is 0. Only what ``slots`` names, the beginning of each
         row, gets a place. All tensors are on one device.
         """
-        lengths, starts, width = _arranged(owners, slots.sum(1).tolist(), len(before))
+        lengths = slots.sum(1).tolist()
+        starts, width = _arranged(owners, lengths, len(before))
         owner = torch.tensor(list(owners), device=ids.device)
         start = torch.tensor(starts, device=ids.device)
         row, column = slots.nonzero(as_tuple=True)
@@ -72,16 +73,14 @@ class Lines:
 
 def width_of(owners: Sequence[int], lengths: Sequence[int], count: int) -> int:
     """Tokens of the longest line."""
-    return _arranged(owners, lengths, count)[2]
+    return _arranged(owners, lengths, count)[1]
 
 
-def _arranged(
-    owners: Sequence[int], lengths: Sequence[int], count: int
-) -> tuple[Sequence[int], list[int], int]:
-    """Lengths, where each continuation begins in its line, and the longest line's tokens."""
+def _arranged(owners: Sequence[int], lengths: Sequence[int], count: int) -> tuple[list[int], int]:
+    """Where each continuation begins in its line, and the longest line's tokens."""
     used = [0] * count
     starts = []
     for owner, length in zip(owners, lengths, strict=True):
         starts.append(used[owner])
         used[owner] += length
-    return lengths, starts, max(used)
+    return starts, max(used)
