@@ -41,7 +41,7 @@ Running the same command again resumes from the newest checkpoint.
 
 EPILOG = """\
 KIND --help lists the settings of spec.json with defaults and sources. The records, in short
-(docs/engine.md and training/rlhf/contract.py have the rest):
+(docs/engine.md and training/rlhf/contract/ have the rest):
   every record   {"id": ..., "image": "file in images/", "conversations":
                  [{"from": "human", "value": "<image>\\nWhat is on the desk?"},
                   {"from": "gpt", "value": ""}], "captions": ["facts about the image"]}

@@ -1,0 +1,100 @@
+"""Frozen dataclasses to JSON and back, with errors that name the field."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from typing import Any, Literal
+
+DataclassT = typing.TypeVar("DataclassT")
+
+
+class ContractError(ValueError):
+    """A record or spec that does not follow the contract; ``field`` names the part at fault."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON types of a contract dataclass; enums become their values, tuples lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    return value
+
+
+def dataclass_from_json(cls: type[DataclassT], data: Any) -> DataclassT:
+    """A dataclass of ``setting`` fields from JSON; ContractError names the first bad field."""
+    built: DataclassT = build(cls, data, "")
+    return built
+
+
+def build(cls: type, data: Any, path: str, overrides: dict[str, Any] | None = None) -> Any:
+    if not isinstance(data, dict):
+        raise ContractError(path or cls.__name__, "is not an object")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    hints = {**typing.get_type_hints(cls), **(overrides or {})}
+    for name in data:
+        if name not in fields:
+            raise ContractError(_join(path, name), "is not a known field")
+    values = {}
+    for name, spec in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], _join(path, name))
+            _check_bounds(spec, values[name], _join(path, name))
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            if not dataclasses.is_dataclass(hints[name]):
+                raise ContractError(_join(path, name), "is missing")
+            values[name] = hints[name]()
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value, path)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _convert(next(a for a in args if a is not type(None)), value, path)
+    if origin is Literal:
+        if value not in args:
+            raise ContractError(path, f"is {value!r}, not one of {', '.join(map(repr, args))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ContractError(path, "is not a list")
+        return tuple(_convert(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ContractError(path, "is not an object")
+        return {key: _convert(args[1], item, _join(path, key)) for key, item in value.items()}
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise ContractError(path, f"is {value!r}, not of type {hint.__name__}")
+    return value
+
+
+def _check_bounds(spec: dataclasses.Field[Any], value: Any, path: str) -> None:
+    low, high = spec.metadata.get("minimum"), spec.metadata.get("maximum")
+    if low is not None and value < low:
+        raise ContractError(path, f"is {value}, below {low}")
+    if high is not None and value > high:
+        raise ContractError(path, f"is {value}, above {high}")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
