@@ -1,5 +1,6 @@
 """What every test may use. The private servers start with the session and end with it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("steady", derandomize=True, **PATIENT)
 settings.register_profile("searching", **PATIENT)
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Each of several processes has a folder of its own, and so a Postgres and a Valkey."""
+    for spec in specs:
+        spec.env["FACTLOOP_VAR"] = str(embedded.var_folder() / spec.id)
 
 
 @pytest.fixture(scope="session", autouse=True)
