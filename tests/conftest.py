@@ -1,14 +1,15 @@
-"""What every test may use. The private servers start with the session and end with it."""
+"""What every test may use. The private servers start with the first session, and stay."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
 from config import embedded
+from tests import emptying
 from tests.small_disks import mounted
 
 # The suite draws the same examples each time, however busy the machine is; to look for new ones:
@@ -52,12 +53,15 @@ def names_start_anywhere(pytestconfig: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config
-) -> None:
-    """As pytest-django's, and rows start anywhere."""
+) -> Iterator[None]:
+    """As pytest-django's; rows start anywhere, and what a test commits is deleted."""
     from tests import numbers
 
     with django_db_blocker.unblock():
         numbers.start_rows(pytestconfig.getoption("randomly_seed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: emptying.empty())
+        yield
 
 
 @pytest.fixture

@@ -19,3 +19,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # The live server's threads outlast their last request; a connection kept open by one of them would
 # keep the test database from being removed.
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
+# What is committed need not outlive a crash of the machine.
+DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"  # noqa: F405
