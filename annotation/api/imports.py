@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from annotation import access, jobs
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import ProblemSerializer
-from annotation.forms import ImportForm
+from annotation.forms.exchange import ImportForm
 from annotation.models import ImportJob
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.forms import TokenForm
+from annotation.forms.account import TokenForm
 from annotation.models import ApiToken
 from config.requests import PersonRequest
 

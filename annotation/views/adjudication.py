@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, adjudication
-from annotation.forms import DisputeFilterForm, RulingForm
+from annotation.forms.adjudication import DisputeFilterForm, RulingForm
 from annotation.models import Comparison, Project
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

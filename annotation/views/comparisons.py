@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from annotation import access
-from annotation.forms import ComparisonFilterForm
+from annotation.forms.comparisons import ComparisonFilterForm
 from annotation.models import Comparison
 from annotation.models.work import Choice
 from annotation.views.shared import one_page, project_page, query_without_page

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, corrupted_gold
 from annotation.corruption import Corruption, Kind
-from annotation.forms import CorruptedForm, DraftFilterForm
+from annotation.forms.quality import CorruptedForm, DraftFilterForm
 from annotation.models import Comparison, Project
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

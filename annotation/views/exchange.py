@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import access, exporting, jobs
-from annotation.forms import ImportForm, ReleaseForm
+from annotation.forms.exchange import ImportForm, ReleaseForm
 from annotation.models import Release
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access, guidelines
 from annotation.answers import SPAN_KINDS, InvalidAnswer
-from annotation.labelling_forms import ExampleForm, VersionForm
+from annotation.forms.guidelines import ExampleForm, VersionForm
 from annotation.models import Comparison, Membership
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

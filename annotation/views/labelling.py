@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, guidelines, leases, queue, quiz
 from annotation.answers import SPAN_KINDS
-from annotation.labelling_forms import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
+from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
 from annotation.progress import labelling_counts, own_progress
 from annotation.quiz import QuizFirst

@@ -23,7 +23,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from annotation import second_factor
-from annotation.forms import CodeForm
+from annotation.forms.account import CodeForm
 from annotation.models import User
 
 WAITING = "password_was_right"

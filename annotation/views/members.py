@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import access, joining, leases
-from annotation.forms import InvitationForm, MemberForm, MembershipForm, SignUpForm
+from annotation.forms.members import InvitationForm, MemberForm, MembershipForm, SignUpForm
 from annotation.models import Invitation, Membership, Project
 from annotation.progress import member_progress
 from annotation.views.shared import project_page, says_domain_errors

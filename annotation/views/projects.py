@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import access, plots, projects
 from annotation.dashboard import Dashboard, dashboard
-from annotation.forms import ProjectForm
+from annotation.forms.projects import ProjectForm
 from annotation.progress import own_progress, progress_of
 from annotation.views.shared import project_page
 from config.requests import PersonRequest

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, checks
 from annotation.annotator_report import annotator_report
-from annotation.forms import GoldForm, PromoteForm
+from annotation.forms.quality import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
 from annotation.plots import Plot, Point, line
 from annotation.quality_report import Person, Report, report

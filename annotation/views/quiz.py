@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import access, quiz, quiz_desk
-from annotation.labelling_forms import QuizAnswerForm, QuizForm
+from annotation.forms.quiz import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

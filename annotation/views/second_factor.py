@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation import second_factor
-from annotation.forms import CodeForm, OwnPasswordForm
+from annotation.forms.account import CodeForm, OwnPasswordForm
 from config.requests import PersonRequest
 
 WRONG_PASSWORD = "That is not your password."

@@ -6,7 +6,7 @@ import pytest
 
 from annotation import projects
 from annotation.api.serializers import ProjectSerializer, ProjectSettingsSerializer
-from annotation.forms import ProjectForm
+from annotation.forms.projects import ProjectForm
 from annotation.models import Comparison, Membership, Project
 from tests.annotation.api import Api, answer
 from tests.factories import (

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation import joining, projects, queue
-from annotation.forms import ProjectForm
+from annotation.forms.projects import ProjectForm
 from annotation.models import Comparison, Invitation, Membership, Project, User
 from tests import factories
 

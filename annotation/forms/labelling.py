@@ -1,4 +1,4 @@
-"""What annotators send, and what managers send to teach them: examples and the quiz."""
+"""What annotators send."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from annotation.answers import LONGEST_NOTE, Answer
+from annotation.answers import Answer
 from annotation.leases import MOST_BESIDE
 from annotation.models import Assignment
 from annotation.models.work import Choice
@@ -90,42 +90,3 @@ class AnswerForm(forms.Form):
 
 class SkipForm(forms.Form):
     reason = forms.ChoiceField(choices=Assignment.SkipReason.choices)
-
-
-class VersionForm(forms.Form):
-    version = forms.IntegerField(required=False, min_value=1)
-
-
-class ExampleForm(forms.Form):
-    """A comparison's answer, explained to annotators."""
-
-    more_hallucinated = forms.ChoiceField(
-        choices=Choice.choices, widget=forms.RadioSelect, label="Which hallucinates more?"
-    )
-    why = forms.CharField(
-        max_length=LONGEST_NOTE,
-        label="Why",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="What to look at, and how the rule applies here.",
-    )
-    spans = forms.JSONField(required=False, widget=forms.HiddenInput)
-
-    def clean_spans(self) -> list[Any]:
-        spans = self.cleaned_data["spans"]
-        if spans is not None and not isinstance(spans, list):
-            raise ValidationError("Must be a list.")
-        return spans or []
-
-
-class QuizForm(forms.Form):
-    """Which of a project's gold comparisons newcomers are asked."""
-
-    questions = forms.TypedMultipleChoiceField(coerce=int, required=False)
-
-    def __init__(self, *arguments: Any, candidates: list[int], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.fields["questions"].choices = [(pk, pk) for pk in candidates]  # type: ignore[attr-defined]
-
-
-class QuizAnswerForm(forms.Form):
-    more_hallucinated = forms.ChoiceField(choices=Choice.choices)

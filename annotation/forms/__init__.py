@@ -1,0 +1,1 @@
+"""What people may send to the pages: a module for each module of views that reads forms."""

@@ -1,0 +1,89 @@
+"""Data in and out: imports and releases."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+
+from annotation.models import ImportJob
+
+
+class ImportForm(forms.ModelForm):
+    class Meta:
+        model = ImportJob
+        fields = [
+            "format",
+            "records",
+            "second_records",
+            "images",
+            "captions",
+            "keep_labels",
+            "skip_missing_images",
+        ]
+        labels = {
+            "records": "File of records",
+            "second_records": "Second answer file",
+            "images": "Zip of images",
+            "captions": "File of captions",
+            "keep_labels": "Keep the labels that the file brings",
+            "skip_missing_images": "Leave out records whose image is missing",
+        }
+        help_texts = {
+            "records": "JSON lines, a JSON list, or Parquet with images.",
+            "second_records": "The other model's answers, where two files are compared.",
+            "captions": "JSON: image to caption or captions, for records without facts.",
+            "images": "Not needed for images uploaded before, or inside a Parquet file.",
+            "skip_missing_images": "Otherwise one missing image refuses the whole file.",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        format, second = given.get("format"), given.get("second_records")
+        if format == ImportJob.Format.MMHAL and not second:
+            self.add_error("second_records", "The second model's answer file is needed.")
+        if format not in ImportJob.TWO_FILES and second:
+            self.add_error("second_records", "This format takes one file.")
+        return given
+
+    def uploads(self) -> dict[str, Any]:
+        """The fields of an ImportJob; its name is that of the files as they were called."""
+        files = [self.cleaned_data["records"], self.cleaned_data["second_records"]]
+        names = [re.sub(r"[\s,]+", " ", file.name) for file in files if file]
+        return {**self.cleaned_data, "name": ", ".join(names)[:200]}
+
+
+class ReleaseForm(forms.Form):
+    held_out_percent = forms.IntegerField(
+        initial=10,
+        min_value=0,
+        max_value=90,
+        label="Held out, % of the images",
+        help_text="Kept from training, to measure the reward model on.",
+    )
+    seed = forms.IntegerField(initial=0, help_text="The same seed splits the images the same way.")
+    honesty_only = forms.BooleanField(
+        required=False,
+        label="Only where honesty decided",
+        help_text="Leaves out pairs that tied in honesty and were decided by helpfulness.",
+    )
+
+    minimum_reliability = forms.FloatField(
+        initial=0,
+        min_value=0,
+        max_value=1,
+        required=False,
+        help_text="Leaves out votes of annotators estimated to be right less often, 0 to 1.",
+    )
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of a release."""
+        return {
+            "seed": self.cleaned_data["seed"],
+            "held_out_share": self.cleaned_data["held_out_percent"] / 100,
+            "policy": {
+                "honesty_only": self.cleaned_data["honesty_only"],
+                "minimum_reliability": self.cleaned_data["minimum_reliability"] or 0.0,
+            },
+        }
