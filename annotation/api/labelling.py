@@ -3,27 +3,142 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.http import Http404
+from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, leases, queue
+from annotation.answers import LONGEST_NOTE, SPAN_KINDS, Answer
 from annotation.api.base import KnownParameters, user_of
-from annotation.api.serializers import (
-    AnswerSerializer,
-    AssignmentSerializer,
-    EditSerializer,
-    JudgmentSerializer,
-    NextSerializer,
-    SkipSerializer,
-)
-from annotation.models import Judgment
+from annotation.api.serializers import ImageSerializer, TurnSerializer
+from annotation.models import Assignment, Judgment
+from annotation.models.work import ANSWER_FIELDS, Choice
 
 NOTHING_LEFT = OpenApiResponse(description="There is nothing for you to judge now.")
+
+
+class ShownResponseSerializer(serializers.Serializer):
+    """A response as the annotator sees it: a label and a text, and the number to answer with."""
+
+    label = serializers.ChoiceField(["A", "B"])  # type: ignore[assignment]
+    response = serializers.IntegerField(help_text="1 or 2: what an answer names.")
+    text = serializers.CharField()
+
+
+class AssignmentSerializer(serializers.Serializer):
+    """A comparison on lease. Models, votes and gold are not in it."""
+
+    token = serializers.UUIDField()
+    project = serializers.CharField()
+    state = serializers.ChoiceField(Assignment.State.choices)
+    expires_at = serializers.DateTimeField()
+    question = serializers.CharField()
+    prompt = serializers.CharField()
+    image = ImageSerializer()
+    conversation = TurnSerializer(many=True)
+    responses = ShownResponseSerializer(many=True, help_text="In the order to show them.")
+
+    def to_representation(self, assignment: Assignment) -> dict[str, Any]:
+        # By hand: this is made for each comparison anybody sees, and fields take 1 ms more.
+        prompt, image = assignment.comparison.prompt, assignment.comparison.prompt.image
+        return {
+            "token": assignment.token,
+            "project": assignment.project.slug,
+            "state": assignment.state,
+            "expires_at": assignment.expires_at,
+            "question": assignment.project.question,
+            "prompt": prompt.external_id,
+            "image": {
+                "sha256": image.sha256,
+                "url": reverse("annotation-api:image", args=[image.sha256]),
+                "width": image.width,
+                "height": image.height,
+                "bytes": image.bytes,
+                "format": image.format,
+            },
+            "conversation": prompt.conversation,
+            "responses": [
+                {"label": label, "response": number, "text": text}
+                for label, number, text in assignment.responses
+            ],
+        }
+
+
+class NextSerializer(serializers.Serializer):
+    ahead_of = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The lease on screen, to load one ahead of it."
+    )
+
+
+class SkipSerializer(serializers.Serializer):
+    reason = serializers.ChoiceField(Assignment.SkipReason.choices)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=LONGEST_NOTE)
+
+
+class SpanSerializer(serializers.Serializer):
+    """Hallucinated words, by character offsets in the response."""
+
+    response = serializers.IntegerField(min_value=1, max_value=2)
+    start = serializers.IntegerField(min_value=0)
+    end = serializers.IntegerField(min_value=1)
+    kind = serializers.ChoiceField(SPAN_KINDS)
+
+
+class AnswerSerializer(serializers.Serializer):
+    """An answer; ``more_helpful`` is given after a tie and only then."""
+
+    client_uuid = serializers.UUIDField(help_text="The same for each attempt to send one answer.")
+    more_hallucinated = serializers.ChoiceField(Choice.choices)
+    more_helpful = serializers.ChoiceField(Choice.choices, required=False, allow_blank=True)
+    spans = SpanSerializer(many=True, required=False)
+    confidence = serializers.IntegerField(min_value=1, max_value=5, required=False, allow_null=True)
+    note = serializers.CharField(
+        required=False, allow_blank=True, max_length=LONGEST_NOTE, trim_whitespace=False
+    )
+    active_seconds = serializers.FloatField(min_value=0, required=False, allow_null=True)
+
+    def answer(self) -> Answer:
+        data = {**self.validated_data}
+        for name in ("client_uuid", "version"):
+            data.pop(name, None)
+        if "spans" in data:
+            data["spans"] = [dict(span) for span in data["spans"]]
+        return Answer(**data)
+
+
+class EditSerializer(AnswerSerializer):
+    version = serializers.IntegerField(min_value=1, help_text="The version you saw.")
+
+
+class JudgmentSerializer(serializers.ModelSerializer):
+    """One's own judgment, as it stands."""
+
+    assignment = serializers.UUIDField(source="assignment.token")
+    surplus = serializers.BooleanField(help_text="Its place had gone to somebody else.")
+
+    class Meta:
+        model = Judgment
+        fields = ["id", "assignment", "version", "surplus", *ANSWER_FIELDS, "created_at"]
+        fields += ["changed_at"]
+
+    def to_representation(self, judgment: Judgment) -> dict[str, Any]:
+        # By hand, as above: it answers each answer.
+        return {
+            "id": judgment.pk,
+            "assignment": judgment.assignment.token,
+            "version": judgment.version,
+            # Of gold and repeats nothing may show that they do not count.
+            "surplus": judgment.surplus and judgment.assignment.counts,
+            **{name: getattr(judgment, name) for name in ANSWER_FIELDS},
+            "created_at": judgment.created_at,
+            "changed_at": judgment.changed_at,
+        }
 
 
 class NextAssignment(KnownParameters, APIView):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -14,13 +14,82 @@ from rest_framework.views import APIView
 
 from annotation import access, projects
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
-from annotation.api.serializers import (
-    ProgressSerializer,
-    ProjectSerializer,
-    ProjectSettingsSerializer,
-)
 from annotation.models import Membership, Project
 from annotation.progress import member_progress, own_progress, progress_of
+
+
+class ProjectSerializer(serializers.ModelSerializer):
+    """A project as a member sees it."""
+
+    role = serializers.SerializerMethodField(help_text="Your role in it.")
+
+    class Meta:
+        model = Project
+        fields = ["slug", *projects.SETTINGS, "guidelines_version", "created_at", "role"]
+        read_only_fields = ["state", "guidelines_version", "created_at"]
+
+    def get_role(self, project: Project) -> str | None:
+        roles: dict[int, str] = self.context.get("roles", {})
+        if project.pk in roles:
+            return roles[project.pk]
+        held = access.role(self.context["request"].user, project)
+        return str(held) if held else None
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        default = Project._meta.get_field("judgments_per_comparison").default
+        data.setdefault("max_judgments", data.get("judgments_per_comparison", default))
+        return fitting({"judgments_per_comparison": default}, data)
+
+
+class ProjectSettingsSerializer(serializers.ModelSerializer):
+    """What a manager may change of a project."""
+
+    class Meta:
+        model = Project
+        fields = projects.SETTINGS
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        return fitting({name: getattr(self.instance, name) for name in projects.SETTINGS}, data)
+
+
+def fitting(before: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """``data``, which changes ``before``. Raises ValidationError where they do not fit together."""
+    conflicts = projects.conflicts({**before, **data})
+    if conflicts:
+        raise serializers.ValidationError(conflicts)
+    return data
+
+
+class CountsSerializer(serializers.Serializer):
+    comparisons = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+    decided = serializers.IntegerField()
+    undecided = serializers.IntegerField()
+    disputed = serializers.IntegerField()
+    judgments = serializers.IntegerField()
+    wanted = serializers.IntegerField()
+    surplus = serializers.IntegerField()
+    open_leases = serializers.IntegerField()
+    share = serializers.FloatField()
+
+
+class OwnCountsSerializer(serializers.Serializer):
+    judged = serializers.IntegerField()
+    judged_today = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+
+
+class MemberCountsSerializer(serializers.Serializer):
+    user = serializers.CharField(source="user.username")
+    role = serializers.CharField()
+    paused = serializers.BooleanField()
+    own = OwnCountsSerializer()
+
+
+class ProgressSerializer(serializers.Serializer):
+    project = CountsSerializer()
+    own = OwnCountsSerializer()
+    members = MemberCountsSerializer(many=True, required=False, help_text="For reviewers only.")
 
 
 class Projects(KnownParameters, generics.ListCreateAPIView):

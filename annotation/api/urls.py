@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from annotation.api import data, imports, labelling, people, projects, quality, quiz, review
+from annotation.api import (
+    comparisons,
+    images,
+    imports,
+    labelling,
+    people,
+    projects,
+    quality,
+    quiz,
+    releases,
+    review,
+)
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -11,9 +22,9 @@ urlpatterns = [
     path("projects/<slug:slug>/progress", projects.Progress.as_view(), name="progress"),
     path("projects/<slug:slug>/assignments/next", labelling.NextAssignment.as_view(), name="next"),
     path("projects/<slug:slug>/judgments", labelling.OwnJudgments.as_view(), name="judgments"),
-    path("projects/<slug:slug>/images", data.ProjectImages.as_view(), name="images"),
-    path("projects/<slug:slug>/prompts", data.Prompts.as_view(), name="prompts"),
-    path("projects/<slug:slug>/comparisons", data.Comparisons.as_view(), name="comparisons"),
+    path("projects/<slug:slug>/images", images.ProjectImages.as_view(), name="images"),
+    path("projects/<slug:slug>/prompts", comparisons.Prompts.as_view(), name="prompts"),
+    path("projects/<slug:slug>/comparisons", comparisons.Comparisons.as_view(), name="comparisons"),
     path("projects/<slug:slug>/disputes", review.Disputes.as_view(), name="disputes"),
     path("projects/<slug:slug>/disputes/<int:pk>", review.Ruling.as_view(), name="dispute"),
     path("projects/<slug:slug>/members", people.Members.as_view(), name="members"),
@@ -51,14 +62,14 @@ urlpatterns = [
         quality.GoldDrafts.as_view(),
         name="drafts",
     ),
-    path("projects/<slug:slug>/releases", data.Releases.as_view(), name="releases"),
+    path("projects/<slug:slug>/releases", releases.Releases.as_view(), name="releases"),
     path("assignments/<uuid:token>", labelling.AssignmentDetail.as_view(), name="assignment"),
     path("assignments/<uuid:token>/judgment", labelling.SubmitJudgment.as_view(), name="submit"),
     path("assignments/<uuid:token>/renew", labelling.RenewAssignment.as_view(), name="renew"),
     path("assignments/<uuid:token>/skip", labelling.SkipAssignment.as_view(), name="skip"),
     path("judgments/<int:pk>", labelling.JudgmentDetail.as_view(), name="judgment"),
-    path("releases/<int:pk>", data.ReleaseDetail.as_view(), name="release"),
-    path("releases/<int:pk>/folder", data.ReleaseFolder.as_view(), name="folder"),
-    path("releases/<int:pk>/records", data.ReleaseRecords.as_view(), name="records"),
-    path("images/<slug:sha256>", data.ImageFile.as_view(), name="image"),
+    path("releases/<int:pk>", releases.ReleaseDetail.as_view(), name="release"),
+    path("releases/<int:pk>/folder", releases.ReleaseFolder.as_view(), name="folder"),
+    path("releases/<int:pk>/records", releases.ReleaseRecords.as_view(), name="records"),
+    path("images/<slug:sha256>", images.ImageFile.as_view(), name="image"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotation import projects
-from annotation.api.serializers import ProjectSerializer, ProjectSettingsSerializer
+from annotation.api.projects import ProjectSerializer, ProjectSettingsSerializer
 from annotation.forms.projects import ProjectForm
 from annotation.models import Comparison, Membership, Project
 from tests.annotation.api import Api, answer

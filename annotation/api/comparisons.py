@@ -1,0 +1,169 @@
+"""REST of comparisons and prompts: adding them, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import access, importing
+from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.serializers import ProblemSerializer, TurnSerializer
+from annotation.images import Stored
+from annotation.models import Comparison, Project
+from annotation.record_files import BadField, Problem
+from annotation.records import PairIn, PromptIn, parse_pair, parse_prompt
+
+MOST_RECORDS = 1000
+
+
+class ComparisonSerializer(serializers.ModelSerializer):
+    """A comparison as reviewers see it."""
+
+    prompt = serializers.CharField(source="prompt.external_id")
+    image = serializers.CharField(source="prompt.image.sha256")
+
+    class Meta:
+        model = Comparison
+        fields = [
+            "id",
+            "external_id",
+            "prompt",
+            "image",
+            "response_1",
+            "response_2",
+            "model_1",
+            "model_2",
+            "source",
+            "priority",
+            "outcome",
+            "preference",
+            "hallucination",
+            "margin",
+            "judgment_count",
+            "wanted_judgments",
+            "created_at",
+        ]
+
+
+class ResponseInSerializer(serializers.Serializer):
+    vars()["from"] = serializers.CharField(required=False, allow_blank=True)
+    value = serializers.CharField()
+
+
+class PromptInSerializer(serializers.Serializer):
+    """A prompt record. Documents the shape; ``annotation.records`` reads it."""
+
+    id = serializers.CharField()
+    image = serializers.CharField(help_text="SHA-256 of an uploaded image.")
+    conversations = TurnSerializer(many=True)
+    captions = serializers.ListField(child=serializers.CharField(), required=False)
+    caption_type = serializers.IntegerField(required=False)
+    length_bonus = serializers.FloatField(required=False)
+
+
+class PairInSerializer(PromptInSerializer):
+    """A preference record, labelled or not (docs/labelling-protocol.md)."""
+
+    output_1 = ResponseInSerializer()
+    output_2 = ResponseInSerializer()
+    preference = serializers.IntegerField(required=False, help_text="The better output, 1 or 2.")
+    hallucination = serializers.BooleanField(required=False)
+
+
+class ComparisonsInSerializer(serializers.Serializer):
+    comparisons = PairInSerializer(many=True, help_text=f"At most {MOST_RECORDS}.")
+
+
+class PromptsInSerializer(serializers.Serializer):
+    prompts = PromptInSerializer(many=True, help_text=f"At most {MOST_RECORDS}.")
+
+
+class ImportedSerializer(serializers.Serializer):
+    created = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    warnings = ProblemSerializer(many=True)
+
+
+class Comparisons(KnownParameters, generics.ListAPIView):
+    """The comparisons of a project, with what became of them."""
+
+    scopes = {"GET": "read", "POST": "manage"}
+    parameters = frozenset({"outcome", "source"})
+    serializer_class = ComparisonSerializer
+    pagination_class = ById
+    queryset = Comparison.objects.none()
+
+    def get_queryset(self) -> QuerySet[Comparison]:
+        project = access.require(self.request.user, self.kwargs["slug"], "review")
+        comparisons = project.comparisons.select_related("prompt__image")
+        outcome = self.request.query_params.get("outcome")
+        if outcome is not None:
+            if outcome not in Comparison.Outcome.values:
+                known = ", ".join(Comparison.Outcome.values)
+                raise ValidationError({"outcome": f"Must be one of {known}."})
+            comparisons = comparisons.filter(outcome=outcome)
+        source = self.request.query_params.get("source")
+        return comparisons if source is None else comparisons.filter(source=source)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("outcome", enum=Comparison.Outcome.values),
+            OpenApiParameter("source", description="An import or a run, as written on it."),
+        ]
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(request=ComparisonsInSerializer, responses={201: ImportedSerializer})
+    @idempotent
+    def post(self, request: Request, slug: str) -> Response:
+        """Adds comparisons: all of them, or none and every fault is named."""
+        project = access.require(request.user, slug, "manage")
+        return _add(request, project, "comparisons", parse_pair)
+
+
+class Prompts(KnownParameters, APIView):
+    """Adds prompts without responses, to train and to sample with."""
+
+    scopes = {"POST": "manage"}
+
+    @extend_schema(request=PromptsInSerializer, responses={201: ImportedSerializer})
+    @idempotent
+    def post(self, request: Request, slug: str) -> Response:
+        project = access.require(request.user, slug, "manage")
+        return _add(request, project, "prompts", parse_prompt)
+
+
+def _add(
+    request: Request,
+    project: Project,
+    name: str,
+    parse: Callable[[int, Any], PairIn | PromptIn],
+) -> Response:
+    given = request.data.get(name) if isinstance(request.data, dict) else None
+    if not isinstance(given, list) or not given:
+        raise ValidationError({name: "Must be a list of records."})
+    if len(given) > MOST_RECORDS:
+        raise ValidationError({name: f"Must be at most {MOST_RECORDS} records at a time."})
+    records: list[PairIn | PromptIn] = []
+    problems = []
+    for line, value in enumerate(given, start=1):
+        try:
+            records.append(parse(line, value))
+        except BadField as error:
+            problems.append(Problem(line, error.field, error.reason))
+    if problems:
+        raise importing.ImportRefused(problems)
+    options = importing.Options(source=f"api {user_of(request).username}")
+    done = importing.import_records(project, records, Stored(), options)
+    warnings = [warning.to_json() for warning in done.warnings]
+    counts = {"created": done.created, "unchanged": done.unchanged}
+    return Response({**counts, "warnings": warnings}, status=status.HTTP_201_CREATED)
