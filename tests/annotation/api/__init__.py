@@ -46,3 +46,24 @@ class Api:
 
 def answer(more_hallucinated: str = "2", **fields: Any) -> dict[str, Any]:
     return {"client_uuid": str(uuid.uuid4()), "more_hallucinated": more_hallucinated, **fields}
+
+
+def record(image: str, **fields: Any) -> dict[str, Any]:
+    """A pair without a label, about a stored image."""
+    return {
+        "id": "r1",
+        "image": image,
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhat is it?"},
+            {"from": "gpt", "value": ""},
+        ],
+        "output_1": {"from": "a", "value": "A cat."},
+        "output_2": {"from": "b", "value": "A dog."},
+        "captions": ["a cat"],
+        **fields,
+    }
+
+
+def body_of(response: Any) -> bytes:
+    """What a streaming answer holds."""
+    return b"".join(response.streaming_content)

@@ -1,0 +1,81 @@
+"""Comparisons and prompts in over REST, and what became of them."""
+
+import pytest
+
+from annotation.models import Comparison, Prompt
+from tests.annotation.api import record
+from tests.factories import (
+    judge,
+    make_comparison,
+    make_image,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_comparisons_are_created_together(project, api):
+    image = make_image()
+    records = [record(image.sha256), record(f"{image.sha256}.png", id="r2", output_1="A bird.")]
+    path = f"projects/{project.slug}/comparisons"
+    created = api.post(path, {"comparisons": records})
+    assert created.status_code == 201
+    assert created.json() == {"created": 2, "unchanged": 0, "warnings": []}
+    again = api.post(path, {"comparisons": records})
+    assert again.json() == {"created": 0, "unchanged": 2, "warnings": []}
+    assert Prompt.objects.count() == 1
+
+
+def test_one_bad_record_refuses_all_and_each_fault_is_named(project, api):
+    image = make_image()
+    bad = record(image.sha256, id="r2")
+    del bad["output_2"]
+    records = [record(image.sha256), bad, {"id": "r3"}]
+    refused = api.post(f"projects/{project.slug}/comparisons", {"comparisons": records})
+    assert refused.status_code == 422
+    named = [(error["line"], error["field"]) for error in refused.json()["errors"]]
+    assert named == [(2, "output_2"), (3, "image")]
+    assert not Comparison.objects.exists()
+
+
+def test_an_unknown_image_is_named(project, api):
+    refused = api.post(f"projects/{project.slug}/comparisons", {"comparisons": [record("f" * 64)]})
+    assert refused.status_code == 422
+    assert "f" * 64 in refused.json()["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize("body", [{}, {"comparisons": []}, {"comparisons": {}}, []])
+def test_a_body_without_records_is_refused(project, api, body):
+    assert api.post(f"projects/{project.slug}/comparisons", body).status_code == 400
+
+
+def test_prompts_are_created_without_responses(project, api):
+    prompt = record(make_image().sha256, caption_type=6, length_bonus=-0.5)
+    created = api.post(f"projects/{project.slug}/prompts", {"prompts": [prompt]})
+    assert created.json()["created"] == 1
+    stored = Prompt.objects.get()
+    assert (stored.caption_type, stored.length_bonus) == (6, -0.5)
+    assert not Comparison.objects.exists()
+
+
+def test_comparisons_are_listed_and_filtered(project, api):
+    judge(make_comparison(project))
+    waiting = make_comparison(project)
+    path = f"projects/{project.slug}/comparisons"
+    assert len(api.get(path).json()["results"]) == 2
+    listed = api.get(path, outcome="waiting").json()["results"]
+    assert [entry["external_id"] for entry in listed] == [waiting.external_id]
+    assert api.get(path, outcome="open").status_code == 400
+
+
+def test_listing_comparisons_takes_no_more_queries_for_more(
+    project, api, django_assert_num_queries, django_assert_max_num_queries
+):
+    path = f"projects/{project.slug}/comparisons"
+    make_comparison(project)
+    api.get(path)
+    with django_assert_max_num_queries(10) as few:
+        api.get(path)
+    for _ in range(5):
+        make_comparison(project)
+    with django_assert_num_queries(len(few)):
+        api.get(path)
