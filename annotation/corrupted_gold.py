@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 
 from annotation.checks import NotGold
 from annotation.corruption import Corruption, corruptions
-from annotation.importing import comparison_sha256
 from annotation.models import Comparison, Project
+from annotation.record_writer import comparison_sha256
 from annotation.records import LONGEST_TEXT, digest
 from annotation.texts import storable
 

@@ -27,7 +27,7 @@ from annotation import importing, releases
 from annotation.errors import DomainError
 from annotation.images import Archive, Either, ImageSource, Stored
 from annotation.models import ImportJob, Project, Release, User
-from annotation.record_files import Problem
+from annotation.record_files import ImportRefused, Problem
 from config.celery import app
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def run_import(job_id: int) -> None:
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
         done = _import(job)
-    except importing.ImportRefused as refused:
+    except ImportRefused as refused:
         problems = [problem.to_json() for problem in refused.problems]
         _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
     except DomainError as error:

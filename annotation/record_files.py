@@ -6,9 +6,11 @@ In an array, "line" counts records.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
+
+from annotation.errors import DomainError
 
 T = TypeVar("T")
 
@@ -35,6 +37,19 @@ class Problem:
             "field": self.field,
             "reason": self.reason,
         }
+
+
+class ImportRefused(DomainError):
+    """Nothing was imported; ``problems`` says why, line by line."""
+
+    status = 422
+    title = "Nothing was imported"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (problem.file, problem.line))
+        first = self.problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"{first}{more}", errors=[p.to_json() for p in self.problems])
 
 
 class BadField(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -75,6 +75,9 @@ class PairIn:
                 yield Problem(self.line, f"output_{number}", f"names a model: {name}")
         if self.response_1.strip() == self.response_2.strip():
             yield Problem(self.line, "output_2", "is the same text as output_1")
+
+
+Records = Sequence[PairIn | PromptIn]
 
 
 def digest(*parts: Any) -> str:

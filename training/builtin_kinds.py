@@ -13,7 +13,7 @@ from typing import Any
 from django import forms
 from django.urls import reverse
 
-from annotation import exporting, importing
+from annotation import exporting, sampled_pairs
 from annotation.models import Release
 from training import kinds
 from training.kinds import OptionsForm, RunKind
@@ -147,7 +147,7 @@ class SamplePairs(RunKind):
             if generation.id in prompts
             for first, second in _pairs(generation)
         ]
-        importing.create_pairs(run.project, pairs, source=f"run {run.pk}")
+        sampled_pairs.create_pairs(run.project, pairs, source=f"run {run.pk}")
 
     def result_url(self, run: Run) -> str | None:
         return reverse("annotation:comparisons", args=[run.project.slug])

@@ -18,7 +18,7 @@ from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import ProblemSerializer, TurnSerializer
 from annotation.images import Stored
 from annotation.models import Comparison, Project
-from annotation.record_files import BadField, Problem
+from annotation.record_files import BadField, ImportRefused, Problem
 from annotation.records import PairIn, PromptIn, parse_pair, parse_prompt
 
 MOST_RECORDS = 1000
@@ -161,7 +161,7 @@ def _add(
         except BadField as error:
             problems.append(Problem(line, error.field, error.reason))
     if problems:
-        raise importing.ImportRefused(problems)
+        raise ImportRefused(problems)
     options = importing.Options(source=f"api {user_of(request).username}")
     done = importing.import_records(project, records, Stored(), options)
     warnings = [warning.to_json() for warning in done.warnings]

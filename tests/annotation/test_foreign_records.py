@@ -11,9 +11,10 @@ import pytest
 from annotation import exporting
 from annotation.foreign_records import read_captions
 from annotation.images import Folder
-from annotation.importing import ImportRefused, import_files, read
+from annotation.import_formats import read
+from annotation.importing import import_files
 from annotation.models import Comparison, Prompt
-from annotation.record_files import Problem
+from annotation.record_files import ImportRefused, Problem
 from tests.factories import judge, make_comparison, make_project, picture_bytes
 
 ROW = {

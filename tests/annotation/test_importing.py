@@ -7,11 +7,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotation import importing
+from annotation import importing, record_writer
 from annotation.images import Folder
-from annotation.importing import ImportRefused, Options, create_pairs, import_files
+from annotation.importing import Options, import_files
 from annotation.models import Comparison, Image, Prompt
-from tests.factories import make_project, make_prompt, picture_bytes
+from annotation.record_files import ImportRefused
+from tests.factories import make_project, picture_bytes
 from tests.shared import shared_data
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +158,8 @@ def test_projects_do_not_share_ids(project, folder):
 
 
 def test_more_records_than_one_batch_are_one_import(project, folder, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH", 2)
+    for module in (importing, record_writer):
+        monkeypatch.setattr(module, "BATCH", 2)
     run(project, folder, record(4))
     with pytest.raises(ImportRefused, match="line 5"):
         run(project, folder, *(record(n) for n in (1, 2, 3, 5)), record(4, output_1="Else."))
@@ -181,31 +183,6 @@ def test_the_number_of_queries_does_not_grow_with_the_records(
         run(make_project(), folder, *(record(n) for n in range(3)))
     with django_assert_num_queries(len(few)):
         run(make_project(), folder, *(record(n) for n in range(100, 140)))
-
-
-# --- pairs that a run has sampled -------------------------------------------------------------
-
-
-def test_sampled_pairs_become_comparisons_once(project):
-    prompt = make_prompt(project)
-    pairs = [(prompt, "one", "two", "m", "m"), (prompt, "one", "three", "m", "m")]
-    first = create_pairs(project, pairs, source="run 1")
-    again = create_pairs(project, pairs, source="run 1")
-    assert (first.created, again.created, again.unchanged) == (2, 0, 2)
-    assert {c.source for c in Comparison.objects.all()} == {"run 1"}
-    assert Comparison.objects.filter(open_slots=3, prompt=prompt).count() == 2
-
-
-def test_equal_responses_are_left_out(project):
-    done = create_pairs(
-        project, [(make_prompt(project), "same ", "same", "m", "m")], source="run 1"
-    )
-    assert (done.created, done.left_out) == (0, 1)
-
-
-def test_pairs_for_another_projects_prompt_are_refused(project):
-    with pytest.raises(ValueError, match="another project"):
-        create_pairs(project, [(make_prompt(make_project()), "a", "b", "m", "m")], source="x")
 
 
 # --- real files -------------------------------------------------------------------------------

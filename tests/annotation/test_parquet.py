@@ -12,8 +12,9 @@ import pytest
 
 from annotation import parquet
 from annotation.images import Folder, Stored
-from annotation.importing import Imported, ImportRefused, import_files
+from annotation.importing import Imported, import_files
 from annotation.models import Comparison, Image, Project
+from annotation.record_files import ImportRefused
 from tests.factories import make_project, picture_bytes
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from annotation.importing import ImportRefused, read
-from annotation.record_files import BadField, parse_all
+from annotation.import_formats import read
+from annotation.record_files import BadField, ImportRefused, parse_all
 from annotation.records import Label, parse_pair, parse_prompt
 
 PAIR = {

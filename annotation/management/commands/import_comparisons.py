@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import DomainError
 from annotation.images import Archive, Either, Folder, ImageSource, Stored
-from annotation.importing import Imported, ImportRefused, Options, import_files
+from annotation.importing import Imported, Options, import_files
 from annotation.models import ImportJob, Project
+from annotation.record_files import ImportRefused
 
 MOST_LINES_SHOWN = 50
 
