@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from annotation.releases import canonical
+from annotation.release_artefact import canonical
 
 IMAGE_MARK = "<image>"
 ROLES = {"human": "user", "gpt": "assistant"}

@@ -29,7 +29,7 @@ from django.test import override_settings  # noqa: E402
 
 from annotation import exporting  # noqa: E402
 from annotation.models import Project, Release  # noqa: E402
-from annotation.releases import canonical, sha256_of  # noqa: E402
+from annotation.release_artefact import canonical, sha256_of  # noqa: E402
 
 RECORDS_PER_IMAGE = 10
 RESPONSE = (

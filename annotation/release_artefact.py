@@ -1,0 +1,110 @@
+"""The one frozen file of a release, that everything else is read from.
+
+It is JSON lines: first what the release is, then one comparison a line with its votes (people by
+pseudonym), ordered by id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from annotation.models import Release
+from annotation.release_policy import Policy
+from annotation.release_snapshot import snapshot
+from annotation.reliable_votes import reliable_votes
+
+VERSION = 1
+
+
+@dataclass
+class Summary:
+    """What the rows say together."""
+
+    exported_images: set[str]
+    answers: Counter[tuple[str, ...]]
+    """How many comparisons got which answers: few kinds, however many comparisons."""
+
+
+def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
+    """Writes the rows before it is known which images are held out; what ``assemble`` needs."""
+    summary = Summary(exported_images=set(), answers=Counter())
+    rows = snapshot(release.project)
+    if policy.minimum_reliability > 0:
+        rows = reliable_votes(rows, policy.minimum_reliability)
+    for row in rows:
+        row["exported"] = policy.takes(row)
+        if row["exported"]:
+            summary.exported_images.add(row["image"]["sha256"])
+        counted = [j["more_hallucinated"] for j in row["judgments"] if not j["surplus"]]
+        if len(counted) > 1:
+            summary.answers[tuple(sorted(counted))] += 1
+        file.write(canonical(row))
+    return summary
+
+
+def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -> dict[str, int]:
+    """Writes the header and the rows with their split; the counts of what was written."""
+    counts: Counter[str] = Counter()
+    images: dict[str, set[str]] = {"train": set(), "held_out": set()}
+    with artefact.open("wb") as file, rows.open("rb") as lines:
+        file.write(canonical(_header(release)))
+        for line in lines:
+            row = orjson.loads(line)
+            sha256 = row["image"]["sha256"]
+            row["split"] = "held_out" if sha256 in held_out else "train"
+            if row["exported"]:
+                counts[row["split"]] += 1
+                counts["preferences"] += 1
+                images[row["split"]].add(sha256)
+            counts["comparisons"] += 1
+            counts["judgments"] += len(row["judgments"])
+            file.write(canonical(row))
+    for split, found in images.items():
+        counts[f"{split}_images"] = len(found)
+    names = ("preferences", "train", "held_out", "train_images", "held_out_images")
+    return {name: counts[name] for name in (*names, "comparisons", "judgments")}
+
+
+def _header(release: Release) -> dict[str, Any]:
+    return {
+        "artefact": VERSION,
+        "project": release.project.slug,
+        "question": release.project.question,
+        "policy": release.policy,
+        "seed": release.seed,
+        "held_out_share": release.held_out_share,
+        "guidelines_version": release.guidelines_version,
+    }
+
+
+def held_out_images(images: set[str], *, seed: int, share: float) -> set[str]:
+    """The images that training never sees, by a hash of seed and image.
+
+    The same seed keeps an image on its side in every release, however much is added, so that no
+    model is tested on what its ancestor was trained on. The one exception: where the hash would
+    hold out none of several images, the nearest one is held out.
+    """
+
+    def place(sha256: str) -> float:
+        return int(hashlib.sha256(f"{seed}:{sha256}".encode()).hexdigest()[:13], 16) / 16**13
+
+    if share <= 0 or len(images) < 2:
+        return set()
+    first, *others = sorted(images, key=place)
+    return {first, *(sha256 for sha256 in others[:-1] if place(sha256) < share)}
+
+
+def canonical(value: Any) -> bytes:
+    """One line of JSON, the same bytes for the same value."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
