@@ -45,6 +45,7 @@ from training.rlhf.contract.settings import (
     SamplingSettings,
     ScoreSettings,
     SftSettings,
+    setting,
 )
 from training.rlhf.contract.spec import (
     SETTINGS,
@@ -90,6 +91,7 @@ __all__ = [
     "Turn",
     "dataclass_from_json",
     "parse_event",
+    "setting",
     "settings_from_json",
     "to_json",
 ]
