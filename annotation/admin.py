@@ -6,7 +6,8 @@ What must not be changed by hand (votes, counters, frozen artefacts) is shown re
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db import models
 from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -50,12 +51,30 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
+class ChangedBySuperusers(admin.ModelAdmin):
+    """What gives power over the installation: no permission lets others change it."""
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+
 # Keys of second factors are for nobody to read; what an administrator may do is below.
-admin.site.unregister(TOTPDevice)
+admin.site.unregister([TOTPDevice, Group])
+
+
+@admin.register(Group)
+class PermissionGroupAdmin(ChangedBySuperusers, GroupAdmin):
+    """A group gives its permissions to whoever is in it."""
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(ChangedBySuperusers, UserAdmin):
     readonly_fields = ["pseudonym"]
     list_display = [
         "username",
@@ -78,9 +97,7 @@ class PersonAdmin(UserAdmin):
 
     @admin.action(description="Turn off the second factor", permissions=["change"])
     def turn_off_second_factor(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
-        """For people who lost their telephone. Superusers only by superusers."""
-        if not (isinstance(request.user, User) and request.user.is_superuser):
-            queryset = queryset.filter(is_superuser=False)
+        """For people who lost their telephone."""
         names = [person.username for person in queryset if second_factor.turn_off(person)]
         self.message_user(request, f"Turned off for: {', '.join(names) or 'nobody'}.")
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 
-from annotation.admin import ReadOnlyAdmin
+from annotation.admin import ChangedBySuperusers, ReadOnlyAdmin
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
 
 
@@ -22,10 +23,14 @@ class QuestionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Judge)
-class JudgeAdmin(admin.ModelAdmin):
-    """A judge may be changed until it has judged: another model or endpoint is another judge."""
+class JudgeAdmin(ChangedBySuperusers):
+    """A judge may be changed until it has judged: another model or endpoint is another judge.
+
+    By superusers alone: the workers send what an evaluation asks to the address that stands here.
+    """
 
     list_display = ["name", "kind", "model", "base_url", "parser"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None or not obj.verdicts.exists():

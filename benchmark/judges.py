@@ -229,7 +229,7 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> tupl
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
     try:
         with client.stream("POST", url, json=body) as response:
-            content = _read(response)
+            content = _without(endpoint.key, _read(response))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise JudgeRefused(f"{endpoint.base_url} is not an address of a judge: {error}") from error
     except httpx.TimeoutException:
@@ -253,6 +253,11 @@ def _read(response: httpx.Response) -> bytes:
         if len(content) > LARGEST_REPLY_BYTES:
             raise _Again("a reply of more than 1 MiB")
     return bytes(content)
+
+
+def _without(key: str, content: bytes) -> bytes:
+    """What an endpoint says is stored and shown: its key, which some repeat in errors, is not."""
+    return content.replace(key.encode(), b"(key)") if key else content
 
 
 def _text_of(response: httpx.Response, content: bytes) -> tuple[str, int]:

@@ -218,17 +218,27 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+SESSION_ENGINE = "config.sessions"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "annotation:projects"
 LOGOUT_REDIRECT_URL = "login"
 
+AXES_HANDLER = "annotation.throttle.Throttle"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
+# Of strangers alone, within the same quarter of an hour (annotation.throttle).
+LOGIN_FAILURES_OF_A_NAME = 50
+LOGIN_FAILURES_OF_AN_ADDRESS = 100
+# Whoever goes on guessing at a closed log-in neither prolongs the wait nor fills another count.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# What axes keeps of a failed log-in without these: the page to go to may be an invitation, and a
+# code may be a recovery code with one letter wrong.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "next", "code"]
 
 # Whether people with the site for administrators must have a second factor; others may.
 SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)

@@ -6,9 +6,7 @@ The commands are those of docs/deployment.md.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +15,10 @@ from typing import Any
 import psycopg2
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.test import override_settings
 
 from annotation import checks, exporting, figures
 from annotation.models import ImportJob, Invitation, Release
-from config import embedded
 from tests.factories import (
     judge,
     make_admin,
@@ -31,6 +27,7 @@ from tests.factories import (
     make_project,
     make_token,
 )
+from tests.postgres import address, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLES = """
@@ -38,16 +35,6 @@ TABLES = """
     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name
 """
 SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences ORDER BY sequencename"
-
-
-def address(database: str) -> dict[str, str]:
-    """libpq's variables for a database of the test server."""
-    found = connection.settings_dict
-    named = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "PASSWORD": "PGPASSWORD"}
-    known = {variable: str(found[name]) for name, variable in named.items() if found[name]}
-    # A socket's folder may stand among the options of the address.
-    host = found.get("OPTIONS", {}).get("host")
-    return {**known, **({"PGHOST": host} if host else {}), "PGDATABASE": database}
 
 
 def connect(database: str) -> Any:
@@ -78,12 +65,6 @@ def rows(database: str) -> dict[str, Any]:
             return found
     finally:
         opened.close()
-
-
-def run(program: str, *arguments: str, database: str) -> None:
-    folder = embedded._postgres_binaries(embedded.Paths.under(embedded.var_folder()))
-    environment = {**os.environ, **address(database)}
-    subprocess.run([folder / program, *arguments], env=environment, check=True, timeout=120)
 
 
 @pytest.fixture

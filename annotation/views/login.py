@@ -47,6 +47,7 @@ class LogIn(LoginView):
             "until": time.time() + PATIENCE_SECONDS,
             "next": self.get_success_url(),
         }
+        session.set_expiry(PATIENCE_SECONDS)
         return redirect("login-code")
 
 
@@ -68,6 +69,7 @@ def code(request: HttpRequest) -> HttpResponse:
         if not problem:
             login(request, user, backend=BACKEND)
             del request.session[WAITING]
+            request.session.set_expiry(None)
             request.session[second_factor.SESSION_MARK] = True
             return redirect(waiting["next"])
         form.add_error("code", problem)

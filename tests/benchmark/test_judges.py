@@ -205,3 +205,17 @@ def test_a_key_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_other_secret_can_be_sent_to_a_judge(name: str) -> None:
     with pytest.raises(judges.JudgeRefused, match="is not a name"):
         judges.key_from_environment(name)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+def test_a_key_that_the_endpoint_repeats_is_kept_nowhere(status: int) -> None:
+    key = "canary-key-5f0e"
+    reply = Reply(text=f"{key} Rating: 5", status=status)
+    with fake_judge(lambda prompt, before: reply) as judge:
+        try:
+            said = " ".join(outcome.text for outcome in ask(judge, key=key).values())
+        except judges.JudgeRefused as refused:
+            said = str(refused)
+        assert set(judge.authorizations) == {f"Bearer {key}"}
+    assert "(key)" in said
+    assert key not in said

@@ -1,0 +1,87 @@
+"""The site for administrators gives nobody more than they have: permissions do not reach power."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import reverse
+
+from annotation.models import Membership, Project, User
+from benchmark.models import Judge
+from tests import factories
+from tests.benchmark.factories import make_judge
+
+pytestmark = pytest.mark.django_db
+
+EDITED_WITH_PERMISSION = {Project, Membership}
+SUPERUSERS_EDIT = {User, Group, Judge}
+
+
+@pytest.fixture
+def staff() -> User:
+    """Somebody who has every permission and is no superuser."""
+    person = factories.make_user(is_staff=True)
+    person.user_permissions.set(Permission.objects.all())
+    return person
+
+
+def client_of(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def address_of(model: Any, step: str, *arguments: Any) -> str:
+    meta = model._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_{step}", args=arguments)
+
+
+def made_by(person: User) -> set[type]:
+    """The models that the site lets ``person`` make rows of."""
+    client, models = client_of(person), admin.site._registry
+    return {one for one in models if client.get(address_of(one, "add")).status_code == 200}
+
+
+def test_every_model_that_can_be_made_by_hand_is_listed(staff: User) -> None:
+    assert made_by(staff) == EDITED_WITH_PERMISSION
+    assert made_by(factories.make_admin()) == EDITED_WITH_PERMISSION | SUPERUSERS_EDIT
+
+
+def test_staff_cannot_raise_themselves_nor_lower_others(staff: User) -> None:
+    superuser, group = factories.make_admin(), Group.objects.create(name="crew")
+    staff.groups.add(group)
+    judge = make_judge()
+    client, before = client_of(staff), [_row(one) for one in (staff, superuser, group, judge)]
+    for row in (staff, superuser, group, judge):
+        for step in ("change", "delete"):
+            address = address_of(row, step, row.pk)
+            sent = {
+                **{name: value for name, value in _row(row).items() if value is not None},
+                "is_superuser": "on",
+                "permissions": list(Permission.objects.values_list("pk", flat=True)),
+                "base_url": "http://169.254.169.254/",
+                "post": "yes",
+            }
+            assert client.post(address, sent).status_code == 403, address
+    password = reverse("admin:auth_user_password_change", args=[superuser.pk])
+    assert client.post(password, {"password1": "x" * 12, "password2": "x" * 12}).status_code == 403
+    assert [_row(one) for one in (staff, superuser, group, judge)] == before
+    assert not group.permissions.exists()
+
+
+def test_the_address_of_a_judge_is_for_superusers(staff: User) -> None:
+    address = address_of(Judge, "add")
+    sent = {"name": "mine", "kind": "openai", "parser": "careful", "model": "m", "options": "{}"}
+    sent |= {"base_url": "http://10.0.0.1/v1", "key_variable": "JUDGE_API_KEY", "concurrency": "4"}
+    assert client_of(staff).post(address, sent).status_code == 403
+    assert not Judge.objects.exists()
+    assert client_of(factories.make_admin()).post(address, sent).status_code == 302
+    assert Judge.objects.get().base_url == "http://10.0.0.1/v1"
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return dict(type(row).objects.filter(pk=row.pk).values().get())
