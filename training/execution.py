@@ -6,7 +6,8 @@
    of an earlier attempt on this host is used as it is; on another host the last uploaded
    checkpoint is put where the engine looks for one to resume.
 4. **Start** the trainer, in a process group that dies with this process.
-5. **Follow** its events into rows, upload each checkpoint, obey a request to cancel.
+5. **Follow** its events into rows, upload each checkpoint. When the run is to be cancelled or the
+   worker to end, the trainer is stopped, and what it saved is uploaded as well.
 6. **Finish**: upload ``final/``, then in one transaction its row, what the kind takes in, and the
    new state. Files that lost the race are deleted again.
 
@@ -32,8 +33,17 @@ from typing import Any
 from django.conf import settings
 
 from config import logs
-from training import abandoned, following, keeping, kinds, registry, scheduling, tensorboard
-from training.endings import Cancelled, Failed, Vanished
+from training import (
+    abandoned,
+    following,
+    keeping,
+    kinds,
+    registry,
+    scheduling,
+    shutdown,
+    tensorboard,
+)
+from training.endings import Cancelled, Failed, GivenBack, Vanished
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
@@ -58,6 +68,8 @@ def host_name() -> str:
 
 def execute(run_id: int) -> None:
     """Carry out the run if it can be claimed. Never raises for what belongs to the run."""
+    if shutdown.asked():
+        return
     asked_at = time.monotonic()
     attempt = scheduling.claim(run_id, host=host_name(), gpus=settings.WORKER_GPUS)
     if attempt is not None:
@@ -94,6 +106,8 @@ def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
         raise
     except Cancelled:
         return partial(scheduling.stopped, attempt)
+    except GivenBack:
+        return partial(scheduling.give_back, attempt, "its worker was stopped")
     except (Vanished, DirectoryBusy) as error:
         return partial(scheduling.lose, attempt, str(error))
     except (Failed, ValueError) as error:
@@ -180,6 +194,10 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
         code = trainer.close()
     heart.insist(partial(scheduling.release_gpus, attempt))
     follower.catch_up(to_the_end=True)
+    if heart.cancel_requested.is_set():
+        raise Cancelled
+    if shutdown.asked() and code and follower.failure is None:
+        raise GivenBack
     _judge_exit(code, follower.failure, directory)
     return follower.final_metrics
 
@@ -187,11 +205,10 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
 def _follow(trainer: Trainer, follower: Follower, heart: Heartbeat) -> None:
     while not trainer.wait(POLL_SECONDS):
         follower.catch_up()
-        if heart.cancel_requested.is_set():
-            trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
-            raise Cancelled
         if heart.lost.is_set():
             raise scheduling.Fenced("the lease was lost while the trainer ran")
+        if heart.cancel_requested.is_set() or shutdown.asked():
+            trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
 
 
 def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from django.conf import settings
 
 from config.version import code_version
-from training import kinds, registry, scheduling
-from training.endings import Cancelled, Failed
+from training import kinds, registry, scheduling, shutdown
+from training.endings import Cancelled, Failed, GivenBack
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import CheckpointSaved
@@ -78,8 +78,8 @@ def unsaved(
 
 def store_result(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
     """Store ``final/`` as ``registry.store`` does, and wait while storage is full or away: what
-    was trained for hours is not thrown away for that. Raises Failed when patience ends, Cancelled
-    and Fenced.
+    was trained for hours is not thrown away for that. Raises Failed when patience ends, Cancelled,
+    GivenBack and Fenced.
     """
     patience_ends = time.monotonic() + settings.RUN_STORAGE_PATIENCE_SECONDS
     while True:
@@ -94,5 +94,7 @@ def store_result(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[st
             heart.insist(partial(scheduling.tell, attempt, f"waits for storage: {error}"))
         if heart.cancel_requested.wait(STORAGE_AGAIN_SECONDS):
             raise Cancelled
+        if shutdown.asked():
+            raise GivenBack
         if heart.lost.is_set():
             raise scheduling.Fenced(f"attempt {attempt} lost its lease")

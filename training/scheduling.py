@@ -13,6 +13,8 @@
                +--- attempts remain ---+ +-- none remain -------> lost
                    (lease expired, or the trainer was killed)
 
+``give_back`` leads from running to queued too, when a worker is asked to end.
+
 ``resume`` leads back from failed, cancelled and lost to queued, at a person's request.
 
 A claim gives an Attempt with a fencing token and a lease. Every later write of the worker goes
@@ -305,6 +307,13 @@ def lose(attempt: Attempt, reason: str) -> State:
     else:
         _end_followers([attempt.run_id])
     return state
+
+
+@transaction.atomic
+def give_back(attempt: Attempt, reason: str) -> None:
+    """running -> queued: the worker was asked to end. That costs the run none of its attempts."""
+    Run.objects.filter(pk=attempt.run_id).update(max_attempts=F("max_attempts") + 1)
+    lose(attempt, reason)
 
 
 def _end(attempt: Attempt, state: State, *, reason: str) -> None:

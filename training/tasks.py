@@ -4,9 +4,9 @@ import signal
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_process_init
+from celery.signals import worker_init, worker_process_init, worker_shutting_down
 
-from training import base_imports, execution, health, retention, scheduling, witness
+from training import base_imports, execution, health, retention, scheduling, shutdown, witness
 from training.guardian import die_with_parent
 
 
@@ -20,6 +20,12 @@ def end_with_the_worker(**_: Any) -> None:
 def leave_a_witness(**_: Any) -> None:
     """In the worker's main process, before it has threads, connections or a pool."""
     witness.start()
+
+
+@worker_shutting_down.connect
+def give_runs_back(**_: Any) -> None:
+    """Celery would wait until they have succeeded, and whoever stops the worker will not."""
+    shutdown.ask()
 
 
 @shared_task

@@ -64,10 +64,11 @@ def main(directory: Path) -> int:
                 reward=0.5,
                 facts=["a fact"],
             )
-            if step % script["checkpoint_every"] == 0:
+            told_to_stop = bool(stopping) and not script["deaf"]
+            if told_to_stop or step % script["checkpoint_every"] == 0:
                 folder = save(directory / f"checkpoints/step-{step}", step)
                 emit("checkpoint", step=step, path=str(folder.relative_to(directory)))
-            if stopping and not script["deaf"]:
+            if told_to_stop:
                 return 143
         save(directory / "final", script["steps"])
         emit(

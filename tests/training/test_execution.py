@@ -19,7 +19,16 @@ from django.db.models.functions import Now
 from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
-from training import execution, following, heartbeat, keeping, kinds, registry, scheduling
+from training import (
+    execution,
+    following,
+    heartbeat,
+    keeping,
+    kinds,
+    registry,
+    scheduling,
+    shutdown,
+)
 from training.models import Attempt, Checkpoint, GpuSlot, Metric, Run, Sample, State
 from training.trainer import Trainer
 
@@ -150,6 +159,54 @@ def test_cancelling_ends_the_trainer_and_all_its_helpers() -> None:
     run.refresh_from_db()
     assert run.state == State.CANCELLED
     assert not [pid for pid in pids if lives(pid)]
+
+
+def test_a_cancelled_run_goes_on_from_where_it_was_stopped() -> None:
+    script = {"steps": 10_000, "seconds_per_step": 0.05, "checkpoint_every": 10_000}
+    run = make_run(script=script)
+    with executing(run):
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done)
+        scheduling.cancel(run)
+    run.refresh_from_db()
+    assert run.checkpoints.get(final=False).step == run.progress_done
+
+
+def test_a_worker_that_is_stopped_gives_its_run_back_as_far_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(
+        script={"steps": 10_000, "seconds_per_step": 0.05, "checkpoint_every": 10_000},
+        max_attempts=1,
+    )
+    with executing(run):
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done)
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    run.refresh_from_db()
+    assert (run.state, run.attempt_count, run.max_attempts) == (State.QUEUED, 1, 2)
+    assert run.attempts.get().reason == "its worker was stopped"
+    assert run.checkpoints.get(final=False).step == run.progress_done
+    execution.execute(run.pk)
+    assert run.attempts.count() == 1
+
+
+def test_a_worker_that_is_stopped_takes_in_what_fails_or_succeeds_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = [make_run(script={"fail_at": 2}), make_run()]
+    begin = Trainer.start
+
+    def begin_and_stop_the_worker(*args: Any, **kwargs: Any) -> Trainer:
+        trainer = begin(*args, **kwargs)
+        trainer.wait(60)
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+        return trainer
+
+    monkeypatch.setattr(Trainer, "start", begin_and_stop_the_worker)
+    states = []
+    for run in runs:
+        monkeypatch.setattr(shutdown, "asked", lambda: False)
+        states.append(execute(run).state)
+    assert states == [State.FAILED, State.SUCCEEDED]
 
 
 def test_a_trainer_deaf_to_sigterm_is_killed_after_the_grace(settings: Any) -> None:
@@ -333,6 +390,17 @@ def test_a_run_that_waits_for_storage_can_be_cancelled(full_storage: Path) -> No
         scheduling.cancel(run)
     run.refresh_from_db()
     assert run.state == State.CANCELLED
+
+
+def test_a_run_that_waits_for_storage_is_given_back_by_a_worker_that_is_stopped(
+    full_storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    with executing(run):
+        wait_for(lambda: waits_for_storage(run))
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    run.refresh_from_db()
+    assert run.state == State.QUEUED
 
 
 def test_waiting_for_storage_has_an_end(settings: Any, full_storage: Path) -> None:

@@ -41,6 +41,10 @@ def expire_lease(attempt: Attempt) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(lease_expires_at=Now() - timedelta(seconds=1))
 
 
+def give_back(attempt: Attempt) -> None:
+    scheduling.give_back(attempt, "its worker was stopped")
+
+
 @pytest.mark.parametrize(
     ("end", "state", "outcome"),
     [
@@ -48,6 +52,7 @@ def expire_lease(attempt: Attempt) -> None:
         (fail, State.FAILED, State.FAILED),
         (scheduling.stopped, State.CANCELLED, State.CANCELLED),
         (lose, State.QUEUED, State.LOST),
+        (give_back, State.QUEUED, State.LOST),
     ],
 )
 def test_a_running_run_ends_as_its_worker_says(

@@ -27,6 +27,23 @@ def test_a_worker_carries_out_a_chain_that_was_asked_for_before_it_started(tmp_p
     assert [state(first), state(last)] == [State.SUCCEEDED, State.SUCCEEDED]
 
 
+def test_a_worker_told_to_end_saves_its_run_for_the_next_one(tmp_path: Path) -> None:
+    script = {"steps": 40, "seconds_per_step": 0.1, "checkpoint_every": 1000}
+    run = make_run(script=script, max_attempts=1)
+    with celery_worker(tmp_path) as worker:
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done)
+        os.kill(worker.pid, signal.SIGTERM)
+        worker.wait(60)
+    run.refresh_from_db()
+    assert (run.state, run.max_attempts) == (State.QUEUED, 2)
+    saved = run.checkpoints.get(final=False).step
+    with celery_worker(tmp_path):
+        wait_for(lambda: Run.objects.get(pk=run.pk).ended)
+    assert state(run) == State.SUCCEEDED
+    events = (execution.run_directory(run) / "events.jsonl").read_text()
+    assert f"training from step {saved}" in events
+
+
 def test_killing_the_worker_frees_everything_and_another_worker_resumes(tmp_path: Path) -> None:
     script = {"steps": 60, "seconds_per_step": 0.1, "checkpoint_every": 5, "helper": True}
     run = make_run(script=script)
