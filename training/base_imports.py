@@ -25,13 +25,14 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from annotation.jobs import wake
-from training import bases, registry
+from training import bases, registry, wakeup
 from training.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
 log = logging.getLogger(__name__)
 
 TASK = "training.tasks.import_base"
+QUEUE = "cpu"
 DOWNLOAD = "download-"
 LOST_AFTER = timedelta(minutes=30)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -98,8 +99,10 @@ def announce_forgotten() -> None:
     waiting = BaseImport.objects.filter(
         state=State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )
-    for pk in waiting.values_list("pk", flat=True):
-        wake(TASK, pk)
+    ids = list(waiting.values_list("pk", flat=True))
+    if ids and wakeup.is_empty(QUEUE):
+        for pk in ids:
+            wake(TASK, pk)
 
 
 def _import(row: BaseImport) -> Checkpoint:

@@ -231,6 +231,11 @@ class Run(models.Model):
         return reverse("training:run", args=[self.pk])
 
     @property
+    def name_in_chain(self) -> str:
+        """Its name without that of its chain, which ``requests.request_chain`` puts before it."""
+        return self.name.removeprefix(f"{self.chain.name}: ") if self.chain else self.name
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDED
 

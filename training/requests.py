@@ -87,9 +87,10 @@ def request_chain(common: Common, steps: list[Step], *, name: str) -> Chain:
             project=common.project, name=name, created_by=common.requested_by
         )
         after: Run | None = None
-        for step in steps:
-            title = f"{name}: {_kind(step).title}"
-            after = _queue(common, step, name=title, after=after, chain=chain)
+        for number, step in enumerate(steps):
+            earlier = sum(one.kind == step.kind for one in steps[:number])
+            title = _kind(step).title + (f" {earlier + 1}" if earlier else "")
+            after = _queue(common, step, name=f"{name}: {title}", after=after, chain=chain)
     return chain
 
 

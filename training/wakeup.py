@@ -36,20 +36,25 @@ def _announce_aside(run_ids: list[int]) -> None:
 
 
 def announce_unless_pending(run_ids: list[int]) -> int:
-    """Announce again what a lost message left behind; returns how many were announced.
+    """Announce again what a lost message left behind; returns how many were announced."""
+    return _announce(run_ids) if is_empty(QUEUE) else 0
 
-    Only when no message waits: while all workers are busy for hours, a message every few seconds
-    and run would pile up, and one that waits will make a worker look anyway.
+
+def is_empty(queue: str) -> bool:
+    """Whether Redis is there and no message waits in the queue.
+
+    Only then is anything announced again: while all workers are busy for hours, or there is none, a
+    message every few seconds and row would pile up. Those that wait make a worker look anyway.
     """
     try:
         with patient_connection() as connection:
-            pending = connection.default_channel.queue_declare(QUEUE, passive=True).message_count
+            waiting = connection.default_channel.queue_declare(queue, passive=True).message_count
     except ChannelError:
-        pending = 0  # The queue exists only while something is in it.
+        return True  # The queue exists only while something is in it.
     except AWAY as error:
         log.warning("Redis is away, nothing announced: %s", error)
-        return 0
-    return 0 if pending else _announce(run_ids)
+        return False
+    return not waiting
 
 
 def _announce(run_ids: list[int]) -> int:

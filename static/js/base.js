@@ -88,12 +88,43 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 
-// An error in answer to an htmx request is said aloud instead of failing silently.
+// A request that htmx could not do is said aloud instead of failing silently. What a page asks by
+// itself every few seconds is said once, and so is that it works again.
+const failing = new Map(); // path -> what was said of it
+
+function isPolled({ requestConfig }) {
+  return requestConfig.verb === "get" && !requestConfig.triggeringEvent;
+}
+
+function pathAsked({ pathInfo }) {
+  return pathInfo.requestPath.split("?")[0];
+}
+
+function complain({ detail }, words) {
+  const path = pathAsked(detail);
+  const said = isPolled(detail) && [...failing.values()].includes(words);
+  if (isPolled(detail)) failing.set(path, words);
+  if (!said) toast(words, { error: true });
+}
+
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  if (status === 403) toast("You may not do that any more. Reload the page and log in again.", { error: true });
-  else if (status === 404) toast("This no longer exists. Reload the page.", { error: true });
-  else toast(`The server answered with error ${status}.`, { error: true });
+  if (status === 403) complain(event, "You may not do that any more. Reload the page and log in again.");
+  else if (status === 404) complain(event, "This no longer exists. Reload the page.");
+  else complain(event, `The server answered with error ${status}.`);
+});
+document.addEventListener("htmx:sendError", (event) => complain(event, "The server cannot be reached."));
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (!detail.successful || !failing.delete(pathAsked(detail))) return;
+  if (!failing.size) toast("The server answers again.");
+});
+
+// Somebody who is logged out meanwhile is sent to log in, and comes back to this page.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const answered = detail.pathInfo.responsePath?.split("?")[0];
+  if (!isPolled(detail) || !answered || answered === pathAsked(detail)) return;
+  detail.shouldSwap = false;
+  location.reload();
 });
 
 // On a narrow screen the open tab may lie outside the row that scrolls.

@@ -105,8 +105,6 @@ def test_one_click_leads_from_a_release_to_a_published_score(
         look(page, "2-runs")
         page.get_by_role("link", name="Release 1: PPO").click()
         expect(page.locator("#live")).to_contain_text("Finished", timeout=PATIENCE)
-        # The samples stand on their own timer, which may have looked last before the run ended.
-        page.reload()
         expect(page.locator("#samples article").first).to_contain_text("reward", timeout=PATIENCE)
         look(page, "3-ppo")
         page.get_by_role("navigation", name="Runs of this chain").get_by_text("Evaluation").click()

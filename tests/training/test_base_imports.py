@@ -18,7 +18,7 @@ from annotation.models import User
 from tests.factories import make_admin, make_user
 from tests.training.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
-from training import base_imports
+from training import base_imports, wakeup
 from training.models import BaseImport, Checkpoint
 
 pytestmark = pytest.mark.django_db
@@ -137,6 +137,10 @@ def test_an_import_whose_worker_vanished_begins_anew(
     rows = BaseImport.objects.filter(pk__in=[silent.pk, busy.pk])
     rows.update(state="running", touched_at=now, created_at=now - timedelta(hours=2))
     BaseImport.objects.filter(pk=silent.pk).update(touched_at=now - timedelta(hours=1))
+    monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue != "cpu")
+    base_imports.announce_forgotten()
+    assert woken == []  # Messages wait there: no worker has taken them.
+    monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue == "cpu")
     base_imports.announce_forgotten()
     assert woken == [silent.pk]
     fresh.refresh_from_db()

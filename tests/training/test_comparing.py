@@ -66,6 +66,9 @@ def test_the_pages_lead_from_the_run_to_the_comparison() -> None:
     page = client.get(both).content.decode()
     assert "optimizer.learning rate" in page
     assert reverse("training:run-compared-metrics", args=[first.pk, second.pk, "loss"]) in page
+    # A page that has that chart is told of the next one only.
+    assert client.get(both, {"have": 1}).status_code == 204
+    assert client.get(both, {"have": 0}).status_code == 200
 
 
 def test_neither_run_may_be_a_stranger_to_the_person() -> None:

@@ -126,6 +126,15 @@ def test_a_model_named_for_a_chain_serves_until_the_chain_makes_a_newer_one() ->
     assert (evaluation.policy, evaluation.reward_model) == (None, None)
 
 
+def test_two_runs_of_a_kind_in_a_chain_have_names_of_their_own() -> None:
+    steps = [Step("fake_reward"), Step("fake_ppo"), Step("fake_reward")]
+    chain = requests.request_chain(make_common(), steps, name="Chain")
+    names = [run.name_in_chain for run in chain.runs.order_by("pk")]
+    first, _, third = names
+    assert third == f"{first} 2"
+    assert len(set(names)) == 3
+
+
 def test_a_chain_is_queued_whole_or_not_at_all() -> None:
     common = make_common(base=make_base())
     with pytest.raises(Refused):

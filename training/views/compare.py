@@ -26,15 +26,19 @@ def choose(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def compare(request: HttpRequest, pk: int, other: int) -> HttpResponse:
-    """What was asked differently, and the curves that both have."""
+    """What was asked differently, and the curves that both have; 204 while a page that asks has
+    them all already."""
     first, second = visibility.run(request.user, pk), visibility.run(request.user, other)
+    charts, ended = comparing.charts(first, second), first.ended and second.ended
+    if not ended and request.GET.get("have") == str(len(charts)):
+        return HttpResponse(status=204)
     context = {
         "first": first,
         "second": second,
         "runs": (first, second),
         "differences": comparing.differences(first, second),
-        "charts": comparing.charts(first, second),
-        "ended": first.ended and second.ended,
+        "charts": charts,
+        "ended": ended,
     }
     return render(request, "training/compare.html", context)
 

@@ -26,7 +26,7 @@ from training import (
 )
 from training import samples as samples_of
 from training.forms import RunFilterForm, trainable_releases
-from training.models import Run
+from training.models import ENDED_BADLY, Run
 
 RUNS_ON_A_PAGE = 25
 STEPS_TO_CHOOSE_FROM = 12
@@ -85,8 +85,13 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def live(request: HttpRequest, pk: int) -> HttpResponse:
-    """What changes while a run goes on: state, stage, progress, checkpoints."""
+    """What changes while a run goes on: state, stage, progress, checkpoints.
+
+    A page that shows the end of a run that somebody has resumed is loaded anew.
+    """
     found = visibility.run(request.user, pk)
+    if "ended" in request.GET and not found.ended:
+        return HttpResponse(headers={"HX-Refresh": "true"})
     return render(request, "training/_live.html", _live_context(request, found))
 
 
@@ -196,6 +201,7 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
         "run": found,
         "neighbours": neighbours,
         "chain_moves": _moves(neighbours),
+        "looks": _looks(found, neighbours),
         "attempts": attempts,
         "log": attempts[0].log_tail if attempts else "",
         "remaining": remaining,
@@ -217,6 +223,16 @@ def _neighbours(found: Run) -> list[Run]:
 
 def _moves(runs: list[Run]) -> bool:
     return any(not run.ended for run in runs)
+
+
+def _looks(found: Run, neighbours: list[Run]) -> str:
+    """How often a page asks how its run is, as htmx's ``every``; empty when nothing can change."""
+    if not found.ended:
+        return "2s, look-again"
+    if _moves(neighbours):
+        return "5s"
+    may_be_resumed = any(run.state in ENDED_BADLY for run in (found, *neighbours))
+    return "20s" if may_be_resumed else ""
 
 
 def _origin_context(found: Run) -> dict[str, Any]:
