@@ -102,6 +102,13 @@ def test_workers_see_the_folder_that_base_models_are_imported_from() -> None:
         assert f"/srv/models:{folder}:ro" in found[name]["volumes"]
 
 
+def test_how_long_things_are_kept_is_passed_on() -> None:
+    settings = (ROOT / "config" / "settings.py").read_text()
+    asked = set(re.findall(r'env\.float\("(\w+_(?:DAYS|HOURS))"', settings))
+    assert len(asked) > 3
+    assert asked <= services(DOT_ENV)["worker-cpu"]["environment"].keys()
+
+
 def test_volumes_are_mounted_over_folders_that_the_image_s_user_owns() -> None:
     """A new volume takes the owner of the folder below it; where there is none, that is root."""
     dockerfile = (ROOT / "Dockerfile").read_text()

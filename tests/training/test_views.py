@@ -1,10 +1,12 @@
 """Pages of training: who sees them, what they show, what their forms start."""
 
+import re
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -178,12 +180,15 @@ def test_a_run_page_shows_progress_curves_samples_and_log() -> None:
     assert 'hx-trigger="every 2s, look-again"' in page
 
 
-def test_an_ended_run_is_not_polled() -> None:
+@pytest.mark.parametrize(("state", "polled"), [("succeeded", set()), ("cancelled", {"20s"})])
+def test_an_ended_run_is_asked_for_only_where_somebody_may_resume_it(
+    state: str, polled: set[str]
+) -> None:
     run = make_run()
-    scheduling.cancel(run)
+    Run.objects.filter(pk=run.pk).update(state=state, finished_at=Now())
     client = logged_in(run.requested_by)
     pages = [client.get(page).content.decode() for page in run_pages(run)[:5]]
-    assert not [page for page in pages if "hx-trigger" in page]
+    assert set(re.findall(r'hx-trigger="every (.*?)"', "".join(pages))) == polled
 
 
 def test_figures_are_sent_again_only_when_there_are_new_ones() -> None:
