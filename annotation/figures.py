@@ -19,12 +19,12 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from annotation.jobs import wake
 from annotation.models import Assignment, Comparison, Figures, Judgment, Project
 from annotation.models.figures import COUNTS
 from annotation.progress import Progress, progress_of
 from annotation.quality import agreement
 from annotation.reliability import Reliability, dawid_skene
+from config import wakeup
 
 QUICK_SECONDS = 0.3
 """A page waits for counting that took no longer the last time."""
@@ -121,7 +121,7 @@ def current(project: Project) -> Figures:
     stale = age is None or age > FRESH_TIMES * kept.cost_seconds
     # One announcement at a time; it may be lost, and then a later page makes another.
     if stale and cache.add(f"annotation.figures.{project.pk}", True, 60):
-        wake("annotation.tasks.refresh_figures", project.pk)
+        wakeup.after_commit("annotation.tasks.refresh_figures", project.pk)
     return kept
 
 

@@ -7,12 +7,10 @@ by beat, and a request never waits for Redis.
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,16 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from annotation import importing, releases
 from annotation.errors import DomainError
 from annotation.images import Archive, Either, ImageSource, Stored
 from annotation.models import ImportJob, Project, Release, User
 from annotation.record_files import ImportRefused, Problem
-from config.celery import app
+from config import wakeup
 
-log = logging.getLogger(__name__)
+IMPORT = "annotation.tasks.run_import"
+RELEASE = "annotation.tasks.build_release"
 
 MOST_PROBLEMS_KEPT = 1000
 LOST_AFTER = timedelta(hours=1)
@@ -45,7 +43,7 @@ def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
     """Stores the uploads and has a worker import them; ``fields`` are those of ImportJob."""
     with transaction.atomic():
         job = ImportJob.objects.create(project=project, created_by=user, **fields)
-        wake("annotation.tasks.run_import", job.pk)
+        wakeup.after_commit(IMPORT, job.pk)
     return job
 
 
@@ -138,7 +136,7 @@ def queue_release(project: Project, user: User | None, **options: Any) -> Releas
     """A release that a worker builds; ``options`` as of ``releases.request_release``."""
     with transaction.atomic():
         release = releases.request_release(project, created_by=user, **options)
-        wake("annotation.tasks.build_release", release.pk)
+        wakeup.after_commit(RELEASE, release.pk)
     return release
 
 
@@ -147,13 +145,8 @@ def build_release(release_id: int) -> None:
 
 
 # --------------------------------------------------------------------------------------------
-# Waking workers
+# Both
 # --------------------------------------------------------------------------------------------
-
-
-def wake(task: str, pk: int) -> None:
-    """Tells a worker once this transaction is durable; without Redis, beat does it later."""
-    transaction.on_commit(partial(_send, task, pk), robust=True)
 
 
 def announce_forgotten() -> None:
@@ -163,17 +156,8 @@ def announce_forgotten() -> None:
     waiting = ImportJob.objects.filter(
         state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )
-    for pk in waiting.values_list("pk", flat=True):
-        _send("annotation.tasks.run_import", pk)
+    wakeup.announce_unless_pending(IMPORT, waiting.values_list("pk", flat=True))
     unbuilt = Release.objects.filter(
         state=Release.State.BUILDING, created_at__lt=Now() - timedelta(seconds=60)
     )
-    for pk in unbuilt.values_list("pk", flat=True):
-        _send("annotation.tasks.build_release", pk)
-
-
-def _send(task: str, pk: int) -> None:
-    try:
-        app.send_task(task, args=[pk], queue="cpu")
-    except (OperationalError, OSError) as error:
-        log.warning("%s %s not announced, beat will do it: %s", task, pk, error)
+    wakeup.announce_unless_pending(RELEASE, unbuilt.values_list("pk", flat=True))

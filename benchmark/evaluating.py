@@ -14,20 +14,18 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from annotation.errors import DomainError
 from benchmark import judges, mmhal, pending, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from benchmark.plain import storable
 from benchmark.wording import Pair
-from config.celery import app
+from config import wakeup
 from training.models import ENDED_BADLY
 
 log = logging.getLogger(__name__)
@@ -35,6 +33,7 @@ log = logging.getLogger(__name__)
 State = Evaluation.State
 # Keep these advisory locks apart from other uses of the same numbers, and from each other.
 _OF_EVALUATION, _OF_JUDGE = 0x4A55, 0x4A56
+TASK = "benchmark.tasks.judge_evaluation"
 _ANNOUNCEMENT_SECONDS = 20
 
 
@@ -306,13 +305,8 @@ def _announce_next(judge: Judge) -> None:
 
 
 def _announce_after_commit(evaluation_id: int) -> None:
-    transaction.on_commit(partial(_announce, evaluation_id), robust=True)
+    wakeup.after_commit(TASK, evaluation_id, expires=_ANNOUNCEMENT_SECONDS)
 
 
 def _announce(evaluation_id: int) -> None:
-    try:
-        app.send_task(
-            "benchmark.tasks.judge_evaluation", args=[evaluation_id], expires=_ANNOUNCEMENT_SECONDS
-        )
-    except (OperationalError, OSError) as error:
-        log.warning("evaluation %s not announced, beat will do it: %s", evaluation_id, error)
+    wakeup.announce(TASK, [evaluation_id], expires=_ANNOUNCEMENT_SECONDS)

@@ -135,6 +135,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "training.tasks.execute_run": {"queue": "gpu"},
+    "training.tasks.import_base": {"queue": "cpu"},
     "training.tasks.tidy_storage": {"queue": "cpu"},
     "annotation.tasks.*": {"queue": "cpu"},
     "benchmark.tasks.*": {"queue": "cpu"},

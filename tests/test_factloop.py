@@ -14,6 +14,7 @@ import pytest
 
 from annotation import exporting, jobs
 from annotation.models import Comparison, ImportJob, Project, Release
+from config import wakeup
 from factloop import Client, FactLoopError
 from tests.annotation.test_importing import record
 from tests.annotation.test_jobs import uploads
@@ -195,7 +196,7 @@ def test_comparisons_are_sent_in_portions(
 def test_files_are_imported_and_waited_for(
     connect: Connect, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_send", lambda task, pk: jobs.run_import(pk))
+    monkeypatch.setattr(wakeup, "announce_aside", lambda task, ids: jobs.run_import(*ids))
     files = uploads(record(1), images={"a.png": picture_bytes()})
     paths = {}
     for name in ("records", "images"):

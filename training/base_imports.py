@@ -24,15 +24,14 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
-from annotation.jobs import wake
-from training import bases, registry, wakeup
+from config import wakeup
+from training import bases, registry
 from training.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
 log = logging.getLogger(__name__)
 
 TASK = "training.tasks.import_base"
-QUEUE = "cpu"
 DOWNLOAD = "download-"
 LOST_AFTER = timedelta(minutes=30)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -70,7 +69,7 @@ def check_source(source: str) -> str:
 def request_import(user: Any, *, name: str, source: str, copy: bool) -> BaseImport:
     """Queue an import; the worker says on the row what became of it."""
     row = BaseImport.objects.create(name=name, source=source, copy=copy, created_by=user)
-    wake(TASK, row.pk)
+    wakeup.after_commit(TASK, row.pk)
     return row
 
 
@@ -99,10 +98,7 @@ def announce_forgotten() -> None:
     waiting = BaseImport.objects.filter(
         state=State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )
-    ids = list(waiting.values_list("pk", flat=True))
-    if ids and wakeup.is_empty(QUEUE):
-        for pk in ids:
-            wake(TASK, pk)
+    wakeup.announce_unless_pending(TASK, waiting.values_list("pk", flat=True))
 
 
 def _import(row: BaseImport) -> Checkpoint:

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from training import wakeup
+from config import wakeup
 from training.models import Attempt, Run
 
 PATIENCE_SECONDS = 0.3

@@ -9,7 +9,8 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation.models import Judgment
-from training import health, scheduling, wakeup
+from config import wakeup
+from training import health, scheduling
 from training.models import Attempt, GpuSlot, Run, State
 
 HOUR = timedelta(hours=1)

@@ -19,7 +19,7 @@
 
 A claim gives an Attempt with a fencing token and a lease. Every later write of the worker goes
 through ``holding``, which locks the run's row if the token is still the run's; a write with an old
-token raises ``Fenced`` and changes nothing. Redis is only told, in ``training.wakeup``.
+token raises ``Fenced`` and changes nothing. Redis is only told, in ``config.wakeup``.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from config import logs
-from training import wakeup
+from config import logs, wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
 
+EXECUTE = "training.tasks.execute_run"
 NOT_STARTED = "not started: "
 ATTEMPTS_OF_A_RESUMED_RUN = 3
 
@@ -105,7 +105,7 @@ def enqueue(run: Run) -> Run:
 def _wake(run_ids: list[int]) -> None:
     ready = list(Run.objects.ready().filter(pk__in=run_ids).values_list("pk", flat=True))
     if ready:
-        wakeup.after_commit(ready)
+        wakeup.after_commit(EXECUTE, *ready)
 
 
 @transaction.atomic
@@ -145,7 +145,7 @@ def _queue_again(runs: RunQuerySet) -> list[int]:
 def announce_ready() -> int:
     """Wake workers for what is ready and unclaimed; returns how many runs were announced."""
     ready = list(Run.objects.ready().values_list("pk", flat=True))
-    return wakeup.announce_unless_pending(ready) if ready else 0
+    return wakeup.announce_unless_pending(EXECUTE, ready)
 
 
 def count_by_state() -> dict[str, int]:

@@ -10,8 +10,9 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from annotation import checks, figures, jobs, queue
+from annotation import checks, figures, queue
 from annotation.models import Assignment, Figures, Judgment, Project, User, WorkDay
+from tests.announcing import keep_announcements
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 
 pytestmark = pytest.mark.django_db
@@ -132,8 +133,7 @@ def test_a_large_project_shows_what_was_counted_and_asks_a_worker(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     cache.clear()
-    sent: list[tuple[str, int]] = []
-    monkeypatch.setattr(jobs, "_send", lambda task, pk: sent.append((task, pk)))
+    sent = keep_announcements(monkeypatch)
     monkeypatch.setattr(figures, "QUICK_JUDGMENTS", 0)
     project = make_project(k=1)
     judge(make_comparison(project))

@@ -13,6 +13,7 @@ from django.db.models import F
 from annotation import jobs, queue, tasks
 from annotation.models import Assignment, Comparison, ImportJob, Release
 from tests.annotation.test_importing import record
+from tests.announcing import keep_announcements
 from tests.factories import (
     judge,
     make_comparison,
@@ -27,13 +28,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def sent(monkeypatch):
-    """The messages that went out, instead of to Valkey."""
-    messages = []
-    monkeypatch.setattr(
-        "annotation.jobs.app.send_task",
-        lambda name, args, queue: messages.append((name, *args)),
-    )
-    return messages
+    return keep_announcements(monkeypatch)
 
 
 def uploads(*records, images=None):
@@ -137,19 +132,6 @@ def test_a_request_that_is_rolled_back_tells_nobody(sent, django_capture_on_comm
         jobs.request_import(make_project(), make_user(), **uploads(record(1)))
         raise ZeroDivisionError
     assert not sent
-
-
-def test_without_a_broker_the_request_works(
-    monkeypatch, caplog, django_capture_on_commit_callbacks
-):
-    def away(*args, **kwargs):
-        raise ConnectionError("no broker")
-
-    monkeypatch.setattr("annotation.jobs.app.send_task", away)
-    with django_capture_on_commit_callbacks(execute=True):
-        job = jobs.request_import(make_project(), make_user(), **uploads(record(1)))
-    assert job.state == "queued"
-    assert "beat will do it" in caplog.text
 
 
 def test_beat_announces_what_was_forgotten(sent):

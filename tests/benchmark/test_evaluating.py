@@ -320,18 +320,6 @@ def test_beat_announces_what_waits_for_a_judge(monkeypatch: pytest.MonkeyPatch) 
     assert sent == {evaluation.pk: 1}
 
 
-def test_redis_away_does_not_disturb_a_request(settings: Any, caplog: Any) -> None:
-    from kombu.exceptions import OperationalError
-
-    def away(*args: Any, **kwargs: Any) -> None:
-        raise OperationalError("no Redis")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluating.app, "send_task", away)
-        evaluating._announce(7)
-    assert "evaluation 7 not announced" in caplog.text
-
-
 def test_the_key_is_taken_from_the_judges_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_API_KEY_LAB", "secret")
     endpoint = evaluating.endpoint_of(make_judge(key_variable="JUDGE_API_KEY_LAB"))

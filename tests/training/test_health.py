@@ -12,6 +12,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
+from config import wakeup
 from tests.factories import make_admin
 from tests.training.factories import make_run
 from tests.training.processes import wait_for
@@ -56,7 +57,7 @@ def test_a_worker_is_found_by_the_queue_it_listens_to(monkeypatch: pytest.Monkey
         def active_queues(self) -> dict[str, list[dict[str, str]]]:
             return {"a@host": [{"name": "cpu"}], "b@host": [{"name": "cpu"}, {"name": "gpu"}]}
 
-    monkeypatch.setattr(health.wakeup.app.control, "inspect", Inspect)
+    monkeypatch.setattr(wakeup.app.control, "inspect", Inspect)
     found = by_name()
     assert (found["Worker on gpu"].ok, found["Worker on gpu"].seen) == (True, "b@host")
     assert found["Worker on cpu"].seen == "a@host, b@host"
@@ -69,7 +70,7 @@ def redis_is_away(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> Any:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(health.wakeup, "patient_connection", refuse)
+    monkeypatch.setattr(wakeup, "patient_connection", refuse)
 
 
 def test_redis_away_is_said_and_stops_nothing(redis_is_away: None) -> None:
