@@ -13,10 +13,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from annotation.models import Project
+from config import wakeup
 from tests.annotation.api import Api
 from tests.factories import make_admin, make_comparison, make_member, make_project
 from tests.training.factories import make_base, make_checkpoint, make_run
-from training import base_imports
 from training.models import BaseImport, Checkpoint, Run, State
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +43,7 @@ def manager(project: Project) -> Api:
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The imports that workers were woken for, instead of by Valkey."""
     woken: list[int] = []
-    monkeypatch.setattr(base_imports, "wake", lambda task, pk: woken.append(pk))
+    monkeypatch.setattr(wakeup, "after_commit", lambda task, *pks: woken.extend(pks))
     return woken
 
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import User
+from tests.announcing import keep_announcements
 from tests.factories import make_admin, make_user
 from tests.training.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
@@ -129,10 +130,8 @@ def test_an_import_is_carried_out_once(models: Path, admin: User) -> None:
 def test_an_import_whose_worker_vanished_begins_anew(
     models: Path, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    woken: list[int] = []
-    monkeypatch.setattr(base_imports, "wake", lambda task, pk: woken.append(pk))
+    woken = keep_announcements(monkeypatch)
     silent, busy, fresh = (ask(admin, source="org/tiny") for _ in range(3))
-    woken.clear()
     now = timezone.now()
     rows = BaseImport.objects.filter(pk__in=[silent.pk, busy.pk])
     rows.update(state="running", touched_at=now, created_at=now - timedelta(hours=2))
@@ -142,7 +141,7 @@ def test_an_import_whose_worker_vanished_begins_anew(
     assert woken == []  # Messages wait there: no worker has taken them.
     monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue == "cpu")
     base_imports.announce_forgotten()
-    assert woken == [silent.pk]
+    assert woken == [(base_imports.TASK, silent.pk)]
     fresh.refresh_from_db()
     assert fresh.state == "queued"
 
