@@ -156,8 +156,9 @@ def announce_forgotten() -> None:
     waiting = ImportJob.objects.filter(
         state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )
-    wakeup.announce_unless_pending(IMPORT, waiting.values_list("pk", flat=True))
     unbuilt = Release.objects.filter(
         state=Release.State.BUILDING, created_at__lt=Now() - timedelta(seconds=60)
     )
-    wakeup.announce_unless_pending(RELEASE, unbuilt.values_list("pk", flat=True))
+    if wakeup.is_empty(wakeup.queue_of(IMPORT)):
+        wakeup.announce(IMPORT, waiting.values_list("pk", flat=True))
+        wakeup.announce(RELEASE, unbuilt.values_list("pk", flat=True))

@@ -144,7 +144,7 @@ def _queue_again(runs: RunQuerySet) -> list[int]:
 
 def announce_ready() -> int:
     """Wake workers for what is ready and unclaimed; returns how many runs were announced."""
-    ready = list(Run.objects.ready().values_list("pk", flat=True))
+    ready = Run.objects.ready().values_list("pk", flat=True)
     return wakeup.announce_unless_pending(EXECUTE, ready)
 
 

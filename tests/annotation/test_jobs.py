@@ -12,6 +12,7 @@ from django.db.models import F
 
 from annotation import jobs, queue, tasks
 from annotation.models import Assignment, Comparison, ImportJob, Release
+from config import wakeup
 from tests.annotation.test_importing import record
 from tests.announcing import keep_announcements
 from tests.factories import (
@@ -134,7 +135,7 @@ def test_a_request_that_is_rolled_back_tells_nobody(sent, django_capture_on_comm
     assert not sent
 
 
-def test_beat_announces_what_was_forgotten(sent):
+def test_beat_announces_what_was_forgotten(sent, monkeypatch):
     project = make_project(k=1)
     judge(make_comparison(project))
     fresh = ImportJob.objects.create(project=project, **uploads(record(1)))
@@ -146,6 +147,10 @@ def test_beat_announces_what_was_forgotten(sent):
     )
     release = jobs.queue_release(project, None)
     Release.objects.update(created_at="2020-01-01T00:00Z")
+    monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue != "cpu")
+    tasks.announce_forgotten_jobs()
+    assert sent == []  # Messages wait there: no worker has taken them.
+    monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue == "cpu")
     tasks.announce_forgotten_jobs()
     assert sorted(sent) == [
         ("annotation.tasks.build_release", release.pk),

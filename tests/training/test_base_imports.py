@@ -15,11 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import User
+from config import wakeup
 from tests.announcing import keep_announcements
 from tests.factories import make_admin, make_user
 from tests.training.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
-from training import base_imports, wakeup
+from training import base_imports
 from training.models import BaseImport, Checkpoint
 
 pytestmark = pytest.mark.django_db
