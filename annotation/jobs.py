@@ -7,15 +7,17 @@ by beat, and a request never waits for Redis.
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import Error, connection, transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
@@ -27,11 +29,15 @@ from annotation.models import ImportJob, Project, Release, User
 from annotation.record_files import ImportRefused, Problem
 from config import wakeup
 
+log = logging.getLogger(__name__)
+
 IMPORT = "annotation.tasks.run_import"
 RELEASE = "annotation.tasks.build_release"
 
 MOST_PROBLEMS_KEPT = 1000
-LOST_AFTER = timedelta(hours=1)
+BEAT_SECONDS = 20.0
+LOST_AFTER = timedelta(minutes=3)
+"""Without a beat for so long, an import's worker is taken for dead."""
 
 
 # --------------------------------------------------------------------------------------------
@@ -50,11 +56,12 @@ def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
 def run_import(job_id: int) -> None:
     """Carries an import out, unless another worker has it already."""
     taken = ImportJob.objects.filter(pk=job_id, state=ImportJob.State.QUEUED)
-    if not taken.update(state=ImportJob.State.RUNNING, started_at=Now()):
+    if not taken.update(state=ImportJob.State.RUNNING, started_at=Now(), beat_at=Now()):
         return
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
-        done = _import(job)
+        with _beating(job):
+            done = _import(job)
     except ImportRefused as refused:
         problems = [problem.to_json() for problem in refused.problems]
         _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
@@ -99,6 +106,32 @@ def _import(job: ImportJob) -> importing.Imported:
             options=options,
             report=_report(job),
         )
+
+
+@contextlib.contextmanager
+def _beating(job: ImportJob) -> Iterator[None]:
+    """Says on the row that the worker lives, from a thread of its own.
+
+    Progress would not do: parsing a file and writing its rows report nothing for minutes.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            try:
+                ImportJob.objects.filter(pk=job.pk).update(beat_at=Now())
+            except Error as error:
+                log.warning("import %s: no beat: %s", job.pk, error)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=beat, name=f"beat of import {job.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -151,8 +184,9 @@ def build_release(release_id: int) -> None:
 
 def announce_forgotten() -> None:
     """Tells workers again of imports and releases that nobody has taken up."""
-    lost = Q(state=ImportJob.State.RUNNING, started_at__lt=Now() - LOST_AFTER)
-    ImportJob.objects.filter(lost).update(state=ImportJob.State.QUEUED)
+    silent = Q(beat_at__lt=Now() - LOST_AFTER) | Q(beat_at=None)
+    lost = ImportJob.objects.filter(silent, state=ImportJob.State.RUNNING)
+    lost.update(state=ImportJob.State.QUEUED)
     waiting = ImportJob.objects.filter(
         state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )

@@ -88,8 +88,10 @@ def build(release: Release) -> None:
     """Freezes a requested release; a failure is written on it. Nothing happens to a ready one."""
     try:
         with transaction.atomic():
-            locked = Release.objects.select_for_update(no_key=True).get(pk=release.pk)
-            if locked.state == Release.State.BUILDING:
+            # Whoever builds it holds its row: nobody waits to find it built.
+            mine = Release.objects.select_for_update(no_key=True, skip_locked=True)
+            locked = mine.filter(pk=release.pk, state=Release.State.BUILDING).first()
+            if locked is not None:
                 _freeze(locked)
     except DomainError as error:
         waiting = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING)

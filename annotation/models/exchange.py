@@ -72,6 +72,9 @@ class ImportJob(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
+    beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its worker last said that it lives."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -2,15 +2,21 @@
 
 import io
 import json
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from annotation import jobs, queue, tasks
+from annotation.importing import Imported
 from annotation.models import Assignment, Comparison, ImportJob, Release
 from config import wakeup
 from tests.annotation.test_importing import record
@@ -143,8 +149,10 @@ def test_beat_announces_what_was_forgotten(sent, monkeypatch):
     ImportJob.objects.filter(pk=old.pk).update(created_at="2020-01-01T00:00Z")
     lost = ImportJob.objects.create(project=project, **uploads(record(1)), state="running")
     ImportJob.objects.filter(pk=lost.pk).update(
-        created_at="2020-01-01T00:00Z", started_at="2020-01-01T00:00Z"
+        created_at="2020-01-01T00:00Z", beat_at="2020-01-01T00:00Z"
     )
+    alive = ImportJob.objects.create(project=project, **uploads(record(1)), state="running")
+    ImportJob.objects.filter(pk=alive.pk).update(started_at="2020-01-01T00:00Z", beat_at=Now())
     release = jobs.queue_release(project, None)
     Release.objects.update(created_at="2020-01-01T00:00Z")
     monkeypatch.setattr(wakeup, "is_empty", lambda queue: queue != "cpu")
@@ -158,7 +166,29 @@ def test_beat_announces_what_was_forgotten(sent, monkeypatch):
         ("annotation.tasks.run_import", lost.pk),
     ]
     fresh.refresh_from_db()
-    assert fresh.state == "queued"
+    alive.refresh_from_db()
+    assert (fresh.state, alive.state) == ("queued", "running")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_that_takes_long_says_meanwhile_that_its_worker_lives(monkeypatch):
+    job = ImportJob.objects.create(project=make_project(), **uploads(record(1)))
+    beats = []
+
+    def slow(*arguments, **options):
+        deadline = time.monotonic() + 60
+        while len(set(beats)) < 3 and time.monotonic() < deadline:
+            beats.append(ImportJob.objects.get(pk=job.pk).beat_at)
+        return Imported(created=1, unchanged=0)
+
+    monkeypatch.setattr("annotation.jobs.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("annotation.importing.import_files", slow)
+    tasks.run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.created_count) == ("succeeded", 1)
+    assert len(set(beats)) == 3
+    assert beats == sorted(beats)
+    assert all(thread.name != f"beat of import {job.pk}" for thread in threading.enumerate())
 
 
 def test_a_worker_builds_a_queued_release(sent):
@@ -168,6 +198,24 @@ def test_a_worker_builds_a_queued_release(sent):
     tasks.build_release(release.pk)
     release.refresh_from_db()
     assert (release.state, release.seed) == ("ready", 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_does_not_wait_for_another_that_builds_the_release(sent):
+    project = make_project(k=1)
+    judge(make_comparison(project))
+    release = jobs.queue_release(project, None)
+
+    def build_elsewhere():
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'")
+            tasks.build_release(release.pk)
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Release.objects.select_for_update(no_key=True).get(pk=release.pk)
+        pool.submit(build_elsewhere).result()
+        release.refresh_from_db()
+        assert release.state == "building"
 
 
 def test_beat_gives_expired_leases_back():
