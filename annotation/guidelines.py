@@ -15,7 +15,14 @@ from django.db.models import Q, QuerySet
 from annotation import checks
 from annotation.answers import Answer
 from annotation.errors import DomainError
-from annotation.models import Comparison, Project, QuizQuestion, User, WorkedExample
+from annotation.models import (
+    Comparison,
+    Membership,
+    Project,
+    QuizQuestion,
+    User,
+    WorkedExample,
+)
 from annotation.models.work import Choice
 
 
@@ -27,6 +34,11 @@ class ExampleAlready(DomainError):
 class NothingToPublish(DomainError):
     status = 409
     title = "Nothing has changed"
+
+
+class NoSuchVersion(DomainError):
+    status = 422
+    title = "There is no such version of the guidelines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +61,25 @@ def at(project: Project, version: int | None = None) -> Version | None:
     if text is None:
         return None
     return Version(number=number, text=text, examples=list(examples(project, number)))
+
+
+def acknowledged(project: Project, user: User) -> int | None:
+    """The newest version that a member has said to have read, 0 for none; None for outsiders."""
+    mine = Membership.objects.filter(project=project, user=user)
+    return mine.values_list("guidelines_acknowledged", flat=True).first()
+
+
+def acknowledge(project: Project, user: User, version: int) -> int:
+    """A member has read ``version``; the newest version that they have read. Never goes back.
+
+    The version is the one that was on screen: a newer one that came meanwhile is not read by that.
+    Raises NoSuchVersion for one that is yet to come.
+    """
+    if version > project.guidelines_version:
+        raise NoSuchVersion(f"The newest is {project.guidelines_version}.", field="version")
+    mine = Membership.objects.filter(project=project, user=user)
+    mine.filter(guidelines_acknowledged__lt=version).update(guidelines_acknowledged=version)
+    return acknowledged(project, user) or 0
 
 
 def examples(project: Project, version: int) -> QuerySet[WorkedExample]:

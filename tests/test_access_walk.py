@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation import checks, exporting, queue
+from annotation import checks, exporting, guidelines, queue
 from annotation.models import ImportJob, Invitation, Project
 from tests.factories import (
     judge,
@@ -60,6 +60,11 @@ API: dict[str, list[Rule]] = {
     "annotation-api:invitation": [Rule("DELETE", "manager")],
     "annotation-api:imports": [see("manager"), do("manager")],
     "annotation-api:import": [see("manager")],
+    "annotation-api:guidelines": [see("annotator")],
+    "annotation-api:acknowledgement": [Rule("PUT", "annotator")],
+    "annotation-api:examples": [do("manager")],
+    "annotation-api:example": [Rule("DELETE", "manager")],
+    "annotation-api:guidelines-versions": [do("manager")],
     "annotation-api:quiz": [see("manager"), Rule("PUT", "manager")],
     "annotation-api:quiz-admission": [do("manager")],
     "annotation-api:quiz-attempts": [do("manager")],
@@ -118,6 +123,9 @@ def world(db: None) -> World:
     gold = make_comparison(project)
     checks.make_gold(gold, more_hallucinated="1")
     invitation, _ = Invitation.create(project, role="annotator")
+    example = guidelines.draft(
+        make_comparison(project), make_user(), more_hallucinated="2", why="Look.", spans=[]
+    )
     job = ImportJob.objects.create(project=project, name="pairs.jsonl")
     slug = {"slug": project.slug}
     token = {"token": assignment.token}
@@ -146,6 +154,7 @@ def world(db: None) -> World:
             for name in ("member", "quiz-admission", "quiz-attempts")
         },
         "annotation-api:invitation": {**slug, "pk": invitation.pk},
+        "annotation-api:example": {**slug, "pk": example.pk},
         "annotation-api:import": {**slug, "pk": job.pk},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},
     }

@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotation.api import (
     comparisons,
+    guidelines,
     images,
     imports,
     labelling,
@@ -37,6 +38,25 @@ urlpatterns = [
     ),
     path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),
+    path("projects/<slug:slug>/guidelines", guidelines.Guidelines.as_view(), name="guidelines"),
+    path(
+        "projects/<slug:slug>/guidelines/acknowledgement",
+        guidelines.Acknowledgement.as_view(),
+        name="acknowledgement",
+    ),
+    path(
+        "projects/<slug:slug>/guidelines/examples", guidelines.Examples.as_view(), name="examples"
+    ),
+    path(
+        "projects/<slug:slug>/guidelines/examples/<int:pk>",
+        guidelines.ExampleDetail.as_view(),
+        name="example",
+    ),
+    path(
+        "projects/<slug:slug>/guidelines/versions",
+        guidelines.Versions.as_view(),
+        name="guidelines-versions",
+    ),
     path("projects/<slug:slug>/quiz", quiz.Quiz.as_view(), name="quiz"),
     path(
         "projects/<slug:slug>/quiz/members/<int:pk>/admission",

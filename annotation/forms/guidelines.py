@@ -15,6 +15,10 @@ class VersionForm(forms.Form):
     version = forms.IntegerField(required=False, min_value=1)
 
 
+class AcknowledgementForm(forms.Form):
+    version = forms.IntegerField(min_value=1)
+
+
 class ExampleForm(forms.Form):
     """A comparison's answer, explained to annotators."""
 

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access, guidelines
 from annotation.answers import SPAN_KINDS, InvalidAnswer
-from annotation.forms.guidelines import ExampleForm, VersionForm
-from annotation.models import Comparison, Membership
+from annotation.forms.guidelines import AcknowledgementForm, ExampleForm, VersionForm
+from annotation.models import Comparison
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -97,9 +97,10 @@ def publish(request: PersonRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_POST
+@says_domain_errors(back="label")
 def acknowledge(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "annotate")
-    Membership.objects.filter(project=project, user=request.user).update(
-        guidelines_acknowledged=project.guidelines_version
-    )
+    form = AcknowledgementForm(request.POST)
+    if form.is_valid():
+        guidelines.acknowledge(project, request.user, form.cleaned_data["version"])
     return redirect("annotation:label", slug)

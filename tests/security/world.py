@@ -127,6 +127,7 @@ PK_OF: dict[str, dict[str, str]] = {
         **same("comparison", "dispute", "drafts"),
         **same("release", "release", "folder", "records"),
         "gold-one": "gold",
+        "example": "example",
         "invitation": "invitation",
         "import": "import",
         "judgment": "judgment",

@@ -91,7 +91,10 @@ def test_examples_are_read_before_the_first_labelling(
     page = reader.get(label)
     assert page.context["guidelines_unread"]
     assert "There is no star." in page.content.decode()
-    reader.post(reverse("annotation:acknowledge", args=[project.slug]))
+    acknowledge = reverse("annotation:acknowledge", args=[project.slug])
+    reader.post(acknowledge, {"version": page.context["guidelines"].number - 1})
+    assert reader.get(label).context["guidelines_unread"]
+    reader.post(acknowledge, {"version": page.context["guidelines"].number})
     assert not reader.get(label).context["guidelines_unread"]
 
 

@@ -225,7 +225,7 @@ def test_acknowledging_guidelines_stores_their_version(
     project.change_guidelines("Look closely.")
     label = reverse("annotation:label", args=[project.slug])
     assert b"data-show-guidelines" in client.get(label).content
-    client.post(reverse("annotation:acknowledge", args=[project.slug]))
+    client.post(reverse("annotation:acknowledge", args=[project.slug]), {"version": 2})
     assert project.memberships.get(user=annotator).guidelines_acknowledged == 2
     assert b"data-show-guidelines" not in client.get(label).content
 
