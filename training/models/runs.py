@@ -1,8 +1,4 @@
-"""Runs, their attempts, and what they leave behind: checkpoints, metrics, samples.
-
-Nothing here changes a run's state: every transition lives in ``training.scheduling``, where a
-conditional UPDATE decides races. The constraints below keep a wrong transition out even so.
-"""
+"""Runs, who carries them out, and on which devices."""
 
 from __future__ import annotations
 
@@ -14,6 +10,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+
+from training.models.checkpoints import Checkpoint
 
 
 class State(models.TextChoices):
@@ -41,78 +39,6 @@ class Chain(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
-    def in_projects(self, projects: models.QuerySet[Any]) -> CheckpointQuerySet:
-        """Those of runs of ``projects``, and imported bases, which belong to no project."""
-        return self.filter(Q(run__project__in=projects) | Q(run=None))
-
-    def usable(self) -> CheckpointQuerySet:
-        """Those that another run may start from; the rest exist only to resume their own run."""
-        return self.filter(final=True)
-
-    def with_lineage(self) -> CheckpointQuerySet:
-        return self.select_related("base", "run__project", "run__release")
-
-
-class Checkpoint(models.Model):
-    """A model that can be used: an imported base, or what a run saved.
-
-    The files lie in Django's default storage under ``path``, listed with their digests in
-    ``files``; an imported base may instead name a ``source`` (an absolute folder that every worker
-    sees, or a hub id) that the engine opens itself.
-    """
-
-    class Kind(models.TextChoices):
-        BASE = "base"
-        POLICY = "policy"
-        REWARD_MODEL = "reward_model", "reward model"
-
-    kind = models.CharField(max_length=20, choices=Kind)
-    name = models.CharField(max_length=200)
-    run = models.ForeignKey(
-        "Run", models.PROTECT, null=True, blank=True, related_name="checkpoints"
-    )
-    base = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="adapters")
-    step = models.PositiveIntegerField(default=0)
-    final = models.BooleanField(default=True)
-    path = models.CharField(max_length=500, blank=True)
-    source = models.CharField(max_length=500, blank=True)
-    files = models.JSONField(default=list, blank=True)
-    size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
-    sha256 = models.CharField(max_length=64, blank=True)
-    metrics = models.JSONField(default=dict, blank=True)
-    code_version = models.CharField(
-        max_length=100, blank=True, help_text="Of the worker that made it."
-    )
-    promoted = models.BooleanField(default=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = CheckpointQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["run", "step", "final"], name="checkpoint_once_per_step_of_a_run"
-            ),
-            models.UniqueConstraint(
-                fields=["name"], condition=Q(run=None), name="checkpoint_imported_name_unique"
-            ),
-            models.CheckConstraint(
-                condition=Q(path="") ^ Q(source=""), name="checkpoint_has_path_or_source"
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="base") | Q(base__isnull=False), name="checkpoint_adapter_has_base"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def get_absolute_url(self) -> str:
-        return reverse("training:checkpoint", args=[self.pk])
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -324,119 +250,3 @@ class GpuSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.index}"
-
-
-class Metric(models.Model):
-    """One figure at one step. A resumed run writes a step again: the later value stands."""
-
-    run = models.ForeignKey(Run, models.CASCADE, related_name="metrics")
-    name = models.CharField(max_length=100)
-    step = models.PositiveIntegerField()
-    value = models.FloatField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["run", "name", "step"], name="metric_once_per_step")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.step}={self.value:g}"
-
-
-class Sample(models.Model):
-    """A response worth looking at, with the reward it got and the facts that were shown."""
-
-    run = models.ForeignKey(Run, models.CASCADE, related_name="samples")
-    step = models.PositiveIntegerField()
-    prompt_id = models.CharField(max_length=200)
-    image = models.CharField(max_length=300, blank=True, help_text="Name in the run's images.")
-    prompt = models.TextField()
-    response = models.TextField()
-    reward = models.FloatField(null=True)
-    facts = models.JSONField(default=list)
-
-    class Meta:
-        ordering = ["-step", "prompt_id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["run", "step", "prompt_id"], name="sample_once_per_step"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.prompt_id}@{self.step}"
-
-
-class RewardScore(models.Model):
-    """What a reward model says of a comparison. The one asked for last stands, and only that."""
-
-    comparison = models.OneToOneField(
-        "annotation.Comparison", models.CASCADE, related_name="reward_score"
-    )
-    run = models.ForeignKey(Run, models.CASCADE, related_name="reward_scores")
-    reward_1 = models.FloatField(help_text="Normalised reward of response 1.")
-    reward_2 = models.FloatField(help_text="Normalised reward of response 2.")
-    probability_1 = models.FloatField(help_text="Chance that response 1 is the better one.")
-    trained_on = models.BooleanField(
-        default=False, help_text="The reward model has learnt from people's answer to it."
-    )
-    priority_points = models.SmallIntegerField(
-        default=0, help_text="What it adds to the comparison's priority."
-    )
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(probability_1__gte=0, probability_1__lte=1),
-                name="reward_score_states_a_chance",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.comparison_id}: {self.probability_1:.2f}"
-
-
-class BaseImport(models.Model):
-    """A base model on its way into the registry, from a folder or a hub."""
-
-    class State(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
-
-    name = models.CharField(max_length=200)
-    source = models.CharField(max_length=500, help_text="A folder of the workers, or a hub id.")
-    copy = models.BooleanField(default=True, help_text="Into storage; else opened where it is.")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    state = models.CharField(max_length=20, choices=State, default=State.QUEUED)
-    stage = models.CharField(max_length=200, blank=True)
-    done = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
-    total = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
-    family = models.CharField(max_length=100, blank=True)
-    tensors = models.PositiveIntegerField(default=0)
-    revision = models.CharField(max_length=100, blank=True, help_text="Of the hub.")
-    error = models.TextField(blank=True)
-    checkpoint = models.ForeignKey(Checkpoint, models.SET_NULL, null=True, related_name="imports")
-    created_at = models.DateTimeField(auto_now_add=True)
-    touched_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=["queued", "running", "succeeded", "failed"]),
-                name="base_import_known_state",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def get_absolute_url(self) -> str:
-        return reverse("training:base-import", args=[self.pk])
-
-    @property
-    def ended(self) -> bool:
-        return self.state in (self.State.SUCCEEDED, self.State.FAILED)
