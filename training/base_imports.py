@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from config import wakeup
-from training import bases, registry
+from training import bases, checkpoint_files, registry
 from training.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
@@ -81,7 +81,7 @@ def run_import(pk: int) -> None:
     row = BaseImport.objects.get(pk=pk)
     try:
         made = _import(row)
-    except (BaseRefused, registry.RegistryError) as error:
+    except (BaseRefused, checkpoint_files.RegistryError) as error:
         _end(row, State.FAILED, error=str(error))
     except Exception as error:
         # It would be the same next time: said instead of tried for ever.
@@ -129,7 +129,7 @@ def _register(row: BaseImport, folder: Path, *, source: str) -> Checkpoint:
     return made
 
 
-def _reporting(row: BaseImport) -> registry.Report:
+def _reporting(row: BaseImport) -> checkpoint_files.Report:
     def report(done: int, total: int) -> None:
         BaseImport.objects.filter(pk=row.pk).update(done=done, total=total, touched_at=Now())
 

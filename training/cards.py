@@ -15,7 +15,7 @@ from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
-from training import curves, kinds, registry
+from training import checkpoint_files, curves, kinds, registry
 from training.comparing import flat
 from training.models import Checkpoint, Run
 
@@ -127,15 +127,15 @@ def _packed(
     digest = hashlib.sha256()
     entry = _entry(checkpoint, file["name"])
     with (
-        registry.open_file(checkpoint, file["name"]) as source,
+        checkpoint_files.open_file(checkpoint, file["name"]) as source,
         packed.open(entry, "w", force_zip64=True) as target,
     ):
-        for chunk in iter(lambda: source.read(registry.CHUNK), b""):
+        for chunk in iter(lambda: source.read(checkpoint_files.CHUNK), b""):
             digest.update(chunk)
             target.write(chunk)
             yield pipe.drain()
     if digest.hexdigest() != file["sha256"]:
-        raise registry.RegistryError(
+        raise checkpoint_files.RegistryError(
             f"{checkpoint.name}: {file['name']} differs from what was stored"
         )
 

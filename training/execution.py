@@ -35,6 +35,7 @@ from django.conf import settings
 from config import logs
 from training import (
     abandoned,
+    checkpoint_files,
     following,
     keeping,
     kinds,
@@ -171,7 +172,7 @@ def _prepare(run: Run) -> Path:
 def _restore_checkpoint(run: Run, directory: Path) -> None:
     saved = run.checkpoints.filter(final=False).order_by("-step").first()
     if saved is not None:
-        registry.fetch(saved, directory / "checkpoints" / f"step-{saved.step}", link=False)
+        checkpoint_files.fetch(saved, directory / "checkpoints" / f"step-{saved.step}", link=False)
 
 
 # --------------------------------------------------------------------------------------------
@@ -282,7 +283,7 @@ def _finish(
     row = None
     if kind.produces:
         if run.base is not None:
-            registry.name_base(directory / "final", run.base)
+            checkpoint_files.name_base(directory / "final", run.base)
         stored = keeping.store_result(attempt, directory, heart)
         row = keeping.unsaved(run, stored, metrics, step=0, final=True)
     try:

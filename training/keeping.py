@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from config.version import code_version
-from training import kinds, registry, scheduling, shutdown
+from training import checkpoint_files, kinds, registry, scheduling, shutdown
 from training.endings import Cancelled, Failed, GivenBack
 from training.heartbeat import Heartbeat
 from training.models import Attempt, Checkpoint, Run
@@ -32,10 +32,10 @@ def upload(
     """Keep the newest checkpoint in storage, so that any host can resume from it."""
     folder = directory / "checkpoints" / Path(saved.path).name
     try:
-        stored = registry.store(
-            folder, prefix=registry.attempt_prefix(attempt, f"step-{saved.step}")
+        stored = checkpoint_files.store(
+            folder, prefix=checkpoint_files.attempt_prefix(attempt, f"step-{saved.step}")
         )
-    except (OSError, registry.StorageAway, registry.RegistryError) as error:
+    except (OSError, checkpoint_files.StorageAway, checkpoint_files.RegistryError) as error:
         # Superseded on disk already, or storage is away: training is worth more than this copy.
         log.warning("run %s: checkpoint %s not uploaded: %s", run.pk, saved.step, error)
         return
@@ -59,7 +59,7 @@ def _replace(attempt: Attempt, row: Checkpoint) -> None:
 def unsaved(
     run: Run, stored: dict[str, Any], metrics: dict[str, Any], *, step: int, final: bool
 ) -> Checkpoint:
-    """The row of files that lie in storage (``registry.store``), not yet in the database."""
+    """The row of files that lie in storage (``checkpoint_files.store``); it is not saved yet."""
     kind = kinds.get(run.kind).produces or Checkpoint.Kind.POLICY
     if run.settings.get("full_model"):
         kind = Checkpoint.Kind.BASE
@@ -77,17 +77,17 @@ def unsaved(
 
 
 def store_result(attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
-    """Store ``final/`` as ``registry.store`` does, and wait while storage is full or away: what
-    was trained for hours is not thrown away for that. Raises Failed when patience ends, Cancelled,
+    """``checkpoint_files.store`` for ``final/``; waits while storage is full or away: what was
+    trained for hours is not thrown away for that. Raises Failed when patience ends, Cancelled,
     GivenBack and Fenced.
     """
     patience_ends = time.monotonic() + settings.RUN_STORAGE_PATIENCE_SECONDS
     while True:
         try:
-            return registry.store(
-                directory / "final", prefix=registry.attempt_prefix(attempt, "final")
+            return checkpoint_files.store(
+                directory / "final", prefix=checkpoint_files.attempt_prefix(attempt, "final")
             )
-        except registry.StorageAway as error:
+        except checkpoint_files.StorageAway as error:
             if time.monotonic() > patience_ends:
                 raise Failed(f"{error}. Resume the run when storage is well again") from error
             log.warning("run %s: %s", attempt.run_id, error)

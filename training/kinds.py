@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.db import models
 
-from training import registry
+from training import checkpoint_files, registry
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind, RunSpec
 from training.trainer import engine_command
@@ -116,14 +116,16 @@ def in_chains() -> list[RunKind]:
 def spec_for(run: Run, directory: Path) -> RunSpec:
     """The engine's spec of ``run``, with its base and adapters fetched into ``directory``."""
     assert run.base is not None
-    inputs: dict[str, Any] = {"base_model": registry.engine_name(run.base, directory, "base")}
+    inputs: dict[str, Any] = {
+        "base_model": checkpoint_files.engine_name(run.base, directory, "base")
+    }
     if run.policy is not None:
         inputs["policy_adapter"] = _adapter(run.policy, directory, "policy")
     if run.reward_model is not None:
         inputs["reward_model"] = _adapter(run.reward_model, directory, "reward_model")
         own = run.reward_model.base
         if own is not None and own.pk != run.base.pk:
-            inputs["reward_base"] = registry.engine_name(own, directory, "reward_base")
+            inputs["reward_base"] = checkpoint_files.engine_name(own, directory, "reward_base")
     return RunSpec.from_json(
         {
             **inputs,
@@ -137,7 +139,7 @@ def spec_for(run: Run, directory: Path) -> RunSpec:
 
 
 def _adapter(checkpoint: Checkpoint, directory: Path, role: str) -> str:
-    return registry.engine_name(checkpoint, directory, f"adapters/{role}")
+    return checkpoint_files.engine_name(checkpoint, directory, f"adapters/{role}")
 
 
 def settle_inputs(run: Run) -> dict[str, Checkpoint]:

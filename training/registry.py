@@ -1,59 +1,25 @@
-"""Checkpoints: what other apps may ask for, and how their files come and go.
+"""Checkpoints by their rows: taking bases in, promoting, deleting, and what each was made from.
 
-Files lie in Django's default storage under a prefix of their own per checkpoint, with a digest
-each, so that a worker on another host can fetch and verify them. Nothing is ever unpickled: a
-folder that holds a format other than those in ``ALLOWED_SUFFIXES`` is refused on the way in.
+Their files are the business of ``training.checkpoint_files``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from django.core.files import File
-from django.core.files.storage import default_storage
 from django.db import DatabaseError, transaction
 from django.db.models import ProtectedError
 
 from annotation.errors import DomainError
 from annotation.models import Project
-from training.models import ENDED, Attempt, Checkpoint, Run
-
-CHUNK = 1 << 20
-WEIGHTS = ".safetensors"
-TEXTS = {".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
-PICTURES = {".png", ".jpg"}  # Golden inputs, with which a reward model is checked on loading.
-CHECKPOINTS, BASES = "checkpoints", "bases"  # Folders of storage.
-ALLOWED_SUFFIXES = {WEIGHTS} | TEXTS | PICTURES
-
-
-Report = Callable[[int, int], None]
-"""Told how many bytes of how many are stored."""
-
-
-def nobody(done: int, total: int) -> None:
-    """A Report that tells nobody."""
-
-
-class RegistryError(ValueError):
-    """A checkpoint that cannot be taken in or handed out, with a reason for people."""
-
-
-class StorageAway(Exception):
-    """Storage did not take a file for a reason that may pass: full, not reached, too slow."""
-
-
-# --------------------------------------------------------------------------------------------
-# In
-# --------------------------------------------------------------------------------------------
+from training import checkpoint_files
+from training.checkpoint_files import RegistryError, Report
+from training.models import ENDED, Checkpoint, Run
 
 
 def register_base(
@@ -61,7 +27,7 @@ def register_base(
     *,
     source: str = "",
     folder: Path | None = None,
-    report: Report = nobody,
+    report: Report = checkpoint_files.nobody,
     mark: str = "",
 ) -> Checkpoint:
     """A base model under ``name``: a hub id or absolute folder to be opened in place (``source``),
@@ -82,8 +48,10 @@ def register_base(
     if not (folder / "config.json").is_file():
         raise RegistryError(f"{folder.name} has no config.json: it is not a model folder")
     if existing is not None:
-        return _same(existing, sha256=_digest(_manifest(folder)))
-    stored = store(folder, prefix=f"{BASES}/{mark}{uuid.uuid4().hex}", report=report)
+        return _same(existing, sha256=checkpoint_files.digest_of(folder))
+    stored = checkpoint_files.store(
+        folder, prefix=f"{checkpoint_files.BASES}/{mark}{uuid.uuid4().hex}", report=report
+    )
     return Checkpoint.objects.create(kind=Checkpoint.Kind.BASE, name=name, **stored)
 
 
@@ -91,158 +59,6 @@ def _same(existing: Checkpoint, **expected: str) -> Checkpoint:
     if any(getattr(existing, field) != value for field, value in expected.items()):
         raise RegistryError(f"a different base model is registered as {existing.name}")
     return existing
-
-
-def store(folder: Path, *, prefix: str, report: Report = nobody) -> dict[str, Any]:
-    """Copy a folder to storage file by file; returns the fields that a Checkpoint keeps of it.
-
-    The row is made afterwards: until then nobody can see files that are not all there. Raises
-    StorageAway when storage does not take them; then nothing is left there.
-    """
-    files = _manifest(folder)
-    done, total = 0, sum(file["size"] for file in files)
-    for number, file in enumerate(files):
-        report(done, total)
-        with (folder / file["name"]).open("rb") as handle:
-            try:
-                default_storage.save(f"{prefix}/{file['name']}", File(handle))
-            except Exception as error:  # Each kind of storage has types of its own.
-                _take_back(prefix, files[: number + 1])
-                raise StorageAway(f"storage did not take {file['name']}: {error}") from error
-        done += file["size"]
-    return {
-        "path": prefix,
-        "files": files,
-        "size": total,
-        "sha256": _digest(files),
-    }
-
-
-def attempt_prefix(attempt: Attempt, name: str) -> str:
-    """Where an attempt stores what it calls ``name``; two attempts never write the same file."""
-    return f"{CHECKPOINTS}/run-{attempt.run_id}/{name}-{attempt_mark(attempt.token)}"
-
-
-def attempt_mark(token: uuid.UUID) -> str:
-    """What ends the name of all that the attempt with this token stores."""
-    return token.hex[:12]
-
-
-def name_base(folder: Path, base: Checkpoint) -> None:
-    """Write into an adapter's configuration which base it belongs to, as others know it.
-
-    The engine knows the base only as a folder of its run, which means nothing elsewhere. A folder
-    without an adapter stays as it is.
-    """
-    path = folder / "adapter_config.json"
-    if not path.is_file():
-        return
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = base.source or base.name
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
-    part.replace(path)
-
-
-def _take_back(prefix: str, files: list[dict[str, Any]]) -> None:
-    # Half a file on a full disk would keep it full.
-    for file in files:
-        with suppress(Exception):
-            default_storage.delete(f"{prefix}/{file['name']}")
-
-
-def _manifest(folder: Path) -> list[dict[str, Any]]:
-    files = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        if path.suffix not in ALLOWED_SUFFIXES:
-            raise RegistryError(
-                f"{path.name} is not taken: files end in {', '.join(sorted(ALLOWED_SUFFIXES))}"
-            )
-        name = path.relative_to(folder).as_posix()
-        files.append({"name": name, "size": path.stat().st_size, "sha256": _file_digest(path)})
-    if not files:
-        raise RegistryError(f"{folder.name} holds no files")
-    return files
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _digest(files: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-
-
-# --------------------------------------------------------------------------------------------
-# Out
-# --------------------------------------------------------------------------------------------
-
-
-def engine_name(checkpoint: Checkpoint, directory: Path, name: str) -> str:
-    """Make a base or adapter available to a run and return what its spec must call it.
-
-    An imported base with a ``source`` is named as it is; everything else is fetched to
-    ``directory / name``.
-    """
-    if checkpoint.source:
-        return checkpoint.source
-    fetch(checkpoint, directory / name)
-    return name
-
-
-def fetch(checkpoint: Checkpoint, directory: Path, *, link: bool = True) -> None:
-    """Put the checkpoint's files into ``directory``, verified.
-
-    Where storage is a local folder the weights are symbolic links, unless ``link`` is off: a
-    trainer only reads what it starts from, but it owns the checkpoints that it resumes.
-    Raises RegistryError when storage does not hold what was stored.
-    """
-    if checkpoint.source:
-        raise RegistryError(f"{checkpoint.name} is opened at its source, not fetched")
-    if directory.exists():
-        shutil.rmtree(directory)
-    for file in checkpoint.files:
-        target = _inside(directory, file["name"])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stored = f"{checkpoint.path}/{file['name']}"
-        local = _local(stored) if link and target.suffix == WEIGHTS else None
-        if local is not None:
-            target.symlink_to(local)
-        else:
-            _copy(stored, target)
-        if target.stat().st_size != file["size"] or _file_digest(target) != file["sha256"]:
-            raise RegistryError(f"{checkpoint.name}: {file['name']} differs from what was stored")
-
-
-def _inside(directory: Path, name: str) -> Path:
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise RegistryError(f"{name} would leave the checkpoint's folder")
-    return directory / name
-
-
-def _local(stored: str) -> Path | None:
-    """The file itself where storage is a folder; None where it lies elsewhere, such as on S3."""
-    try:
-        path = Path(default_storage.path(stored))
-    except NotImplementedError:
-        return None
-    return path if path.is_file() else None
-
-
-def _copy(stored: str, target: Path) -> None:
-    with default_storage.open(stored) as source, target.open("wb") as handle:
-        for chunk in iter(lambda: source.read(CHUNK), b""):
-            handle.write(chunk)
-
-
-def open_file(checkpoint: Checkpoint, name: str) -> File[bytes]:
-    """One file of a checkpoint for reading; RegistryError when it has none of that name."""
-    if name not in {file["name"] for file in checkpoint.files}:
-        raise RegistryError(f"{checkpoint.name} has no file {name}")
-    return default_storage.open(f"{checkpoint.path}/{name}")
 
 
 def newest(project: Project, kind: str) -> Checkpoint | None:
@@ -328,13 +144,7 @@ def discard(checkpoint: Checkpoint) -> None:
     Raises ProtectedError while a run or another checkpoint depends on it.
     """
     checkpoint.delete()
-    transaction.on_commit(partial(discard_files, checkpoint), robust=True)
-
-
-def discard_files(checkpoint: Checkpoint) -> None:
-    """Delete the files of a checkpoint that has no row any more."""
-    for file in checkpoint.files:
-        default_storage.delete(f"{checkpoint.path}/{file['name']}")
+    transaction.on_commit(partial(checkpoint_files.discard_files, checkpoint), robust=True)
 
 
 def discard_orphan(unsaved: Checkpoint) -> None:
@@ -348,7 +158,7 @@ def discard_orphan(unsaved: Checkpoint) -> None:
     except DatabaseError:
         return
     if not saved:
-        discard_files(unsaved)
+        checkpoint_files.discard_files(unsaved)
 
 
 # --------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from django.db.models import ProtectedError
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from training import registry
+from training import checkpoint_files, registry
 from training.models import ENDED, Attempt, BaseImport, Checkpoint, Run
 
 log = logging.getLogger(__name__)
@@ -78,18 +78,20 @@ def remove_orphans() -> int:
     """Delete what attempts and imports stored that ended ``ORPHAN_DAYS`` ago and that no row
     names; returns how many checkpoints that were."""
     removed = 0
-    for name in _folders(registry.CHECKPOINTS):
+    for name in _folders(checkpoint_files.CHECKPOINTS):
         if found := OF_A_RUN.fullmatch(name):
-            removed += _remove_of_run(int(found[1]), f"{registry.CHECKPOINTS}/{name}")
-    for name in _folders(registry.BASES):
+            removed += _remove_of_run(int(found[1]), f"{checkpoint_files.CHECKPOINTS}/{name}")
+    for name in _folders(checkpoint_files.BASES):
         if found := OF_AN_IMPORT.fullmatch(name):
-            removed += _remove_of_import(int(found[1]), f"{registry.BASES}/{name}")
+            removed += _remove_of_import(int(found[1]), f"{checkpoint_files.BASES}/{name}")
     return removed
 
 
 def _remove_of_run(run_id: int, folder: str) -> int:
     ended = Attempt.objects.filter(run_id=run_id, ended_at__lt=_orphan_age())
-    marks = {registry.attempt_mark(token) for token in ended.values_list("token", flat=True)}
+    marks = {
+        checkpoint_files.attempt_mark(token) for token in ended.values_list("token", flat=True)
+    }
     paths = [f"{folder}/{name}" for name in _folders(folder) if name.rpartition("-")[2] in marks]
     return _remove_unnamed(paths)
 

@@ -19,3 +19,14 @@ def quick_runs(settings: Any, tmp_path: Path) -> None:
     settings.RUNS_ROOT = tmp_path / "runs"
     settings.RUN_HEARTBEAT_SECONDS = 0.1
     settings.RUN_STOP_SECONDS = 5
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A folder in which no file is what its name says; only its bytes count."""
+    folder = tmp_path / "model"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "deeper" / "note.txt").write_text("hello")
+    return folder

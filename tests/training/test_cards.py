@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from tests.training.factories import make_base, make_checkpoint, make_run
 from tests.training.test_views import logged_in, make_release
-from training import cards, registry
+from training import cards, checkpoint_files
 from training.models import Checkpoint, Run
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def make_stored(tmp_path: Path, **fields: Any) -> Checkpoint:
     for name, content in CONTENTS.items():
         (tmp_path / name).write_bytes(content)
     run = make_run()
-    stored = registry.store(tmp_path, prefix=f"checkpoints/card-{run.pk}")
+    stored = checkpoint_files.store(tmp_path, prefix=f"checkpoints/card-{run.pk}")
     return make_checkpoint(run, **stored, **fields)
 
 
@@ -44,14 +44,14 @@ def test_the_download_is_a_whole_folder_with_a_card(tmp_path: Path) -> None:
 
 def test_the_archive_never_holds_a_large_file_whole(tmp_path: Path) -> None:
     sizes = [len(part) for part in cards.archive(make_stored(tmp_path))]
-    assert max(sizes) < 2 * registry.CHUNK < sum(sizes)
+    assert max(sizes) < 2 * checkpoint_files.CHUNK < sum(sizes)
 
 
 def test_a_damaged_file_leaves_no_valid_archive(tmp_path: Path) -> None:
     checkpoint = make_stored(tmp_path)
     default_storage.save(f"{checkpoint.path}/adapter_config.json", ContentFile(b"[]"))
     sent = b""
-    with pytest.raises(registry.RegistryError, match="differs from what was stored"):
+    with pytest.raises(checkpoint_files.RegistryError, match="differs from what was stored"):
         for part in cards.archive(checkpoint):
             sent += part
     with pytest.raises(zipfile.BadZipFile):

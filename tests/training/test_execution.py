@@ -20,6 +20,7 @@ from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from training import (
+    checkpoint_files,
     execution,
     following,
     heartbeat,
@@ -77,7 +78,7 @@ def test_a_run_succeeds_and_leaves_rows_and_a_checkpoint() -> None:
     assert checkpoint.kind == Checkpoint.Kind.REWARD_MODEL
     assert checkpoint.base == run.base
     assert checkpoint.metrics == {"held_out/accuracy": 0.75}
-    with registry.open_file(checkpoint, "adapter_model.safetensors") as stored:
+    with checkpoint_files.open_file(checkpoint, "adapter_model.safetensors") as stored:
         assert stored.read() == bytes([4]) * 64
     attempt = run.attempts.get()
     assert (attempt.outcome, attempt.host) == (State.SUCCEEDED, execution.host_name())
@@ -379,7 +380,7 @@ def test_a_result_waits_without_its_gpu_until_storage_has_room_again(
     run.refresh_from_db()
     assert (run.state, run.error) == (State.SUCCEEDED, "")
     checkpoint = run.checkpoints.get()
-    with registry.open_file(checkpoint, "adapter_model.safetensors") as weights:
+    with checkpoint_files.open_file(checkpoint, "adapter_model.safetensors") as weights:
         assert weights.read() == bytes([4]) * 64
 
 

@@ -20,7 +20,7 @@ from tests.training.factories import make_run
 from tests.training.labelled import labelled_project
 from tests.training.processes import wait_for
 from tests.training.workers import celery_worker
-from training import registry
+from training import checkpoint_files
 from training.models import Run, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
@@ -101,11 +101,11 @@ def test_a_bucket_that_is_away_is_said_and_leaves_the_folder_whole(
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "adapter_config.json").write_text("{}")
-    stored = registry.store(folder, prefix="checkpoints/one")
+    stored = checkpoint_files.store(folder, prefix="checkpoints/one")
     assert default_storage.exists("checkpoints/one/adapter_config.json")
     assert stored["size"] == 2
     default_storage.bucket.Object("checkpoints/one/adapter_config.json").delete()
     default_storage.bucket.delete()
-    with pytest.raises(registry.StorageAway, match="did not take adapter_config"):
-        registry.store(folder, prefix="checkpoints/two")
+    with pytest.raises(checkpoint_files.StorageAway, match="did not take adapter_config"):
+        checkpoint_files.store(folder, prefix="checkpoints/two")
     assert (folder / "adapter_config.json").read_text() == "{}"

@@ -1,10 +1,10 @@
-"""Checkpoints in and out of storage, and what they come from."""
+"""Checkpoints by their rows: taken in, promoted, deleted, and what they come from."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import InMemoryStorage, default_storage
+from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
@@ -13,80 +13,11 @@ from django.urls import reverse
 from tests.factories import make_admin
 from tests.training.factories import make_base, make_checkpoint, make_run
 from tests.training.test_views import logged_in
-from training import registry
+from training import checkpoint_files, registry
+from training.checkpoint_files import RegistryError
 from training.models import Checkpoint, Run
-from training.registry import RegistryError
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def model_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    (folder / "deeper").mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "deeper" / "note.txt").write_text("hello")
-    return folder
-
-
-def test_a_folder_comes_back_as_it_was_stored(model_folder: Path, tmp_path: Path) -> None:
-    base = registry.register_base("tiny", folder=model_folder)
-    registry.fetch(base, tmp_path / "fetched")
-    for name in ("config.json", "model.safetensors", "deeper/note.txt"):
-        assert (tmp_path / "fetched" / name).read_bytes() == (model_folder / name).read_bytes()
-    assert base.size == len("{}") + len("weights") + len("hello")
-
-
-def test_local_weights_are_linked_and_what_is_resumed_is_copied(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    base = registry.register_base("tiny", folder=model_folder)
-    registry.fetch(base, tmp_path / "read")
-    registry.fetch(base, tmp_path / "owned", link=False)
-    assert (tmp_path / "read" / "model.safetensors").is_symlink()
-    assert not (tmp_path / "read" / "config.json").is_symlink()
-    assert not (tmp_path / "owned" / "model.safetensors").is_symlink()
-
-
-def test_storage_without_paths_is_copied_from(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "default_storage", InMemoryStorage())
-    base = registry.register_base("tiny", folder=model_folder)
-    registry.fetch(base, tmp_path / "fetched")
-    assert not (tmp_path / "fetched" / "model.safetensors").is_symlink()
-    assert (tmp_path / "fetched" / "model.safetensors").read_bytes() == b"weights"
-
-
-def test_a_damaged_file_is_noticed(model_folder: Path, tmp_path: Path) -> None:
-    base = registry.register_base("tiny", folder=model_folder)
-    Path(default_storage.path(f"{base.path}/config.json")).write_text("[]")
-    with pytest.raises(RegistryError, match=r"config\.json differs"):
-        registry.fetch(base, tmp_path / "fetched")
-
-
-@pytest.mark.parametrize("name", ["../outside.json", "/etc/outside.json", "a/../../outside.json"])
-def test_a_file_never_leaves_its_folder(name: str, tmp_path: Path) -> None:
-    files = [{"name": name, "size": 0, "sha256": ""}]
-    base = make_base(source="", path="bases/x", files=files)
-    with pytest.raises(RegistryError, match="would leave"):
-        registry.fetch(base, tmp_path / "fetched")
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "weights.pkl", "run.py"])
-def test_formats_that_could_carry_code_are_refused(name: str, model_folder: Path) -> None:
-    (model_folder / name).write_bytes(b"\x80")
-    with pytest.raises(RegistryError, match=name):
-        registry.register_base("tiny", folder=model_folder)
-    assert not Checkpoint.objects.exists()
-
-
-def test_links_in_a_folder_are_not_followed(model_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.json").write_text("{}")
-    (model_folder / "linked.json").symlink_to(tmp_path / "secret.json")
-    base = registry.register_base("tiny", folder=model_folder)
-    assert "linked.json" not in {file["name"] for file in base.files}
 
 
 def test_a_base_is_registered_once_by_name_and_content(model_folder: Path) -> None:
@@ -102,12 +33,6 @@ def test_a_base_is_registered_once_by_name_and_content(model_folder: Path) -> No
 def test_a_folder_without_config_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"no config\.json"):
         registry.register_base("tiny", folder=tmp_path)
-
-
-def test_a_source_is_named_in_the_spec_and_not_fetched(tmp_path: Path) -> None:
-    base = registry.register_base("big", source="org/model")
-    assert registry.engine_name(base, tmp_path, "base") == "org/model"
-    assert not (tmp_path / "base").exists()
 
 
 def test_discarding_takes_row_and_files(
@@ -188,7 +113,9 @@ def test_what_nothing_needs_is_deleted_with_its_files(
     tmp_path: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
-    checkpoint = make_checkpoint(make_run(), **registry.store(tmp_path, prefix="checkpoints/gone"))
+    checkpoint = make_checkpoint(
+        make_run(), **checkpoint_files.store(tmp_path, prefix="checkpoints/gone")
+    )
     with django_capture_on_commit_callbacks(execute=True):
         registry.delete(checkpoint)
     assert not Checkpoint.objects.filter(pk=checkpoint.pk).exists()

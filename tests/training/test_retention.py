@@ -13,7 +13,7 @@ from django.urls import reverse
 from tests.factories import make_admin
 from tests.training.factories import make_checkpoint, make_run
 from tests.training.test_views import logged_in
-from training import registry, retention, scheduling, tasks
+from training import checkpoint_files, retention, scheduling, tasks
 from training.models import Attempt, BaseImport, Checkpoint, Run
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def taken(run: Run) -> Attempt:
 
 def stored(attempt: Attempt, name: str) -> str:
     """Where a checkpoint of two files lies that the attempt has stored."""
-    path = registry.attempt_prefix(attempt, name)
+    path = checkpoint_files.attempt_prefix(attempt, name)
     for file in ("adapter.safetensors", "deeper/note.txt"):
         default_storage.save(f"{path}/{file}", ContentFile(b"x"))
     return path

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from training import cards, lineage, registry, requests, visibility
+from training import cards, checkpoint_files, lineage, registry, requests, visibility
 
 CHECKPOINTS_ON_A_PAGE = 25
 
@@ -44,8 +44,8 @@ def checkpoint_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
     """One file of a checkpoint, as an attachment: nothing of it is ever shown as a page."""
     found = visibility.checkpoint(request.user, pk)
     try:
-        handle = registry.open_file(found, name)
-    except registry.RegistryError as error:
+        handle = checkpoint_files.open_file(found, name)
+    except checkpoint_files.RegistryError as error:
         raise Http404 from error
     filename = name.rpartition("/")[2]
     return FileResponse(

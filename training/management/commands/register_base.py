@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import registry
+from training import checkpoint_files, registry
 
 
 class Command(BaseCommand):
@@ -32,6 +32,6 @@ class Command(BaseCommand):
                 raise CommandError(f"{source} is neither a folder nor a hub id")
             else:
                 made = registry.register_base(name, source=source)
-        except registry.RegistryError as error:
+        except checkpoint_files.RegistryError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"base {made.pk}: {made.name}")
