@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from django.db.models import Count
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max
+from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
 from annotation.models import Judgment
 from config import wakeup
-from training import health, scheduling
+from training import health
 from training.models import Attempt, GpuSlot, Run, State
 
 HOUR = timedelta(hours=1)
@@ -56,7 +57,8 @@ def _alone(value: float) -> Values:
 
 
 def _by_state() -> Values:
-    counted = scheduling.count_by_state()
+    rows = Run.objects.order_by().values("state").annotate(runs=Count("pk"))
+    counted = {row["state"]: row["runs"] for row in rows}
     return {f'state="{state}"': counted.get(state, 0) for state in State.values}
 
 
@@ -65,8 +67,16 @@ def _ready() -> int:
 
 
 def _waits() -> Values:
-    waits = scheduling.recent_waits(HOUR)
-    return {f'statistic="{name}"': value for name, value in waits.items()}
+    """Mean and greatest seconds of first attempts; empty when there was none."""
+    ready_at = Greatest("run__created_at", Coalesce("run__after__finished_at", "run__created_at"))
+    waited = ExpressionWrapper(F("claimed_at") - ready_at, output_field=DurationField())
+    first = Attempt.objects.filter(number=1, claimed_at__gte=Now() - HOUR)
+    waits = first.annotate(waited=waited).aggregate(mean=Avg("waited"), greatest=Max("waited"))
+    return {
+        f'statistic="{name}"': wait.total_seconds()
+        for name, wait in waits.items()
+        if wait is not None
+    }
 
 
 def _outcomes() -> Values:

@@ -34,20 +34,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import (
-    Avg,
-    Case,
-    CharField,
-    Count,
-    DateTimeField,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    Max,
-    Value,
-    When,
-)
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models import Case, CharField, DateTimeField, F, Value, When
+from django.db.models.functions import Greatest, Now
 
 from config import logs, wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
@@ -146,22 +134,6 @@ def announce_ready() -> int:
     """Wake workers for what is ready and unclaimed; returns how many runs were announced."""
     ready = Run.objects.ready().values_list("pk", flat=True)
     return wakeup.announce_unless_pending(EXECUTE, ready)
-
-
-def count_by_state() -> dict[str, int]:
-    """How many runs are in each state; a state without runs is left out."""
-    rows = Run.objects.order_by().values("state").annotate(runs=Count("pk"))
-    return {row["state"]: row["runs"] for row in rows}
-
-
-def recent_waits(since: timedelta) -> dict[str, float]:
-    """Mean and greatest seconds from ready to claimed over first attempts within ``since``;
-    empty when there was none."""
-    ready_at = Greatest("run__created_at", Coalesce("run__after__finished_at", "run__created_at"))
-    waited = ExpressionWrapper(F("claimed_at") - ready_at, output_field=DurationField())
-    first = Attempt.objects.filter(number=1, claimed_at__gte=Now() - since)
-    found = first.annotate(waited=waited).aggregate(mean=Avg("waited"), greatest=Max("waited"))
-    return {name: wait.total_seconds() for name, wait in found.items() if wait is not None}
 
 
 # --------------------------------------------------------------------------------------------
@@ -396,10 +368,3 @@ def _reap(run_id: int) -> bool:
         return False
     lose(attempt, f"no word from {attempt.host} within the lease")
     return True
-
-
-def overview() -> dict[str, Any]:
-    """Runs by state and slots in use, for pages that watch the installation."""
-    states = {state.value: Run.objects.filter(state=state).count() for state in State}
-    used = GpuSlot.objects.exclude(attempt=None).count()
-    return {"states": states, "gpu_slots": GpuSlot.objects.count(), "gpu_slots_used": used}
