@@ -16,7 +16,7 @@ from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
 from training import kinds, requests
-from training.forms import ChainForm
+from training.chain_form import ChainForm
 from training.models import Checkpoint, Run
 from training.requests import Common, Refused, Step
 from training.rlhf.contract import Generation, PromptRecord

@@ -11,7 +11,7 @@ from tests.factories import make_member, make_project
 from tests.training.factories import make_base, make_checkpoint, make_run
 from tests.training.test_views import chain_form, logged_in, make_release
 from training import cloning, comparing, requests
-from training.forms import ChainForm
+from training.chain_form import ChainForm
 from training.models import Chain, Checkpoint, Run
 from training.requests import Common, Step
 

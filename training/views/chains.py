@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from training import cloning, requests, visibility
-from training.forms import ChainForm, trainable_releases
+from training.chain_form import ChainForm, trainable_releases
 from training.models import Run
 
 

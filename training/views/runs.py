@@ -25,7 +25,8 @@ from training import (
     visibility,
 )
 from training import samples as samples_of
-from training.forms import RunFilterForm, trainable_releases
+from training.chain_form import trainable_releases
+from training.forms import RunFilterForm
 from training.models import ENDED_BADLY, Run
 
 RUNS_ON_A_PAGE = 25
