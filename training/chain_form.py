@@ -26,6 +26,7 @@ SHOWN = {
     "reward": ["epochs", "max_steps", "optimizer.learning_rate", "batch_size", "facts_position"],
     "ppo": [
         "steps",
+        "epochs",
         "policy_optimizer.learning_rate",
         "rollout_batch_size",
         "batch_size",

@@ -13,7 +13,7 @@ from typing import Any
 from training.rlhf import manual
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
-from training.rlhf.presets import PRESETS, preset_spec
+from training.rlhf.presets import preset_spec, presets_of
 from training.rlhf.run_directory import EXIT_FAILED, carry_out
 
 ENTRY_POINTS = {
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--preset",
-            choices=PRESETS,
+            choices=presets_of(kind),
             help="write DIR/spec.json with these settings if there is none yet",
         )
     _add_mixture(kinds)

@@ -6,12 +6,15 @@ Each batch draws from its own seed, so a restarted run repeats the answers it ha
 from __future__ import annotations
 
 import json
+from itertools import chain
 
 from training.rlhf import checkpoints
 from training.rlhf.contract import GenerateSettings, Generation, Kind, PromptRecord
 from training.rlhf.data import batches
+from training.rlhf.errors import Interrupted
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import seed_step
+from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, sample
 from training.rlhf.run_directory import Run
 
@@ -35,23 +38,15 @@ def generate(run: Run) -> None:
 
     run.events.stage("answering")
     generations: list[Generation] = []
-    for number, group in enumerate(batches(records, settings.batch_size)):
-        run.check_termination()
-        seed_step(run.spec.seed, Kind.GENERATE, number)
-        images = model.encode_images([run.image_files(record) for record in group])
-        prompts = [
-            model.chat.prompt(record.conversation, image)
-            for record, image in zip(group, images, strict=True)
+    groups = [*enumerate(batches(records, settings.batch_size))]
+    for turn in batches(groups, processes().count):  # a batch for each process
+        if run.terminating:
+            raise Interrupted
+        answers = [
+            _answers(run, model, adapter, group, number=number)
+            for number, group in processes().share(turn)
         ]
-        repeated = [prompt for prompt in prompts for _ in range(settings.samples_per_prompt)]
-        responses = sample(
-            model,
-            repeated,
-            settings.sampling,
-            adapter=adapter,
-            batch_size=settings.batch_size * settings.samples_per_prompt,
-        )
-        generations += _grouped(group, responses, settings.samples_per_prompt)
+        generations += chain.from_iterable(processes().collect(answers))
         run.events.progress(len(generations), len(records), unit="prompt")
 
     for record, generation in zip(records[:_SAMPLES], generations, strict=False):
@@ -62,10 +57,39 @@ def generate(run: Run) -> None:
             prompt=record.conversation[-1].text,
             response=generation.responses[0],
         )
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.final) as folder:
         lines = [json.dumps(g.to_json(), ensure_ascii=False) + "\n" for g in generations]
         (folder / GENERATIONS).write_text("".join(lines), encoding="utf-8")
     run.events.checkpoint(len(generations), run.final.name, final=True)
+
+
+def _answers(
+    run: Run,
+    model: VisionLanguageModel,
+    adapter: str | None,
+    records: list[PromptRecord],
+    *,
+    number: int,
+) -> list[Generation]:
+    """Answers to batch ``number``."""
+    settings = run.spec.settings
+    assert isinstance(settings, GenerateSettings)
+    seed_step(run.spec.seed, Kind.GENERATE, number)
+    images = model.encode_images([run.image_files(record) for record in records])
+    prompts = [
+        model.chat.prompt(record.conversation, image)
+        for record, image in zip(records, images, strict=True)
+    ]
+    responses = sample(
+        model,
+        [prompt for prompt in prompts for _ in range(settings.samples_per_prompt)],
+        settings.sampling,
+        adapter=adapter,
+        batch_size=settings.batch_size * settings.samples_per_prompt,
+    )
+    return _grouped(records, responses, settings.samples_per_prompt)
 
 
 def _grouped(records: list[PromptRecord], responses: Responses, each: int) -> list[Generation]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf.contract import SETTINGS, Kind, ModelSettings
-from training.rlhf.presets import PRESETS, preset_spec
+from training.rlhf.presets import PRESETS, preset_spec, presets_of
 
 BEGIN = "<!-- settings: written by python -m training.rlhf.manual -->"
 END = "<!-- end of settings -->"
@@ -37,7 +37,7 @@ class Line:
 
 def settings_lines(kind: Kind) -> list[Line]:
     """The settings of ``kind`` in their order, nested ones by dotted name."""
-    specs = {preset: preset_spec(kind, preset).settings for preset in PRESETS}
+    specs = {preset: preset_spec(kind, preset).settings for preset in presets_of(kind)}
     return list(_lines(SETTINGS[kind], "", specs))
 
 
@@ -106,10 +106,11 @@ def _shown(value: Any) -> str:
 
 
 def _table(lines: list[Line]) -> list[str]:
-    rows = [f"| setting | {' | '.join(PRESETS)} | what it does | source |"]
-    rows.append("|---" * (len(PRESETS) + 3) + "|")
+    presets = lines[0].values
+    rows = [f"| setting | {' | '.join(presets)} | what it does | source |"]
+    rows.append("|---" * (len(presets) + 3) + "|")
     for line in lines:
-        values = " | ".join(line.values[preset] for preset in PRESETS)
+        values = " | ".join(line.values.values())
         rows.append(f"| `{line.name}` | {values} | {_cell(line.help)} | {line.source} |")
     return rows
 

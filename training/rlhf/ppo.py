@@ -25,11 +25,21 @@ from training.rlhf.contract import PpoSettings
 from training.rlhf.data import batches
 from training.rlhf.experience import POLICY, VALUE, Learner, Part
 from training.rlhf.losses import masked_mean, policy_loss, value_loss
-from training.rlhf.optimization import clip_gradients
+from training.rlhf.optimization import clip_gradients, steps_in
 from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.processes import processes
 from training.rlhf.rollout import Trajectory, response_hidden, token_logprobs
 from training.rlhf.scoring import Scores
+
+
+def prompts_in(settings: PpoSettings) -> int:
+    """Prompts of one round."""
+    return settings.rollout_batch_size // settings.responses_per_prompt
+
+
+def rounds_in(settings: PpoSettings, prompts: int) -> int:
+    """Rounds of a run over so many ``prompts``."""
+    return settings.steps or steps_in(settings.epochs, prompts, prompts_in(settings), 0)
 
 
 def updates_in(settings: PpoSettings) -> int:

@@ -42,6 +42,14 @@ class Processes:
         """This process's part of ``items``; the first ones, often the largest, are dealt out."""
         return list(items[self.number :: self.count])
 
+    def collect(self, items: Sequence[T]) -> list[T]:
+        """Of all processes, in the order in which ``share`` deals out."""
+        everyone: list[list[T]] = [[*items] for _ in range(self.count)]
+        if self.count > 1:
+            distributed.all_gather_object(everyone, [*items])
+        longest = max(map(len, everyone))
+        return [row[place] for place in range(longest) for row in everyone if place < len(row)]
+
     def part_size(self, size: int, count: int) -> int:
         """``size`` or what gives each process something of ``count`` rows to do."""
         return min(size, max(-(-count // self.count), 1))

@@ -27,8 +27,6 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 OWN_BASE = "base"
 """What a spec calls the base model that lies in the run directory."""
-SHARED_KINDS = frozenset({Kind.SFT, Kind.REWARD, Kind.PPO})
-"""What several processes can do together."""
 EXIT_FAILED = 1
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_DISK_FULL = os.EX_IOERR
@@ -161,8 +159,6 @@ def _carry_out(
 ) -> int:
     try:
         run = Run(directory, read_spec(directory, kind), events)
-        if processes().count > 1 and kind not in SHARED_KINDS:
-            raise EngineError(f"{kind.value} runs in one process, not in {processes().count}")
         previous = signal.signal(signal.SIGTERM, run.terminate)
         try:
             work(run)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from training.rlhf import checkpoints
 from training.rlhf.contract import PreferencePair, ResponsePair, ScoreSettings
-from training.rlhf.errors import EngineError
+from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
 
@@ -41,12 +42,15 @@ def score(run: Run) -> None:
     lines: list[str] = []
     rewards = []
     for start in range(0, len(pairs), _PAIRS_A_TIME):
-        run.check_termination()
+        if run.terminating:
+            raise Interrupted
         group = pairs[start : start + _PAIRS_A_TIME]
         raw = pair_rewards(run, reward_model, group, batch_size=settings.batch_size)
         rewards.append(raw)
         lines += [json.dumps(line) + "\n" for line in _lines(reward_model, group, raw)]
         run.events.progress(len(lines), len(pairs), unit="pair")
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.final) as folder:
         (folder / SCORES).write_text("".join(lines), encoding="utf-8")
     figures = figures_of(reward_model, torch.cat(rewards), labelled) if labelled else {}

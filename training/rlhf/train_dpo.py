@@ -1,34 +1,38 @@
 """DPO: the policy learns from preference pairs directly, with neither reward model nor sampling.
 
-The reference is the policy that the run begins with. It never changes, so what it says of every
-answer is computed once, before the first step, and kept beside the checkpoints.
+The reference is the policy that the run begins with.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from training.rlhf import checkpoints
-from training.rlhf.answers import Example, answered, padded
+from training.rlhf import best, checkpoints
+from training.rlhf.answers import Example
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import Interrupted
 from training.rlhf.losses import direct_preference_loss
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
-from training.rlhf.rollout import response_hidden, token_logprobs
+from training.rlhf.pair_logprobs import (
+    PAIRS_IN_MEMORY,
+    POLICY,
+    examples_of,
+    pair_logprobs,
+    reference_logprobs,
+)
+from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
 
-POLICY = "policy"
 SAMPLE_PAIRS = 4
-_REFERENCE = "reference"
-_REFERENCE_LOGPROBS = "logprobs.safetensors"
-_PAIRS_IN_MEMORY = 64
+_FIGURES = ("loss", "accuracy", "margin", "chosen_reward", "rejected_reward")
 
 
 def train_dpo(run: Run) -> None:
@@ -48,38 +52,50 @@ def train_dpo(run: Run) -> None:
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
 
     # 2. The reference: the policy as it is now, before any checkpoint is read
-    reference = _reference(run, model, [*pairs, *held_out])
+    reference = reference_logprobs(run, model, [*pairs, *held_out])
     learner = _Learner(run, settings, model, optimizer)
 
     # 3. Where to begin
-    done = 0
+    done, bar = 0, best.Best()
     checkpoint = run.newest_checkpoint()
     if checkpoint is not None:
-        done = checkpoint.step
-        weights = load_file(checkpoint.folder / POLICY / ADAPTER_WEIGHTS)
-        model.load_adapter_weights(POLICY, weights)
+        done, bar = checkpoint.step, best.Best(**checkpoint.state().get("best", {}))
+        _load(model, checkpoint.folder)
         optimizer.load_state(checkpoint.optimizer(POLICY))
+        best.bring(run, checkpoint)
 
     # 4. Steps
     run.events.stage("training the policy on preferences")
     order = EndlessOrder(len(pairs), run.spec.seed)
     metrics: dict[str, float] = {}
-    while done < total:
+    while done < total and not bar.long_ago(settings.patience):
         seed_step(run.spec.seed, Kind.DPO, done)
         chosen = [i for _, i in order.slice(done * settings.batch_size, settings.batch_size)]
         metrics = learner.step([pairs[i] for i in chosen], reference[chosen], number=done)
         done += 1
         if held_out and (done % settings.evaluate_every == 0 or done == total):
-            metrics |= learner.evaluate(held_out, reference[len(pairs) :], step=done)
+            figures = learner.evaluate(held_out, reference[len(pairs) :], step=done)
+            metrics |= {f"held_out/{name}": value for name, value in figures.items()}
+            if bar.improved(figures) and settings.keep_best:
+                best.keep(run, done, metrics, learner.write)
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
+        last = done == total or bar.long_ago(settings.patience)
         stop = run.terminating  # asked once: it may change between saving and stopping
-        if done % settings.checkpoint_every == 0 or done == total or stop:
-            learner.save(step=done)
-        if stop and done < total:
+        if done % settings.checkpoint_every == 0 or last or stop:
+            learner.save(step=done, bar=bar)
+        if stop and not last:
             raise Interrupted
 
-    # 5. What others begin from
+    # 5. What others begin from: the best step
+    if done < total:
+        run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
+    if held_out and settings.keep_best:
+        kept = best.kept(run)
+        _load(model, kept.folder)
+        metrics = kept.metrics
+    if not processes().leads:
+        return
     with checkpoints.atomic_folder(run.final) as folder:
         model.save_adapter(POLICY, folder)
     run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
@@ -95,62 +111,8 @@ def _model(run: Run, settings: DpoSettings) -> VisionLanguageModel:
     return model
 
 
-def _reference(run: Run, model: VisionLanguageModel, pairs: Sequence[PreferencePair]) -> Tensor:
-    """Log-probabilities of ``output_1`` and ``output_2`` under the first policy, ``[count, 2]``.
-
-    Those of an earlier start are taken again when they are of these very pairs.
-    """
-    settings = run.spec.settings
-    assert isinstance(settings, DpoSettings)
-    digest = hashlib.sha256(repr([(p.id, p.output_1, p.output_2) for p in pairs]).encode())
-    kept = run.checkpoints / _REFERENCE / _REFERENCE_LOGPROBS
-    if kept.is_file():
-        found = load_file(kept).get(digest.hexdigest())
-        if found is not None:
-            return found
-    run.events.stage("measuring the reference")
-    model.base.eval()
-    rows = []
-    for group in batches(pairs, _PAIRS_IN_MEMORY):
-        run.check_termination()
-        examples = _examples(run, model, settings, group)
-        with torch.no_grad():
-            for part in batches(examples, settings.micro_batch_size):
-                model.fit("measuring preferences").in_parts(
-                    part, lambda some: rows.append(pair_logprobs(model, some).cpu())
-                )
-    reference = torch.cat(rows)
-    with checkpoints.atomic_folder(kept.parent) as folder:
-        save_file({digest.hexdigest(): reference}, folder / kept.name)
-    return reference
-
-
-def _examples(
-    run: Run, model: VisionLanguageModel, settings: DpoSettings, pairs: Sequence[PreferencePair]
-) -> list[tuple[Example, Example]]:
-    """Both outputs of each pair behind their prompt; facts are never shown."""
-    images = model.encode_images([run.image_files(pair) for pair in pairs])
-    examples = []
-    for pair, image in zip(pairs, images, strict=True):
-        outputs = (pair.output_1, pair.output_2)
-        one, two = answered(model, pair, image, outputs, max_length=settings.max_length)
-        examples.append((one, two))
-    return examples
-
-
-def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Example]]) -> Tensor:
-    """Log-probability of each answer, summed over its tokens, ``[count, 2]``.
-
-    It is the model's own: at temperature 1 and with no token left out.
-    """
-    examples = [example for pair in pairs for example in pair]
-    answers = padded(model, examples)
-    prompts = [example.prompt for example in examples]
-    hidden = response_hidden(model, POLICY, prompts, answers.ids, answers.mask)
-    logprobs, _ = token_logprobs(
-        model, hidden, answers.ids, answers.mask, temperature=1.0, suppress=False
-    )
-    return logprobs.sum(1).view(-1, 2)
+def _load(model: VisionLanguageModel, folder: Path) -> None:
+    model.load_adapter_weights(POLICY, load_file(folder / POLICY / ADAPTER_WEIGHTS))
 
 
 class _Learner:
@@ -166,11 +128,12 @@ class _Learner:
     ) -> dict[str, float]:
         """One optimiser step over ``pairs``; ``reference`` is ``[count, 2]``."""
         self.model.base.train(self.settings.lora.dropout > 0)
-        sums: dict[str, float] = {}
+        sums = dict.fromkeys(_FIGURES, 0.0)
         self._in_parts(pairs, reference, sums, learn=True)
+        self.optimizer.gather()
         norm = self.optimizer.clip()
         rate = self.optimizer.step(number)
-        metrics = {f"train/{name}": value for name, value in sums.items()}
+        metrics = {f"train/{name}": value for name, value in processes().totals(sums).items()}
         return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
 
     @torch.no_grad()
@@ -179,14 +142,15 @@ class _Learner:
     ) -> dict[str, float]:
         """Figures of held-out pairs, the first of them shown with their implicit rewards."""
         self.model.base.eval()
-        sums: dict[str, float] = {}
-        for start in range(0, len(pairs), _PAIRS_IN_MEMORY):
-            part = slice(start, start + _PAIRS_IN_MEMORY)
-            found: dict[str, float] = {}
+        sums = dict.fromkeys(_FIGURES, 0.0)
+        for start in range(0, len(pairs), PAIRS_IN_MEMORY):
+            part = slice(start, start + PAIRS_IN_MEMORY)
+            found = dict.fromkeys(_FIGURES, 0.0)
             self._in_parts(pairs[part], reference[part], found, learn=False)
             _add(sums, found, len(pairs[part]) / len(pairs))
-        self._show_samples(pairs[:SAMPLE_PAIRS], reference[:SAMPLE_PAIRS], step=step)
-        return {f"held_out/{name}": value for name, value in sums.items()}
+        if processes().leads:
+            self._show_samples(pairs[:SAMPLE_PAIRS], reference[:SAMPLE_PAIRS], step=step)
+        return processes().totals(sums)
 
     def _in_parts(
         self,
@@ -196,15 +160,20 @@ class _Learner:
         *,
         learn: bool,
     ) -> None:
-        """Figures of all pairs, and gradients to ``learn`` from; longest pairs first."""
-        examples = _examples(self.run, self.model, self.settings, pairs)
+        """This process's share of the figures of all pairs, and of the gradients to ``learn`` from.
+
+        Longest pairs first.
+        """
+        mine, total = processes().share(range(len(pairs))), len(pairs)
+        pairs, reference = [pairs[row] for row in mine], reference[mine]
+        examples = examples_of(self.run, self.model, self.settings, pairs)
         lengths = [max(len(one), len(two)) for one, two in examples]
 
         def part(rows: list[int]) -> None:
             loss, figures = self._loss(
                 [pairs[row] for row in rows], [examples[row] for row in rows], reference[rows]
             )
-            weight = len(rows) / len(pairs)
+            weight = len(rows) / total
             if learn:
                 self.optimizer.accumulate(loss * weight)
             _add(sums, figures, weight)
@@ -249,7 +218,7 @@ class _Learner:
     def _show_samples(
         self, pairs: Sequence[PreferencePair], reference: Tensor, *, step: int
     ) -> None:
-        examples = _examples(self.run, self.model, self.settings, pairs)
+        examples = examples_of(self.run, self.model, self.settings, pairs)
         rewards = self.settings.beta * (pair_logprobs(self.model, examples).cpu() - reference)
         for pair, row in zip(pairs, rewards.tolist(), strict=True):
             for response, reward in zip((pair.output_1, pair.output_2), row, strict=True):
@@ -262,12 +231,18 @@ class _Learner:
                     reward=reward,
                 )
 
-    def save(self, *, step: int) -> None:
+    def write(self, folder: Path) -> None:
+        self.model.save_adapter(POLICY, folder / POLICY)
+
+    def save(self, *, step: int, bar: best.Best) -> None:
         """Write a checkpoint to resume from."""
-        keep = self.settings.keep_checkpoints
-        with checkpoints.saving(self.run.checkpoints, step, {}, keep=keep) as folder:
-            self.model.save_adapter(POLICY, folder / POLICY)
+        if not processes().leads:
+            return
+        keep, state = self.settings.keep_checkpoints, {"best": asdict(bar)}
+        with checkpoints.saving(self.run.checkpoints, step, state, keep=keep) as folder:
+            self.write(folder)
             checkpoints.save_optimizer(folder, POLICY, self.optimizer.state())
+            best.put_into(self.run, folder)
         self.run.events.checkpoint(step, f"{self.run.checkpoints.name}/step-{step}")
 
 

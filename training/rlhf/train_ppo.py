@@ -27,7 +27,7 @@ from training.rlhf.experience import (
 )
 from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
-from training.rlhf.ppo import update, updates_in
+from training.rlhf.ppo import prompts_in, rounds_in, update, updates_in
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
@@ -43,14 +43,13 @@ def train_ppo(run: Run) -> None:
     """Train in ``run`` from its newest checkpoint on, and leave the policy in ``final/``."""
     settings = run.spec.settings
     assert isinstance(settings, PpoSettings)
-    check_settings(settings)
 
     # 1. Prompts, models, optimisers
     run.events.stage("reading prompts")
     records = run.records(PromptRecord)
     run.events.stage("loading the base model")
-    learner = prepare(run, settings)
-    records = _short_enough(learner, records)
+    learner, records = prepare(run, settings, records)
+    total = rounds_in(settings, len(records))
 
     # 2. Where to begin
     done, stopped = 0, False
@@ -63,12 +62,13 @@ def train_ppo(run: Run) -> None:
     saved = done
 
     # 3. Rounds
+    run.events.stage(_plan(settings, total, len(records)))
     order = EndlessOrder(len(records), run.spec.seed)
-    while done < settings.steps and not stopped:
+    while done < total and not stopped:
         seed_step(run.spec.seed, Kind.PPO, done)
-        count = settings.rollout_batch_size // settings.responses_per_prompt
+        count = prompts_in(settings)
         chosen = order.slice(done * count, count)
-        run.events.stage(f"rollout {done + 1}/{settings.steps}")
+        run.events.stage(f"rollout {done + 1}/{total}")
         try:
             trajectory, scores = rollout(
                 learner,
@@ -82,10 +82,10 @@ def train_ppo(run: Run) -> None:
         done += 1
         stopped = 0 < settings.kl_stop < metrics["ppo/kl"]
         run.events.metrics(done, metrics)
-        run.events.progress(done, settings.steps, unit="round")
-        if done % settings.samples_every == 0 or done in (1, settings.steps):
+        run.events.progress(done, total, unit="round")
+        if done % settings.samples_every == 0 or done in (1, total):
             _show_samples(learner, records[:SAMPLE_PROMPTS], step=done)
-        last = done == settings.steps or stopped
+        last = done == total or stopped
         stop = run.terminating  # asked once: it may change between saving and stopping
         if last or done % settings.checkpoint_every == 0 or stop:
             _save(learner, step=done, stopped=stopped, metrics=metrics)
@@ -102,22 +102,15 @@ def train_ppo(run: Run) -> None:
         run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
 
 
-def check_settings(settings: PpoSettings) -> None:
-    """EngineError for combinations that would train towards something else than was asked."""
-    sampling = settings.sampling
-    if sampling.temperature == 0 or sampling.top_p < 1:
-        raise EngineError(
-            "settings.sampling: PPO needs temperature above 0 and top_p 1, or the probabilities "
-            "it learns from are not those the responses were drawn with"
-        )
-    if settings.score_position == "last_slot" and settings.mask_padding:
-        raise EngineError("settings.score_position: 'last_slot' needs mask_padding off")
-    for name in ("rollout_batch_size", "batch_size"):
-        if getattr(settings, name) % settings.responses_per_prompt:
-            raise EngineError(f"settings.{name}: must be a multiple of responses_per_prompt")
+def _plan(settings: PpoSettings, rounds: int, prompts: int) -> str:
+    passes = rounds * prompts_in(settings) / prompts
+    return f"{rounds} rounds: {passes:.3g} passes over {prompts} prompts"
 
 
-def prepare(run: Run, settings: PpoSettings) -> Learner:
+def prepare(
+    run: Run, settings: PpoSettings, records: list[PromptRecord]
+) -> tuple[Learner, list[PromptRecord]]:
+    """All that PPO holds, and those of ``records`` whose prompts are short enough."""
     if run.spec.reward_model is None:
         raise EngineError("spec.json, reward_model: PPO needs one")
     seed_step(run.spec.seed, Kind.PPO, -1)
@@ -140,8 +133,9 @@ def prepare(run: Run, settings: PpoSettings) -> Learner:
     policy, value = model.trainable(POLICY), model.trainable(VALUE)
     model.train_only(policy, value)
     model.base.eval()
-    total = settings.steps * updates_in(settings)
-    return Learner(
+    kept = _short_enough(model, records, settings.sampling.query_length)
+    total = rounds_in(settings, len(kept)) * updates_in(settings)
+    learner = Learner(
         run=run,
         settings=settings,
         model=model,
@@ -151,13 +145,14 @@ def prepare(run: Run, settings: PpoSettings) -> Learner:
         kl_coefficient=settings.kl_coefficient,
         sampler=sampler_of(run, model, settings),
     )
+    return learner, kept
 
 
-def _short_enough(learner: Learner, records: list[PromptRecord]) -> list[PromptRecord]:
-    """Records whose prompt fits ``query_length``; a record takes its image and facts with it."""
-    limit = learner.settings.sampling.query_length
-    chat = learner.model.chat
-    kept = [r for r in records if chat.prompt_text_length(r.conversation) <= limit]
+def _short_enough(
+    model: VisionLanguageModel, records: list[PromptRecord], limit: int
+) -> list[PromptRecord]:
+    """Records whose prompt fits ``limit``; a record takes its image and facts with it."""
+    kept = [r for r in records if model.chat.prompt_text_length(r.conversation) <= limit]
     if not kept:
         raise DataError(
             f"no prompt has at most {limit} text tokens (settings.sampling.query_length)"

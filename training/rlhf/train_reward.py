@@ -6,18 +6,16 @@ neither padding nor the order of facts can tell them apart.
 
 from __future__ import annotations
 
-import json
-import logging
-import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from training.rlhf import checkpoints
+from training.rlhf import best, checkpoints
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.data import EndlessOrder, batches
 from training.rlhf.errors import Interrupted
@@ -31,10 +29,6 @@ from training.rlhf.run_directory import Run
 
 NORMALISATION_PAIRS = 512
 SAMPLE_PAIRS = 4
-BEST = "best"
-_BEST_METRICS = "metrics.json"
-
-log = logging.getLogger(__name__)
 
 
 def train_reward(run: Run) -> None:
@@ -56,17 +50,17 @@ def train_reward(run: Run) -> None:
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
 
     # 2. Where to begin
-    done, best = 0, Best()
+    done, bar = 0, best.Best()
     checkpoint = run.newest_checkpoint()
     if checkpoint is not None:
-        done, best = checkpoint.step, Best(**checkpoint.state()["best"])
+        done, bar = checkpoint.step, best.Best(**checkpoint.state()["best"])
         _load(model, checkpoint.folder, optimizer, checkpoint)
-        _bring_best(run, checkpoint)
+        best.bring(run, checkpoint)
 
     # 3. Steps
     run.events.stage("training the reward model")
     order = EndlessOrder(len(pairs), run.spec.seed)
-    while done < total and not best.long_ago(settings.patience):
+    while done < total and not bar.long_ago(settings.patience):
         seed_step(run.spec.seed, Kind.REWARD, done)
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         batch = [(pairs[index], f"{run.spec.seed}-{epoch}") for epoch, index in chosen]
@@ -76,14 +70,14 @@ def train_reward(run: Run) -> None:
             size = settings.micro_batch_size
             figures, _ = evaluate(run, reward_model, held_out, batch_size=size)
             metrics |= _named(figures)
-            if best.improved(_merit(figures)) and settings.keep_best:
-                _keep_best(run, reward_model, done)
+            if bar.improved(figures) and settings.keep_best:
+                best.keep(run, done, metrics, partial(_write, model))
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
-        last = done == total or best.long_ago(settings.patience)
+        last = done == total or bar.long_ago(settings.patience)
         stop = run.terminating  # asked once: it may change between saving and stopping
         if done % settings.checkpoint_every == 0 or last or stop:
-            _save(run, reward_model, optimizer, step=done, best=best)
+            _save(run, reward_model, optimizer, step=done, bar=bar)
         if stop and not last:
             raise Interrupted
 
@@ -91,29 +85,8 @@ def train_reward(run: Run) -> None:
     if done < total:
         run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
     if held_out and settings.keep_best:
-        processes().wait()  # the first one may still be writing it
-        kept = run.checkpoints / BEST
-        _load(model, kept)
-        log.info("keeping step %s", json.loads((kept / _BEST_METRICS).read_text())["step"])
+        _load(model, best.kept(run).folder)
     _finish(run, reward_model, pairs, held_out, step=done)
-
-
-@dataclass
-class Best:
-    """The best held-out evaluation so far, and how many have followed it."""
-
-    merit: float = -1.0
-    since: int = 0
-
-    def improved(self, merit: float) -> bool:
-        """Take in one more evaluation; whether it is the best."""
-        better = merit > self.merit
-        self.merit, self.since = (merit, 0) if better else (self.merit, self.since + 1)
-        return better
-
-    def long_ago(self, patience: int) -> bool:
-        """Whether ``patience`` evaluations have not been better; never with 0."""
-        return 0 < patience <= self.since
 
 
 def train_step(
@@ -255,18 +228,9 @@ def _named(figures: dict[str, float]) -> dict[str, float]:
     return {f"held_out/{name}": value for name, value in figures.items()}
 
 
-def _merit(figures: dict[str, float]) -> float:
-    # Accuracy decides; among equals the lower loss, which never outweighs one pair in 10^5.
-    return figures["accuracy"] - 1e-6 * min(figures["loss"], 1.0)
-
-
-def _keep_best(run: Run, reward_model: RewardModel, step: int) -> None:
-    if not processes().leads:
-        return
-    with checkpoints.atomic_folder(run.checkpoints / BEST) as folder:
-        reward_model.model.save_adapter(ADAPTER, folder / ADAPTER)
-        reward_model.model.save_head(ADAPTER, folder / ADAPTER)
-        (folder / _BEST_METRICS).write_text(json.dumps({"step": step}))
+def _write(model: VisionLanguageModel, folder: Path) -> None:
+    model.save_adapter(ADAPTER, folder / ADAPTER)
+    model.save_head(ADAPTER, folder / ADAPTER)
 
 
 def _load(
@@ -282,28 +246,19 @@ def _load(
 
 
 def _save(
-    run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, best: Best
+    run: Run, reward_model: RewardModel, optimizer: Optimizer, *, step: int, bar: best.Best
 ) -> None:
     if not processes().leads:
         return
     settings = run.spec.settings
     assert isinstance(settings, RewardSettings)
     with checkpoints.saving(
-        run.checkpoints, step, {"best": asdict(best)}, keep=settings.keep_checkpoints
+        run.checkpoints, step, {"best": asdict(bar)}, keep=settings.keep_checkpoints
     ) as folder:
         reward_model.save(folder / ADAPTER)
         checkpoints.save_optimizer(folder, ADAPTER, optimizer.state())
-        if (run.checkpoints / BEST).is_dir():
-            shutil.copytree(run.checkpoints / BEST, folder / BEST)
+        best.put_into(run, folder)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
-
-
-def _bring_best(run: Run, checkpoint: checkpoints.Checkpoint) -> None:
-    """On another host only the checkpoint itself has arrived, the best step inside it."""
-    source, target = checkpoint.folder / BEST, run.checkpoints / BEST
-    if processes().leads and source.is_dir() and not target.is_dir():
-        with checkpoints.atomic_folder(target) as folder:
-            shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def _tensor(values: Iterable[float], like: Tensor) -> Tensor:

@@ -17,11 +17,10 @@ from training.rlhf.contract import (
     RunSpec,
     parse_event,
 )
-from training.rlhf.presets import PRESETS, preset_spec
+from training.rlhf.presets import preset_spec, presets_of
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize(("kind", "preset"), [(k, p) for k in Kind for p in presets_of(k)])
 def test_every_preset_survives_json(kind: Kind, preset: str) -> None:
     spec = preset_spec(kind, preset)
     assert isinstance(spec.settings, SETTINGS[kind])
@@ -49,6 +48,25 @@ def test_bad_spec_names_the_field(path: tuple[str, ...], value: Any, message: st
     inner[path[-1]] = value
     with pytest.raises(ContractError, match=message):
         RunSpec.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampling": {"temperature": 0.0}}, r"settings\.sampling: PPO needs temperature above 0"),
+        ({"sampling": {"top_p": 0.9}}, "top_p 1"),
+        ({"score_position": "last_slot"}, r"settings\.score_position: .* needs mask_padding off"),
+        ({"responses_per_prompt": 3}, r"settings\.rollout_batch_size: must be a multiple"),
+        ({"responses_per_prompt": 512}, r"settings\.batch_size: must be a multiple"),
+        ({"epochs": 4.0}, r"settings\.epochs: is 4 and steps 100: one of both must be 0"),
+        ({"steps": 0}, r"settings\.epochs: is 0 and steps 0: one of both must be 0"),
+    ],
+)
+def test_settings_of_ppo_that_do_not_go_together_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ContractError, match=message):
+        RunSpec.from_json({"kind": "ppo", "settings": changes})
 
 
 @pytest.mark.parametrize(

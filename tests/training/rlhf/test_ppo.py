@@ -22,7 +22,7 @@ from training.rlhf.contract import (
 from training.rlhf.events import EventWriter
 from training.rlhf.experience import Learner, measure, rollout
 from training.rlhf.optimization import seed_step
-from training.rlhf.ppo import advantages_of, shuffled_rows, update, updates_in
+from training.rlhf.ppo import advantages_of, rounds_in, shuffled_rows, update, updates_in
 from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
 from training.rlhf.train_ppo import prepare
@@ -52,7 +52,7 @@ def make_learner(make_run: MakeRun, reward_folder: Path) -> Iterator[MakeLearner
             events = writers.enter_context(EventWriter(directory / "events.jsonl"))
             run = Run(directory, read_spec(directory, Kind.PPO), events)
             assert isinstance(run.spec.settings, PpoSettings)
-            return prepare(run, run.spec.settings)
+            return prepare(run, run.spec.settings, run.records(PromptRecord))[0]
 
         yield make
 
@@ -243,6 +243,18 @@ def test_update_moves_probability_towards_the_better_response(make_learner: Make
 def test_updates_in_a_round(rollouts: int, batch: int, epochs: int, steps: int) -> None:
     settings = PpoSettings(rollout_batch_size=rollouts, batch_size=batch, update_epochs=epochs)
     assert updates_in(settings) == steps
+
+
+@pytest.mark.parametrize(
+    ("epochs", "prompts", "each", "rounds"),
+    [(4.0, 72_000, 1, 563), (1.0, 512, 1, 1), (1.0, 513, 1, 2), (0.5, 512, 2, 1), (2.0, 512, 2, 4)],
+)
+def test_passes_over_the_prompts_make_rounds(
+    epochs: float, prompts: int, each: int, rounds: int
+) -> None:
+    settings = PpoSettings(steps=0, epochs=epochs, responses_per_prompt=each)
+    assert rounds_in(settings, prompts) == rounds
+    assert rounds_in(PpoSettings(steps=7), prompts) == 7
 
 
 def test_hallucination_estimate_is_a_half_for_average_answers_and_falls_with_the_reward(

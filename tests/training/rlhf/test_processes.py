@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ SETTINGS = {
     Kind.SFT: STEPS | {"checkpoint_every": 2},
     # an odd number of groups, so that the processes have unequal shares
     Kind.REWARD: STEPS | {"checkpoint_every": 2, "evaluate_every": 2, "center_coefficient": 0.5},
+    Kind.DPO: STEPS | {"checkpoint_every": 2, "evaluate_every": 2, "answer_coefficient": 0.5},
     Kind.PPO: {
         "steps": 4,
         "rollout_batch_size": 6,
@@ -47,15 +50,19 @@ def launch(*directories: Path) -> str:
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
     return finished.stderr
 
 
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_two_processes_give_what_one_gives(make_run: MakeRun, reward_folder: Path) -> None:
-    """Fine-tuning, reward model and PPO, each also resumed by two from a checkpoint of one."""
+    """Every kind of training, also resumed by two from a checkpoint of one; answers and scores."""
     alone, pair, resumed = {}, {}, {}
     for kind, settings in SETTINGS.items():
         extra = {"reward_model": reward_folder} if kind is Kind.PPO else {"held_out": 3}
@@ -65,9 +72,17 @@ def test_two_processes_give_what_one_gives(make_run: MakeRun, reward_folder: Pat
         (alone[kind] / "checkpoints" / "step-2").rename(
             (resumed[kind] / "checkpoints").mkdir() or resumed[kind] / "checkpoints" / "step-2"
         )
-    scoring = make_run(Kind.SCORE, "score", reward_model=reward_folder)
-    told = launch(*pair.values(), *resumed.values(), scoring)
-    assert told.count("codes of process [0, 0, 0, 0, 0, 0, 1]") == 2
+    used = {
+        group: [
+            make_run(Kind.SCORE, f"score-{group}", reward_model=reward_folder, batch_size=2),
+            make_run(Kind.GENERATE, f"generate-{group}", batch_size=5),  # 5, 5 and 2 prompts
+        ]
+        for group in ("alone", "pair")
+    }
+    for kind, directory in zip((Kind.SCORE, Kind.GENERATE), used["alone"], strict=True):
+        assert main([kind, "--run-dir", str(directory)]) == 0
+    told = launch(*pair.values(), *resumed.values(), *used["pair"])
+    assert told.count(f"codes of process {[0] * 10}") == 2
 
     for kind in SETTINGS:
         expected = last_metrics(events(alone[kind]))
@@ -87,8 +102,14 @@ def test_two_processes_give_what_one_gives(make_run: MakeRun, reward_folder: Pat
         names = sorted(path.name for path in (pair[kind] / "checkpoints").iterdir())
         assert not any(name.endswith(".partial") for name in names)
         assert {"step-2", "step-4"} <= set(names)
-    failures = events(scoring, "error")
-    assert {f["message"] for f in failures} == {"score runs in one process, not in 2"}
+    scored, answered = zip(*used.values(), strict=True)
+    for one, two in zip(*(lines(d / "final" / "scores.jsonl") for d in scored), strict=True):
+        assert two.pop("id") == one.pop("id")
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+    said, also = (lines(d / "final" / "generations.jsonl") for d in answered)
+    assert len(said) == 12 and also == said
+    for directory in used["pair"]:
+        assert len(events(directory, "checkpoint")) == 1
 
 
 def test_one_process_has_everything() -> None:
@@ -96,6 +117,7 @@ def test_one_process_has_everything() -> None:
     assert one.leads
     assert one.share([1, 2, 3]) == [1, 2, 3]
     assert one.part_size(8, 3) == 3
+    assert one.collect([1, 2, 3]) == [1, 2, 3]
     assert one.totals({"a": 1.5}) == {"a": 1.5}
     assert one.agree(True) and not one.agree(False)
     with together() as everyone:

@@ -23,8 +23,8 @@ from training.rlhf.answers import answered
 from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
 from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.pair_logprobs import pair_logprobs
 from training.rlhf.prompts import ChatFormat
-from training.rlhf.train_dpo import pair_logprobs
 
 FOUR_STEPS = {
     "batch_size": 4,
@@ -117,6 +117,56 @@ def test_reference_is_measured_once_and_kept(make_run: MakeRun) -> None:
     shutil.rmtree(directory / "checkpoints" / "step-4")
     assert train(directory) == 0
     assert last_metrics(events(directory))[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
+    """Let held-out pairs be judged so, at one evaluation after the other."""
+    left = iter(accuracies)
+
+    def evaluate(*_: object, **__: object) -> dict[str, float]:
+        return {"accuracy": next(left), "loss": 0.5}
+
+    monkeypatch.setattr("training.rlhf.train_dpo._Learner.evaluate", evaluate)
+
+
+@pytest.mark.parametrize(("keep_best", "step"), [(True, 2), (False, 6)])
+def test_best_step_outlives_its_checkpoint(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, keep_best: bool, step: int
+) -> None:
+    judged(monkeypatch, 0.9, 0.4, 0.4)
+    settings = FOUR_STEPS | {"max_steps": 6, "keep_best": keep_best, "keep_checkpoints": 3}
+    directory = make_run(Kind.DPO, **settings, held_out=2)
+    assert train(directory) == 0
+    weights = "adapter_model.safetensors"
+    kept = [(directory / "checkpoints" / f"step-{n}" / "policy" / weights) for n in (2, 4, 6)]
+    final = (directory / "final" / weights).read_bytes()
+    assert [n for n, path in zip((2, 4, 6), kept, strict=True) if path.read_bytes() == final] == [
+        step
+    ]
+    told = events(directory, "checkpoint")[-1]["metrics"]["held_out/accuracy"]
+    assert told == (0.9 if keep_best else 0.4)
+    shutil.rmtree(kept[0].parents[1])  # thinned out
+    assert train(directory) == 0
+    assert (directory / "final" / weights).read_bytes() == final
+
+
+def test_training_stops_when_held_out_pairs_are_judged_no_better(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations at steps 2, 4, 6, ...: the best is the second, two more are waited for."""
+    judged(monkeypatch, 0.5, 0.9, 0.4, 0.9, 1.0, 1.0)
+    settings = FOUR_STEPS | {"max_steps": 20, "checkpoint_every": 100}
+    directory = make_run(Kind.DPO, **settings, held_out=2, patience=2)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 7, terminate)  # and how long ago the best was is not forgotten
+        assert train(directory) == 143
+    shutil.rmtree(directory / "checkpoints" / "best")  # another host fetches only the checkpoint
+    assert train(directory) == 0
+    assert max(last_metrics(events(directory))) == 8
+    assert any("stopped after step 8" in e["text"] for e in events(directory, "stage"))
+    weights = "adapter_model.safetensors"
+    best = (directory / "checkpoints" / "best" / "policy" / weights).read_bytes()
+    assert (directory / "final" / weights).read_bytes() == best
 
 
 @pytest.mark.parametrize("answer_coefficient", [0.0, 1.0])

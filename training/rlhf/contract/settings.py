@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from training.rlhf.contract.wire import ContractError
+
 
 def setting(
     default: Any,
@@ -33,7 +35,7 @@ class OptimizerSettings:
     learning_rate: float = setting(
         2e-5,
         "Peak learning rate of AdamW.",
-        source="paper: 1e-4 sft, 2e-5 reward, 3e-5 ppo",
+        source="paper: 2e-5 sft (adapter 1e-4), 2e-5 reward, 3e-5 ppo",
         minimum=0,
     )
     schedule: Literal["constant", "cosine", "linear"] = setting(
@@ -42,11 +44,19 @@ class OptimizerSettings:
         source="paper: cosine, reward constant",
     )
     warmup_steps: int = setting(
-        0, "Optimiser steps of linear warm-up.", source="paper: 3 % reward, 5 steps ppo", minimum=0
+        0,
+        "Optimiser steps of linear warm-up.",
+        source="paper's code: 3 % sft and reward, 5 steps ppo",
+        minimum=0,
     )
-    weight_decay: float = setting(0.0, "Decoupled weight decay.", minimum=0)
+    weight_decay: float = setting(
+        0.0, "Decoupled weight decay.", source="paper's code: 0", minimum=0
+    )
     gradient_norm: float = setting(
-        1.0, "Gradients are clipped to this norm.", source="paper: 1", minimum=0
+        1.0,
+        "Gradients are clipped to this norm; 0 only measures it.",
+        source="paper's code: 1 ppo and full model, 0.3 for the adapters of sft and reward",
+        minimum=0,
     )
 
 
@@ -69,8 +79,12 @@ class SftSettings:
 
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings(learning_rate=1e-4, schedule="cosine")
-    epochs: float = setting(1.0, "Passes over the data.", source="paper: 1", minimum=0)
-    batch_size: int = setting(32, "Conversations in an optimiser step.", minimum=1)
+    epochs: float = setting(
+        1.0, "Passes over the data.", source="paper: 3 full model, 1 adapter", minimum=0
+    )
+    batch_size: int = setting(
+        32, "Conversations in an optimiser step.", source="paper: 128", minimum=1
+    )
     micro_batch_size: int = setting(8, "Conversations in a forward pass.", minimum=1)
     max_steps: int = setting(0, "Stop after this many steps; 0 means all epochs.", minimum=0)
     average: Literal["token", "example"] = setting(
@@ -82,7 +96,12 @@ class SftSettings:
         "Train all language-model weights instead of an adapter.",
         source="paper: both, one after the other",
     )
-    max_length: int = setting(1024, "Longest sequence in text tokens; longer ones are cut.")
+    max_length: int = setting(
+        1024,
+        "Longest sequence in text tokens; longer ones are cut.",
+        source="paper's code: 1280 full model, 2048 adapter",
+        minimum=1,
+    )
     checkpoint_every: int = setting(100, "Steps between checkpoints.", minimum=1)
     keep_checkpoints: int = setting(
         0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
@@ -159,7 +178,9 @@ class RewardSettings:
         "Shift and scale rewards to mean 0, sd 1 on held-out samples.",
         source="paper's code: on",
     )
-    max_length: int = setting(1024, "Longest sequence in text tokens.", minimum=1)
+    max_length: int = setting(
+        1024, "Longest sequence in text tokens.", source="paper's code: 2048", minimum=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +199,16 @@ class PpoSettings:
     )
     sampling: SamplingSettings = SamplingSettings()
     steps: int = setting(
-        100, "Rounds of rollout and update.", source="paper: 288k rollouts in 4 passes", minimum=1
+        100,
+        "Rounds of rollout and update; 0 where epochs says how many.",
+        source="paper: as many as make 4 passes",
+        minimum=0,
+    )
+    epochs: float = setting(
+        0.0,
+        "Passes over the prompts; 0 where steps says how many rounds.",
+        source="paper: 4, over 72k prompts",
+        minimum=0,
     )
     rollout_batch_size: int = setting(
         512, "Responses sampled in a round.", source="paper: 512", minimum=1
@@ -276,6 +306,24 @@ class PpoSettings:
         minimum=1,
     )
 
+    def __post_init__(self) -> None:
+        """ContractError for combinations that would train towards something else than was asked."""
+        if (self.steps > 0) == (self.epochs > 0):
+            raise ContractError(
+                "epochs", f"is {self.epochs:g} and steps {self.steps}: one of both must be 0"
+            )
+        if self.sampling.temperature == 0 or self.sampling.top_p < 1:
+            raise ContractError(
+                "sampling",
+                "PPO needs temperature above 0 and top_p 1, or the probabilities it learns from "
+                "are not those the responses were drawn with",
+            )
+        if self.score_position == "last_slot" and self.mask_padding:
+            raise ContractError("score_position", "'last_slot' needs mask_padding off")
+        for name in ("rollout_batch_size", "batch_size"):
+            if getattr(self, name) % self.responses_per_prompt:
+                raise ContractError(name, "must be a multiple of responses_per_prompt")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DpoSettings:
@@ -313,6 +361,13 @@ class DpoSettings:
     checkpoint_every: int = setting(50, "Steps between checkpoints.", minimum=1)
     keep_checkpoints: int = setting(
         0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
+    )
+    keep_best: bool = setting(True, "Keep the step with the best held-out accuracy, not the last.")
+    patience: int = setting(
+        0,
+        "Stop after this many held-out evaluations that are no better than the best; 0 never "
+        "stops early.",
+        minimum=0,
     )
     max_length: int = setting(1024, "Longest sequence in text tokens.", minimum=1)
 

@@ -56,7 +56,10 @@ def build(cls: type, data: Any, path: str, overrides: dict[str, Any] | None = No
             if not dataclasses.is_dataclass(hints[name]):
                 raise ContractError(_join(path, name), "is missing")
             values[name] = hints[name]()
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ContractError as error:  # of fields that do not go together
+        raise ContractError(_join(path, error.field), error.problem) from None
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
