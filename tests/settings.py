@@ -16,6 +16,9 @@ from config.settings import *  # noqa: E402, F403
 # Argon2 is slow on purpose; tests log in hundreds of times.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# Each client of a test would look at every static file first; they are found when asked for.
+WHITENOISE_AUTOREFRESH = True
+
 # The live server's threads outlast their last request; a connection kept open by one of them would
 # keep the test database from being removed.
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
