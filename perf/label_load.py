@@ -3,6 +3,7 @@
     python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 4]
                               [--threads 0] [--comparisons 20000] [--cores 2]
                               [--kill-web-every 5] [--kill-database 3] [--exactly 3]
+                              [--vanish 0.3]
 
 Without DATABASE_URL a scratch Postgres is started and removed again. Comparisons are filled in by
 COPY. Every annotator asks for a comparison, thinks as long as the rate says, and answers; printed
@@ -15,7 +16,13 @@ every comparison has 3 judgments that count, no more and no fewer.
 
 ``--kill-web-every`` sends kill -9 to a gunicorn worker every so many seconds, ``--kill-database``
 crashes Postgres (all its processes at once) so many times, evenly spread; annotators then send
-again what was not acknowledged. In the end every answer that was acknowledged must be in the
+again what was not acknowledged.
+
+``--vanish 0.3`` has that share of the annotators close their browser at some moment with a
+comparison before them. Leases last a minute then, a worker with beat runs too, and each of these
+leases must be given back within half a minute of its end.
+
+In the end every answer that was acknowledged must be in the
 database, once, every answer sent at most once, and no comparison with more counted answers than
 it wants; otherwise the exit status is 1.
 """
@@ -44,6 +51,8 @@ from perf import stage
 
 TRIES_SECONDS = 60
 """How long an annotator sends one request again before they give up."""
+RETURN_SECONDS = 30
+"""How long after its end a lease may still be with somebody who is gone."""
 
 
 @dataclass
@@ -56,6 +65,8 @@ class Ledger:
     acknowledged: set[str] = field(default_factory=set)
     reconnected: int = 0
     killed: Counter[str] = field(default_factory=Counter)
+    left_behind: set[str] = field(default_factory=set)
+    """Tokens of the leases of those who vanished."""
     took: float = 0.0
     longest_gap: float = 0.0
     """Seconds from a crash of Postgres to the next answered request, the longest."""
@@ -95,21 +106,23 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
             comparisons=options.comparisons,
             annotators=options.annotators,
             judgments=options.exactly or 3,
+            lease_minutes=1 if options.vanish else 15,
         )
         print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
-        site = stage.Site(folder, workers=options.workers, threads=options.threads)
+        site = stage.Site(
+            folder, workers=options.workers, threads=options.threads, beat=bool(options.vanish)
+        )
     shared = f"{left} others for the annotators" if left else "shared with the annotators"
     print(f"{options.cores} cores for {options.workers} workers and Postgres, {shared}")
     watched = {"web": site.master.pid, "annotators": os.getpid()}
     if private and not options.kill_database:
         watched["database"] = stage.postmaster(folder)
-    try:
+    with site:
         before = {who: stage.tree_seconds(pid) for who, pid in watched.items()}
         ledger = asyncio.run(_annotate(options, site, folder, slug, tokens))
         costs = {who: stage.tree_seconds(pid) - before[who] for who, pid in watched.items()}
-    finally:
-        site.stop()
-    return _report(ledger, options, costs)
+        returned = _returns(ledger) if options.vanish else True
+    return int(not (_report(ledger, options, costs) and returned))
 
 
 async def _annotate(
@@ -124,6 +137,8 @@ async def _annotate(
     ends = starts + (math.inf if options.exactly else pause + options.seconds)
     async with web:
         people = [Annotator(web, slug, token, pause, starts + pause, ends) for token in tokens]
+        for person in people[: round(options.vanish * len(people))]:
+            person.vanishes = random.uniform(starts, ends - pause)
         troubles = [
             asyncio.create_task(_kill_web(site, options, ledger)),
             asyncio.create_task(_kill_database(folder, options, ledger, pause)),
@@ -145,6 +160,7 @@ class Annotator:
     pause: float
     measured_from: float
     ends: float
+    vanishes: float = math.inf
 
     async def work(self, ledger: Ledger) -> None:
         # Nobody begins at the same moment, and nobody thinks equally long.
@@ -152,6 +168,9 @@ class Annotator:
         while time.perf_counter() < self.ends:
             given = await self._post("claim", f"projects/{self.slug}/assignments/next", {}, ledger)
             if given.status_code != 200:
+                return
+            if time.perf_counter() > self.vanishes:
+                ledger.left_behind.add(given.json()["token"])
                 return
             await asyncio.sleep(random.uniform(0.5, 1.5) * self.pause)
             body = {"client_uuid": str(uuid.uuid4()), "more_hallucinated": random.choice("12")}
@@ -211,7 +230,26 @@ async def _kill_database(
         ledger.longest_gap = max(ledger.longest_gap, time.perf_counter() - began)
 
 
-def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> int:
+def _returns(ledger: Ledger) -> bool:
+    """Waits for the leases left behind; whether each was given back in time."""
+    from annotation.models import Assignment
+
+    left = Assignment.objects.filter(token__in=ledger.left_behind)
+    ends = time.perf_counter() + 60 + 2 * RETURN_SECONDS
+    while left.filter(ended_at=None).exists() and time.perf_counter() < ends:
+        time.sleep(1)
+    times = left.exclude(ended_at=None).values_list("expires_at", "ended_at")
+    after = [(ended - expires).total_seconds() for expires, ended in times]
+    kept = len(ledger.left_behind) - len(after)
+    print(
+        f"{len(ledger.left_behind)} vanished with a lease; given back "
+        f"{statistics.median(after):.1f} s after its end, at most {max(after):.1f} s; never {kept}"
+    )
+    return kept == 0 and max(after) <= RETURN_SECONDS
+
+
+def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> bool:
+    """Prints what was found; whether nothing that was acknowledged is lost, and nothing double."""
     from django.db import connection
     from django.db.models import F
 
@@ -243,7 +281,7 @@ def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]
         f"never sent {len(foreign)}, comparisons with too many {over}"
     )
     failed = not ledger.killed and any(status >= 500 for status in ledger.statuses)
-    return int(bool(lost or doubled or foreign or over or failed))
+    return not (lost or doubled or foreign or over or failed)
 
 
 def _options() -> argparse.Namespace:
@@ -257,6 +295,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--exactly", type=int, default=0, metavar="JUDGMENTS")
     parser.add_argument("--kill-database", type=int, default=0, metavar="TIMES")
+    parser.add_argument("--vanish", type=float, default=0, metavar="SHARE")
     parser.add_argument("--comparisons", type=int, default=20_000)
     return parser.parse_args()
 

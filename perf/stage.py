@@ -20,13 +20,19 @@ PROMPT_SHARE = 10
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def fill_project(*, comparisons: int, annotators: int, judgments: int = 3) -> tuple[str, list[str]]:
+def fill_project(
+    *, comparisons: int, annotators: int, judgments: int = 3, lease_minutes: int = 15
+) -> tuple[str, list[str]]:
     """A project with comparisons and annotators; its slug and a token for each of them."""
     from annotation.models import ApiToken, Membership, Project, User
 
     slug = f"load-{uuid.uuid4().hex[:8]}"
     project = Project.objects.create(
-        slug=slug, name=slug, judgments_per_comparison=judgments, max_judgments=judgments
+        slug=slug,
+        name=slug,
+        judgments_per_comparison=judgments,
+        max_judgments=judgments,
+        lease_minutes=lease_minutes,
     )
     _fill(project.pk, comparisons, judgments)
     names = [f"{slug}-{number}" for number in range(annotators)]
@@ -112,9 +118,12 @@ def cores(few: int) -> Iterator[int]:
 
 
 class Site:
-    """gunicorn over a Unix socket; with 0 threads as behind a proxy (gunicorn.conf.py)."""
+    """gunicorn over a Unix socket; with 0 threads as behind a proxy (gunicorn.conf.py).
 
-    def __init__(self, folder: Path, *, workers: int, threads: int) -> None:
+    ``beat`` has a Celery worker with beat beside it.
+    """
+
+    def __init__(self, folder: Path, *, workers: int, threads: int, beat: bool = False) -> None:
         self.socket = folder / "web.sock"
         command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--log-level", "error"]
         command += ["--bind", f"unix:{self.socket}", "--workers", str(workers)]
@@ -122,12 +131,21 @@ class Site:
             command += ["--threads", str(threads)]
         environment = {**os.environ, "BEHIND_PROXY": "no" if threads else "yes"}
         self.master = subprocess.Popen(command, env=environment)
+        self._processes = [self.master]
+        if beat:
+            command = [sys.executable, "-m", "celery", "-A", "config", "--quiet", "worker"]
+            command += ["--beat", "-s", str(folder / "beat"), "-Q", "default,cpu", "-c", "1"]
+            self._processes.append(subprocess.Popen([*command, "--loglevel", "ERROR"]))
         while not self.socket.exists() and self.master.poll() is None:
             time.sleep(0.1)
 
-    def stop(self) -> None:
-        self.master.terminate()
-        self.master.wait(timeout=60)
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.terminate()
+            process.wait(timeout=60)
 
     def kill_a_worker(self) -> None:
         workers = children(self.master.pid)
