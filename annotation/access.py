@@ -155,9 +155,11 @@ def require_assignment(user: User, token: uuid.UUID) -> Assignment:
     row = OWN_ASSIGNMENT.row(token=token, person=user.pk)
     if row is None:
         raise Http404
-    assignment, end = ASSIGNMENT.read(row)
-    assignment.project, end = PROJECT.read(row, end)
-    held = Role(row[end]) if row[end] else None
+    columns = iter(row)
+    assignment = ASSIGNMENT.read(columns)
+    assignment.project = PROJECT.read(columns)
+    [role] = columns
+    held = Role(role) if role else None
     _require(Role.MANAGER if user.is_superuser else held, assignment.project, Permission.ANNOTATE)
     return assignment
 
@@ -184,8 +186,10 @@ def _with_role(user: AnyUser, key: str | int) -> tuple[Project, Role]:
     row = WITH_ROLE.row(slug=key, person=user.pk)
     if row is None:
         raise Http404
-    project, end = PROJECT.read(row)
-    return project, Role(row[end])
+    columns = iter(row)
+    project = PROJECT.read(columns)
+    [role] = columns
+    return project, Role(role)
 
 
 def may_create_projects(user: AnyUser) -> bool:

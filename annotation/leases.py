@@ -105,10 +105,11 @@ def load(pk: int, project: Project) -> Assignment:
     row = lease_statements.LOAD.row(assignment=pk)
     if row is None:
         raise Assignment.DoesNotExist
-    assignment, end = lease_statements.ASSIGNMENT.read(row)
-    comparison, end = lease_statements.COMPARISON.read(row, end)
-    prompt, end = lease_statements.PROMPT.read(row, end)
-    prompt.image, end = lease_statements.IMAGE.read(row, end)
+    columns = iter(row)
+    assignment = lease_statements.ASSIGNMENT.read(columns)
+    comparison = lease_statements.COMPARISON.read(columns)
+    prompt = lease_statements.PROMPT.read(columns)
+    prompt.image = lease_statements.IMAGE.read(columns)
     prompt.project = comparison.project = assignment.project = project
     comparison.prompt = prompt
     assignment.comparison = comparison
@@ -186,7 +187,9 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.EXPIRED:
             if assignment.counts:
-                _take_back_slot(comparison)
+                if not comparison.take_slot():
+                    raise LeaseLost("It took too long, and somebody else has this comparison now.")
+                comparison.save(update_fields=["open_slots"])
             assignment.state = Assignment.State.OPEN
             assignment.ended_at = None
         elif assignment.state != Assignment.State.OPEN:
@@ -196,13 +199,6 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
     return load(assignment.pk, assignment.project)
 
 
-def _take_back_slot(comparison: Comparison) -> None:
-    if comparison.open_slots == 0:
-        raise LeaseLost("It took too long, and somebody else has this comparison now.")
-    comparison.open_slots -= 1
-    comparison.save(update_fields=["open_slots"])
-
-
 def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
     """A person's assignment and its comparison, locked in the order all of this module keeps."""
     mine = {"token": token, "annotator": annotator.pk}
@@ -210,12 +206,14 @@ def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
     again = lease_statements.LOCK_ASSIGNMENT.row(**mine) if row else None
     if row is None or again is None:
         raise Http404
-    comparison, end = lease_statements.COMPARISON.read(row)
-    comparison.project, end = lease_statements.PROJECT.read(row, end)
-    ruling = lease_statements.ADJUDICATION.read(row, end)[0] if row[end] is not None else None
+    columns = iter(row)
+    comparison = lease_statements.COMPARISON.read(columns)
+    comparison.project = lease_statements.PROJECT.read(columns)
+    ruling = lease_statements.ADJUDICATION.read_if_any(columns)
     Comparison._meta.get_field("adjudication").set_cached_value(comparison, ruling)
-    assignment, end = lease_statements.ASSIGNMENT.read(again)
-    assignment.locked_at = again[end]
+    columns = iter(again)
+    assignment = lease_statements.ASSIGNMENT.read(columns)
+    [assignment.locked_at] = columns
     assignment.project = comparison.project
     assignment.comparison = comparison
     return assignment, comparison

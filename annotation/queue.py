@@ -45,7 +45,7 @@ from annotation.leases import (
     renew,
     return_expired_leases,
 )
-from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion, Project, User
+from annotation.models import Assignment, Judgment, JudgmentVersion, Project, User
 from annotation.models.work import ANSWER_FIELDS
 from annotation.preferences import settle
 from annotation.statements import Statement
@@ -72,21 +72,21 @@ __all__ = [
 ]
 
 EDITABLE_ANSWERS = 20
+REUSED = "This UUID was used for another answer; make a new one."
 
 SENT = Statement("SELECT 1 FROM annotation_judgmentversion WHERE client_uuid = %(client_uuid)s")
-_GIVEN = "%(more_hallucinated)s, %(more_helpful)s, %(spans)s::jsonb, %(confidence)s::smallint, "
-_GIVEN += "%(note)s, %(active_seconds)s::float8"
+_ANSWER = ", ".join(ANSWER_FIELDS)
+_GIVEN = ", ".join(f"%({name})s" for name in ANSWER_FIELDS)
 STORE = Statement(f"""
 WITH judgment AS (
     INSERT INTO annotation_judgment (
-        {", ".join(ANSWER_FIELDS)}, assignment_id, comparison_id, surplus, version, created_at,
-        changed_at
+        {_ANSWER}, assignment_id, comparison_id, surplus, version, created_at, changed_at
     )
     VALUES ({_GIVEN}, %(assignment)s, %(comparison)s, %(surplus)s, 1, %(now)s, %(now)s)
     RETURNING id
 ), version AS (
     INSERT INTO annotation_judgmentversion (
-        {", ".join(ANSWER_FIELDS)}, judgment_id, version, client_uuid, created_at
+        {_ANSWER}, judgment_id, version, client_uuid, created_at
     )
     SELECT {_GIVEN}, judgment.id, 1, %(client_uuid)s, %(now)s FROM judgment
 ), ended AS (
@@ -138,13 +138,15 @@ def submit(
     """
     with _uuid_used_once(), transaction.atomic():
         assignment, comparison = locked(annotator, token)
-        stored = _sent_before(assignment, answer, client_uuid)
+        stored = _sent_before(assignment, answer, client_uuid) or _judged(assignment, answer)
         if stored is not None:
             return Submission(stored, created=False)
         answer.check(assignment.project, comparison)
-        surplus = not assignment.counts or not _take_slot(assignment, comparison)
-        judgment = _store(assignment, answer, client_uuid, surplus=surplus)
-        if not surplus:
+        # Its slot is still held, or one is free to be taken again.
+        held = assignment.state == Assignment.State.OPEN
+        counts = assignment.counts and (held or comparison.take_slot())
+        judgment = _store(assignment, answer, client_uuid, surplus=not counts)
+        if counts:
             comparison.judgment_count += 1
             settle(comparison)
     if assignment.purpose == Assignment.Purpose.GOLD:
@@ -173,10 +175,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
         if assignment.state == Assignment.State.JUDGED:
             raise _already_judged(assignment.judgment)
         if assignment.state == Assignment.State.OPEN and assignment.counts:
-            if comparison.outcome == Comparison.Outcome.WAITING:
-                comparison.open_slots += 1
-            else:
-                comparison.wanted_judgments -= 1
+            comparison.give_slot_back()
             comparison.save(update_fields=["open_slots", "wanted_judgments"])
         assignment.state = Assignment.State.SKIPPED
         assignment.skip_reason = reason
@@ -201,10 +200,7 @@ def edit(
     with _uuid_used_once(), transaction.atomic():
         assignment, comparison = locked(annotator, token)
         judgment = assignment.judgment
-        before = JudgmentVersion.objects.filter(client_uuid=client_uuid).first()
-        if before is not None:
-            if before.judgment_id != judgment.pk or not answer.says_the_same_as(before):
-                raise ClientUuidReused("Make a new UUID for each answer.")
+        if _sent_before(assignment, answer, client_uuid):
             return judgment
         if judgment.version != version:
             raise VersionMismatch(
@@ -237,12 +233,17 @@ def editable_judgments(project: Project, annotator: User) -> QuerySet[Judgment]:
 
 
 def _sent_before(assignment: Assignment, answer: Answer, client_uuid: uuid.UUID) -> Judgment | None:
-    if SENT.row(client_uuid=client_uuid):
-        before = JudgmentVersion.objects.get(client_uuid=client_uuid)
-        same = before.judgment.assignment_id == assignment.pk and answer.says_the_same_as(before)
-        if not same:
-            raise ClientUuidReused("This UUID was used for another answer; make a new one.")
-        return before.judgment
+    """What is stored if this very request has come before."""
+    if not SENT.row(client_uuid=client_uuid):
+        return None
+    before = JudgmentVersion.objects.get(client_uuid=client_uuid)
+    if before.judgment.assignment_id != assignment.pk or not answer.says_the_same_as(before):
+        raise ClientUuidReused(REUSED)
+    return before.judgment
+
+
+def _judged(assignment: Assignment, answer: Answer) -> Judgment | None:
+    """What is stored if another tab has sent the same answer."""
     if assignment.state != Assignment.State.JUDGED:
         return None
     if answer.says_the_same_as(assignment.judgment):
@@ -256,16 +257,6 @@ def _already_judged(judgment: Judgment) -> AlreadyJudged:
         judgment=judgment.pk,
         version=judgment.version,
     )
-
-
-def _take_slot(assignment: Assignment, comparison: Comparison) -> bool:
-    """Whether the answer counts: its slot is still held, or one is free to be taken again."""
-    if assignment.state == Assignment.State.OPEN:
-        return True
-    if comparison.open_slots == 0:
-        return False
-    comparison.open_slots -= 1
-    return True
 
 
 def _store(
@@ -316,4 +307,4 @@ def _uuid_used_once() -> Iterator[None]:
     except IntegrityError as error:
         if "client_uuid" not in str(error):
             raise
-        raise ClientUuidReused("This UUID was used for another answer; make a new one.") from None
+        raise ClientUuidReused(REUSED) from None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -61,12 +63,16 @@ class Statement:
 
 
 class Columns(Generic[M]):
-    """All columns of a model in a statement, and the instance that they make."""
+    """All columns of a model in a statement, and the instance that they make.
+
+    A row is read from left to right, as an iterator: each reader takes its own columns.
+    """
 
     def __init__(self, model: type[M], alias: str) -> None:
         fields = model._meta.concrete_fields
         self._model = model
         self._names = [field.attname for field in fields]
+        self._key = fields.index(model._meta.pk)
         self._converted = [
             (place, field) for place, field in enumerate(fields) if hasattr(field, "from_db_value")
         ]
@@ -75,10 +81,16 @@ class Columns(Generic[M]):
     def __str__(self) -> str:
         return self.sql
 
-    def read(self, row: tuple[Any, ...], start: int = 0) -> tuple[M, int]:
-        """The instance whose columns begin at ``start``, and where the next ones begin."""
-        end = start + len(self._names)
-        values = list(row[start:end])
+    def read(self, row: Iterator[Any]) -> M:
+        """The instance made of the next columns."""
+        return self._made_of(list(islice(row, len(self._names))))
+
+    def read_if_any(self, row: Iterator[Any]) -> M | None:
+        """As ``read``; None where an outer join found nothing."""
+        values = list(islice(row, len(self._names)))
+        return None if values[self._key] is None else self._made_of(values)
+
+    def _made_of(self, values: list[Any]) -> M:
         for place, field in self._converted:
             values[place] = field.from_db_value(values[place], None, connection)
-        return self._model.from_db(connection.alias, self._names, values), end
+        return self._model.from_db(connection.alias, self._names, values)

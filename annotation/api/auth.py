@@ -51,8 +51,9 @@ class TokenAuthentication(BaseAuthentication):
         row = USABLE.row(digest=ApiToken.digest_of(parts[1]), now=timezone.now())
         if row is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.")
-        token, end = TOKEN.read(row)
-        token.user, _ = USER.read(row, end)
+        columns = iter(row)
+        token = TOKEN.read(columns)
+        token.user = USER.read(columns)
         self._note_use(token)
         return token.user, token
 

@@ -214,3 +214,17 @@ class Comparison(models.Model):
     @property
     def is_gold(self) -> bool:
         return bool(self.gold_more_hallucinated)
+
+    def take_slot(self) -> bool:
+        """Whether a slot was free, which is taken; for a locked row, and not saved."""
+        if self.open_slots == 0:
+            return False
+        self.open_slots -= 1
+        return True
+
+    def give_slot_back(self) -> None:
+        """Undoes ``take_slot``; once the outcome is there, nobody else is wanted for the slot."""
+        if self.outcome == self.Outcome.WAITING:
+            self.open_slots += 1
+        else:
+            self.wanted_judgments -= 1

@@ -84,15 +84,32 @@ def test_columns_make_the_instance_that_the_orm_makes() -> None:
     columns = Columns(Project, "one")
     row = Statement(f"SELECT {columns}, 5 FROM annotation_project AS one").row()
     assert row is not None
-    read, end = columns.read(row)
+    values = iter(row)
+    read = columns.read(values)
+    assert list(values) == [5]
     same = Project.objects.get(pk=project.pk)
-    assert read == same and row[end] == 5
+    assert read == same
     for field in Project._meta.concrete_fields:
         assert getattr(read, field.attname) == getattr(same, field.attname), field.name
     read.name = "Renamed"
     read.save(update_fields=["name"])
     same.refresh_from_db()
     assert (same.name, read._state.adding) == ("Renamed", False)
+
+
+def test_an_outer_join_that_finds_nothing_is_none() -> None:
+    project = make_project()
+    columns = Columns(Project, "one")
+    joined = Statement(
+        f"SELECT {columns}, %(key)s FROM (SELECT 1) AS here "
+        "LEFT JOIN annotation_project AS one ON one.id = %(key)s"
+    )
+    for key, found in ((project.pk, project), (-1, None)):
+        row = joined.row(key=key)
+        assert row is not None
+        values = iter(row)
+        assert columns.read_if_any(values) == found
+        assert list(values) == [key]
 
 
 def test_columns_name_every_column_of_the_model() -> None:
