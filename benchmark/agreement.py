@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast, Coalesce
+from numpy.typing import NDArray
 
 from benchmark.mmhal import LOWEST_HONEST_RATING
 from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
+from benchmark.statistics import estimate
 
 LEAST_SHARED = 2
 
@@ -34,10 +36,11 @@ class Agreement:
     judge: str
     prompt_hash: str
     count: int
-    alpha: float | None
-    same_side: float
+    alpha: dict[str, float] | None
+    """As {"value", "low", "high"}; None where all ratings are equal."""
+    same_side: dict[str, float]
     """Share of answers that both, or neither, call hallucinated (in a comparison: put below the
-    reference); 0 to 1."""
+    reference); 0 to 1, in the same form."""
 
 
 def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -49,11 +52,17 @@ def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | N
     """
     if len(first) != len(second) or len(first) < LEAST_SHARED:
         raise ValueError(f"{len(first)} and {len(second)} ratings give no agreement")
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    everything = np.concatenate([a, b])
+    pairs = np.asarray([first, second], dtype=np.float64).T
+    return None if (pairs == pairs[0, 0]).all() else float(_alphas(pairs[None])[0])
+
+
+def _alphas(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[resamples, units, 2 raters] -> [resamples]``; 1 for a resample of equal ratings only."""
+    observed = ((samples[:, :, 0] - samples[:, :, 1]) ** 2).mean(axis=1)
     # Over all ordered pairs of different ratings, the mean squared difference is 2 * variance.
-    expected = 2 * float(everything.var(ddof=1))
-    return None if expected == 0 else 1 - float(((a - b) ** 2).mean()) / expected
+    expected = 2 * samples.reshape(len(samples), -1).var(axis=1, ddof=1)
+    agreeing = np.zeros_like(observed)
+    return 1 - np.divide(observed, expected, out=agreeing, where=expected > 0)
 
 
 def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[Agreement]:
@@ -95,11 +104,12 @@ def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[A
 
 def _agreement(name: str, wording: str, pairs: list[tuple[float, float]], good: float) -> Agreement:
     first, second = zip(*pairs, strict=True)
-    sides = [(a >= good) == (b >= good) for a, b in pairs]
+    alpha = interval_alpha(first, second)
+    sides = [float((a >= good) == (b >= good)) for a, b in pairs]
     return Agreement(
         judge=name,
         prompt_hash=wording,
         count=len(pairs),
-        alpha=interval_alpha(first, second),
-        same_side=sum(sides) / len(sides),
+        alpha=None if alpha is None else estimate(alpha, pairs, _alphas),
+        same_side=estimate(sum(sides) / len(sides), sides),
     )

@@ -15,16 +15,22 @@ Better = Literal["up", "down", ""]
 
 @dataclass(frozen=True)
 class Shown:
-    """One figure of a summary: its key there, its title, its unit, and where better lies."""
+    """One figure of a summary: its key there, its title, what it is, and where better lies."""
 
     name: str
     title: str
     unit: str
     better: Better = "up"
+    scale: str = ""
+    """From where to where it goes, for a figure that is written without a unit of its own."""
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title}, {self.scale}" if self.scale else self.title
 
 
 _RATED = (
-    Shown("score", "Score", "0 to 6"),
+    Shown("score", "Score", "mean rating", scale="0 to 6"),
     Shown("hallucination_rate", "Hallucination rate", "share of ratings below 3", "down"),
     Shown("informativeness", "Informativeness", "of what can be said"),
 )
@@ -87,7 +93,7 @@ def scale(protocol: str) -> dict[str, Any]:
     """The axis on which question types are drawn, as static/js/charts.js reads it."""
     if protocol == "llava_bench":
         return {"label": "score", "unit": "% of the reference", "min": 0}
-    return {"label": "mean rating", "min": 0, "max": 6}
+    return {"label": "mean rating", "unit": "0 to 6", "min": 0, "max": 6}
 
 
 def headline_scale(protocol: str) -> dict[str, Any]:
@@ -95,8 +101,8 @@ def headline_scale(protocol: str) -> dict[str, Any]:
     if protocol == "llava_bench":
         return {"label": "relative score", "unit": "% of the reference"}
     if protocol == "pope":
-        return {"label": "F1", "min": 0, "max": 1}
-    return {"label": "score", "min": 0, "max": 6}
+        return {"label": "F1", "unit": "0 to 1", "min": 0, "max": 1}
+    return {"label": "score", "unit": "0 to 6", "min": 0, "max": 6}
 
 
 def tested(protocol: str) -> Shown:

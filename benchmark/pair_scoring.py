@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark import llava_bench
 from benchmark.llava_bench import Pair
-from benchmark.statistics import bootstrap_interval, percent_of_reference
+from benchmark.statistics import estimate, percent_of_reference
 
 Scores = Mapping[str, Pair | None]
 """Of one answer, by order; what is missing or unclear is None."""
@@ -51,5 +51,4 @@ def _figure(pairs: Sequence[Pair | None]) -> dict[str, float] | None:
     value = llava_bench.relative_score(pairs)
     if value is None:
         return None
-    interval = bootstrap_interval([pair for pair in pairs if pair], percent_of_reference)
-    return {"value": value, "low": interval.low, "high": interval.high}
+    return estimate(value, [pair for pair in pairs if pair], percent_of_reference)

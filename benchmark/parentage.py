@@ -17,6 +17,7 @@ from benchmark import figures, scoring
 from benchmark.figures import Shown
 from benchmark.leaderboard import Group
 from benchmark.models import Evaluation, EvaluationQuerySet
+from benchmark.templatetags.benchmark_tags import difference, figure, p_value
 from training.models import Checkpoint
 
 KEPT_SECONDS = 24 * 3600
@@ -39,6 +40,17 @@ class Change:
         if not self.test["shown"]:
             return "no difference shown"
         return "rose" if self.test["difference"] > 0 else "fell"
+
+    @property
+    def told(self) -> str:
+        """ "Score 3.14 to 1.70 (−1.43, 95 % interval −1.96 to −0.89, p < 0.001)"."""  # noqa: RUF002
+        name, test = self.tested.name, self.test
+        first, second = (figure(test[side]["value"], name) for side in ("first", "second"))
+        by, low, high = (difference(test[end], name) for end in ("difference", "low", "high"))
+        return (
+            f"{self.tested.title} {first} to {second} "
+            f"({by}, 95 % interval {low} to {high}, {p_value(test['p_value'])})"
+        )
 
 
 def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | None:
@@ -139,12 +151,12 @@ def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
 
 
 def _point(evaluation: Evaluation) -> dict[str, Any]:
-    figure = evaluation.summary[evaluation.question_set.headline.name]
+    estimate = evaluation.summary[evaluation.question_set.headline.name]
     return {
         "name": evaluation.model_name,
         "label": evaluation.method or evaluation.model_name,
         "made_from": _made_from(evaluation),
-        **{end: figure[end] for end in ("value", "low", "high")},
+        **{end: estimate[end] for end in ("value", "low", "high")},
     }
 
 

@@ -1,4 +1,4 @@
-"""Scores that the paper published for its models and others (arXiv 2309.14525).
+"""Scores that the paper published for its models and others (arXiv 2309.14525), and later ones.
 
 Facts to stand beside ours, never ranked with them: their judge was gpt-4-0314, which nobody can
 ask any more, and one model has been published at 2.07, 2.22, 2.42 and 2.78 under different judges.
@@ -65,6 +65,8 @@ class Table:
     title: str
     terms: tuple[str, ...]
     """What a figure of it depends on, each for a place under the title."""
+    sources: tuple[tuple[str, str], ...]
+    """Where its figures were printed: title and address."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -72,7 +74,8 @@ class Table:
 LLAVA_BENCH = Table(
     id="llava-bench",
     title="LLaVA-Bench (COCO)",
-    terms=("judge GPT-4", "90 questions", "reference first only"),
+    terms=("judge GPT-4", "90 questions", "percent of the reference", "reference first only"),
+    sources=((SOURCE, SOURCE_URL),),
     columns=("Conversation", "Detail", "Complex", "All"),
     rows=(
         ("LLaVA-7B", (75.1, 75.4, 92.3, 81.0)),
@@ -85,10 +88,32 @@ LLAVA_BENCH = Table(
         ("LLaVA-RLHF-13B-336", (93.9, 82.5, 110.1, 95.6)),
     ),
 )
+SINCE_THEN = Table(
+    id="mmhal-since",
+    title="MMHal-Bench by other judges since then",
+    terms=("each under the judge of its report", "96 questions"),
+    sources=(
+        ("MiniCPM-V 4.5: arXiv 2509.18154", "https://arxiv.org/abs/2509.18154"),
+        ("the others: README of MiniCPM-o 4.5", "https://github.com/OpenBMB/MiniCPM-o"),
+    ),
+    columns=("Score, 0 to 6", "Hall. rate, %"),
+    rows=(
+        ("MiniCPM-V 4.5", (5.0, 19.4)),
+        ("MiniCPM-o 4.5", (4.7, 24.3)),
+        ("Qwen3-VL-8B", (4.7, 29.9)),
+        ("GPT-4o", (4.2, 25.0)),
+    ),
+)
 POPE = Table(
     id="pope",
     title="POPE",
-    terms=("no judge", "random split of 2,910 questions", "percent; overall is the plain mean"),
+    terms=(
+        "no judge",
+        "random split of 2,910 questions",
+        "percent; overall is the plain mean",
+        "* as marked in the paper",
+    ),
+    sources=((SOURCE, SOURCE_URL),),
     columns=(
         "Random acc.",
         "F1",
@@ -116,3 +141,5 @@ POPE = Table(
         ("LLaVA-RLHF-13B", (85.2, 83.5, 38.4, 83.9, 81.8, 38.0, 82.3, 80.5, 40.5, 81.9, 39.0)),
     ),
 )
+
+TABLES = (SINCE_THEN, LLAVA_BENCH, POPE)

@@ -19,7 +19,7 @@ from annotation.models import Image
 from benchmark import access, evaluating, parentage
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, EvaluationQuerySet, Judge, Question, QuestionSet
-from benchmark.templatetags.benchmark_tags import difference, figure, p_value
+from benchmark.templatetags.benchmark_tags import figure, interval
 from training import kinds, lineage
 from training.kinds import OptionsForm, RunKind
 from training.models import Attempt, Checkpoint, Run
@@ -159,7 +159,8 @@ def _score(evaluation: Evaluation) -> str:
     estimate = evaluation.summary.get(shown.name)
     if evaluation.state != Evaluation.State.COMPLETE or not estimate:
         return evaluation.get_state_display()
-    return f"{shown.title.lower()} {figure(estimate['value'], shown.name)}"
+    value = figure(estimate["value"], shown.name)
+    return f"{shown.title.lower()} {value} ({interval(estimate, shown.name)})"
 
 
 def _told(evaluation: Evaluation, change: parentage.Change | None) -> str:
@@ -168,14 +169,8 @@ def _told(evaluation: Evaluation, change: parentage.Change | None) -> str:
         if evaluation.state != Evaluation.State.COMPLETE or evaluation.method == "Base":
             return ""
         return "No model that it descends from has been evaluated the same way."
-    name, test = change.tested.name, change.test
-    low, high = difference(test["low"], name), difference(test["high"], name)
-    told = (
-        f"{change.tested.title} {figure(test['first'], name)} to {figure(test['second'], name)} "
-        f"({difference(test['difference'], name)}, 95 % interval {low} to {high}, "
-        f"{p_value(test['p_value'])}) since {change.parent.model_name}."
-    )
-    also = [shown.title.lower() for shown in change.worse if shown.name != name]
+    told = f"{change.told} since {change.parent.model_name}."
+    also = [shown.title.lower() for shown in change.worse if shown != change.tested]
     return f"{told} Also worse: {', '.join(also)}." if also else told
 
 

@@ -7,14 +7,23 @@ headline figure. Intervals are bootstrap over questions, seeded, so a page and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from benchmark import mmhal, pair_scoring, pope_scoring
-from benchmark.llava_bench import relative_score
 from benchmark.models import Answer, AnswerQuerySet, Evaluation, Question, QuestionSet, Verdict
 from benchmark.pair_scoring import Scores, pair_of
-from benchmark.statistics import PairedTest, bootstrap_interval, paired_ratio_test, paired_test
+from benchmark.statistics import (
+    PairedTest,
+    Statistic,
+    estimate,
+    mean,
+    paired_ratio_test,
+    paired_test,
+    percent_of_reference,
+)
 
 Rating = int | None
 Value = Callable[[int], float]
@@ -115,14 +124,14 @@ def _rated_figures(rated: list[tuple[Question, Rating]]) -> dict[str, Any]:
     by_type = {
         name: {
             "count": len(groups[name]),
-            "score": _figure(mean, groups[name], FIGURES["score"]),
+            "score": _figure(score, groups[name], FIGURES["score"]),
             "hallucination_rate": _figure(
                 found.hallucination_rate_by_type[name],
                 groups[name],
                 FIGURES["hallucination_rate"],
             ),
         }
-        for name, mean in found.by_type.items()
+        for name, score in found.by_type.items()
     }
     headline = {
         name: _figure(getattr(found, name), ratings, value) for name, value in FIGURES.items()
@@ -133,7 +142,8 @@ def _rated_figures(rated: list[tuple[Question, Rating]]) -> dict[str, Any]:
 def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     """Paired tests of two evaluations on the questions that both have a rating for.
 
-    Each figure maps to the two means and a PairedTest (second minus first) as plain JSON types.
+    Each figure maps to a PairedTest (second minus first) as plain JSON types, with the figure of
+    each evaluation over these questions under "first" and "second".
     Raises ValueError when they are not comparable or share no rated question.
     """
     if not comparable(first, second):
@@ -161,9 +171,17 @@ def _compared_ratings(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     for name, value in values_of(first.question_set).items():
         a = [value(question, rating) for question, rating, _ in shared]
         b = [value(question, rating) for question, _, rating in shared]
-        means = {"first": sum(a) / len(a), "second": sum(b) / len(b)}
-        result[name] = {**means, **_plain(paired_test(a, b))}
+        sides = {"first": _side(first, name, a), "second": _side(second, name, b)}
+        result[name] = {**sides, **_plain(paired_test(a, b))}
     return result
+
+
+def _side(evaluation: Evaluation, name: str, values: Sequence[Any], of: Statistic = mean) -> Any:
+    """The figure over the shared questions; where these are all, the summary has it already."""
+    known = evaluation.summary.get(name)
+    if known and len(values) == evaluation.summary["asked"]:
+        return known
+    return estimate(float(of(np.asarray([values], dtype=np.float64))[0]), values, of)
 
 
 def _compared_scores(first: Evaluation, second: Evaluation) -> dict[str, Any]:
@@ -180,8 +198,11 @@ def _compared_scores(first: Evaluation, second: Evaluation) -> dict[str, Any]:
         if not shared:
             return {}
         before, after = [mine for mine, _ in shared], [other for _, other in shared]
-        ratios = {"first": relative_score(before), "second": relative_score(after)}
-        result[name] = {**ratios, **_plain(paired_ratio_test(before, after))}
+        sides = {
+            "first": _side(first, name, before, percent_of_reference),
+            "second": _side(second, name, after, percent_of_reference),
+        }
+        result[name] = {**sides, **_plain(paired_ratio_test(before, after))}
         result.setdefault("count", len(shared))
     return result
 
@@ -243,9 +264,7 @@ def _figure(
 ) -> dict[str, float] | None:
     if value is None:
         return None
-    interval = bootstrap_interval([of_rating(rating) for rating in ratings if rating is not None])
-    bounds = asdict(interval)
-    return {"value": value, "low": bounds["low"], "high": bounds["high"]}
+    return estimate(value, [of_rating(rating) for rating in ratings if rating is not None])
 
 
 def _verdict_states(evaluation: Evaluation) -> dict[str, int]:

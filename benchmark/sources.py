@@ -59,16 +59,18 @@ def located(source: str) -> Path:
     if path.exists():
         return path
     if not HUB_ID.fullmatch(source):
-        raise NotTaken([f"{source} is neither a file nor a folder"])
+        raise NotTaken([f"source: {source} is neither a file nor a folder"])
     try:
         hub = importlib.import_module("huggingface_hub")
     except ImportError:
-        reason = f"{source} is not here, and huggingface_hub, which could fetch it, is not either"
+        reason = f"source: {source} is not here, and huggingface_hub, which could fetch it, neither"
         raise NotTaken([reason]) from None
     try:
         return Path(hub.snapshot_download(source, repo_type="dataset"))
     except Exception as error:  # The hub has an error of its own for each way of being away.
-        raise NotTaken([f"{source} cannot be fetched: {error}"]) from error
+        said = str(error).partition("\n")[0]
+        reason = f"source: {source} cannot be fetched from the hub ({said}); without a network, "
+        raise NotTaken([f"{reason}give a folder with the published files"]) from error
 
 
 def question_files(protocol: str, path: Path) -> list[Path]:

@@ -91,6 +91,12 @@ def bootstrap_interval(
     return Interval(float(low), float(high), confidence)
 
 
+def estimate(value: float, values: ArrayLike, statistic: Statistic = mean) -> dict[str, float]:
+    """A figure with the interval of ``bootstrap_interval``, as summaries and pages hold it."""
+    found = bootstrap_interval(values, statistic)
+    return {"value": value, "low": found.low, "high": found.high}
+
+
 def paired_test(
     first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> PairedTest:

@@ -94,7 +94,7 @@ def summary_of(evaluations: Sequence[Evaluation], address: str = "") -> Summary:
 
 def markdown(summary: Summary) -> str:
     """A table and a line under it."""
-    head = ["Model", *(shown.title for shown in summary.figures)]
+    head = ["Model", *(shown.heading for shown in summary.figures)]
     lines = [_line(head), _line(["---", *("---:" for _ in summary.figures)])]
     for row in summary.rows:
         cells = [f"{cell.value} ({cell.interval})" for cell in row.cells]

@@ -14,7 +14,7 @@ NOTHING = "–"  # noqa: RUF001
 PERCENT_SHARES = {"hallucination_rate"}
 PERCENTS = {"informativeness"}
 OF_REFERENCE = {"relative_score", "reference_first", "model_first"}
-"""Percent of the reference, as published figures: 94.1."""
+"""Percent of the reference: 94.1 %."""
 TENTHS = {"f1", "accuracy", "precision", "recall", "yes_ratio"}
 """Shares over thousands of questions, worth a decimal."""
 
@@ -25,7 +25,7 @@ def figure(value: float | str | None, name: str) -> str:
     if not isinstance(value, (int, float)):  # A template gives "" for what is not there.
         return NOTHING
     if name in OF_REFERENCE:
-        return f"{value:.1f}"
+        return f"{value:.1f} %"
     if name in TENTHS:
         return f"{100 * value:.1f} %"
     if name in PERCENT_SHARES:
@@ -35,24 +35,25 @@ def figure(value: float | str | None, name: str) -> str:
 
 @register.filter
 def difference(value: float, name: str) -> str:
-    """The same with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
-    if name in OF_REFERENCE:
-        text = f"{abs(value):.1f}"
-    elif name in TENTHS:
-        text = f"{abs(100 * value):.1f} points"
-    elif name in PERCENT_SHARES | PERCENTS:
-        points = 100 * value if name in PERCENT_SHARES else value
-        text = f"{abs(points):.0f} points"
-    else:
-        text = f"{abs(value):.2f}"
-    return f"{'−' if value < 0 else '+'}{text}"  # noqa: RUF001
+    """What lies between two figures, with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
+    return f"{'−' if value < 0 else '+'}{distance(abs(value), name)}"  # noqa: RUF001
+
+
+@register.filter
+def distance(value: float, name: str) -> str:
+    """The same without a sign; between percentages lie points, not percent."""
+    written = figure(value, name)
+    return f"{written.removesuffix(' %')} points" if written.endswith(" %") else written
 
 
 @register.filter
 def interval(estimate: dict[str, Any] | None, name: str) -> str:
-    """ "1.98 to 3.10"; nothing where the bounds are not known."""
+    """ "1.98 to 3.10"; "no spread" where all questions gave the same, of which the bootstrap can
+    say nothing; nothing where the bounds are not known."""
     if not estimate or estimate.get("low") is None:
         return ""
+    if estimate["low"] == estimate["high"]:
+        return "no spread"
     low, high = figure(estimate["low"], name), figure(estimate["high"], name)
     return f"{low.removesuffix(' %')} to {high}"
 

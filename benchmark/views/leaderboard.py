@@ -39,7 +39,6 @@ def index(request: HttpRequest) -> HttpResponse:
         "curves": parentage.curves(groups),
         "fresh": leaderboard.digest(evaluations),
         "published": published,
-        "published_tables": (published.LLAVA_BENCH, published.POPE),
         "types": mmhal.TYPES,
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),

@@ -261,10 +261,13 @@ def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
     assert [shown.note for shown in runs.scores_of(run.base, reviewer)] == ["Answering"]
     assert runs.scores_of(run.base, stranger) == []
     Evaluation.objects.filter(pk=evaluation.pk).update(
-        state="complete", finished_at=run.created_at, summary={"score": {"value": 2.4567}}
+        state="complete",
+        finished_at=run.created_at,
+        summary={"score": {"value": 2.4567, "low": 1.98, "high": 3.1}},
     )
     (shown,) = runs.scores_of(run.base, reviewer)
-    assert (shown.note, shown.url) == ("score 2.46", evaluation.get_absolute_url())
+    assert shown.note == "score 2.46 (1.98 to 3.10)"
+    assert shown.url == evaluation.get_absolute_url()
 
 
 @pytest.mark.parametrize(

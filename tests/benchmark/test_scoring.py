@@ -67,8 +67,8 @@ def test_compare_is_paired_and_by_hand() -> None:
     second = make_evaluation([4, 4, 4, 3], question_set=question_set, model_name="second")
     result = scoring.compare(first, second)
     assert result["count"] == 4
-    assert result["score"]["first"] == 1.5
-    assert result["score"]["second"] == 3.75
+    assert result["score"]["first"] == first.summary["score"]
+    assert result["score"]["second"]["value"] == 3.75
     assert result["score"]["difference"] == 2.25
     assert result["score"]["p_value"] == 0.25  # 2 of the 8 sign patterns of three differences.
     assert result["score"]["shown"] is False
@@ -82,6 +82,17 @@ def test_compare_leaves_out_what_one_has_no_rating_for() -> None:
     result = scoring.compare(first, second)
     assert result["count"] == 1
     assert result["score"]["difference"] == 2
+    assert result["score"]["first"] == {"value": 1, "low": 1, "high": 1}  # not of all that it has
+
+
+def test_compare_gives_each_side_its_interval_over_the_shared_questions() -> None:
+    question_set = make_question_set(count=4)
+    first = make_evaluation([0, 6, 0, 6], question_set=question_set, model_name="first")
+    second = make_evaluation([0, 6], question_set=question_set, model_name="second")
+    result = scoring.compare(first, second)
+    # Both shared questions drawn twice are each one resample in four.
+    assert result["score"]["first"] == {"value": 3, "low": 0, "high": 6}
+    assert result["score"]["second"] == second.summary["score"]
 
 
 def test_other_judges_wordings_and_versions_are_never_compared() -> None:

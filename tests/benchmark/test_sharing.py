@@ -219,7 +219,7 @@ def test_markdown_names_figures_intervals_and_judge() -> None:
     evaluation = make_evaluation([6, 1, 5, 0], judge=judge, model_name="a|b [c](http://d) <e>")
     text = summaries.markdown(summaries.summary_of([evaluation], "https://example.org/s/"))
     head, rule, row, _, origin = text.strip().splitlines()
-    assert head == "| Model | Score | Hallucination rate | Informativeness |"
+    assert head == "| Model | Score, 0 to 6 | Hallucination rate | Informativeness |"
     assert rule.count("|") == head.count("|")
     assert row.startswith(r"| a\|b \[c\](http://d) \<e\> | 3.00 (")
     found = evaluation.summary["score"]

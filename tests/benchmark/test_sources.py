@@ -60,7 +60,7 @@ def test_a_folder_of_pope_holds_a_set_per_split(tmp_path: Path) -> None:
 def test_a_folder_without_the_files_says_which(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"holds no response_template\.json"):
         imported("mmhal", str(tmp_path))
-    with pytest.raises(CommandError, match="neither a file nor a folder"):
+    with pytest.raises(CommandError, match="source: no-such-thing is neither a file nor a folder"):
         imported("mmhal", "no-such-thing")
     with pytest.raises(CommandError, match="--images is needed"):
         imported("mmhal", str(published_mmhal(tmp_path / "m") / "response_template.json"))
@@ -86,7 +86,10 @@ def test_a_hub_that_is_away_is_told_in_words(monkeypatch: Any) -> None:
 
     hub = SimpleNamespace(snapshot_download=snapshot_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    with pytest.raises(NotTaken, match="cannot be fetched: no network"):
+    with pytest.raises(
+        NotTaken,
+        match=r"source: someone/\S+ cannot be fetched from the hub \(no network\); .*folder",
+    ):
         sources.located("someone/MMHal-Bench")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(NotTaken, match="huggingface_hub"):

@@ -249,7 +249,12 @@ def test_compare_says_when_no_difference_is_shown(project: Project, manager: Use
         [2, 3, 4] * 2 + [1, 1], question_set=question_set, project=project, model_name="other"
     )
     address = f"{reverse('benchmark:compare')}?first={first.pk}&second={second.pk}"
-    page = text_of(client_of(manager).get(address))
+    answer = client_of(manager).get(address)
+    for evaluation in (first, second):
+        assert f'<a href="{evaluation.get_absolute_url()}">' in answer.content.decode()
+        found = evaluation.summary["score"]
+        assert f"{found['low']:.2f} to {found['high']:.2f}" in answer.content.decode()
+    page = text_of(answer)
     assert "No difference in score shown" in page
     assert "does not mean that they are equal" in page
     assert "p = 1.000" in page
@@ -262,7 +267,7 @@ def test_compare_says_when_one_is_shown(project: Project, manager: User) -> None
     address = f"{reverse('benchmark:compare')}?first={first.pk}&second={second.pk}"
     page = text_of(client_of(manager).get(address))
     assert "A difference in score is shown" in page
-    assert "+6.00" in page
+    assert '+6.00<span class="cell-sub">no spread</span>' in page
     assert "−100 points" in page  # noqa: RUF001
     assert "p = 0.008" in page  # 2 of 256 sign patterns.
 
