@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
 from tests.training.rlhf.conftest import SAMPLING, MakeRun, events
 from tests.training.rlhf.families import FAMILIES
+from training.rlhf import prefixes
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
@@ -44,6 +48,27 @@ def prompts_of(model: VisionLanguageModel, pictures: list[Path]) -> list[TokenSe
     return [model.chat.prompt(TURNS, image) for image in model.encode_images(pictures)]
 
 
+def family_inputs(model: VisionLanguageModel, question: str, picture: Path) -> Any:
+    """What the family's own processor makes of a question about a picture."""
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    messages = [{"role": "user", "content": content}]
+    text = model.processor.apply_chat_template(messages, add_generation_prompt=True)
+    return model.processor(
+        text=[text],
+        images=[Image.open(picture).convert("RGB")],
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+
+
+def padded_ids(model: VisionLanguageModel, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Ids and mask of responses, right-padded."""
+    said = [model.chat.response_ids(text) for text in texts]
+    width = max(map(len, said))
+    ids = torch.tensor([row + [model.pad_id] * (width - len(row)) for row in said])
+    return ids, torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in said])
+
+
 @torch.no_grad()
 def test_a_padded_batch_means_what_the_family_itself_makes_of_each_picture(
     model: VisionLanguageModel, pictures: list[Path]
@@ -51,16 +76,8 @@ def test_a_padded_batch_means_what_the_family_itself_makes_of_each_picture(
     prompts = prompts_of(model, pictures)
     batch = Batch.pad(prompts, pad_id=model.pad_id, device=model.device, side="left")
     hidden = model.hidden_states(batch)
-    content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
-    messages = [{"role": "user", "content": content}]
-    text = model.processor.apply_chat_template(messages, add_generation_prompt=True)
     for row, (prompt, picture) in enumerate(zip(prompts, pictures, strict=True)):
-        inputs = model.processor(
-            text=[text],
-            images=[Image.open(picture).convert("RGB")],
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
+        inputs = family_inputs(model, QUESTION, picture)
         assert inputs["input_ids"][0].tolist() == prompt.ids
         plain = model.base.model(**inputs).last_hidden_state[0]
         torch.testing.assert_close(hidden[row, -len(prompt) :], plain, atol=2e-5, rtol=1e-5)
@@ -73,16 +90,60 @@ def test_a_prompt_computed_once_for_several_responses_means_the_same(
     """Positions in three dimensions, sliding windows and token types go on behind a prefix."""
     one, two, _ = prompts_of(model, pictures)
     texts = ("a red circle and a blue cross", "no", "yes", "a green square")
-    said = [model.chat.response_ids(text) for text in texts]
-    width = max(map(len, said))
-    ids = torch.tensor([row + [model.pad_id] * (width - len(row)) for row in said])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in said])
+    ids, mask = padded_ids(model, texts)
     rows = [one, two, one, two]
     shared = response_hidden(model, None, rows, ids, mask)
     for row, prompt in enumerate(rows):
-        length = len(said[row])
+        length = int(mask[row].sum())
         alone = response_hidden(model, None, [prompt], ids[[row], :length], mask[[row], :length])
         torch.testing.assert_close(shared[row, :length], alone[0], atol=2e-5, rtol=1e-5)
+
+
+LONG_TURNS = (Turn(speaker="human", text="<image>\n" + "is there a red cross ? " * 22),)
+
+
+def test_long_prompts_are_run_apart_and_mean_what_the_family_itself_makes_of_them(
+    model: VisionLanguageModel, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hidden states behind keys and values, and gradients through them, as in whole sequences."""
+    model.add_adapter("policy", LoraSettings(rank=2, alpha=2))
+    adapter = model.trainable("policy")
+    with torch.no_grad():
+        for parameter in adapter.values():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.train_only(adapter)
+    images = model.encode_images(pictures)
+    prompts = [model.chat.prompt(LONG_TURNS, image) for image in images]
+    assert prefixes.runs_apart(model, [len(prompt) - 1 for prompt in prompts])
+    ids, mask = padded_ids(model, ["a red circle and a blue cross", "no", "a green square"])
+
+    def found() -> tuple[Tensor, Sequence[Tensor]]:
+        hidden = response_hidden(model, "policy", prompts, ids, mask)[mask.bool()]
+        weights = torch.linspace(-1, 1, hidden.numel()).view_as(hidden)
+        return hidden, torch.autograd.grad((hidden * weights).sum(), list(adapter.values()))
+
+    apart, gradients = found()
+    monkeypatch.setattr(prefixes, "_LONG", 10_000)
+    whole, expected = found()
+    torch.testing.assert_close(apart, whole, atol=1e-4, rtol=1e-4)
+    for one, two in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(one, two, atol=2e-3, rtol=1e-3)
+
+    own = []
+    for row, (prompt, picture) in enumerate(zip(prompts, pictures, strict=True)):
+        inputs = family_inputs(model, LONG_TURNS[0].text.removeprefix("<image>\n"), picture)
+        said = ids[[row], : int(mask[row].sum())]
+        assert inputs["input_ids"][0].tolist() == prompt.ids
+        more = {"input_ids": said, "attention_mask": torch.ones_like(said)}
+        grown = {
+            name: torch.cat([value, more.get(name, torch.zeros_like(said))], dim=1)
+            for name, value in inputs.items()
+            if value.shape == inputs["input_ids"].shape
+        }
+        with model.using("policy"):
+            output = model.base.model(**inputs | grown).last_hidden_state[0]
+        own.append(output[len(prompt) - 1 : -1])
+    torch.testing.assert_close(apart, torch.cat(own), atol=1e-4, rtol=1e-4)
 
 
 TWO_PICTURES = (
