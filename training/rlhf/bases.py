@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import is_torchvision_available
 from transformers.utils import logging as transformers_logging
@@ -24,14 +24,14 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
     """
     transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
-    if settings.quantization == "nf4":
-        options["quantization_config"] = _nf4(options["dtype"])
-        options["device_map"] = {"": device}
     try:
+        if settings.quantization == "nf4":
+            options["quantization_config"] = _nf4(name, options["dtype"])
+            options["device_map"] = {"": device}
         with images_only():
             processor = AutoProcessor.from_pretrained(name)
         base = AutoModelForImageTextToText.from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
     return base, processor
 
@@ -119,7 +119,24 @@ def suppressed_ids(
     return sorted(i for i in ids if i is not None and i not in stop_ids)
 
 
-def _nf4(dtype: torch.dtype) -> Any:
+def kept_whole(name: str) -> list[str]:
+    """Linear layers of the base ``name`` outside its language model.
+
+    They are those that 4 bits would save little of: images are encoded once, and what the eyes lose
+    nothing after them can bring back (the paper kept them in bfloat16, too).
+    """
+    config = AutoConfig.from_pretrained(name)
+    with torch.device("meta"):
+        base = AutoModelForImageTextToText.from_config(config)
+    decoder, _ = language_model(base)
+    return [
+        key
+        for key, module in base.named_modules()
+        if isinstance(module, nn.Linear) and not key.startswith(f"{decoder}.")
+    ]
+
+
+def _nf4(name: str, dtype: torch.dtype) -> Any:
     try:
         import bitsandbytes  # noqa: F401  (an extra: only here)
     except ImportError:
@@ -131,4 +148,5 @@ def _nf4(dtype: torch.dtype) -> Any:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=kept_whole(name),  # which are skipped in 4 bits as well
     )

@@ -220,11 +220,12 @@ def token_logprobs(
     excludes: these are the probabilities that the tokens were drawn with. Padding is 0; entropy
     carries no gradient.
     """
-    ids, mask = ids.to(hidden.device), mask.to(hidden.device)
-    distribution = torch.log_softmax(
-        model.logits(hidden, temperature=temperature, suppress=suppress), dim=-1
+    wanted = mask.to(hidden.device).bool()
+    distribution = torch.log_softmax(  # [tokens, vocabulary]: padding gets no logits
+        model.logits(hidden[wanted], temperature=temperature, suppress=suppress), dim=-1
     )
-    chosen = distribution.gather(-1, ids[..., None]).squeeze(-1)
+    chosen = distribution.gather(-1, ids.to(hidden.device)[wanted][:, None]).squeeze(-1)
     with torch.no_grad():
         entropy = -(distribution.exp() * distribution).sum(-1)
-    return chosen.masked_fill(mask == 0, 0), entropy.masked_fill(mask == 0, 0)
+    empty = torch.zeros(mask.shape, dtype=distribution.dtype, device=hidden.device)
+    return empty.masked_scatter(wanted, chosen), empty.masked_scatter(wanted, entropy)

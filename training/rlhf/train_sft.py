@@ -112,6 +112,8 @@ def held_out_loss(
 def _prepare(run: Run, settings: SftSettings, count: int) -> tuple[VisionLanguageModel, Optimizer]:
     if settings.full_model and run.spec.model.dtype != "float32":
         raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
+    if settings.full_model and run.spec.model.quantization != "none":
+        raise EngineError("settings.full_model: a 4-bit base cannot be trained itself")
     if settings.full_model and run.spec.policy_adapter is not None:
         raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)

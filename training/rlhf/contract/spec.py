@@ -52,7 +52,7 @@ class ModelSettings:
     )
     quantization: Literal["none", "nf4"] = setting(
         "none",
-        "4-bit base (NF4, double quantised); needs bitsandbytes and a GPU.",
+        "4-bit language model (NF4, double quantised); needs bitsandbytes and, for speed, a GPU.",
         source="paper: nf4",
     )
     pad_images_to_square: bool = setting(
