@@ -1,9 +1,10 @@
 """What one round of PPO costs in the engine and in a straightforward loop.
 
 Both sample, score, measure and update on the same model, prompts and responses, and must come to
-the same result; printed are processor seconds, their ratio and the memory on top:
+the same result; printed are processor and wall seconds and the memory on top, each as the median of
+several rounds with the least and the most, and the ratio of the medians:
 
-    python -m perf.ppo_step [--responses-per-prompt 4] [--rollouts 16] [--threads 2]
+    python -m perf.ppo_step [--responses-per-prompt 4] [--rollouts 16] [--threads 2] [--repeat 5]
 
 The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``.
 """
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from perf import shape
-from perf.measuring import Cost, cost_of
+from perf.measuring import Cost, Row, cost_of, table
 from perf.straightforward import PlainPpo, PlainRewards
 from training.rlhf.contract import (
     OptimizerSettings,
@@ -60,35 +61,24 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         work = Work(options, Path(folder))
-        engine, engine_costs = best(work.engine, options.repeat)
-        plain, plain_costs = best(lambda: work.plain(engine), options.repeat)
+        engines = [work.engine() for _ in range(options.repeat)]
+        engine, _ = engines[0]
+        plains = [work.plain(engine) for _ in range(options.repeat)]
     response = float(engine.trajectory.responses.lengths.float().mean())
     print(
         f"{options.rollouts} responses, {options.responses_per_prompt} to a prompt; "
         f"{work.image_tokens} image tokens, {response:.0f} of {options.slots} response tokens; "
-        f"{options.threads} threads"
+        f"{options.threads} threads; medians of {options.repeat} rounds (least to most)"
     )
-    print(f"{'processor seconds':34}{'plain':>9}{'engine':>9}{'ratio':>8}")
-    rows = [*zip(PHASES, plain_costs, engine_costs, strict=True)]
-    for name, slow, fast in rows:
-        print(line(name, slow.processor_seconds, fast.processor_seconds))
-    sums = [sum(c.processor_seconds for c in costs) for costs in (plain_costs, engine_costs)]
-    print(line("whole round", *sums))
-    peaks = [max(c.peak_bytes for c in costs) / 2**20 for costs in (plain_costs, engine_costs)]
-    print(f"{'peak memory on top, MiB':34}{peaks[0]:9.0f}{peaks[1]:9.0f}{peaks[0] / peaks[1]:8.2f}")
-    for name, difference in differences(plain, engine).items():
+    costs = [[costs for _, costs in runs] for runs in (plains, engines)]
+    rows: list[Row] = [
+        (name, *([run[phase] for run in runs] for runs in costs))
+        for phase, name in enumerate(PHASES)
+    ]
+    whole: Row = ("whole round", *([one + two for one, two in runs] for runs in costs))
+    print(*table([*rows, whole]), sep="\n")
+    for name, difference in differences(plains[0][0], engine).items():
         print(f"{name:34}{difference:9.1e} apart")
-
-
-def line(name: str, slow: float, fast: float) -> str:
-    return f"{name:34}{slow:9.2f}{fast:9.2f}{slow / fast:8.2f}"
-
-
-def best(work: Callable[[], tuple[Result, list[Cost]]], repeat: int) -> tuple[Result, list[Cost]]:
-    """The result, and of each phase the run that took least: others only ever add to it."""
-    runs = [work() for _ in range(repeat)]
-    phases = zip(*(costs for _, costs in runs), strict=True)
-    return runs[0][0], [min(phase, key=lambda cost: cost.processor_seconds) for phase in phases]
 
 
 def differences(one: Result, two: Result) -> dict[str, float]:
@@ -253,7 +243,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--responses-per-prompt", type=int, default=4)
     parser.add_argument("--micro-batch", type=int, default=8, help="responses in a pass")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=1, help="runs, of which the best counts")
+    parser.add_argument("--repeat", type=int, default=5, help="rounds of each")
     return parser.parse_args(arguments)
 
 

@@ -1,9 +1,10 @@
 """What an optimiser step of the reward model costs in the engine and in a straightforward loop.
 
-Both must come to the same loss and move the weights alike; printed are processor seconds, their
-ratio and the memory on top, for both places where facts can stand:
+Both must come to the same loss and move the weights alike; printed are processor and wall seconds
+and the memory on top, each as the median of several steps with the least and the most, and the
+ratio of the medians, for both places where facts can stand:
 
-    python -m perf.reward_step [--pairs 8] [--threads 2]
+    python -m perf.reward_step [--pairs 8] [--threads 2] [--repeat 5]
 
 The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``.
 """
@@ -21,8 +22,8 @@ import torch
 from torch import Tensor
 
 from perf import shape
-from perf.measuring import Cost, cost_of
-from perf.ppo_step import line, rating_template, shape_of
+from perf.measuring import Cost, Row, cost_of, table
+from perf.ppo_step import rating_template, shape_of
 from perf.straightforward import PlainRewards, plain_reward_step
 from training.rlhf.contract import OptimizerSettings, PreferencePair, RewardSettings, Turn
 from training.rlhf.evaluation import sequences_of
@@ -40,22 +41,25 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     print(
         f"{options.pairs} pairs, {shape_of(options).image_tokens} image tokens, "
-        f"{options.threads} threads"
+        f"{options.threads} threads; medians of {options.repeat} steps (least to most)"
     )
-    print(f"{'processor seconds':34}{'plain':>9}{'engine':>9}{'ratio':>8}")
+    rows: list[Row] = []
+    differences = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Work(options, Path(folder))
         for position in POSITIONS:
-            slow, fast, apart = compared(work, position, options.repeat)
-            print(line(f"facts {position}", slow.processor_seconds, fast.processor_seconds))
-            peaks = slow.peak_bytes / 2**20, fast.peak_bytes / 2**20
-            print(f"{'  peak memory on top, MiB':34}{peaks[0]:9.0f}{peaks[1]:9.0f}")
-            for name, difference in apart.items():
-                print(f"  {name:32}{difference:9.1e} apart")
+            plain, engine, differences[position] = compared(work, position, options.repeat)
+            rows.append((f"facts {position}", plain, engine))
+    print(*table(rows), sep="\n")
+    for position, apart in differences.items():
+        for name, difference in apart.items():
+            print(f"facts {position}, {name:32}{difference:9.1e} apart")
 
 
-def compared(work: Work, position: str, repeat: int) -> tuple[Cost, Cost, dict[str, float]]:
-    """Costs of the straightforward and the engine's step, and how far their results are apart."""
+def compared(
+    work: Work, position: str, repeat: int
+) -> tuple[list[Cost], list[Cost], dict[str, float]]:
+    """Costs of the straightforward and the engine's steps, and how far their results are apart."""
     engine = [work.engine(position) for _ in range(repeat)]
     plain = [work.plain(position) for _ in range(repeat)]
     (loss, moved, _), (plain_loss, plain_moved, _) = engine[0], plain[0]
@@ -63,11 +67,7 @@ def compared(work: Work, position: str, repeat: int) -> tuple[Cost, Cost, dict[s
         "loss": abs(loss - plain_loss),
         "step of the weights, relative": float((moved - plain_moved).norm() / plain_moved.norm()),
     }
-    slow, fast = (
-        min((cost for _, _, cost in runs), key=lambda cost: cost.processor_seconds)
-        for runs in (plain, engine)
-    )
-    return slow, fast, apart
+    return [cost for *_, cost in plain], [cost for *_, cost in engine], apart
 
 
 class Work:
@@ -175,7 +175,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=8, help="pairs in the step")
     parser.add_argument("--micro-batch", type=int, default=4, help="pairs in a pass")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=1, help="runs, of which the best counts")
+    parser.add_argument("--repeat", type=int, default=5, help="steps of each")
     return parser.parse_args(arguments)
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from perf import gpu, shape
+from perf import gpu, reckoning, shape
+from training.rlhf.contract import LoraSettings
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +41,23 @@ def test_the_large_shape_is_that_of_seven_billion_weights() -> None:
     assert decoder == 32 * (4 * 4096**2 + 3 * 4096 * 11008)  # 6.5 billion
     assert sum(p.numel() for p in base.parameters()) == pytest.approx(7.06e9, rel=0.01)
     assert shape.Shape().image_tokens == 576
+
+
+def test_what_an_update_of_the_large_shape_takes() -> None:
+    """Adapters fit the real architecture, and nothing but them is wider than the base's type."""
+    made = reckoning.model(LoraSettings())
+    adapter = made.trainable(reckoning.POLICY)
+    places = {name.partition(".lora_")[0].rpartition(".layers.")[2] for name in adapter}
+    projections = {place.rpartition(".")[2] for place in places}
+    assert len(places) == 32 * 7 and len(adapter) == 2 * len(places)
+    assert projections == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+    assert sum(p.numel() for p in adapter.values()) == 64 * 32 * (4 * 2 * 4096 + 3 * 15104)
+    found = reckoning.figures(made)
+    assert found["base, GiB"] == pytest.approx(2 * 7.06e9 / 2**30, rel=0.01)
+    assert found["merged copy while sampling, GiB"] == pytest.approx(2 * 6.476e9 / 2**30, rel=0.01)
+    assert found["keys and values, MiB a token"] == 0.5
+    assert found["multiplications in float32, %"] == 0
+    assert 5 < found["kept for the backward pass, MiB a token"] < 5.5

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from perf import ppo_step, reward_step
+from perf.measuring import Cost, table
 
 SMALL = ["--hidden", "32", "--layers", "2", "--vocabulary", "96", "--slots", "24", "--threads", "1"]
 
@@ -43,4 +44,14 @@ def test_reward_step_equals_the_straightforward_loop(tmp_path: Path, position: s
     slow, fast, apart = reward_step.compared(work, position, repeat=1)
     assert apart["loss"] < 1e-6
     assert apart["step of the weights, relative"] < 5e-3
-    assert slow.peak_bytes >= 0 and fast.wall_seconds > 0
+    assert len(slow) == len(fast) == 1
+
+
+def test_what_is_printed_is_the_median_with_least_and_most() -> None:
+    plain = [Cost(seconds, seconds + 1, 2**20) for seconds in (9.0, 3.0, 4.0)]
+    engine = [Cost(seconds, seconds, 2**19) for seconds in (2.0, 1.0, 8.0)]
+    lines = list(table([("a step", plain, engine)]))
+    assert " ".join(lines[1].split()) == "a step 4.00 (3.00 to 9.00) 2.00 (1.00 to 8.00) 2.00"
+    assert lines[3].split()[-1] == "2.50"
+    assert lines[5].split()[-1] == "2.00"
+    assert plain[0] + engine[0] == Cost(11.0, 12.0, 2**20)

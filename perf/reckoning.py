@@ -1,0 +1,136 @@
+"""What PPO on a LLaVA in the shape of LLaVA-1.5-7B takes in memory, reckoned without weights.
+
+    python -m perf.reckoning [--rank 64]
+
+The engine's own model and adapters are made on PyTorch's meta device, which knows shapes and types
+but no numbers, and an update's forward and backward pass goes through them. Attention is taken to
+keep what a fused kernel keeps. What a GPU's kernels and allocator take on top is not reckoned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from perf import shape
+from training.rlhf.contract import LoraSettings
+from training.rlhf.models import VisionLanguageModel
+
+POLICY = "policy"
+GIB, MIB = 2**30, 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rank", type=int, default=64, help="rank of the adapters")
+    for name, value in figures(model(LoraSettings(rank=parser.parse_args().rank))).items():
+        print(f"{name:60}{value:10.2f}")
+
+
+def model(lora: LoraSettings) -> VisionLanguageModel:
+    """The large shape in bfloat16 with an adapter that is trained, all on the meta device."""
+    form, before = shape.Shape(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("meta"):
+            base = form.base()
+    finally:
+        torch.set_default_dtype(before)
+    made = VisionLanguageModel(base, form.processor(), device=torch.device("meta"))
+    with torch.device("meta"):
+        made.add_adapter(POLICY, lora)
+    made.train_only(made.trainable(POLICY))
+    return made
+
+
+def figures(made: VisionLanguageModel) -> dict[str, float]:
+    adapter = _bytes(made.trainable(POLICY).values())
+    merged = _bytes(weight for weight, _ in made.merge_parts(POLICY))
+    one, other = Pass(made, 100), Pass(made, 200)
+    each = (other.kept_bytes - one.kept_bytes) / 100
+    text = made.base.config.get_text_config()
+    cache = 2 * 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim
+    return {
+        "base, GiB": (_bytes(made.base.parameters()) - adapter) / GIB,
+        "merged copy while sampling, GiB": merged / GIB,
+        "adapters of policy, reference, value and reward, GiB": 4 * adapter / GIB,
+        "gradients and AdamW of policy and value, GiB": 2 * 3 * adapter / GIB,
+        "kept for the backward pass, MiB a token": each / MIB,
+        "kept for it whatever the tokens, MiB": (one.kept_bytes - 100 * each) / MIB,
+        "keys and values, MiB a token": cache / MIB,
+        "multiplications in float32, %": 100 * other.operations[torch.float32] / other.total,
+    }
+
+
+class Pass(TorchDispatchMode):
+    """One sequence of ``tokens`` forward and backward through the language model."""
+
+    def __init__(self, made: VisionLanguageModel, tokens: int) -> None:
+        super().__init__()
+        self.operations: Counter[torch.dtype] = Counter()
+        kept: dict[int, Tensor] = {}
+        weights = {_storage(parameter) for parameter in made.base.parameters()}
+
+        def keep(tensor: Tensor) -> Tensor:
+            if _storage(tensor) not in weights:
+                kept[_storage(tensor)] = tensor
+            return tensor
+
+        inputs = torch.empty(1, tokens, made.hidden_size, dtype=torch.bfloat16, device="meta")
+        positions = torch.arange(tokens, device="meta")[None]
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        decoder = made.base.get_decoder()
+        with self, hooks, made.using(POLICY), _fused_attention():
+            hidden = decoder(inputs_embeds=inputs, position_ids=positions).last_hidden_state
+            torch.autograd.grad(hidden.sum(), list(made.trainable(POLICY).values()))
+        self.kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+        self.total = sum(self.operations.values())
+
+    def __torch_dispatch__(self, call: Any, types: Any, given: Any = (), more: Any = None) -> Any:
+        if call.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            one, two = given[-2:]
+            self.operations[one.dtype] += 2 * one.numel() * two.shape[-1]
+        return call(*given, **(more or {}))
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        result = torch.empty_like(query)
+        context.save_for_backward(query, key, value, result)
+        return result
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.empty_like(tensor) for tensor in context.saved_tensors[:3])
+
+
+@contextlib.contextmanager
+def _fused_attention() -> Iterator[None]:
+    """The meta device would take attention apart, scores of all tokens with all others included."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
+        return _Fused.apply(query, key, value)
+
+    with mock.patch("torch.nn.functional.scaled_dot_product_attention", attend):
+        yield
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+if __name__ == "__main__":
+    main()
