@@ -30,8 +30,9 @@ Trains and runs vision-language models with preferences about hallucination.
 
 A run is a directory:
   spec.json              what to do: kind, settings, base model, adapters, seed
-  base/                  the base model, when spec.json says "base_model": "base"
-  adapters/NAME/         adapters to begin from (policy_adapter, reward_model)
+  base/                  the base model; or "base_model" in spec.json names a folder or a hub id
+  adapters/NAME/         copies of earlier final/ folders, which spec.json names: "policy_adapter"
+                         to begin from or to sample, "reward_model" for ppo and score
   data/train.jsonl       records, one JSON object a line
   data/held_out.jsonl    records that are never trained on (sft, reward, dpo)
   images/                the files that the records name
@@ -40,15 +41,28 @@ Running the same command again resumes from the newest checkpoint.
 """
 
 EPILOG = """\
+From pairs to a policy:
+  python -m training.rlhf reward --run-dir runs/rm --preset default    # writes runs/rm/spec.json
+  # put data/train.jsonl, images/ and base/ into runs/rm, change spec.json as you like, and start:
+  python -m training.rlhf reward --run-dir runs/rm
+  python -m training.rlhf ppo --run-dir runs/ppo --preset default
+  # put prompts into runs/ppo/data/train.jsonl, images/ and base/ beside them, and the reward model:
+  mkdir runs/ppo/adapters && cp -r runs/rm/final runs/ppo/adapters/reward
+  # say "reward_model": "adapters/reward" in runs/ppo/spec.json, and start:
+  python -m training.rlhf ppo --run-dir runs/ppo
+
 KIND --help lists the settings of spec.json with defaults and sources. The records, in short
 (docs/engine.md and training/rlhf/contract/ have the rest):
   every record   {"id": ..., "image": "file in images/", "conversations":
                  [{"from": "human", "value": "<image>\\nWhat is on the desk?"},
                   {"from": "gpt", "value": ""}], "captions": ["facts about the image"]}
   sft            the last gpt value is the answer to learn
+  generate       nothing more; final/generations.jsonl has the answers by id
   reward, dpo    and "output_1": {"value": ...}, "output_2": {"value": ...}, "preference": 1 or 2,
                  which names the better one
-  ppo            and "caption_type": 1 to 7, the kind of truth that answers are checked against
+  score          the same; without "preference" too, where settings.labelled is false
+  ppo            if known, "caption_type": 1 to 7, the kind of truth that answers are checked
+                 against: 1 none, 2 to 5 multiple choice A to D, 6 no, 7 yes
 
 exit codes:
   0    finished: the result is in final/
@@ -56,11 +70,10 @@ exit codes:
   74   failed: the disk was too full to say even that
   143  ended by SIGTERM, saved: the same command resumes
 
-examples:
-  python -m training.rlhf reward --run-dir runs/rm --preset default
+more examples:
   python -m training.rlhf mixture --mixture mixture.json --run-dir runs/sft
   python -m training.rlhf sft --run-dir runs/sft --preset paper
-  python -m training.rlhf ppo --run-dir runs/ppo
+  accelerate launch --multi_gpu --num_processes 8 -m training.rlhf ppo --run-dir runs/ppo
 """
 
 MIXTURE = "mixture"
@@ -111,12 +124,20 @@ def main(arguments: list[str] | None = None) -> int:
             logging.error("cannot write %s: %s", error.filename, error.strerror)
             return EXIT_FAILED
         if not (directory / "data").is_dir():
-            print(
-                f"wrote {directory / 'spec.json'}; put data/ and images/ beside it", file=sys.stderr
-            )
+            print(_what_next(directory, kind), file=sys.stderr)
             return 0
     module, function = ENTRY_POINTS[kind]
     return carry_out(directory, kind, getattr(importlib.import_module(module), function))
+
+
+def _what_next(directory: Path, kind: Kind) -> str:
+    wanted = ["data/train.jsonl", "images/", "base/ (or name a base_model in spec.json)"]
+    if kind in (Kind.PPO, Kind.SCORE):
+        wanted.append('a reward model as adapters/reward ("reward_model" in spec.json)')
+    put = ", ".join(wanted)
+    return (
+        f"wrote {directory / 'spec.json'}; put beside it {put}; then start it with the same command"
+    )
 
 
 def _prepare_mixture(path: Path, directory: Path) -> int:

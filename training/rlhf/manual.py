@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf.contract import SETTINGS, Kind, ModelSettings
-from training.rlhf.presets import PRESETS, preset_spec, presets_of
+from training.rlhf.presets import preset_spec, presets_of
 
 BEGIN = "<!-- settings: written by python -m training.rlhf.manual -->"
 END = "<!-- end of settings -->"
@@ -41,22 +41,27 @@ def settings_lines(kind: Kind) -> list[Line]:
     return list(_lines(SETTINGS[kind], "", specs))
 
 
-def model_lines() -> list[Line]:
-    """How a base model is loaded; the same for every kind."""
-    return list(_lines(ModelSettings, "", {p: preset_spec(Kind.PPO, p).model for p in PRESETS}))
+def model_lines(kind: Kind) -> list[Line]:
+    """How a base model is loaded."""
+    specs = {preset: preset_spec(kind, preset).model for preset in presets_of(kind)}
+    return list(_lines(ModelSettings, "model.", specs))
 
 
 def help_text(kind: Kind) -> str:
     """The settings of ``kind`` for a terminal of 80 columns."""
-    parts = ["settings, with their default (and the presets that differ):"]
-    for line in settings_lines(kind):
+    settings, model = settings_lines(kind), model_lines(kind)
+    parts = ["settings, with their default (and the presets that differ):", *_told(settings)]
+    return "\n".join([*parts, "and, beside the settings, how the base is loaded:", *_told(model)])
+
+
+def _told(lines: list[Line]) -> Iterator[str]:
+    for line in lines:
         default = line.values["default"]
         others = [f"{p} {v}" for p, v in line.values.items() if v != default]
         heading = f"  {line.name} = {default}" + (f"  ({', '.join(others)})" if others else "")
         source = "" if line.source == OURS else f" [{line.source}]"
         body = textwrap.indent(textwrap.fill(line.help + source, 72), " " * 6)
-        parts += [heading, body]
-    return "\n".join(parts)
+        yield from (heading, body)
 
 
 def markdown() -> str:
@@ -64,7 +69,7 @@ def markdown() -> str:
     parts = []
     for kind in SETTINGS:
         parts += [f"### `{kind.value}`", "", *_table(settings_lines(kind)), ""]
-    parts += ["### `model`, for every kind", "", *_table(model_lines())]
+    parts += ["### `model`, beside the settings of every kind", "", *_table(model_lines(Kind.PPO))]
     return "\n".join(parts)
 
 

@@ -78,6 +78,15 @@ class Run:
             raise EngineError(f"spec.json, {field}: {name!r} is no folder of the run directory")
         return path
 
+    def reward_model(self) -> Path:
+        """The folder of the reward model; EngineError when the spec names none that is there."""
+        if self.spec.reward_model is None:
+            raise EngineError(
+                f"spec.json, reward_model: {self.spec.kind.value} needs one; copy its final/ into "
+                "the run directory as adapters/reward, and name that"
+            )
+        return self.folder(self.spec.reward_model, field="reward_model")
+
     def records(self, record_type: RecordType[RecordT], name: str = "train") -> list[RecordT]:
         """All records of ``data/NAME.jsonl``."""
         path = self.directory / "data" / f"{name}.jsonl"
@@ -139,7 +148,7 @@ def carry_out(directory: Path, kind: Kind, work: Callable[[Run], None]) -> int:
     error, told in a Failure event; 74 when the disk is so full that not even that can be told.
     """
     if not directory.is_dir():
-        log.error("%s is no folder", directory)
+        log.error("%s is no folder; --preset makes one to begin from", directory)
         return EXIT_FAILED
     try:
         with (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.rlhf import checkpoints
 from training.rlhf.contract import PreferencePair, ResponsePair, ScoreSettings
-from training.rlhf.errors import EngineError, Interrupted
+from training.rlhf.errors import Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
@@ -30,14 +30,13 @@ def score(run: Run) -> None:
     """
     settings = run.spec.settings
     assert isinstance(settings, ScoreSettings)
-    if run.spec.reward_model is None:
-        raise EngineError("spec.json, reward_model: score needs one")
+    reward_folder = run.reward_model()
     run.events.stage("reading preference pairs")
     labelled = run.records(PreferencePair) if settings.labelled else []
     pairs: Sequence[ResponsePair] = labelled or run.records(ResponsePair)
     run.events.stage("loading the reward model")
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
-    reward_model = RewardModel.load(model, run.folder(run.spec.reward_model, field="reward_model"))
+    reward_model = RewardModel.load(model, reward_folder)
     run.events.stage("scoring")
     lines: list[str] = []
     rewards = []

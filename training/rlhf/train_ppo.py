@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from training.rlhf import checkpoints
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
-from training.rlhf.errors import DataError, EngineError, Interrupted
+from training.rlhf.errors import DataError, Interrupted
 from training.rlhf.experience import (
     POLICY,
     REFERENCE,
@@ -111,15 +111,13 @@ def prepare(
     run: Run, settings: PpoSettings, records: list[PromptRecord]
 ) -> tuple[Learner, list[PromptRecord]]:
     """All that PPO holds, and those of ``records`` whose prompts are short enough."""
-    if run.spec.reward_model is None:
-        raise EngineError("spec.json, reward_model: PPO needs one")
+    reward_folder = run.reward_model()
     seed_step(run.spec.seed, Kind.PPO, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     if run.spec.policy_adapter is not None:
         model.load_adapter(POLICY, run.folder(run.spec.policy_adapter, field="policy_adapter"))
     else:
         model.add_adapter(POLICY, settings.lora)
-    reward_folder = run.folder(run.spec.reward_model, field="reward_model")
     if run.spec.reward_base is None:
         reward_model = RewardModel.load(model, reward_folder)
         model.load_adapter(VALUE, reward_folder)  # it knows what will be rewarded (paper)

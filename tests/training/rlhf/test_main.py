@@ -28,11 +28,16 @@ def start(directory: Path, kind: str) -> subprocess.Popen[str]:
     )
 
 
-def test_preset_writes_a_spec_to_begin_from(tmp_path: Path) -> None:
+def test_preset_writes_a_spec_to_begin_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = tmp_path / "new"
     assert main(["ppo", "--run-dir", str(directory), "--preset", "paper"]) == 0
     spec = RunSpec.from_json(json.loads((directory / "spec.json").read_text()))
     assert spec == preset_spec(Kind.PPO, "paper")
+    said = capsys.readouterr().err
+    for what in ("data/train.jsonl", "images/", "base/", "adapters/reward", "the same command"):
+        assert what in said
 
 
 def test_preset_never_overwrites_a_spec(make_run: MakeRun) -> None:

@@ -40,6 +40,7 @@ def test_help_of_a_kind_is_its_manual(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert "  lam = 0.95  (paper 1)\n      GAE lambda. [paper: 1]" in text
     assert "  sampling.response_length = 896  (small-world 20)" in text
+    assert "  model.quantization = none  (paper nf4)" in text
     assert max(map(len, text.splitlines()[-60:])) <= 100
 
 

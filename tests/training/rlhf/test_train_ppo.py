@@ -266,7 +266,7 @@ def test_reward_model_must_be_named(make_run: MakeRun) -> None:
     directory = make_run(Kind.PPO, **FOUR_ROUNDS)
     assert train(directory) == 1
     [failure] = events(directory, "error")
-    assert failure["message"] == "spec.json, reward_model: PPO needs one"
+    assert failure["message"].startswith("spec.json, reward_model: ppo needs one")
 
 
 def test_reward_model_may_have_a_base_of_its_own(
