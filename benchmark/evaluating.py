@@ -1,38 +1,28 @@
-"""An evaluation from its answers to its score: store, judge, settle, conclude.
+"""The states of an evaluation: answering, judging, complete, incomplete or failed.
 
-Every step may be repeated: answers are stored once per question, a verdict once per answer, judge
-and wording, each as soon as it is there. A worker that is killed loses the replies under way and
-nothing else; whoever continues asks only what has no verdict. One worker at a time asks a judge,
-held by a lock of Postgres that ends with the worker's connection: otherwise each evaluation would
-bring the judge's whole concurrency with it, and models that answer alike be paid for each.
+Every step may be repeated: answers are stored once per question, and each change of state is one
+conditional UPDATE. What happens while a judge is asked is in ``benchmark.judging``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import DomainError
-from benchmark import judges, mmhal, pending, scoring
+from benchmark import scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from benchmark.plain import storable
 from benchmark.wording import Pair
 from config import wakeup
 from training.models import ENDED_BADLY
 
-log = logging.getLogger(__name__)
-
 State = Evaluation.State
-# Keep these advisory locks apart from other uses of the same numbers, and from each other.
-_OF_EVALUATION, _OF_JUDGE = 0x4A55, 0x4A56
 TASK = "benchmark.tasks.judge_evaluation"
 _ANNOUNCEMENT_SECONDS = 20
 
@@ -120,38 +110,6 @@ def coverage_of(indexes: Iterable[int]) -> str:
     """Names a set of questions of one question set: equal sets, equal names."""
     joined = ",".join(map(str, sorted(indexes)))
     return hashlib.sha256(joined.encode()).hexdigest()
-
-
-# --------------------------------------------------------------------------------------------
-# Judging
-# --------------------------------------------------------------------------------------------
-
-
-def judge(evaluation_id: int) -> None:
-    """Ask for every verdict that is missing, then conclude. Does nothing where there is nothing
-    to do, another worker does it, or a person does (benchmark.by_hand)."""
-    waiting = Evaluation.objects.filter(pk=evaluation_id, state=State.JUDGING)
-    evaluation = waiting.select_related("judge", "question_set").first()
-    if evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
-        return
-    with _only_one(evaluation) as mine:
-        # Looked at again: another worker may have ended it before the lock was free.
-        if not mine or not waiting.exists():
-            return
-        try:
-            if evaluation.judge.kind == Judge.Kind.EXACT:
-                _judge_exactly(evaluation)
-            else:
-                pending.remember(evaluation)
-                for item, outcome in _ask(evaluation):
-                    pending.verdict(evaluation, item, outcome).save(force_insert=True)
-        except (judges.JudgeRefused, ValueError) as error:
-            # Ended, not left to be resumed: the same question would be paid for again and again.
-            log.warning("evaluation %s: %s", evaluation.pk, error)
-            fail(evaluation, f"{evaluation.judge}: {error}")
-        else:
-            conclude(evaluation)
-    _announce_next(evaluation.judge)
 
 
 def conclude(evaluation: Evaluation) -> None:
@@ -244,69 +202,13 @@ def reopen(evaluation: Evaluation) -> None:
 def resume_judging() -> None:
     """Announce every evaluation that waits for a judge, should its message have been lost."""
     machines = Evaluation.objects.exclude(judge__kind=Judge.Kind.PERSON)
-    for pk in machines.filter(state=State.JUDGING).values_list("pk", flat=True):
-        _announce(pk)
-
-
-def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
-    items = pending.items(evaluation)
-    if not items:
-        return iter(())
-    mode = cast(mmhal.Mode, evaluation.judge.parser)
-    return judges.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
-
-
-def _judge_exactly(evaluation: Evaluation) -> None:
-    """All verdicts at once: a rule costs nothing, so nothing is lost by a kill."""
-    items = pending.items(evaluation)
-    if evaluation.question_set.yes_or_no:
-        mode = cast(mmhal.Mode, evaluation.judge.parser)
-        found = judges.pope_verdicts(items, mode=mode)
-    else:
-        found = judges.exact_verdicts(items)
-    verdicts = [pending.verdict(evaluation, item, outcome) for item, outcome in found]
-    Verdict.objects.bulk_create(verdicts, batch_size=1000)
-
-
-def endpoint_of(judge_row: Judge) -> judges.Endpoint:
-    """Where and how to ask a judge; its key is read from the environment here."""
-    return judges.Endpoint(
-        base_url=judge_row.base_url,
-        model=judge_row.model,
-        key=judges.key_from_environment(judge_row.key_variable),
-        options=judge_row.options,
-        concurrency=judge_row.concurrency,
-        **settings.JUDGE_PATIENCE,
-    )
-
-
-@contextmanager
-def _only_one(evaluation: Evaluation) -> Iterator[bool]:
-    """Whether this connection is the one that may ask the judge now; a rule has room for all."""
-    key = [_OF_EVALUATION, evaluation.pk]
-    if evaluation.judge.kind == Judge.Kind.OPENAI:
-        key = [_OF_JUDGE, evaluation.judge_id]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        mine = bool(cursor.fetchone()[0])
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
-
-
-def _announce_next(judge: Judge) -> None:
-    """Wake a worker for what waited for this judge meanwhile, oldest first."""
-    next_one = Evaluation.objects.filter(judge=judge, state=State.JUDGING).order_by("pk").first()
-    if next_one is not None and judge.kind == Judge.Kind.OPENAI:
-        _announce(next_one.pk)
+    announce(*machines.filter(state=State.JUDGING).values_list("pk", flat=True))
 
 
 def _announce_after_commit(evaluation_id: int) -> None:
     wakeup.after_commit(TASK, evaluation_id, expires=_ANNOUNCEMENT_SECONDS)
 
 
-def _announce(evaluation_id: int) -> None:
-    wakeup.announce(TASK, [evaluation_id], expires=_ANNOUNCEMENT_SECONDS)
+def announce(*evaluation_ids: int) -> None:
+    """Wake workers to judge; should a message be lost, beat sends another."""
+    wakeup.announce(TASK, evaluation_ids, expires=_ANNOUNCEMENT_SECONDS)

@@ -2,13 +2,13 @@
 
 from celery import shared_task
 
-from benchmark import evaluating
+from benchmark import evaluating, judging
 
 
 @shared_task
 def judge_evaluation(evaluation_id: int) -> None:
     """Ask the judge for what it has not judged yet and compute the score."""
-    evaluating.judge(evaluation_id)
+    judging.judge(evaluation_id)
 
 
 @shared_task

@@ -85,3 +85,16 @@ def make_evaluation(
     evaluating.conclude(evaluation)
     evaluation.refresh_from_db()
     return evaluation
+
+
+def waiting(judge: Judge, count: int = 8, model_name: str = "model") -> Evaluation:
+    """An evaluation with answers and no verdict."""
+    question_set = QuestionSet.objects.first() or make_question_set(count=count)
+    evaluation = evaluating.start(question_set=question_set, judge=judge, model_name=model_name)
+    answers = {q: Said(f"answer {q.number}.") for q in question_set.questions.all()[:count]}
+    evaluating.store_answers(evaluation, answers)
+    return evaluation
+
+
+def reload(evaluation: Evaluation) -> Evaluation:
+    return Evaluation.objects.get(pk=evaluation.pk)

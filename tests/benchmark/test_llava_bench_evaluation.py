@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.images import Folder
-from benchmark import evaluating, explorer, leaderboard, llava_bench, scoring, standing
+from benchmark import evaluating, explorer, judging, leaderboard, llava_bench, scoring, standing
 from benchmark.evaluating import EvaluationError, NotSuitable, Said
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
@@ -92,7 +92,7 @@ def evaluate(question_set: QuestionSet, answer: Any = biased, **fields: Any) -> 
         evaluation = evaluating.start(question_set=question_set, judge=judge, **fields)
         answers = {q: Said(f"Model {q.index}.") for q in question_set.questions.all()}
         evaluating.store_answers(evaluation, answers)
-        evaluating.judge(evaluation.pk)
+        judging.judge(evaluation.pk)
         evaluation.refresh_from_db()
         evaluation.server = server  # type: ignore[attr-defined]
     return evaluation
@@ -315,7 +315,7 @@ def test_real_reviews_of_the_published_questions_give_the_hand_computed_score(
     with fake_judge(replay) as server:
         judge = make_judge(base_url=server.url, concurrency=8)
         evaluation = import_answers(question_set, answers, judge=judge, model_name="Made")
-        evaluating.judge(evaluation.pk)
+        judging.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert len(server.requests) == 180
     assert evaluation.state == "complete"

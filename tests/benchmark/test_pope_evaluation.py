@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from annotation.images import Folder
 from annotation.models import Project
-from benchmark import evaluating, leaderboard, pope_scoring, scoring, standing
+from benchmark import evaluating, judging, leaderboard, pope_scoring, scoring, standing
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
 from tests.benchmark.factories import make_judge, make_question_set
@@ -63,7 +63,7 @@ def evaluated(
     questions: QuestionSet, judge: Judge, answers: Path, name: str = "model", **fields: Any
 ) -> Evaluation:
     evaluation = import_answers(questions, answers, judge=judge, model_name=name, **fields)
-    evaluating.judge(evaluation.pk)
+    judging.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 

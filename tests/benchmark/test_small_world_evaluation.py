@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation.images import Folder
-from benchmark import evaluating, judges, small_world
+from benchmark import evaluating, judges, judging, small_world
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions
 from benchmark.models import Evaluation, Judge, QuestionSet
@@ -42,7 +42,7 @@ def judged(question_set: QuestionSet, answers: Any) -> Evaluation:
     )
     said = {question: Said(answers(question)) for question in question_set.questions.all()}
     evaluating.store_answers(evaluation, said)
-    evaluating.judge(evaluation.pk)
+    judging.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 
@@ -109,7 +109,7 @@ def test_the_engine_answers_and_the_exact_judge_rates(tmp_path: Path, settings: 
     assert run.state == "succeeded", run.error
     evaluation = Evaluation.objects.get(run=run)
     assert evaluation.state == "judging"
-    evaluating.judge(evaluation.pk)
+    judging.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert evaluation.state == "complete"
     assert evaluation.summary["asked"] == evaluation.summary["total"] == 8

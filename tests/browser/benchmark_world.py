@@ -19,7 +19,7 @@ from django.utils import timezone
 from annotation import exporting
 from annotation.images import Folder
 from annotation.models import Project, User
-from benchmark import evaluating, leaderboard, mmhal
+from benchmark import evaluating, judging, leaderboard, mmhal
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions
 from benchmark.models import Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
@@ -301,7 +301,7 @@ def _pope(project: Project) -> Evaluation:
     draw = random.Random(3)
     said = {row: Said(draw.choice(_yes_or_no(row))) for row in questions.questions.all()}
     evaluating.store_answers(evaluation, said)
-    evaluating.judge(evaluation.pk)
+    judging.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 

@@ -1,0 +1,110 @@
+"""Asking a judge for what an evaluation still lacks.
+
+A verdict is stored once per answer, judge and wording, as soon as it is there: a worker that is
+killed loses the replies under way and nothing else, and whoever continues asks only what has no
+verdict. One worker at a time asks a judge, held by a lock of Postgres that ends with the worker's
+connection: otherwise each evaluation would bring the judge's whole concurrency with it, and models
+that answer alike be paid for each.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from django.conf import settings
+from django.db import connection
+
+from benchmark import evaluating, judges, mmhal, pending
+from benchmark.models import Evaluation, Judge, Verdict
+
+log = logging.getLogger(__name__)
+
+JUDGING = Evaluation.State.JUDGING
+# Keep these advisory locks apart from other uses of the same numbers, and from each other.
+_OF_EVALUATION, _OF_JUDGE = 0x4A55, 0x4A56
+
+
+def judge(evaluation_id: int) -> None:
+    """Ask for every verdict that is missing, then conclude. Does nothing where there is nothing
+    to do, another worker does it, or a person does (benchmark.by_hand)."""
+    waiting = Evaluation.objects.filter(pk=evaluation_id, state=JUDGING)
+    evaluation = waiting.select_related("judge", "question_set").first()
+    if evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
+        return
+    with _only_one(evaluation) as mine:
+        # Looked at again: another worker may have ended it before the lock was free.
+        if not mine or not waiting.exists():
+            return
+        try:
+            if evaluation.judge.kind == Judge.Kind.EXACT:
+                _judge_exactly(evaluation)
+            else:
+                pending.remember(evaluation)
+                for item, outcome in _ask(evaluation):
+                    pending.verdict(evaluation, item, outcome).save(force_insert=True)
+        except (judges.JudgeRefused, ValueError) as error:
+            # Ended, not left to be resumed: the same question would be paid for again and again.
+            log.warning("evaluation %s: %s", evaluation.pk, error)
+            evaluating.fail(evaluation, f"{evaluation.judge}: {error}")
+        else:
+            evaluating.conclude(evaluation)
+    _announce_next(evaluation.judge)
+
+
+def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
+    items = pending.items(evaluation)
+    if not items:
+        return iter(())
+    mode = cast(mmhal.Mode, evaluation.judge.parser)
+    return judges.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
+
+
+def _judge_exactly(evaluation: Evaluation) -> None:
+    """All verdicts at once: a rule costs nothing, so nothing is lost by a kill."""
+    items = pending.items(evaluation)
+    if evaluation.question_set.yes_or_no:
+        mode = cast(mmhal.Mode, evaluation.judge.parser)
+        found = judges.pope_verdicts(items, mode=mode)
+    else:
+        found = judges.exact_verdicts(items)
+    verdicts = [pending.verdict(evaluation, item, outcome) for item, outcome in found]
+    Verdict.objects.bulk_create(verdicts, batch_size=1000)
+
+
+def endpoint_of(judge_row: Judge) -> judges.Endpoint:
+    """Where and how to ask a judge; its key is read from the environment here."""
+    return judges.Endpoint(
+        base_url=judge_row.base_url,
+        model=judge_row.model,
+        key=judges.key_from_environment(judge_row.key_variable),
+        options=judge_row.options,
+        concurrency=judge_row.concurrency,
+        **settings.JUDGE_PATIENCE,
+    )
+
+
+@contextmanager
+def _only_one(evaluation: Evaluation) -> Iterator[bool]:
+    """Whether this connection is the one that may ask the judge now; a rule has room for all."""
+    key = [_OF_EVALUATION, evaluation.pk]
+    if evaluation.judge.kind == Judge.Kind.OPENAI:
+        key = [_OF_JUDGE, evaluation.judge_id]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+        mine = bool(cursor.fetchone()[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+
+def _announce_next(judge: Judge) -> None:
+    """Wake a worker for what waited for this judge meanwhile, oldest first."""
+    next_one = Evaluation.objects.filter(judge=judge, state=JUDGING).order_by("pk").first()
+    if next_one is not None and judge.kind == Judge.Kind.OPENAI:
+        evaluating.announce(next_one.pk)
