@@ -3,7 +3,7 @@
     python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 4]
                               [--threads 0] [--comparisons 20000] [--cores 2]
                               [--kill-web-every 5] [--kill-database 3] [--exactly 3]
-                              [--vanish 0.3]
+                              [--vanish 0.3] [--each 40]
 
 Without DATABASE_URL a scratch Postgres is started and removed again. Comparisons are filled in by
 COPY. Every annotator asks for a comparison, thinks as long as the rate says, and answers; printed
@@ -12,7 +12,8 @@ Postgres are kept on ``--cores`` cores, and the annotators on the others, as the
 be. The first think time is left out of the latencies: the workers are loading then.
 
 ``--exactly 3`` lets them all work without thinking until nothing is left, and then demands that
-every comparison has 3 judgments that count, no more and no fewer.
+every comparison has 3 judgments that count, no more and no fewer. ``--each 40`` lets each of them
+answer 40 times without thinking, and demands that everybody has 40 judgments.
 
 ``--kill-web-every`` sends kill -9 to a gunicorn worker every so many seconds, ``--kill-database``
 crashes Postgres (all its processes at once) so many times, evenly spread; annotators then send
@@ -133,10 +134,13 @@ async def _annotate(
     transport = httpx.AsyncHTTPTransport(uds=str(site.socket), limits=limits)
     web = httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1/", timeout=60)
     starts = time.perf_counter()
-    pause = 0 if options.exactly else 60 / options.per_minute
-    ends = starts + (math.inf if options.exactly else pause + options.seconds)
+    counted = options.exactly or options.each
+    pause = 0 if counted else 60 / options.per_minute
+    ends = starts + (math.inf if counted else pause + options.seconds)
     async with web:
         people = [Annotator(web, slug, token, pause, starts + pause, ends) for token in tokens]
+        for person in people:
+            person.most = options.each or math.inf
         for person in people[: round(options.vanish * len(people))]:
             person.vanishes = random.uniform(starts, ends - pause)
         troubles = [
@@ -161,11 +165,14 @@ class Annotator:
     measured_from: float
     ends: float
     vanishes: float = math.inf
+    most: float = math.inf
+    """Answers; then this person stops."""
 
     async def work(self, ledger: Ledger) -> None:
         # Nobody begins at the same moment, and nobody thinks equally long.
         await asyncio.sleep(random.uniform(0, self.pause))
-        while time.perf_counter() < self.ends:
+        answered = 0
+        while time.perf_counter() < self.ends and answered < self.most:
             given = await self._post("claim", f"projects/{self.slug}/assignments/next", {}, ledger)
             if given.status_code != 200:
                 return
@@ -179,6 +186,7 @@ class Annotator:
             stored = await self._post("submit", path, body, ledger)
             if stored.status_code in (200, 201):
                 ledger.acknowledged.add(body["client_uuid"])
+                answered += 1
 
     async def _post(
         self, kind: str, path: str, body: dict[str, str], ledger: Ledger
@@ -251,9 +259,9 @@ def _returns(ledger: Ledger) -> bool:
 def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> bool:
     """Prints what was found; whether nothing that was acknowledged is lost, and nothing double."""
     from django.db import connection
-    from django.db.models import F
+    from django.db.models import Count, F
 
-    from annotation.models import Comparison, Judgment, JudgmentVersion
+    from annotation.models import Comparison, Judgment, JudgmentVersion, User
 
     for kind, taken in ledger.seconds.items():
         cuts = statistics.quantiles(taken, n=100)
@@ -272,16 +280,21 @@ def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]
     foreign = set(stored) - ledger.sent
     doubled = Judgment.objects.count() - len(stored)
     over = Comparison.objects.filter(judgment_count__gt=F("wanted_judgments")).count()
+    missed = 0
     if options.exactly:
         missed = Comparison.objects.exclude(judgment_count=options.exactly).count()
         print(f"comparisons without exactly {options.exactly} judgments: {missed}")
-        over += missed
+    if options.each:
+        answered = User.objects.annotate(number=Count("assignments__judgment"))
+        short = options.annotators - answered.filter(number=options.each).count()
+        print(f"people without exactly {options.each} judgments: {short}")
+        missed += short
     print(
         f"acknowledged {answers:,}, stored {len(stored):,}: lost {len(lost)}, doubled {doubled}, "
         f"never sent {len(foreign)}, comparisons with too many {over}"
     )
     failed = not ledger.killed and any(status >= 500 for status in ledger.statuses)
-    return not (lost or doubled or foreign or over or failed)
+    return not (lost or doubled or foreign or over or missed or failed)
 
 
 def _options() -> argparse.Namespace:
@@ -294,6 +307,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--exactly", type=int, default=0, metavar="JUDGMENTS")
+    parser.add_argument("--each", type=int, default=0, metavar="ANSWERS")
     parser.add_argument("--kill-database", type=int, default=0, metavar="TIMES")
     parser.add_argument("--vanish", type=float, default=0, metavar="SHARE")
     parser.add_argument("--comparisons", type=int, default=20_000)
