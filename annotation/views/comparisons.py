@@ -42,7 +42,9 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     project = access.require(request.user, slug, "review")
-    rows = Comparison.objects.filter(project=project).select_related("prompt__image")
+    rows = Comparison.objects.filter(project=project).select_related(
+        "prompt__image", "adjudication__adjudicator"
+    )
     comparison = get_object_or_404(rows, pk=pk)
     judgments = comparison.judgments.select_related("assignment").order_by("created_at", "id")
     skips = comparison.assignments.filter(state="skipped")

@@ -28,6 +28,7 @@ let ahead = []; // articles ready to be shown, the next one first
 let asking = null; // the promise of one more article
 let acts = []; // {article, id, skipped, sent}: what was done here, to be taken back
 
+const progress = () => document.getElementById("label-progress");
 const isTask = (article) => Boolean(article?.matches("[data-task]"));
 const isNew = (article) => isTask(article) && article.dataset.editing === undefined;
 
@@ -54,6 +55,19 @@ function show(article, { focus = true } = {}) {
     article.focus({ preventScroll: true });
   }
   if (isTask(article)) prepare();
+  if (Number(progress().dataset.guidelines) > Number(page.dataset.guidelines)) readAgain();
+}
+
+/** Guidelines that have changed since the page was loaded: shown between two comparisons. */
+async function readAgain() {
+  const answer = await fetch(location.pathname).catch(() => null);
+  if (!answer?.ok) return; // asked for again with the next comparison
+  const loaded = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const dialog = loaded.getElementById("guidelines-dialog");
+  if (!dialog) return; // the log-in
+  document.getElementById("guidelines-dialog").replaceWith(dialog);
+  page.dataset.guidelines = loaded.querySelector("[data-label-page]").dataset.guidelines;
+  dialog.showModal();
 }
 
 /** Gets one more article ready and then others; gives the one, or the page's word for "no more". */
@@ -287,8 +301,9 @@ outbox.addEventListener("sent", ({ detail }) => {
   for (const act of acts) act.sent ||= act.id === detail.entry.id;
   const template = document.createElement("template");
   template.innerHTML = detail.text;
-  const progress = template.content.querySelector("#label-progress");
-  if (progress) document.getElementById("label-progress").replaceWith(progress);
+  const fresh = template.content.querySelector("#label-progress");
+  // Another tab may have sent an answer in another project.
+  if (fresh?.dataset.project === progress().dataset.project) progress().replaceWith(fresh);
 });
 outbox.addEventListener("refused", ({ detail }) => {
   for (const act of acts) act.sent ||= act.id === detail.entry.id;

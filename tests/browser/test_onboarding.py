@@ -9,6 +9,7 @@ from annotation import checks, quiz
 from annotation.models import Judgment, Membership, Project, WorkedExample
 from tests import factories
 from tests.browser.conftest import Visitor
+from tests.browser.labelling import Eventually, press_and_leave
 from tests.browser.test_accessibility import SCHEMES, findings
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,3 +80,25 @@ def test_a_marked_example_is_written_and_read(visit: Visitor, project: Project) 
     reader.wait_for_load_state("networkidle")
     reader.keyboard.press("g")
     expect(dialog.get_by_text("No star is shown.")).to_be_visible()
+
+
+def test_guidelines_that_change_meanwhile_are_shown_before_going_on(
+    visit: Visitor, project: Project, eventually: Eventually
+) -> None:
+    Project.objects.update(quiz_pass_mark=0)
+    factories.make_comparisons(project, 2)
+    annotator = factories.make_member(project)
+    page = visit.page(annotator, f"/projects/{project.slug}/label/")
+    project.refresh_from_db()
+    project.change_guidelines("Count the **stars** too.")
+    press_and_leave(page, "1")
+    page.wait_for_selector('#label-progress[data-guidelines="2"]')
+    expect(page.locator("dialog[open]")).to_have_count(0)  # Whoever has begun is not disturbed.
+    press_and_leave(page, "2")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("These guidelines have changed.")).to_be_visible()
+    expect(dialog.locator("strong", has_text="stars")).to_be_visible()
+    eventually(lambda: Judgment.objects.count() == 2)
+    dialog.get_by_role("button", name="I have read them").click()
+    page.wait_for_selector("[data-label-page]:not([data-show-guidelines])", state="attached")
+    assert Membership.objects.get(user=annotator).guidelines_acknowledged == 2

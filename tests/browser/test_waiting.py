@@ -57,6 +57,13 @@ TELLS_NOBODY = """async (address) => {
   await ended;
   return heard;
 }"""
+HEARS = """() => {
+  const { owner } = document.querySelector("[data-owner]").dataset;
+  window.heard = new Promise((resolve) => {
+    const tabs = new BroadcastChannel(`factloop-waiting-${owner}`);
+    tabs.addEventListener("message", ({ data }) => data && requestAnimationFrame(resolve));
+  });
+}"""
 OUTBOX = "document.querySelector('script[src*=\"js/label\"]').src.replace('label', 'outbox')"
 
 
@@ -287,3 +294,19 @@ def test_a_flush_without_news_wakes_no_other_tab(open_page: Callable[..., Page])
     """Two tabs at the end of the work would otherwise ask for more in turns without end."""
     page = open_page()
     assert page.evaluate(TELLS_NOBODY, page.evaluate(OUTBOX)) == ["the end"]
+
+
+def test_an_answer_in_another_project_leaves_the_progress_of_this_one_alone(
+    open_page: Callable[[BrowserContext | None], Page], annotator: User
+) -> None:
+    other = factories.make_project(k=1, guidelines="")
+    factories.make_comparisons(other, 1)
+    factories.make_member(other, user=annotator)
+    page = open_page(None)
+    beside = page.context.new_page()
+    beside.goto(f"/projects/{other.slug}/label/")
+    beside.evaluate(HEARS)
+    press_and_leave(page, "1")
+    expect(page.locator("#label-progress")).to_contain_text("1 by you")
+    beside.evaluate("window.heard")
+    expect(beside.locator("#label-progress")).to_contain_text("0 by you")

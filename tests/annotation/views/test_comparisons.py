@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation import adjudication
+from annotation.answers import Answer
 from annotation.models import Comparison, Project
 from tests import factories
 
@@ -52,3 +54,13 @@ def test_reviewers_see_no_names(comparison: Comparison, route: str) -> None:
         annotator = judgment.assignment.annotator
         assert f">{annotator.username}<" not in shown
         assert str(annotator.pseudonym) not in shown
+
+
+def test_reviewers_see_the_ruling_and_its_note(comparison: Comparison) -> None:
+    reviewer = factories.make_member(comparison.project, "reviewer")
+    ruling = Answer(more_hallucinated="tie", more_helpful="1", note="Both invent a star.")
+    adjudication.rule(comparison, reviewer, ruling)
+    shown = page(comparison.project, "comparison", comparison.pk)
+    assert "About the same, and response 1 is more helpful" in shown
+    assert "Both invent a star." in shown
+    assert reviewer.username in shown
