@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.answers import Example
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import Interrupted
 from training.rlhf.losses import direct_preference_loss
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.pair_logprobs import (
     PAIRS_IN_MEMORY,

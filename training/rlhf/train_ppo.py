@@ -13,6 +13,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from training.rlhf import checkpoints
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, Interrupted
@@ -25,7 +26,7 @@ from training.rlhf.experience import (
     rollout,
     scores_of,
 )
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
 from training.rlhf.ppo import prompts_in, rounds_in, update, updates_in
 from training.rlhf.processes import processes

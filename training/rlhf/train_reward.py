@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.data import EndlessOrder, batches
 from training.rlhf.errors import Interrupted
 from training.rlhf.evaluation import evaluate, sequences_of
 from training.rlhf.losses import preference_loss
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import ADAPTER, RewardModel

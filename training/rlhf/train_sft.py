@@ -15,13 +15,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.losses import answer_loss
 from training.rlhf.mixture import TABLE
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs

@@ -17,10 +17,11 @@ from tests.training.rlhf.conftest import SAMPLING, MakeRun, events
 from tests.training.rlhf.families import FAMILIES
 from training.rlhf import prefixes
 from training.rlhf.__main__ import main
+from training.rlhf.adapters import HEAD_WEIGHTS
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
-from training.rlhf.models import HEAD_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import response_hidden, sample, token_logprobs
 

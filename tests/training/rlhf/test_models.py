@@ -9,10 +9,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.training.rlhf import tiny
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import LoraSettings, ModelSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 
 LORA = LoraSettings(rank=4, alpha=8)
 QUESTION = (Turn(speaker="human", text="<image>\nwhat is there ?"),)

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.rlhf import tiny
+from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import ModelSettings, RewardSettings, Turn
 from training.rlhf.data import Batch
 from training.rlhf.errors import DataError, ModelError
-from training.rlhf.models import ADAPTER_WEIGHTS, VisionLanguageModel
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import DESCRIPTION, RewardModel
 
 QUESTION = (Turn(speaker="human", text="<image>\nwhat is there ?"),)

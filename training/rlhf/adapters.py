@@ -1,0 +1,225 @@
+"""A base model under named LoRA adapters, with heads that make one number of a hidden state.
+
+Policy, reference, value and reward model are the same base weights under different adapters.
+Switching adapters here never touches ``requires_grad`` (PEFT's own ``set_adapter`` does): what is
+trained is said once, by ``train_only``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from training.rlhf import bases
+from training.rlhf.contract import LoraSettings
+from training.rlhf.errors import ModelError
+from training.rlhf.lora import add_once
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+HEAD_WEIGHTS = "head.safetensors"
+
+
+class AdaptedBase:
+    """Base weights, frozen but for what ``train_only`` names, with adapters and heads by name."""
+
+    def __init__(self, base: Any, *, device: torch.device) -> None:
+        if not getattr(base, "is_quantized", False):  # a quantised model was put there on loading
+            base = base.to(device)
+        self.base = base.eval().requires_grad_(False)
+        self.device = device
+        self.heads = nn.ModuleDict()
+        self._injected: PeftModel | None = None
+        self._layers: list[BaseTunerLayer] = []
+        self._decoder_name, self._linear_names = bases.language_model(base)
+
+    @property
+    def hidden_size(self) -> int:
+        size: int = self.base.get_input_embeddings().weight.shape[1]
+        return size
+
+    def add_adapter(self, name: str, lora: LoraSettings) -> None:
+        """A fresh adapter: it changes nothing until trained (B starts at zero)."""
+        self._inject(
+            name,
+            LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=self._target_pattern(),
+            ),
+        )
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """An adapter in PEFT's format; ModelError when it does not fit this base model."""
+        if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
+            raise ModelError(f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+        try:
+            self._inject(name, LoraConfig.from_pretrained(str(folder)))
+            self.load_adapter_weights(name, load_file(folder / ADAPTER_WEIGHTS))
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ModelError(
+                f"adapter {folder.name} does not fit the base model: {error}"
+            ) from error
+
+    def adapter_rank(self, name: str) -> int:
+        """Rank of an adapter's update matrices."""
+        config: Any = self._peft.peft_config[name]
+        return int(config.r)
+
+    def copy_adapter(self, source: str, target: str) -> None:
+        """``target`` becomes a new adapter equal to ``source``."""
+        self._inject(target, LoraConfig(**_lora_fields(self._peft.peft_config[source])))
+        self.load_adapter_weights(target, self.adapter_weights(source))
+
+    def adapter_weights(self, name: str) -> dict[str, Tensor]:
+        """The adapter's tensors under the names PEFT saves them by (not copies)."""
+        weights: dict[str, Tensor] = get_peft_model_state_dict(
+            self._peft, adapter_name=name, save_embedding_layers=False
+        )
+        return weights
+
+    def load_adapter_weights(self, name: str, weights: dict[str, Tensor]) -> None:
+        """Overwrite an adapter; ModelError when a tensor is missing or too many."""
+        wanted = set(self.adapter_weights(name))
+        if wanted != set(weights):
+            different = sorted(wanted ^ set(weights))
+            raise ModelError(f"adapter {name!r}: tensors do not match, first {different[0]}")
+        set_peft_model_state_dict(self._peft, weights, adapter_name=name)
+
+    def save_adapter(self, name: str, folder: Path) -> None:
+        """Write the adapter so that ``PeftModel.from_pretrained(base, folder)`` reads it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {k: v.contiguous() for k, v in self.adapter_weights(name).items()}
+        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        config = LoraConfig(**_lora_fields(self._peft.peft_config[name]))
+        config.base_model_name_or_path = self.base.config.name_or_path
+        config.inference_mode = True
+        config.save_pretrained(str(folder))
+
+    def add_head(self, name: str) -> None:
+        """A linear map from hidden state to one number, in float32, starting at zero."""
+        head = nn.Linear(self.hidden_size, 1, device=self.device, dtype=torch.float32)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.heads[name] = head.requires_grad_(False)
+
+    def save_head(self, name: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.heads[name].state_dict(), folder / HEAD_WEIGHTS)
+
+    def load_head(self, name: str, folder: Path) -> None:
+        """Raises ModelError when the head is missing or of another width."""
+        if name not in self.heads:
+            self.add_head(name)
+        try:
+            self.heads[name].load_state_dict(load_file(folder / HEAD_WEIGHTS))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{folder.name}/{HEAD_WEIGHTS} does not fit: {error}") from error
+
+    @contextlib.contextmanager
+    def using(self, adapter: str | None) -> Iterator[None]:
+        """Run the base under one adapter, or bare with None."""
+        before = [(layer._active_adapter, layer._disable_adapters) for layer in self._layers]
+        for layer in self._layers:
+            layer._active_adapter = [adapter] if adapter else []
+            layer._disable_adapters = adapter is None
+        try:
+            yield
+        finally:
+            for layer, (active, disabled) in zip(self._layers, before, strict=True):
+                layer._active_adapter, layer._disable_adapters = active, disabled
+
+    def can_merge(self, adapter: str) -> bool:
+        """Whether base weight plus a matrix is this adapter: not in 4 bits, not with DoRA."""
+        config: Any = self._peft.peft_config[adapter]
+        return not getattr(self.base, "is_quantized", False) and not config.use_dora
+
+    @torch.no_grad()
+    def merge_parts(self, adapter: str) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each adapted weight of the base and what the adapter adds to it, of one shape."""
+        layer: Any
+        for layer in self._layers:
+            if adapter in layer.lora_A:
+                yield layer.get_base_layer().weight, layer.get_delta_weight(adapter)
+
+    def trainable(self, name: str) -> dict[str, nn.Parameter]:
+        """Parameters of an adapter and of the head of its name, by a name that never changes."""
+        found = {
+            key: parameter
+            for key, parameter in self.base.named_parameters()
+            if f".{name}." in key and ".lora_" in key
+        }
+        if name in self.heads:
+            found |= {f"head.{key}": p for key, p in self.heads[name].named_parameters()}
+        return found
+
+    def language_parameters(self) -> dict[str, nn.Parameter]:
+        """All weights of the language model, for training without adapters."""
+        decoder = self.base.get_submodule(self._decoder_name)
+        found = {f"{self._decoder_name}.{key}": p for key, p in decoder.named_parameters()}
+        known = {id(parameter) for parameter in found.values()}
+        head = self.base.get_output_embeddings()
+        return found | {f"head.{k}": p for k, p in head.named_parameters() if id(p) not in known}
+
+    def train_only(self, *groups: dict[str, nn.Parameter]) -> None:
+        """Freeze everything but these parameters; called once, before the optimiser is made."""
+        self.base.requires_grad_(False)
+        self.heads.requires_grad_(False)
+        for group in groups:
+            for parameter in group.values():
+                parameter.requires_grad_(True)
+
+    def head_values(self, name: str, hidden: Tensor) -> Tensor:
+        """The head on hidden states ``[..., hidden]``; returns ``[...]`` in float32."""
+        values: Tensor = self.heads[name](hidden.float()).squeeze(-1)
+        return values
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    @property
+    def _peft(self) -> PeftModel:
+        assert self._injected is not None, "there is no adapter yet"
+        return self._injected
+
+    def _target_pattern(self) -> str:
+        # Bare names such as q_proj would also match the vision tower.
+        names = "|".join(self._linear_names)
+        return rf"{re.escape(self._decoder_name)}\..*\.({names})"
+
+    def _inject(self, name: str, config: LoraConfig) -> None:
+        config.inference_mode = False
+        with warnings.catch_warnings():  # PEFT asks for an attribute that transformers renamed
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+            if self._injected is None:
+                self._injected = PeftModel(self.base, config, adapter_name=name)
+            else:
+                self._injected.add_adapter(name, config)
+        self._layers = [m for m in self.base.modules() if isinstance(m, BaseTunerLayer)]
+        for layer in self._layers:
+            add_once(layer, name)
+        self.base.requires_grad_(False)
+
+
+def _lora_fields(config: Any) -> dict[str, Any]:
+    return {
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": config.lora_dropout,
+        "target_modules": config.target_modules,
+        "use_rslora": config.use_rslora,
+        "use_dora": config.use_dora,
+        "bias": config.bias,
+        "rank_pattern": config.rank_pattern,
+        "alpha_pattern": config.alpha_pattern,
+    }
