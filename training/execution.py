@@ -100,7 +100,9 @@ def _carry_out(attempt: Attempt, heart: Heartbeat) -> Callable[[], object]:
     """Steps 2 to 6; returns what is left to record when the run did not succeed."""
     try:
         run = heart.insist(partial(_settle, attempt))
+        heart.insist(partial(scheduling.tell, attempt, "preparing its data and models"))
         directory = _prepare(run)
+        heart.insist(partial(scheduling.tell, attempt, "starting the trainer"))
         final = _train(run, attempt, directory, heart)
         _finish(run, attempt, directory, heart, final)
     except scheduling.Fenced:

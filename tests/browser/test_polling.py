@@ -91,7 +91,7 @@ def test_a_page_that_shows_the_end_notices_that_somebody_resumed_the_run(
 ) -> None:
     scheduling.fail(attempt, "the data is unusable")
     page = opened(visit, admin, attempt.run.get_absolute_url())
-    expect(page.locator("#live")).to_contain_text("The data is unusable")
+    expect(page.locator("#live")).to_contain_text("the data is unusable")
     scheduling.resume(attempt.run)
     page.clock.run_for(20_100)
     expect(page.locator("#live")).to_contain_text("Waits for a worker")

@@ -180,6 +180,20 @@ def test_a_run_page_shows_progress_curves_samples_and_log() -> None:
     assert 'hx-trigger="every 2s, look-again"' in page
 
 
+def test_a_queued_run_names_what_it_waits_for() -> None:
+    first = make_run()
+    second = make_run(after=first)
+    Run.objects.filter(pk=first.pk).update(name="The one before")
+    Run.objects.filter(pk=second.pk).update(stage="waiting for another worker")
+    client = logged_in(first.requested_by)
+    pages = (reverse("training:run-live", args=[second.pk]), reverse("training:runs"))
+    for page in pages:
+        assert "waits for" in client.get(page).content.decode().lower()
+    Run.objects.filter(pk=first.pk).update(state=State.SUCCEEDED, finished_at=Now())
+    for page in pages:
+        assert "waiting for another worker" in client.get(page).content.decode().lower()
+
+
 @pytest.mark.parametrize(("state", "polled"), [("succeeded", set()), ("cancelled", {"20s"})])
 def test_an_ended_run_is_asked_for_only_where_somebody_may_resume_it(
     state: str, polled: set[str]

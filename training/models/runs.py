@@ -55,7 +55,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def with_context(self) -> RunQuerySet:
         """With what a row of a list shows beside the run."""
-        return self.select_related("project", "chain", "requested_by")
+        return self.select_related("project", "chain", "requested_by", "after")
 
     def waiting_on(self, runs: models.QuerySet[Run] | list[int]) -> RunQuerySet:
         return self.filter(state=State.QUEUED, after__in=runs)
@@ -164,6 +164,12 @@ class Run(models.Model):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def ahead(self) -> Run | None:
+        """What a queued run waits for: the one before it, until that has succeeded."""
+        waits = self.state == State.QUEUED and self.after and self.after.state != State.SUCCEEDED
+        return self.after if waits else None
 
     @property
     def may_resume(self) -> bool:

@@ -27,7 +27,7 @@ from training import (
 from training import samples as samples_of
 from training.chain_form import trainable_releases
 from training.forms import RunFilterForm
-from training.models import ENDED_BADLY, Run
+from training.models import ENDED_BADLY, Run, State
 
 RUNS_ON_A_PAGE = 25
 STEPS_TO_CHOOSE_FROM = 12
@@ -210,10 +210,9 @@ def _live_context(request: HttpRequest, found: Run) -> dict[str, Any]:
         "checkpoints": checkpoints,
         "resumes_from": next((one for one in checkpoints if not one.final), None),
         "result_url": kinds.get(found.kind).result_url(found)
-        if found.state == "succeeded"
+        if found.state == State.SUCCEEDED
         else None,
         "may_act": access.may(request.user, found.project, visibility.ACT),
-        "ahead": found.after if found.state == "queued" else None,
     }
 
 
