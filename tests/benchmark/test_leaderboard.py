@@ -4,7 +4,7 @@ import pytest
 
 from benchmark import leaderboard, mmhal
 from benchmark.models import Evaluation
-from benchmark.published import LLAVA_BENCH, PAPER, POPE, Table
+from benchmark.published import LLAVA_BENCH, PAPER, POPE, TABLES, Table
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.shared import shared_data
 
@@ -101,6 +101,14 @@ def test_further_published_tables_are_those_of_the_paper(table: Table, name: str
     printed = json.loads(shared_data("published_scores.json").read_text())[name]
     assert len(table.columns) == len(printed["columns"])
     assert {model: list(figures) for model, figures in table.rows} == printed["rows"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.id)
+def test_published_tables_say_where_they_were_printed(table: Table) -> None:
+    assert table.terms
+    assert all(address.startswith("https://") for _, address in table.sources)
+    assert table.sources
+    assert {len(figures) for _, figures in table.rows} == {len(table.columns)}
 
 
 def test_published_means_of_pope_are_those_of_its_splits() -> None:

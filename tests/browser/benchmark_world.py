@@ -43,6 +43,8 @@ def fill(project: Project, admin: User, scratch: Path, *, count: int = 96) -> di
         _rated(questions, judge, name.replace("_", " "), answers[name], mean, project=project)
         for name, mean in MODELS.items()
     ]
+    second = make_judge("second opinion", model="another-judge")
+    _rated(questions, second, "llava 13b", answers["llava_13b"], 2.9, project=project)
     line = _line(project, admin, questions, judge, answers["llava_13b"])
     open_one = _unsettled(questions, judge, answers["idefics_9b"], project)
     compared = _compared(project, shared / "llava_bench", scratch)

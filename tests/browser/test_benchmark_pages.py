@@ -1,5 +1,6 @@
 """Every page of benchmark in a real browser, full of scores: no error, no refused script, no
-sideways scroll, no serious finding of axe; and what anybody sees who has a link."""
+sideways scroll, no serious finding of axe, no figure without its interval; and what anybody sees
+who has a link."""
 
 from __future__ import annotations
 
@@ -23,6 +24,12 @@ from tests.factories import judge, make_admin, make_comparison, make_member, mak
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REFUSED = {"compare-refused"}
+FIGURES_WITHOUT_INTERVAL = """
+    [...document.querySelectorAll("td.num:has(> .cell-sub), .stat:has(> .stat-interval)")]
+      .filter((figure) => !figure.querySelector(".cell-sub, .stat-interval").textContent.trim())
+      .map((figure) => figure.textContent.trim())
+      .filter((text) => !text.includes("–"))
+"""  # noqa: RUF001
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def test_pages_fit_and_have_no_serious_finding(
         response = page.goto(path)
         assert response is not None and response.status == (422 if name in REFUSED else 200), name
         page.wait_for_function("!document.querySelector('figure.chart:not(:has(.chart-body > *))')")
-        problems[name] = findings(page)
+        problems[name] = findings(page) + page.evaluate(FIGURES_WITHOUT_INTERVAL)
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             problems[name].append(f"{wide} pixels wide")
