@@ -83,7 +83,7 @@ _PAPER: dict[Kind, Settings] = {
         kl_stop=0.0,
         score_position="last_slot",
         mask_padding=False,
-        whiten_advantages=False,
+        whiten_advantages=True,
         reward_scale=10.0,
     ),
     # the paper has no DPO: its adapters, and the settings of DPO's own paper

@@ -65,6 +65,17 @@ def test_padding_changes_no_hidden_state(
     torch.testing.assert_close(real, alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_positions_do_not_count_padding(
+    model: VisionLanguageModel, image_files: list[Path], side: str
+) -> None:
+    """Rotary embeddings would not notice: only what is asked for tells."""
+    batch = batch_of(model, image_files[:1], side=side, long=True)
+    positions = model.positioned_inputs(batch)["position_ids"]
+    for row, mask in zip(positions, batch.attention_mask, strict=True):
+        assert row[mask.bool()].tolist() == list(range(int(mask.sum())))
+
+
 def test_adapters_leave_the_vision_tower_alone(model: VisionLanguageModel) -> None:
     model.add_adapter("policy", LORA)
     names = list(model.trainable("policy"))

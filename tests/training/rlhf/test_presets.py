@@ -63,7 +63,7 @@ PAPER: dict[tuple[Kind, str], dict[str, Any]] = {
         "value_clip_range": 0.2,
         "value_coefficient": 0.1,
         "joint_clipping": True,
-        "whiten_advantages": False,
+        "whiten_advantages": True,  # it is the rewards that are scaled instead of whitened
         "reward_scale": 10.0,
         "score_position": "last_slot",
         "mask_padding": False,

@@ -233,7 +233,7 @@ def test_facts_are_shown_to_the_reward_model_only_if_asked(
     assert set(shown[golden:]) == {count}
 
 
-def test_long_prompts_are_left_out_with_their_images(
+def test_long_prompts_are_left_out_with_their_images_and_facts(
     make_run: MakeRun, reward_folder: Path
 ) -> None:
     # "is there a cross ?" has 8 text tokens, "what is there ?" 7
@@ -246,12 +246,16 @@ def test_long_prompts_are_left_out_with_their_images(
             "sampling": SamplingSettings(temperature=1.0, query_length=7, response_length=4),
         },
     )
-    for number in range(0, 12, 2):  # nobody may need the images of prompts that are left out
-        next((directory / "images").glob(f"{number:03d}-*")).write_bytes(b"broken")
+    path = directory / "data" / "train.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, record in enumerate(records):
+        record["captions"] = [f"fact {number}"]
+    tiny.write_lines(path, records)
+    for record in records[::2]:  # nobody may need the images of prompts that are left out
+        (directory / "images" / record["image"]).write_bytes(b"broken")
     assert train(directory) == 0
-    assert {s["prompt_id"] for s in events(directory, "sample")} <= {
-        f"prompt-{n}" for n in range(1, 12, 2)
-    }
+    shown = [(s["prompt_id"], s["image"], s["facts"]) for s in events(directory, "sample")]
+    assert shown == [(r["id"], r["image"], r["captions"]) for r in records[1:8:2]]
 
 
 def test_no_prompt_that_is_short_enough_is_an_error(make_run: MakeRun, reward_folder: Path) -> None:

@@ -271,10 +271,10 @@ class PpoSettings:
         True, "Average losses over response tokens only.", source="paper: all slots"
     )
     whiten_advantages: bool = setting(
-        True, "Whiten advantages over each round of rollouts.", source="paper: off"
+        True, "Whiten advantages over each round of rollouts.", source="paper's code: on"
     )
     reward_scale: float = setting(
-        1.0, "Rewards are multiplied by this.", source="paper: 10, instead of whitening"
+        1.0, "Rewards are multiplied by this.", source="paper's code: 10, instead of whitening them"
     )
     with_facts: bool = setting(
         True, "Score with the captions shown to the reward model.", source="paper: on"
