@@ -23,9 +23,8 @@ again what was not acknowledged.
 comparison before them. Leases last a minute then, a worker with beat runs too, and each of these
 leases must be given back within half a minute of its end.
 
-In the end every answer that was acknowledged must be in the
-database, once, every answer sent at most once, and no comparison with more counted answers than
-it wants; otherwise the exit status is 1.
+In the end every answer that was acknowledged must be in the database, once, every answer sent at
+most once, and no comparison with more counted answers than it wants; else the exit status is 1.
 """
 
 from __future__ import annotations
@@ -35,42 +34,22 @@ import asyncio
 import math
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import django
 import httpx
 
 from perf import stage
+from perf.label_ledger import Ledger
 
 TRIES_SECONDS = 60
 """How long an annotator sends one request again before they give up."""
-RETURN_SECONDS = 30
-"""How long after its end a lease may still be with somebody who is gone."""
-
-
-@dataclass
-class Ledger:
-    """What the clients saw."""
-
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"claim": [], "submit": []})
-    statuses: Counter[int] = field(default_factory=Counter)
-    sent: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
-    reconnected: int = 0
-    killed: Counter[str] = field(default_factory=Counter)
-    left_behind: set[str] = field(default_factory=set)
-    """Tokens of the leases of those who vanished."""
-    took: float = 0.0
-    longest_gap: float = 0.0
-    """Seconds from a crash of Postgres to the next answered request, the longest."""
 
 
 def main() -> None:
@@ -96,6 +75,7 @@ def main() -> None:
 
 def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
     from django.core.management import call_command
+    from django.db import connection
 
     from config import embedded
 
@@ -122,8 +102,11 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
         before = {who: stage.tree_seconds(pid) for who, pid in watched.items()}
         ledger = asyncio.run(_annotate(options, site, folder, slug, tokens))
         costs = {who: stage.tree_seconds(pid) - before[who] for who, pid in watched.items()}
-        returned = _returns(ledger) if options.vanish else True
-    return int(not (_report(ledger, options, costs) and returned))
+        connection.close()  # It may lead to a Postgres that was killed.
+        returned = ledger.leases_came_back() if options.vanish else True
+    ledger.print_figures(costs)
+    complete = ledger.is_complete(options.exactly, options.each, options.annotators)
+    return int(not (ledger.is_kept() and complete and returned))
 
 
 async def _annotate(
@@ -236,65 +219,6 @@ async def _kill_database(
         while sum(ledger.statuses[code] for code in (200, 201)) <= answered + 1:
             await asyncio.sleep(0.02)
         ledger.longest_gap = max(ledger.longest_gap, time.perf_counter() - began)
-
-
-def _returns(ledger: Ledger) -> bool:
-    """Waits for the leases left behind; whether each was given back in time."""
-    from annotation.models import Assignment
-
-    left = Assignment.objects.filter(token__in=ledger.left_behind)
-    ends = time.perf_counter() + 60 + 2 * RETURN_SECONDS
-    while left.filter(ended_at=None).exists() and time.perf_counter() < ends:
-        time.sleep(1)
-    times = left.exclude(ended_at=None).values_list("expires_at", "ended_at")
-    after = [(ended - expires).total_seconds() for expires, ended in times]
-    kept = len(ledger.left_behind) - len(after)
-    print(
-        f"{len(ledger.left_behind)} vanished with a lease; given back "
-        f"{statistics.median(after):.1f} s after its end, at most {max(after):.1f} s; never {kept}"
-    )
-    return kept == 0 and max(after) <= RETURN_SECONDS
-
-
-def _report(ledger: Ledger, options: argparse.Namespace, costs: dict[str, float]) -> bool:
-    """Prints what was found; whether nothing that was acknowledged is lost, and nothing double."""
-    from django.db import connection
-    from django.db.models import Count, F
-
-    from annotation.models import Comparison, Judgment, JudgmentVersion, User
-
-    for kind, taken in ledger.seconds.items():
-        cuts = statistics.quantiles(taken, n=100)
-        p50, p95, p99 = (1000 * cuts[place] for place in (49, 94, 98))
-        print(f"{kind:7} {len(taken):7,} p50 {p50:6.1f} ms  p95 {p95:6.1f} ms  p99 {p99:6.1f} ms")
-    answers = len(ledger.acknowledged)
-    spent = ", ".join(f"{who} {1000 * each / answers:.1f}" for who, each in costs.items())
-    print(f"{answers / ledger.took:.1f} answers a second over {ledger.took:.0f} s")
-    print(f"processor time per answer, ms: {spent}")
-    print(f"statuses {dict(sorted(ledger.statuses.items()))}, sent again {ledger.reconnected}")
-    if ledger.killed:
-        print(f"killed {dict(ledger.killed)}, longest gap {ledger.longest_gap:.1f} s")
-    connection.close()  # It may lead to a Postgres that was killed.
-    stored = Counter(map(str, JudgmentVersion.objects.values_list("client_uuid", flat=True)))
-    lost = ledger.acknowledged - set(stored)
-    foreign = set(stored) - ledger.sent
-    doubled = Judgment.objects.count() - len(stored)
-    over = Comparison.objects.filter(judgment_count__gt=F("wanted_judgments")).count()
-    missed = 0
-    if options.exactly:
-        missed = Comparison.objects.exclude(judgment_count=options.exactly).count()
-        print(f"comparisons without exactly {options.exactly} judgments: {missed}")
-    if options.each:
-        answered = User.objects.annotate(number=Count("assignments__judgment"))
-        short = options.annotators - answered.filter(number=options.each).count()
-        print(f"people without exactly {options.each} judgments: {short}")
-        missed += short
-    print(
-        f"acknowledged {answers:,}, stored {len(stored):,}: lost {len(lost)}, doubled {doubled}, "
-        f"never sent {len(foreign)}, comparisons with too many {over}"
-    )
-    failed = not ledger.killed and any(status >= 500 for status in ledger.statuses)
-    return not (lost or doubled or foreign or over or missed or failed)
 
 
 def _options() -> argparse.Namespace:
