@@ -61,6 +61,7 @@ def annotator_report(project: Project, user: User, *, own: bool = False) -> Anno
         paused=bool(member and member.paused),
         paused_reason=member.paused_reason if member else "",
         answers=sums["answers"],
+        agreement=figures.agreements(kept).get(user.pk, {}),
         reliability=figures.reliabilities(kept).get(user.pk),
         **shares(sums),
     )

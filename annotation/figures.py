@@ -98,17 +98,23 @@ ON CONFLICT (project_id, day, annotator_id) DO UPDATE SET ({columns}) = ROW ({ex
 WHERE ({kept}) IS DISTINCT FROM ({excluded})
 """
 
-# Weeks have their own comparisons: each belongs to the week of its first vote.
+# Weeks have their own comparisons: each belongs to the week of its first vote. Annotators have
+# all that they voted on, with the votes of the others.
 COUNT_KINDS = """
-SELECT week, answers, count(*) FROM (
+WITH judged AS MATERIALIZED (
     SELECT date_trunc('week', min(judgment.created_at) AT TIME ZONE %(zone)s)::date AS week,
-           array_agg(judgment.more_hallucinated ORDER BY judgment.more_hallucinated) AS answers
+           array_agg(judgment.more_hallucinated ORDER BY judgment.more_hallucinated) AS answers,
+           array_agg(work.annotator_id) AS people
     FROM annotation_assignment AS work
     JOIN annotation_judgment AS judgment ON judgment.assignment_id = work.id
     WHERE work.project_id = %(project)s AND NOT judgment.surplus
     GROUP BY judgment.comparison_id
     HAVING count(*) > 1
-) AS judged GROUP BY week, answers
+)
+SELECT week, NULL AS annotator, answers, count(*) FROM judged GROUP BY week, answers
+UNION ALL
+SELECT NULL, annotator, answers, count(*) FROM judged, unnest(people) AS annotator
+GROUP BY annotator, answers
 """
 
 
@@ -172,15 +178,20 @@ def _values(project: Project) -> dict[str, Any]:
 def _data(project: Project) -> dict[str, Any]:
     kinds: Counter[tuple[str, ...]] = Counter()
     weeks: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
+    people: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     with connection.cursor() as cursor:
         cursor.execute(COUNT_KINDS, _values(project))
-        for week, answers, number in cursor.fetchall():
+        for week, annotator, answers, number in cursor.fetchall():
+            if annotator is not None:
+                people[str(annotator)][tuple(answers)] += number
+                continue
             kinds[tuple(answers)] += number
             weeks[week.isoformat()][tuple(answers)] += number
     return {
         "progress": asdict(progress_of(project)),
         "agreement": agreement(kinds),
         "weeks": [{"week": week, **agreement(weeks[week])} for week in sorted(weeks)],
+        "people": {who: agreement(counted) for who, counted in people.items()},
         "reliabilities": {str(who): asdict(one) for who, one in _reliabilities(project).items()},
         "skips": _skips(project),
         "settled": _settled(project),
@@ -220,6 +231,11 @@ def progress(figures: Figures) -> Progress:
     if "progress" not in figures.data:
         return progress_of(figures.project)
     return Progress(**figures.data["progress"])
+
+
+def agreements(figures: Figures) -> dict[int, dict[str, Any]]:
+    """By user id, ``quality.agreement`` of the comparisons that somebody else voted on too."""
+    return {int(who): found for who, found in figures.data.get("people", {}).items()}
 
 
 def reliabilities(figures: Figures) -> dict[int, Reliability]:

@@ -72,6 +72,8 @@ class Person:
     """Of such answers about responses of different length, those that favour the longer one."""
     agreed: Share = Share()
     """Votes of others on the same comparisons that say the same."""
+    agreement: dict[str, Any] = field(default_factory=dict)
+    """Krippendorff's alpha of the comparisons that they and others voted on, with its interval."""
     reliability: Reliability | None = None
     advice: list[str] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ def report(project: Project, kept: Figures | None = None) -> Report:
         one.user_id: one
         for one in Membership.objects.filter(project=project).select_related("user")
     }
-    estimates = figures.reliabilities(kept)
+    estimates, agreements = figures.reliabilities(kept), figures.agreements(kept)
     rows = _sums(project)
     gone = [row["annotator"] for row in rows if row["annotator"] not in members]
     users = {one.pk: one for one in User.objects.filter(pk__in=gone)} if gone else {}
@@ -124,6 +126,7 @@ def report(project: Project, kept: Figures | None = None) -> Report:
             paused=bool(member and member.paused),
             paused_reason=member.paused_reason if member else "",
             answers=row["answers"],
+            agreement=agreements.get(who, {}),
             reliability=estimates.get(who),
             **shares(row),
         )

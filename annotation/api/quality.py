@@ -48,19 +48,6 @@ class SharesSerializer(serializers.Serializer):
     agreed = ShareSerializer(help_text="Votes of others on the same comparisons that say the same.")
 
 
-class AnnotatorSerializer(SharesSerializer):
-    username = serializers.CharField(source="user.username")
-    answers = serializers.IntegerField()
-    paused = serializers.BooleanField()
-    reliability = serializers.SerializerMethodField(
-        help_text="Estimated chance of a right answer (Dawid and Skene); null without an estimate."
-    )
-    advice = serializers.ListField(child=serializers.CharField())
-
-    def get_reliability(self, person: Person) -> float | None:
-        return person.reliability.accuracy if person.reliability else None
-
-
 class AgreementSerializer(serializers.Serializer):
     """Krippendorff's alpha (nominal) with its bootstrap interval; null where undefined."""
 
@@ -68,6 +55,24 @@ class AgreementSerializer(serializers.Serializer):
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
     comparisons = serializers.IntegerField()
+
+
+class AnnotatorSerializer(SharesSerializer):
+    username = serializers.CharField(source="user.username")
+    answers = serializers.IntegerField()
+    paused = serializers.BooleanField()
+    agreement = serializers.SerializerMethodField()
+    reliability = serializers.SerializerMethodField(
+        help_text="Estimated chance of a right answer (Dawid and Skene); null without an estimate."
+    )
+    advice = serializers.ListField(child=serializers.CharField())
+
+    @extend_schema_field(AgreementSerializer(allow_null=True))
+    def get_agreement(self, person: Person) -> dict[str, Any] | None:
+        return person.agreement or None
+
+    def get_reliability(self, person: Person) -> float | None:
+        return person.reliability.accuracy if person.reliability else None
 
 
 class WeekSerializer(AgreementSerializer):

@@ -156,3 +156,20 @@ def test_a_small_project_is_always_current() -> None:
     found = figures.current(project)
     assert figures.progress(found).comparisons == 1
     assert found.data["settled"] == {"comparisons": 1, "more_votes": 0}
+
+
+def test_agreement_is_told_by_annotator() -> None:
+    project = make_project(k=2)
+    people = [make_member(project) for _ in range(3)]
+    # In the first comparison two agree. In the second the first of them and the third do not.
+    for pair, choices in (((0, 1), "11"), ((0, 2), "12")):
+        make_comparison(project)
+        for place, choice in zip(pair, choices, strict=True):
+            answer(project, people[place], more_hallucinated=choice)
+    found = figures.agreements(figures.refresh(project))
+    both, agreeing, other = (found[one.pk] for one in people)
+    # Four answers, 3 and 1: 1 - (4 - 1) * 2 / (4**2 - 3**2 - 1**2) = 0.
+    assert (both["comparisons"], both["alpha"]) == (2, pytest.approx(0))
+    assert both["low"] <= 0 <= both["high"]
+    assert (agreeing["comparisons"], agreeing["alpha"]) == (1, None)
+    assert (other["comparisons"], other["alpha"]) == (1, pytest.approx(0))
