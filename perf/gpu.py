@@ -11,8 +11,10 @@ memory. The operations of attention are not counted, so that share is a lower bo
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +23,7 @@ from torch import nn
 from perf import shape
 from perf.measuring import Cost
 from perf.ppo_step import Result, Work
-from training.rlhf.contract import ModelSettings
+from training.rlhf.contract import LoraSettings, ModelSettings
 from training.rlhf.experience import POLICY, prompts_of
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
@@ -42,7 +44,8 @@ def figures(options: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         folder = Path(name)
         model = _model(form, folder / "base", options)
-        work = Work(options, folder, form=form, model=model)
+        work = Work(options, folder, form=form, model=model, lora=LoraSettings())
+        work.settings = replace(work.settings, micro_batch_size=options.update_batch)
         speed = _sampling_speed(work)  # this also warms up
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
@@ -143,9 +146,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=896, help="longest response")
     parser.add_argument("--rollouts", type=int, default=128, help="responses in the round")
     parser.add_argument("--responses-per-prompt", type=int, default=1)
-    parser.add_argument("--micro-batch", type=int, default=32, help="responses in a pass")
+    parser.add_argument("--micro-batch", type=int, default=32, help="responses sampled at once")
+    parser.add_argument("--update-batch", type=int, default=8, help="responses in an update's pass")
     parser.add_argument("--scratch", help="a folder with room for the base (15 GB)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.quantization == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        parser.error("--quantization nf4 needs the bitsandbytes package")
+    if not options.small and not torch.cuda.is_available():
+        parser.error("there is no GPU; --small runs on the CPU")
+    return options
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
 from perf.straightforward import PlainPpo, PlainRewards
 from training.rlhf.contract import (
+    LoraSettings,
     OptimizerSettings,
     PpoSettings,
     PromptRecord,
@@ -109,6 +110,7 @@ class Work:
         *,
         form: shape.Shape | None = None,
         model: VisionLanguageModel | None = None,
+        lora: LoraSettings = shape.LORA,
     ) -> None:
         """``form`` and ``model`` instead of the small one that ``options`` describe."""
         form = form or shape_of(options)
@@ -116,7 +118,7 @@ class Work:
         shape.shorten(self.model, form, slots=options.slots)
         self.settings = _settings(options)
         for name in (POLICY, "reference", VALUE, ADAPTER):
-            self.model.add_adapter(name, shape.LORA)
+            self.model.add_adapter(name, lora)
             shape.disturb(self.model.trainable(name))
         for name in (VALUE, ADAPTER):
             self.model.add_head(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,27 @@ def test_a_small_shape_goes_through() -> None:
     assert found["updating, % of matrix multiplication"] == pytest.approx(100 * share)
     assert all(value > 0 for name, value in found.items() if "memory" not in name)
     assert torch.get_default_dtype() is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "message"),
+    [
+        (["--small", "--quantization", "nf4"], "bitsandbytes", "needs the bitsandbytes package"),
+        ([], "a GPU", "there is no GPU; --small runs on the CPU"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_built(
+    arguments: list[str],
+    missing: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != missing or None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: missing != "a GPU")
+    with pytest.raises(SystemExit):
+        gpu.parse(arguments)
+    assert message in capsys.readouterr().err
 
 
 def test_the_large_shape_is_that_of_seven_billion_weights() -> None:

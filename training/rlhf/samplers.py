@@ -120,7 +120,7 @@ class VllmSampler:
             gpu_memory_utilization=settings.sampler_memory,
             limit_mm_per_prompt={"image": 1},
             enable_lora=True,
-            max_lora_rank=model.adapter_rank(POLICY),
+            max_lora_rank=_room_for(model.adapter_rank(POLICY)),
             generation_config="vllm",  # none of the family's sampling defaults
             logprobs_mode="processed_logprobs",  # those that tokens are drawn with
         )
@@ -200,6 +200,11 @@ class VllmSampler:
         folder = self._adapters / f"round-{self._round}"
         model.save_adapter(POLICY, folder)
         return self._lora_request(folder.name, self._round, str(folder))
+
+
+def _room_for(rank: int) -> int:
+    """The next power of two from 8 on: vLLM makes room for adapters in such steps only."""
+    return max(8, 1 << (rank - 1).bit_length())
 
 
 def sampler_of(run: Run, model: VisionLanguageModel, settings: PpoSettings) -> Sampler:

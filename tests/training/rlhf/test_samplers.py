@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -220,6 +220,15 @@ def test_vllm_answers_with_the_policy_of_the_round(
     assert parameter["stop_token_ids"] == list(model.stop_ids)
     assert [p["seed"] for p in first.parameters] == [p["seed"] for p in second.parameters]
     assert len({p["seed"] for p in first.parameters}) == 3
+
+
+@pytest.mark.parametrize(("rank", "room"), [(2, 8), (8, 8), (24, 32), (64, 64)])
+def test_vllm_makes_room_for_adapters_in_powers_of_two(
+    model: VisionLanguageModel, engines: list[FakeEngine], tmp_path: Path, rank: int, room: int
+) -> None:
+    model.add_adapter("policy", replace(LORA, rank=rank))
+    make_sampler(model, tmp_path)
+    assert engines[0].arguments["max_lora_rank"] == room
 
 
 def test_other_prompt_tokens_than_ours_are_an_error(
