@@ -23,8 +23,9 @@ from torch import nn
 from perf import shape
 from perf.measuring import Cost
 from perf.ppo_step import Result, Work
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings, ModelSettings
-from training.rlhf.experience import POLICY, prompts_of
+from training.rlhf.experience import prompts_of
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample

@@ -24,6 +24,7 @@ from torch import Tensor
 from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
 from perf.straightforward import PlainPpo, PlainRewards
+from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import (
     LoraSettings,
     OptimizerSettings,
@@ -33,7 +34,7 @@ from training.rlhf.contract import (
     SamplingSettings,
     Turn,
 )
-from training.rlhf.experience import POLICY, VALUE, Learner, prompts_of, rollout
+from training.rlhf.experience import Learner, prompts_of, rollout
 from training.rlhf.facts import RatingTemplate
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
@@ -117,7 +118,7 @@ class Work:
         self.model = model or shape.model(form)
         shape.shorten(self.model, form, slots=options.slots)
         self.settings = _settings(options)
-        for name in (POLICY, "reference", VALUE, ADAPTER):
+        for name in (POLICY, REFERENCE, VALUE, ADAPTER):
             self.model.add_adapter(name, lora)
             shape.disturb(self.model.trainable(name))
         for name in (VALUE, ADAPTER):

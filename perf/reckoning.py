@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from perf import shape
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings
 from training.rlhf.models import VisionLanguageModel
 
-POLICY = "policy"
 GIB, MIB = 2**30, 2**20
 
 

@@ -17,10 +17,11 @@ from PIL import Image
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.advantages import kl_penalty
 from training.rlhf.contract import PreferencePair, PromptRecord, RewardSettings
 from training.rlhf.data import Batch, TokenSequence, batches
-from training.rlhf.experience import POLICY, REFERENCE, VALUE, Learner
+from training.rlhf.experience import Learner
 from training.rlhf.losses import policy_loss, preference_loss, value_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer

@@ -25,6 +25,7 @@ from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.lora import add_once
 
+POLICY, REFERENCE, VALUE = "policy", "reference", "value"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 HEAD_WEIGHTS = "head.safetensors"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.models import VisionLanguageModel
@@ -30,8 +31,6 @@ from training.rlhf.rollout import (
 from training.rlhf.run_directory import Run
 from training.rlhf.samplers import Question, Sampler, TransformersSampler
 from training.rlhf.scoring import Scores, score
-
-POLICY, REFERENCE, VALUE = "policy", "reference", "value"
 
 
 @dataclass

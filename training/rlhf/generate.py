@@ -9,6 +9,7 @@ import json
 from itertools import chain
 
 from training.rlhf import checkpoints
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import GenerateSettings, Generation, Kind, PromptRecord
 from training.rlhf.data import batches
 from training.rlhf.errors import Interrupted
@@ -18,7 +19,6 @@ from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, sample
 from training.rlhf.run_directory import Run
 
-POLICY = "policy"
 GENERATIONS = "generations.jsonl"
 _SAMPLES = 8
 

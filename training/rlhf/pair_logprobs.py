@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
+from training.rlhf.adapters import POLICY
 from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import DpoSettings, PreferencePair
 from training.rlhf.data import batches
@@ -22,7 +23,6 @@ from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
 
-POLICY = "policy"
 PAIRS_IN_MEMORY = 64
 _REFERENCE = "reference"
 _REFERENCE_LOGPROBS = "logprobs.safetensors"

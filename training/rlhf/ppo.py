@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from training.rlhf.adapters import POLICY, VALUE
 from training.rlhf.advantages import (
     adapt_kl_coefficient,
     generalized_advantage_estimation,
@@ -23,7 +24,7 @@ from training.rlhf.advantages import (
 )
 from training.rlhf.contract import PpoSettings
 from training.rlhf.data import batches
-from training.rlhf.experience import POLICY, VALUE, Learner, Part
+from training.rlhf.experience import Learner, Part
 from training.rlhf.losses import masked_mean, policy_loss, value_loss
 from training.rlhf.optimization import clip_gradients, steps_in
 from training.rlhf.prefixes import family_batches, key_of

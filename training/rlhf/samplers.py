@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import EngineError, ModelError
@@ -26,7 +27,6 @@ from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, cut_at_stop, sample
 from training.rlhf.run_directory import Run
 
-POLICY = "policy"
 _NEVER = -100.0
 """The lowest bias that vLLM takes; after it a token's probability is about e^-100."""
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
-from training.rlhf.adapters import ADAPTER_WEIGHTS
+from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import Example
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
 from training.rlhf.data import EndlessOrder, batches, by_length
@@ -24,7 +24,6 @@ from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.pair_logprobs import (
     PAIRS_IN_MEMORY,
-    POLICY,
     examples_of,
     pair_logprobs,
     reference_logprobs,

@@ -13,14 +13,11 @@ from typing import Any
 from safetensors.torch import load_file
 
 from training.rlhf import checkpoints
-from training.rlhf.adapters import ADAPTER_WEIGHTS
+from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY, REFERENCE, VALUE
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, Interrupted
 from training.rlhf.experience import (
-    POLICY,
-    REFERENCE,
-    VALUE,
     Learner,
     prompts_of,
     rollout,

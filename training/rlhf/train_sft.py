@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
-from training.rlhf.adapters import ADAPTER_WEIGHTS
+from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
@@ -28,7 +28,6 @@ from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
 
-POLICY = "policy"
 _FULL_WEIGHTS = "language_model.safetensors"
 
 
