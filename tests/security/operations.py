@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 from django.test.client import MULTIPART_CONTENT
@@ -33,6 +33,7 @@ TABLES = {
     for model in apps.get_models()
     if model._meta.app_label in ("annotation", "training", "benchmark", "auth")
 }
+JSON = "application/json"
 OWN = {"submit", "renew", "skip", "judgment", "next"}
 """Routes on what belongs to one person: the annotator's."""
 WITHOUT_FIELDS = {"annotation-api:images"}
@@ -154,7 +155,7 @@ def operations() -> Iterator[Operation]:
             content = about.get("requestBody", {}).get("content", {})
             schema = next((one["schema"] for one in content.values()), {})
             form = "multipart/form-data" in content
-            kind = MULTIPART_CONTENT if form else "application/json"
+            kind = MULTIPART_CONTENT if form else JSON
             yield Operation(route, method, kind, resolved(schema))
 
 
@@ -197,16 +198,16 @@ def rows() -> Rows:
     return {(table, row[TABLES[table]._meta.pk.column]): row for table, row in found}
 
 
-def send(
-    world: World, operation: Operation, body: dict[str, Any], before: Rows
-) -> tuple[Any, Rows]:
-    """The answer and the rows that it made or changed; everything is taken back."""
-    person = "annotator" if operation.route.name.partition(":")[2] in OWN else "admin"
-    client = Client()
-    client.force_login(world.people[person])
-    ask = getattr(client, operation.method)
-    with transaction.atomic():
-        answer = ask(world.address(operation.route), body, content_type=operation.content_type)
-        changed = {key: row for key, row in rows().items() if before.get(key) != row}
-        transaction.set_rollback(True)
-    return answer, changed
+def logged_in(world: World) -> dict[str, Client]:
+    """A client of each person who sends."""
+    clients = {}
+    for role in ("annotator", "admin"):
+        clients[role] = Client()
+        clients[role].force_login(world.people[role])
+    return clients
+
+
+def send(clients: dict[str, Client], world: World, operation: Operation, body: Any) -> Any:
+    role = "annotator" if operation.route.name.partition(":")[2] in OWN else "admin"
+    ask = getattr(clients[role], operation.method)
+    return ask(world.address(operation.route), body, content_type=operation.content_type)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models, transaction
+from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 
 from annotation.models import Membership, User
 from tests.security.operations import (
     TABLES,
+    Operation,
     Rows,
+    logged_in,
     operations,
     prepare,
     resolved,
@@ -37,11 +40,11 @@ def spoiled(schema: dict[str, Any], value: Any, more: dict[str, Any]) -> Any:
     return {**{name: one for name, one in more.items() if name not in declared}, **inner}
 
 
-def undeclared(changed: Rows) -> dict[str, Any]:
+def undeclared(right: Rows) -> dict[str, Any]:
     """Columns of what a request changes, and of people and memberships, with other values."""
     named: dict[str, Any] = {}
-    for model in (User, Membership, *(TABLES[table] for table, _ in changed)):
-        held = [row for (table, _), row in changed.items() if TABLES[table] is model]
+    for model in (User, Membership, *(TABLES[table] for table, _ in right)):
+        held = [row for (table, _), row in right.items() if TABLES[table] is model]
         for column in model._meta.concrete_fields:
             other = canary(column, [row[column.column] for row in held])
             named |= {column.name: other, column.attname: other}
@@ -68,26 +71,38 @@ def canary(column: Any, held: list[Any]) -> Any:
     return "canary"
 
 
+def changed_by(
+    clients: dict[str, Client], world: World, operation: Operation, body: Any
+) -> tuple[Any, Rows]:
+    """The answer and the rows that are new or other; all is taken back."""
+    before = rows()
+    with transaction.atomic():
+        answer = send(clients, world, operation, body)
+        after = {key: row for key, row in rows().items() if before.get(key) != row}
+        transaction.set_rollback(True)
+    return answer, after
+
+
 def test_no_operation_sets_what_it_does_not_declare(world: World) -> None:
-    unreached, refused, taken = [], [], []
+    unreached, refused, taken, clients = [], [], [], logged_in(world)
     for operation in operations():
         with transaction.atomic():
             prepare(world, operation)
-            before = rows()
-            answer, right = send(world, operation, right_body(world, operation), before)
+            body = right_body(world, operation)
+            answer, right = changed_by(clients, world, operation, body)
             if answer.status_code >= 300:
                 unreached.append((operation.name, answer.status_code, answer.content))
             more = undeclared(right)
             if operation.content_type == MULTIPART_CONTENT:
                 more = {name: str(value) for name, value in more.items()}
             body = spoiled(operation.schema, right_body(world, operation), more)
-            answer, changed = send(world, operation, body, before)
+            answer, after = changed_by(clients, world, operation, body)
             if answer.status_code >= 300:
                 refused.append((operation.name, answer.status_code))
             declared = operation.schema.get("properties", {})
             taken += [
                 (operation.name, *key, column, value)
-                for key, row in changed.items()
+                for key, row in after.items()
                 for column, value in row.items()
                 if column not in declared
                 and str(value) == str(more.get(column))

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ class AdaptedBase:
         try:
             self._inject(name, LoraConfig.from_pretrained(str(folder)))
             self.load_adapter_weights(name, load_file(folder / ADAPTER_WEIGHTS))
-        except (ValueError, RuntimeError, OSError) as error:
+        except (ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise ModelError(
                 f"adapter {folder.name} does not fit the base model: {error}"
             ) from error

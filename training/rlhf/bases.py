@@ -23,7 +23,8 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
     A quantised model is put on ``device`` here, since it cannot be moved later.
     """
     transformers_logging.disable_progress_bar()
-    options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
+    # Without it, a folder's pickle would do where there are no safetensors.
+    options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype), "use_safetensors": True}
     try:
         if settings.quantization == "nf4":
             options["quantization_config"] = _nf4(name, options["dtype"])
