@@ -72,6 +72,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:comparisons": lambda world: {"comparisons": [pair(world)]},
     "annotation-api:prompts": lambda world: {"prompts": [record(world)]},
     "annotation-api:gold": lambda world: {"comparison": world.comparison.pk},
+    "annotation-api:examples": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:corrupted": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:quiz": lambda world: {"questions": [world.rows["gold"].pk]},
     "annotation-api:imports": lambda world: {
