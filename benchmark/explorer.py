@@ -1,4 +1,4 @@
-"""All questions of a ranking side by side: what each of its models got for each question."""
+"""Questions side by side: what each model of a ranking got, and where two models differ most."""
 
 from __future__ import annotations
 
@@ -67,6 +67,38 @@ def grid(group: Group, *, question_type: str = "", by_spread: bool = False) -> G
     if by_spread:
         lines.sort(key=lambda line: -line.spread)
     return Grid(models, lines)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A question with its ratings in two evaluations; where answers are compared, with the
+    answer's own scores, averaged over both orders."""
+
+    question: Question
+    first: float
+    second: float
+
+
+def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) -> list[Change]:
+    """The questions whose ratings differ most, largest first; none whose rating is equal.
+
+    Two queries, however many questions: thousands are not loaded for the ten that are shown.
+    """
+    found = values([first.pk, second.pk])
+    before, after = (
+        {index: _own(value) for index, value in found.get(one.pk, {}).items()}
+        for one in (first, second)
+    )
+    changed = [index for index in sorted(before.keys() & after) if before[index] != after[index]]
+    changed.sort(key=lambda index: -abs(after[index] - before[index]))
+    asked = Question.objects.filter(question_set=first.question_set_id, index__in=changed[:most])
+    questions = {question.index: question for question in asked}
+    return [Change(questions[n], before[n], after[n]) for n in changed[:most]]
+
+
+def _own(value: Value) -> float:
+    """Of (reference, model), what the model got."""
+    return value[1] if isinstance(value, tuple) else value
 
 
 def _cells(

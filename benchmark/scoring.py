@@ -7,7 +7,6 @@ headline figure. Intervals are bootstrap over questions, seeded, so a page and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -205,38 +204,6 @@ def _compared_scores(first: Evaluation, second: Evaluation) -> dict[str, Any]:
         result[name] = {**sides, **_plain(paired_ratio_test(before, after))}
         result.setdefault("count", len(shared))
     return result
-
-
-@dataclass(frozen=True)
-class Change:
-    """A question with its ratings in two evaluations; where answers are compared, with the
-    answer's own scores, averaged over both orders."""
-
-    question: Question
-    first: float
-    second: float
-
-    @property
-    def difference(self) -> float:
-        return self.second - self.first
-
-
-def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) -> list[Change]:
-    """The questions whose ratings differ most, largest first; none whose rating is equal."""
-    mine = {question.index: value for question, value in _points(first)}
-    changes = []
-    for question, theirs in _points(second):
-        before = mine.get(question.index)
-        if before is not None and theirs is not None and before != theirs:
-            changes.append(Change(question, before, theirs))
-    return sorted(changes, key=lambda change: -abs(change.difference))[:most]
-
-
-def _points(evaluation: Evaluation) -> list[tuple[Question, float | None]]:
-    if not evaluation.question_set.compares:
-        return list(ratings_of(evaluation))
-    pairs = [(question, pair_of(scores)) for question, scores in scores_of(evaluation)]
-    return [(question, pair[1] if pair else None) for question, pair in pairs]
 
 
 def comparable(first: Evaluation, second: Evaluation) -> bool:

@@ -9,19 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from benchmark import (
-    access,
-    by_hand,
-    leaderboard,
-    mmhal,
-    parentage,
-    published,
-    scoring,
-    standing,
-)
-from benchmark import (
-    explorer as benchmark_explorer,
-)
+from benchmark import access, by_hand, leaderboard, mmhal, parentage, published, standing
+from benchmark.explorer import grid, largest_changes
 from benchmark.forms import CompareForm, EvaluationFilter, ExplorerFilter
 
 EVALUATIONS_ON_A_PAGE = 30
@@ -58,13 +47,13 @@ def explorer(request: HttpRequest, group: str) -> HttpResponse:
         raise Http404
     form = ExplorerFilter(request.GET, question_set=found.first.question_set)
     form.is_valid()
-    grid = benchmark_explorer.grid(
+    shown = grid(
         found,
         question_type=form.cleaned_data.get("type", ""),
         by_spread=form.cleaned_data.get("order") == "spread",
     )
-    page = Paginator(grid.lines, QUESTIONS_ON_A_PAGE).get_page(request.GET.get("page"))
-    context = {"group": found, "grid": grid, "form": form, "query": form.query, "page": page}
+    page = Paginator(shown.lines, QUESTIONS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {"group": found, "grid": shown, "form": form, "query": form.query, "page": page}
     return render(request, "benchmark/explorer.html", context)
 
 
@@ -110,7 +99,7 @@ def compare(request: HttpRequest) -> HttpResponse:
             "tested": first.question_set.tested_figure,
             "tested_result": form.result[first.question_set.tested_figure.name],
             "chart": leaderboard.chart_of([first, second]),
-            "changes": scoring.largest_changes(first, second),
+            "changes": largest_changes(first, second),
         }
     status = 422 if form.is_bound and not form.is_valid() else 200
     return render(request, "benchmark/compare.html", context, status=status)

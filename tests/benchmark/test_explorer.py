@@ -1,4 +1,4 @@
-"""All questions of a ranking side by side."""
+"""Questions side by side: of a ranking, and of two models."""
 
 from __future__ import annotations
 
@@ -72,3 +72,20 @@ def test_rankings_of_others_are_not_there(group: Group) -> None:
     client = Client()
     client.force_login(make_member(make_project(), "manager"))
     assert client.get(reverse("benchmark:explorer", args=[group.id])).status_code == 404
+
+
+def test_largest_changes_come_first_and_equal_ones_in_their_order(
+    group: Group, django_assert_num_queries: Any
+) -> None:
+    high, low = group.rows
+    with django_assert_num_queries(2):
+        changes = explorer.largest_changes(low, high)
+    found = [(change.question.number, change.first, change.second) for change in changes]
+    assert found == [(3, 0, 6), (2, 2, 4), (6, 3, 4)]
+    assert [change.question.number for change in explorer.largest_changes(low, high, most=1)] == [3]
+
+
+def test_what_one_model_was_not_asked_is_no_change(group: Group) -> None:
+    partial = make_evaluation([6], question_set=group.first.question_set, model_name="partial")
+    (change,) = explorer.largest_changes(group.first, partial)
+    assert (change.question.number, change.first, change.second) == (1, 3, 6)

@@ -240,7 +240,7 @@ def test_models_are_tested_against_each_other(question_set: QuestionSet) -> None
     assert result["count"] == 6
     assert result["relative_score"]["difference"] == pytest.approx(180 - 100 * 34 / 45)
     assert result["relative_score"]["p_value"] == pytest.approx(2 / 64)
-    assert scoring.largest_changes(weak, strong)[0].second == 9
+    assert explorer.largest_changes(weak, strong)[0].second == 9
 
 
 def test_pages_api_and_exports_tell_both_orders(question_set: QuestionSet) -> None:
