@@ -17,7 +17,7 @@ from django.conf import settings
 from config import embedded
 from perf.fault_lab import GUARDIAN, TRAINER, Lab
 from perf.fault_runs import Bench
-from perf.fault_table import TARGETS
+from perf.fault_table import TARGETS, TOLD
 from training.models import Attempt, GpuSlot, Run, State
 
 TICK_SECONDS = 0.1
@@ -26,7 +26,8 @@ DRAIN_SECONDS = 240
 
 @dataclass
 class Kill:
-    """One kill -9, and the seconds until its consequences were over; None: not yet or never."""
+    """One kill -9 or SIGTERM, and the seconds until all that followed was over; None: not yet or
+    never."""
 
     target: str
     attempt: Attempt
@@ -126,18 +127,19 @@ class Kills:
         if not chosen:
             return False
         attempt = self.chance.choice(chosen)
-        target = self.chance.choice(TARGETS)
+        target = self.chance.choice((*TARGETS, TOLD))
         mine = self.lab.watcher.alive(run=attempt.run_id)
         victim = {
             "trainer": next((one.pid for one in mine if one.role == TRAINER), None),
             "guardian": next((one.pid for one in mine if one.role == GUARDIAN), None),
             "pool process": attempt.pid,
             "worker": self.lab.services[attempt.host].pid,
+            TOLD: self.lab.services[attempt.host].pid,
         }[target]
         if victim is None:
             return False
         with contextlib.suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
+            os.kill(victim, signal.SIGTERM if target == TOLD else signal.SIGKILL)
             pids = [one.pid for one in mine]
             self.open.append(Kill(target, attempt, time.monotonic(), pids))
         return True

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TARGETS = ("trainer", "guardian", "pool process", "worker")
+TOLD = "worker told to end"
+"""The one that gets SIGTERM: its trainer saves first, for which nothing is promised in seconds."""
 GPU_FREE_SECONDS = 10
 RESUMED_SECONDS = 60
 DISPATCHED_SECONDS = 30
@@ -84,11 +86,15 @@ def _of_kills(found: Findings, slack: float) -> list[Line]:
         Line(f"kill -9 of a {target}", str(sum(kill["target"] == target for kill in kills)))
         for target in TARGETS
     ]
+    told = [kill for kill in kills if kill["target"] == TOLD]
+    killed = [kill for kill in kills if kill["target"] != TOLD]
     lines += [
+        Line("SIGTERM to a worker", str(len(told))),
         Line("Redis flushed, stopped", f"{_total(found.redis, 'flushed')}, "
              f"{_total(found.redis, 'stopped')}"),
         Line("consequences not over", str(unfinished), not unfinished),
-        _within("trainer gone after", _of(kills, "gone"), slack * GPU_FREE_SECONDS),
+        _within("trainer gone after kill -9", _of(killed, "gone"), slack * GPU_FREE_SECONDS),
+        _within("run given back after SIGTERM", _of(told, "slot_free"), None),
     ]  # fmt: skip
     for target in TARGETS:
         free = _of((kill for kill in kills if kill["target"] == target), "slot_free")

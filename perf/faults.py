@@ -6,11 +6,11 @@
 
 Everything is real: Postgres, Valkey, a Celery worker for each of some hosts, beat, gunicorn, and
 trainers of a tiny vision-language model. First one run of each kind trains undisturbed. Then runs
-train while a trainer, guardian, pool process or worker is killed every few seconds and Redis is
-flushed or stopped; then Redis is flushed with a queue; then it stays away while people work. Every
-run must end with the weights of an undisturbed one. No run is asked for after ``--seconds``; 0
-leaves that phase out. The exit status is 1 when a promise is broken. ``--sum`` prints one table of
-what several runs have saved.
+train while every few seconds a trainer, guardian, pool process or worker is killed, or a worker
+told to end, and Redis is flushed or stopped; then Redis is flushed with a queue; then it stays away
+while people work. Every run must end with the weights of an undisturbed one. No run is asked for
+after ``--seconds``; 0 leaves that phase out. The exit status is 1 when a promise is broken.
+``--sum`` prints one table of what several runs have saved.
 """
 
 from __future__ import annotations

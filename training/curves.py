@@ -167,6 +167,6 @@ def latest(run: Run, *, most: int = 4) -> list[tuple[str, float, str]]:
         newest = Metric.objects.filter(run=run, name=chart.names[0]).order_by("-step").first()
         if newest is not None:
             about = newest.name.rpartition("/")[0].replace("_", " ")
-            step = f"step {newest.step}" if newest.step else ""
+            step = f"step {newest.step:,}" if newest.step else ""
             values.append((chart.title, newest.value, ", ".join(filter(None, [about, step]))))
     return values

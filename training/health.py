@@ -126,7 +126,8 @@ def _worker(queue: str, waits: str, listening: dict[str, list[dict[str, Any]]] |
     mine = [
         worker for worker, queues in listening.items() if queue in {one["name"] for one in queues}
     ]
-    return Check(name, bool(mine), ", ".join(sorted(mine)) or "none answers", remedy)
+    seen = f"answering: {', '.join(sorted(mine))}" if mine else "none answers"
+    return Check(name, bool(mine), seen, remedy)
 
 
 def _beat() -> Check:

@@ -285,7 +285,8 @@ def lose(attempt: Attempt, reason: str) -> State:
 def give_back(attempt: Attempt, reason: str) -> None:
     """running -> queued: the worker was asked to end. That costs the run none of its attempts."""
     Run.objects.filter(pk=attempt.run_id).update(max_attempts=F("max_attempts") + 1)
-    lose(attempt, reason)
+    if lose(attempt, reason) is State.QUEUED:
+        Attempt.objects.filter(pk=attempt.pk).update(outcome=State.QUEUED)
 
 
 def _end(attempt: Attempt, state: State, *, reason: str) -> None:

@@ -59,8 +59,8 @@ def test_a_worker_is_found_by_the_queue_it_listens_to(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(wakeup.app.control, "inspect", Inspect)
     found = by_name()
-    assert (found["Worker on gpu"].ok, found["Worker on gpu"].seen) == (True, "b@host")
-    assert found["Worker on cpu"].seen == "a@host, b@host"
+    assert (found["Worker on gpu"].ok, found["Worker on gpu"].seen) == (True, "answering: b@host")
+    assert found["Worker on cpu"].seen == "answering: a@host, b@host"
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def give_back(attempt: Attempt) -> None:
         (fail, State.FAILED, State.FAILED),
         (scheduling.stopped, State.CANCELLED, State.CANCELLED),
         (lose, State.QUEUED, State.LOST),
-        (give_back, State.QUEUED, State.LOST),
+        (give_back, State.QUEUED, State.QUEUED),
     ],
 )
 def test_a_running_run_ends_as_its_worker_says(

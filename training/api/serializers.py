@@ -60,7 +60,8 @@ class RunSerializer(serializers.ModelSerializer):
 
 
 class AttemptSerializer(serializers.ModelSerializer):
-    """One worker's try at a run; ``outcome`` is a run's state, or empty while it goes on."""
+    """One worker's try at a run; ``outcome`` is the state in which it left the run ("lost" also
+    where the run is queued again), or empty while it goes on."""
 
     outcome = serializers.CharField(read_only=True)
 
