@@ -19,11 +19,7 @@ from tests.training.rlhf.resuming import (
     terminate,
 )
 from training.rlhf.__main__ import main
-from training.rlhf.answers import answered
-from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
-from training.rlhf.images import EncodedImage
-from training.rlhf.models import VisionLanguageModel
-from training.rlhf.pair_logprobs import pair_logprobs
+from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings
 from training.rlhf.prompts import ChatFormat
 
 FOUR_STEPS = {
@@ -225,60 +221,8 @@ def test_answer_term_makes_the_better_answer_itself_more_probable(make_run: Make
     assert rewards[1] > rewards[0] + 0.05
 
 
-@torch.no_grad()
-def test_log_probabilities_are_those_of_the_plain_model(
-    model: VisionLanguageModel, image_files: list[Path]
-) -> None:
-    model.add_adapter("policy", LoraSettings(rank=4, alpha=4))
-    [image] = model.encode_images(image_files[:1])
-    pair = make_pair("a red circle", "a blue cross and a green square")
-    one, two = examples(model, pair, image, max_length=64)
-    found = pair_logprobs(model, [(one, two)])
-    for example, logprob in zip((one, two), found[0].tolist(), strict=True):
-        prompt, answer = example.prompt, example.ids
-        inputs = {
-            "input_ids": torch.tensor([prompt.ids + answer]),
-            "pixel_values": model.processor.image_processor(
-                images=[str(image_files[0])], return_tensors="pt"
-            )["pixel_values"],
-        }
-        logits = model.base(**inputs).logits[0, len(prompt.ids) - 1 : -1].log_softmax(-1)
-        plain = logits.gather(1, torch.tensor(answer)[:, None]).sum()
-        assert logprob == pytest.approx(float(plain), abs=1e-4)
-        assert answer[-1] == model.chat.end_id
-
-
-def test_answer_that_is_cut_has_no_end_token(
-    model: VisionLanguageModel, image_files: list[Path]
-) -> None:
-    [image] = model.encode_images(image_files[:1])
-    pair = make_pair("a red circle", "a blue cross and a green square")
-    prompt = examples(model, pair, image, max_length=64)[0].prompt
-    one, two = examples(model, pair, image, max_length=model.chat.text_length(prompt) + 4)
-    assert one.ids[-1] == model.chat.end_id  # three words and the end
-    assert len(two.ids) == 4 and model.chat.end_id not in two.ids
-
-
 def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
     directory = make_run(Kind.DPO, **FOUR_STEPS, max_length=7)
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert failure["message"].startswith("record pair-")
-
-
-def make_pair(one: str, two: str) -> PreferencePair:
-    return PreferencePair.from_json(
-        {
-            "id": "p",
-            "image": "i",
-            "conversations": [{"from": "human", "value": "<image>\nwhat is there ?"}],
-            "output_1": {"from": "a", "value": one},
-            "output_2": {"from": "b", "value": two},
-            "preference": 1,
-        }
-    )
-
-
-def examples(model, pair: PreferencePair, image: EncodedImage, *, max_length: int):  # type: ignore[no-untyped-def]
-    outputs = (pair.output_1, pair.output_2)
-    return tuple(answered(model, pair, image, outputs, max_length=max_length))
