@@ -20,9 +20,10 @@ from training.rlhf.contract import (
     SamplingSettings,
 )
 from training.rlhf.events import EventWriter
-from training.rlhf.experience import Learner, measure, rollout
+from training.rlhf.experience import POLICY, Learner, measure, rollout
 from training.rlhf.optimization import seed_step
 from training.rlhf.ppo import advantages_of, rounds_in, shuffled_rows, update, updates_in
+from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
 from training.rlhf.train_ppo import prepare
@@ -86,6 +87,20 @@ def test_dropout_is_off_so_the_first_update_sees_the_probabilities_of_the_rollou
     assert metrics["ppo/update_kl"] == pytest.approx(0, abs=1e-6)
     assert metrics["ppo/clip_fraction"] == 0
     assert not made.model.base.training
+
+
+def test_probabilities_are_those_at_the_temperature_of_sampling(make_learner: MakeLearner) -> None:
+    """In measuring as in updating, or ratios and KL would be of another policy."""
+    made = make_learner(sampling=SamplingSettings(temperature=0.5, response_length=6))
+    seed_step(0, "round", 0)
+    trajectory, scores = rollout(made, made.run.records(PromptRecord)[:6])
+    ids, mask = trajectory.responses.ids, trajectory.responses.mask
+    with torch.no_grad():
+        hidden = response_hidden(made.model, POLICY, trajectory.prompts, ids, mask)
+        expected, _ = token_logprobs(made.model, hidden, ids, mask, temperature=0.5)
+    torch.testing.assert_close(trajectory.logprobs, expected, atol=1e-5, rtol=1e-4)
+    metrics = update(made, trajectory, scores, round_number=0)
+    assert metrics["ppo/update_kl"] == pytest.approx(0, abs=1e-6)
 
 
 def test_responses_to_one_prompt_are_updated_together() -> None:
