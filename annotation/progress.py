@@ -144,8 +144,10 @@ def labelling_counts(project: Project) -> LabellingCounts:
 
 
 def _count_for_labelling(project: Project) -> LabellingCounts:
+    # Gold is no work; counted in, it would tell how much of it there is.
+    work = Comparison.objects.filter(project=project, gold_more_hallucinated="")
     return LabellingCounts(
-        **Comparison.objects.filter(project=project).aggregate(
+        **work.aggregate(
             comparisons=Count("pk"),
             settled=Count("pk", filter=~Q(outcome=Comparison.Outcome.WAITING)),
             judgments=Sum("judgment_count", default=0),

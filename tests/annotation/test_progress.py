@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from annotation import progress
+from annotation import checks, progress
 from annotation.models import Project
 from tests import factories
 
@@ -24,10 +24,11 @@ def nothing_kept() -> Iterator[None]:
 
 @pytest.fixture
 def project() -> Project:
-    """One comparison settled, and two that wait for a judgment each."""
+    """One comparison settled, two that wait for a judgment each, and a fourth that is gold."""
     project = factories.make_project(k=1)
     factories.judge(factories.make_comparison(project))
     factories.make_comparisons(project, 2)
+    checks.make_gold(factories.make_comparison(project), more_hallucinated="1")
     return project
 
 
