@@ -35,6 +35,8 @@ class Agreement:
 
     judge: str
     prompt_hash: str
+    evaluation: int
+    """The newest one in which the other judge rated them."""
     count: int
     alpha: dict[str, float] | None
     """As {"value", "low", "high"}; None where all ratings are equal."""
@@ -74,19 +76,21 @@ def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> li
         for question, text, order, value in rows.values_list(*_KEY, "value")
     }
     found: dict[tuple[str, str], dict[Key, float]] = {}
-    for name, wording, question, text, order, value in _others(evaluation, visible):
+    newest: dict[tuple[str, str], int] = {}
+    for name, wording, other, question, text, order, value in _others(evaluation, visible):
         if (question, text, order) in own:
             found.setdefault((name, wording), {})[question, text, order] = value
+            newest[name, wording] = other
     good = 0 if evaluation.question_set.compares else LOWEST_HONEST_RATING
     return [
-        _agreement(name, wording, [(own[key], value) for key, value in values.items()], good)
-        for (name, wording), values in sorted(found.items())
+        _agreement(judge, newest[judge], [(own[key], value) for key, value in values.items()], good)
+        for judge, values in sorted(found.items())
         if len(values) >= LEAST_SHARED
     ]
 
 
 def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[Any, ...]]:
-    """Name of the judge, wording, the parts of a ``Key``, value; latest last."""
+    """Name of the judge, wording, evaluation, the parts of a ``Key``, value; latest last."""
     rows = (
         Verdict.objects.filter(
             answer__evaluation__in=visible,
@@ -99,16 +103,21 @@ def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[A
         .exclude(judge=evaluation.judge_id, prompt_hash=evaluation.prompt_hash)
         .order_by("pk")
     )
-    return list(rows.values_list("judge__name", "prompt_hash", *_KEY, "value"))
+    return list(
+        rows.values_list("judge__name", "prompt_hash", "answer__evaluation", *_KEY, "value")
+    )
 
 
-def _agreement(name: str, wording: str, pairs: list[tuple[float, float]], good: float) -> Agreement:
+def _agreement(
+    judge: tuple[str, str], evaluation: int, pairs: list[tuple[float, float]], good: float
+) -> Agreement:
     first, second = zip(*pairs, strict=True)
     alpha = interval_alpha(first, second)
     sides = [float((a >= good) == (b >= good)) for a, b in pairs]
     return Agreement(
-        judge=name,
-        prompt_hash=wording,
+        judge=judge[0],
+        prompt_hash=judge[1],
+        evaluation=evaluation,
         count=len(pairs),
         alpha=None if alpha is None else estimate(alpha, pairs, _alphas),
         same_side=estimate(sum(sides) / len(sides), sides),

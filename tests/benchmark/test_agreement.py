@@ -57,7 +57,7 @@ def test_judges_are_held_against_each_other_on_equal_answers() -> None:
     first, second = two_opinions()
     Answer.objects.filter(evaluation=second, question__index=3).update(text_sha256="0" * 64)
     (found,) = agreement.with_other_judges(first, Evaluation.objects.all())
-    assert (found.judge, found.count) == ("two", 3)
+    assert (found.judge, found.evaluation, found.count) == ("two", second.pk, 3)
     # 2 and 3 lie on two sides. All three draws are this question in 1 resample of 27, more than the
     # 2.5 % that an interval leaves out on a side; all three are 6 and 6 as often, which is alpha 1.
     assert found.same_side == {"value": pytest.approx(2 / 3), "low": 0, "high": 1}
@@ -94,10 +94,11 @@ def test_evaluations_that_are_not_visible_do_not_count() -> None:
 @pytest.mark.django_db
 def test_the_page_shows_it() -> None:
     project = make_project()
-    first, _ = two_opinions(project=project)
+    first, second = two_opinions(project=project)
     client = Client()
     client.force_login(make_member(project, "reviewer"))
     page = client.get(first.get_absolute_url()).content.decode()
     assert "Agreement with other judges" in page
     assert '<td class="num">4</td>' in page
+    assert f'<a href="{second.get_absolute_url()}">two</a>' in page
     assert '<td class="num">75 %<span class="cell-sub">25 to 100 %</span></td>' in page
