@@ -17,7 +17,7 @@ from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
-from training.rlhf.prefixes import Prefix, family_batches, key_of
+from training.rlhf.prefixes import Prefix
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import (
@@ -92,23 +92,6 @@ def scores_of(
         paths = [learner.run.image_files(record) for record in records]
         images = learner.reward_model.model.encode_images(paths)
     return score(learner.reward_model, learner.settings, records, prompts, responses, images=images)
-
-
-def measure(
-    learner: Learner,
-    records: list[PromptRecord],
-    prompts: list[TokenSequence],
-    responses: Responses,
-) -> Trajectory:
-    """A trajectory of responses that came from elsewhere."""
-    found = Measured.empty(len(records), learner.settings.sampling.response_length)
-    lengths = [len(p) + int(n) for p, n in zip(prompts, responses.lengths, strict=True)]
-    keys = [key_of(prompt) for prompt in prompts]
-    for rows in family_batches(keys, lengths, learner.settings.rollout_micro_batch_size):
-        learner.run.check_termination()
-        part = [prompts[row] for row in rows]
-        found.put(rows, measure_rows(learner, part, responses.of(rows)))
-    return _trajectory(learner, records, prompts, responses, found)
 
 
 @dataclass

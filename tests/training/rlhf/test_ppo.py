@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.training.rlhf.conftest import MakeRun
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import (
     Kind,
     LoraSettings,
@@ -20,7 +21,7 @@ from training.rlhf.contract import (
     SamplingSettings,
 )
 from training.rlhf.events import EventWriter
-from training.rlhf.experience import POLICY, Learner, measure, rollout
+from training.rlhf.experience import Learner, measure_rows, rollout
 from training.rlhf.optimization import seed_step
 from training.rlhf.ppo import advantages_of, rounds_in, shuffled_rows, update, updates_in
 from training.rlhf.rollout import response_hidden, token_logprobs
@@ -121,7 +122,7 @@ def test_shared_prompts_change_no_figure_of_a_round(
     found = []
     for learner in (sharing, alone):
         if learner is alone:
-            for module in ("experience", "ppo", "rollout"):
+            for module in ("ppo", "rollout"):
                 monkeypatch.setattr(f"training.rlhf.{module}.key_of", id)
             monkeypatch.setattr("training.rlhf.reward_model.beginning_key", id)
         records = learner.run.records(PromptRecord)[:2]
@@ -247,7 +248,7 @@ def test_update_moves_probability_towards_the_better_response(make_learner: Make
     before = trajectory.logprobs.clone()
     update(made, trajectory, Scores(target, zero, zero, zero), round_number=0)
 
-    after = measure(made, trajectory.records, trajectory.prompts, trajectory.responses).logprobs
+    after = measure_rows(made, trajectory.prompts, trajectory.responses).logprobs
     change = (after - before).sum(1)
     assert change[target == 1].mean() > 0 > change[target == 0].mean()
 
