@@ -39,7 +39,7 @@ def page(visit: Visitor, project: Project, annotator: User) -> Page:
 
 
 def drag_over(page: Page, response: int, words: str) -> None:
-    """Selects ``words`` with the mouse."""
+    """Moves the mouse over ``words``, its button held down."""
     page.bring_to_front()
     box = page.locator(f'[data-response="{response}"]').evaluate(
         """(element, words) => {
@@ -63,6 +63,12 @@ def drag_over(page: Page, response: int, words: str) -> None:
     page.mouse.up()
 
 
+def select(page: Page, response: int, words: str) -> None:
+    """The same, and the page has taken the selection up: a key sooner than that is an answer."""
+    drag_over(page, response, words)
+    expect(page.locator("#span-menu")).to_be_visible()
+
+
 def stored(eventually: Eventually) -> Judgment:
     eventually(Judgment.objects.exists)
     return Judgment.objects.get()
@@ -78,11 +84,11 @@ def marked_words(judgment: Judgment) -> set[tuple[int, str, str]]:
 
 
 def test_words_are_marked_by_mouse(page: Page, eventually: Eventually) -> None:
-    drag_over(page, 2, "red")
+    select(page, 2, "red")
     page.get_by_role("button", name="Attribute").click()
     expect(page.locator('[data-response="2"] mark')).to_have_text("red")
     expect(page.locator("#span-menu")).to_be_hidden()
-    drag_over(page, 1, "known")
+    select(page, 1, "known")
     page.keyboard.press("7")
     assert not Judgment.objects.exists()
     page.get_by_role("button", name="Response A").click()
@@ -119,12 +125,12 @@ def test_no_answer_is_given_while_words_are_selected(page: Page) -> None:
 
 
 def test_a_mark_is_changed_and_taken_away(page: Page, eventually: Eventually) -> None:
-    drag_over(page, 1, "red")
+    select(page, 1, "red")
     page.keyboard.press("1")
     page.locator('[data-response="1"] mark').click()
     page.keyboard.press("2")
     expect(page.locator('[data-response="1"] mark')).to_have_attribute("data-kind", "attribute")
-    drag_over(page, 2, "mug")
+    select(page, 2, "mug")
     page.keyboard.press("1")
     page.locator('[data-response="1"] mark').click()
     page.get_by_role("button", name="Remove").click()
@@ -236,8 +242,7 @@ def test_the_menu_stays_on_a_narrow_screen(
 
 
 def test_words_selected_by_mouse_are_marked_by_keys(page: Page, eventually: Eventually) -> None:
-    drag_over(page, 1, "beside")
-    expect(page.locator("#span-menu")).to_be_visible()
+    select(page, 1, "beside")
     page.keyboard.press("m")
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("4")
