@@ -18,7 +18,7 @@ demo: $(VENV)/installed ## The whole loop on the small world, then the dashboard
 	$(BIN)/python -m demo --serve=$(SERVE) --site=$(SITE)
 
 test: $(VENV)/installed-dev browser check ## Everything: lint, types, directions of imports, all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=25
 
 check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/ruff check .
