@@ -34,8 +34,10 @@ serve: $(VENV)/installed ## The site with one worker, on this machine's data
 	  --schedule var/beat-schedule & \
 	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4 --log-level warning
 
-stop: ## Stop the private Postgres and Valkey; data is kept
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.embedded stop; fi
+stop: ## Stop the private Postgres and Valkey, and those of tests; data is kept
+	@if [ -x $(BIN)/python ]; then \
+	  for var in "$${FACTLOOP_VAR:-var}" var/test var/test/gw*; do \
+	    FACTLOOP_VAR="$$var" $(BIN)/python -m config.embedded stop || exit; done; fi
 
 screenshots: $(VENV)/installed-dev browser ## Pictures of every page, wide and narrow, light and dark
 	$(BIN)/python -m tests.browser.screenshots var/screenshots
