@@ -22,7 +22,7 @@ settings.load_profile("steady")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
-    """Each of several processes has a folder of its own, and so a Postgres and a Valkey."""
+    """Each process of `pytest -n 2` has a folder to itself, and so a Postgres and a Valkey."""
     for spec in specs:
         spec.env["FACTLOOP_VAR"] = str(embedded.var_folder() / spec.id)
 
