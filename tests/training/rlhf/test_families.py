@@ -147,6 +147,27 @@ def test_long_prompts_are_run_apart_and_mean_what_the_family_itself_makes_of_the
     torch.testing.assert_close(apart, torch.cat(own), atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_what_follows_long_prompts_is_rated_apart_as_it_is_whole(
+    model: VisionLanguageModel, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reward model's way: the last token of each sequence, all prompts different."""
+    images = model.encode_images(pictures)
+    prompts = [model.chat.prompt(LONG_TURNS, image) for image in images]
+    endings = ("a red circle rate :", "no rate :", "yes and a green square rate :")
+    rows = [
+        TokenSequence(prompt.ids + model.chat.response_ids(text), prompt.image, len(prompt))
+        for prompt, text in zip(prompts, endings, strict=True)
+    ]
+    last = []
+    for shortest in (128, 10_000):
+        monkeypatch.setattr(prefixes, "_LONG", shortest)
+        hidden, lengths = prefixes.hidden_behind_prefixes(model, rows, [0, 1, 2])
+        assert hidden.shape[1] < 128 or shortest > 128
+        last.append(hidden[torch.arange(3), lengths - 1])
+    torch.testing.assert_close(*last, atol=1e-4, rtol=1e-4)
+
+
 TWO_PICTURES = (
     Turn(speaker="human", text="<image>\nwhat is there ? <image>"),
     Turn(speaker="gpt", text="a red circle"),
