@@ -23,6 +23,7 @@ from training.rlhf import experience
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, OptimizerSettings, SamplingSettings
 from training.rlhf.data import TokenSequence
+from training.rlhf.optimization import learning_rate
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.scoring import Scores
 
@@ -159,7 +160,11 @@ def test_paper_preset_runs_over_all_slots(make_run: MakeRun, reward_folder: Path
     spec = json.loads((directory / "spec.json").read_text())["settings"]
     assert (spec["score_position"], spec["mask_padding"]) == ("last_slot", False)
     assert train(directory) == 0
-    assert set(last_metrics(events(directory))) == {1, 2}  # 12 prompts, 6 a round
+    metrics = last_metrics(events(directory))
+    assert set(metrics) == {1, 2}  # 12 prompts, 6 a round
+    optimizer = OptimizerSettings(**spec["policy_optimizer"])
+    rates = [learning_rate(optimizer, step, 8) for step in range(4, 8)]  # 4 updates in each
+    assert metrics[2]["ppo/learning_rate"] == pytest.approx(sum(rates) / 4)
     assert "2 rounds: 1 passes over 12 prompts" in [e["text"] for e in events(directory, "stage")]
 
 
