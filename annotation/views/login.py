@@ -64,6 +64,7 @@ def code(request: HttpRequest) -> HttpResponse:
     if not AxesProxyHandler.is_allowed(request, credentials):
         return get_lockout_response(request, credentials=credentials)
     form = CodeForm(request.POST or None)
+    form.fields["code"].widget.attrs["autofocus"] = True
     if request.method == "POST" and form.is_valid():
         problem = second_factor.check(user, form.cleaned_data["code"])
         if not problem:

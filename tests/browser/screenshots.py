@@ -46,6 +46,7 @@ def main(output: Path, names: list[str]) -> None:
             dashboard = benchmark_world.fill(full, manager, Path(storage))
             people = {"manager": session(manager), "annotator": session(annotator)}
             people |= {name: session(member(full, name)) for name in ("noor", "eva")}
+            people["eva half-way"] = half_way(member(full, "eva"))
             shown = pages(full, empty, annotator)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
             shown["benchmark-empty"] = ("annotator", "/benchmarks/")
@@ -261,6 +262,18 @@ def session(user: User) -> str:
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
+def half_way(user: User) -> str:
+    """A session in which the password was right and the code is asked for."""
+    from django.conf import settings
+    from django.test import Client
+
+    from tests import factories
+
+    client = Client()
+    client.post("/login/", {"username": user.username, "password": factories.PASSWORD})
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
 def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str, str]]:
     """Name of the picture -> who looks, and the address."""
     from annotation.models import Invitation, QuizAnswer
@@ -323,6 +336,7 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
         "signed-out": ("", "/nowhere/"),
         "second-factor-begun": ("noor", "/account/second-factor/"),
         "second-factor-on": ("eva", "/account/second-factor/"),
+        "login-code": ("eva half-way", "/login/code/"),
         "label-quiz": ("noor", label),
         "label-quiz-answer": ("noor", f"{label}?answered={answered.pk}"),
         "label-quiz-failed": ("eva", label),

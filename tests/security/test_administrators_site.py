@@ -46,6 +46,10 @@ def made_by(person: User) -> set[type]:
     return {one for one in models if client.get(address_of(one, "add")).status_code == 200}
 
 
+def test_a_new_installation_has_no_account() -> None:
+    assert not User.objects.exists()
+
+
 def test_every_model_that_can_be_made_by_hand_is_listed(staff: User) -> None:
     assert made_by(staff) == EDITED_WITH_PERMISSION
     assert made_by(factories.make_admin()) == EDITED_WITH_PERMISSION | SUPERUSERS_EDIT
