@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +21,10 @@ from tests.training.rlhf.resuming import (
     last_metrics,
     terminate,
 )
+from training.rlhf import train_reward
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, OptimizerSettings
+from training.rlhf.data import TokenSequence
 from training.rlhf.errors import ModelError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
@@ -164,18 +167,24 @@ def test_micro_batches_add_up_to_the_batch(make_run: MakeRun) -> None:
 def test_both_responses_see_their_facts_in_one_order(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[tuple[str, ...]] = []
-    original = RewardModel.sequences
+    shown: list[tuple[str, str]] = []
+    original = train_reward.sequences_of
+    tokenizer = tiny.tokenizer()
 
-    def sequences(self, conversation, image, responses, captions=()):  # type: ignore[no-untyped-def]
-        if len(responses) == 2:  # golden inputs come one by one
-            shown.append(tuple(captions))
-        return original(self, conversation, image, responses, captions)
+    def facts_in(sequence: TokenSequence) -> str:
+        text = " ".join(tokenizer.convert_ids_to_tokens(sequence.ids))
+        return text.partition("facts :")[2].partition("ASSISTANT:")[0]
 
-    monkeypatch.setattr(RewardModel, "sequences", sequences)
+    def sequences_of(*arguments: Any, **options: Any) -> list[tuple[TokenSequence, TokenSequence]]:
+        pairs = original(*arguments, **options)
+        shown.extend((facts_in(one), facts_in(two)) for one, two in pairs)
+        return pairs
+
+    monkeypatch.setattr(train_reward, "sequences_of", sequences_of)
     directory = make_run(Kind.REWARD, **FOUR_STEPS)
     assert train(directory) == 0
-    assert len({captions[2] == "yes" for captions in shown}) == 2  # shuffled, and not always
+    assert all(one == two and "circle" in one for one, two in shown)
+    assert {one.endswith("yes ") for one, _ in shown} == {True, False}  # shuffled, not always
 
 
 @pytest.mark.parametrize("changes", [{"soft_labels": True}, {"use_margin": True}])
