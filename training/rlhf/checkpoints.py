@@ -95,11 +95,15 @@ def save_optimizer(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> No
     save_file(contiguous, folder / OPTIMIZER.format(name=name))
 
 
-def newest(root: Path) -> Checkpoint | None:
-    """The newest complete checkpoint, if any; leftovers of a crash are removed."""
+def newest(root: Path, *, tidy: bool = True) -> Checkpoint | None:
+    """The newest complete checkpoint, if any.
+
+    With ``tidy`` leftovers of a crash are removed: only the process that writes can tell them from
+    what is being written.
+    """
     if not root.is_dir():
         return None
-    for leftover in root.glob(".*.partial"):
+    for leftover in root.glob(".*.partial") if tidy else ():
         shutil.rmtree(leftover, ignore_errors=True)
     complete = _complete(root)
     return complete[-1] if complete else None

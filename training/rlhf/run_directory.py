@@ -119,7 +119,7 @@ class Run:
 
     def newest_checkpoint(self) -> Checkpoint | None:
         """Where to resume from, announced; None for a fresh start."""
-        found = newest(self.checkpoints)
+        found = newest(self.checkpoints, tidy=processes().leads)
         if found is not None:
             self.events.stage(f"resuming from step {found.step}")
         return found

@@ -74,6 +74,12 @@ def test_leftover_of_a_kill_is_removed_and_never_taken(tmp_path: Path) -> None:
     assert not (tmp_path / ".step-2.partial").exists()
 
 
+def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".step-2.partial").mkdir()
+    assert checkpoints.newest(tmp_path, tidy=False) is None
+    assert (tmp_path / ".step-2.partial").exists()
+
+
 def test_folder_is_replaced_whole(tmp_path: Path) -> None:
     for text in ("old", "new"):
         with checkpoints.atomic_folder(tmp_path / "final") as folder:
