@@ -9,11 +9,11 @@ from typing import Any
 from django.db.models import Sum
 from django.utils import timezone
 
-from annotation import figures
 from annotation.forecast import Forecast, forecast
 from annotation.models import Assignment, Figures, Membership, Project, User, WorkDay
 from annotation.progress import Progress
-from annotation.quality_report import Share
+from annotation.quality import figures
+from annotation.quality.project_report import Share
 
 SHOWN_DAYS = 28
 WEEK_DAYS = 7

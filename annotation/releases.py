@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from annotation.errors import DomainError
 from annotation.models import Comparison, Project, Release, User
-from annotation.quality import agreement
+from annotation.quality.agreement import agreement
 from annotation.release_artefact import assemble, held_out_images, sha256_of, write_rows
 from annotation.release_policy import BadPolicy, Policy
 

@@ -10,7 +10,7 @@ import orjson
 
 from annotation.models import Comparison
 from annotation.preferences import Verdict, Votes, decide
-from annotation.reliability import dawid_skene
+from annotation.quality.reliability import dawid_skene
 
 OUTCOMES = {
     Verdict.DECIDED: Comparison.Outcome.DECIDED,

@@ -2,8 +2,9 @@
 
 from celery import shared_task
 
-from annotation import figures, jobs, queue, tidying
+from annotation import jobs, queue, tidying
 from annotation.models import Project
+from annotation.quality import figures
 
 
 @shared_task

@@ -70,8 +70,8 @@ def _measure(options: argparse.Namespace) -> None:
     from django.db import connection
     from django.test import Client
 
-    from annotation import figures
     from annotation.models import Membership, Project, User
+    from annotation.quality import figures
     from config import embedded
     from perf import stage
 

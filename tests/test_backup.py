@@ -17,8 +17,9 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from annotation import checks, exporting, figures
+from annotation import checks, exporting
 from annotation.models import ImportJob, Invitation, Release
+from annotation.quality import figures
 from tests.factories import (
     judge,
     make_admin,

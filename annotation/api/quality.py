@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, checks, corrupted_gold, figures
+from annotation import access, checks
 from annotation.answers import LONGEST_NOTE
 from annotation.api.base import ById, KnownParameters, idempotent
 from annotation.dashboard import dashboard
 from annotation.models import Comparison
 from annotation.models.work import Choice
-from annotation.quality_report import SHARES, Person, Share, report
+from annotation.quality import corrupted_gold, figures
+from annotation.quality.project_report import SHARES, Person, Share, report
 from annotation.records import LONGEST_TEXT
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django import forms
 
 from annotation.answers import LONGEST_NOTE
-from annotation.corruption import Kind
 from annotation.models.work import Choice
+from annotation.quality.corruption import Kind
 from annotation.records import LONGEST_TEXT
 
 

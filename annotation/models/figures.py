@@ -1,6 +1,6 @@
 """Counts derived from judgments, kept so that pages need not read every judgment.
 
-Nothing here is a source: ``annotation.figures`` makes all of it anew from the judgments.
+Nothing here is a source: ``annotation.quality.figures`` makes all of it anew from the judgments.
 """
 
 from __future__ import annotations

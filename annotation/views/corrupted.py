@@ -12,10 +12,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, corrupted_gold
-from annotation.corruption import Corruption, Kind
+from annotation import access
 from annotation.forms.quality import CorruptedForm, DraftFilterForm
 from annotation.models import Comparison, Project
+from annotation.quality import corrupted_gold
+from annotation.quality.corruption import Corruption, Kind
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 

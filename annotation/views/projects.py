@@ -8,10 +8,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import access, plots, projects
+from annotation import access, projects
 from annotation.dashboard import Dashboard, dashboard
 from annotation.forms.projects import ProjectForm
 from annotation.progress import own_progress, progress_of
+from annotation.quality import plots
 from annotation.views.shared import project_page
 from config.requests import PersonRequest
 

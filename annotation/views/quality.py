@@ -11,11 +11,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, checks
-from annotation.annotator_report import annotator_report
 from annotation.forms.quality import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
-from annotation.plots import Plot, Point, line
-from annotation.quality_report import Person, Report, report
+from annotation.quality.annotator_report import annotator_report
+from annotation.quality.plots import Plot, Point, line
+from annotation.quality.project_report import Person, Report, report
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 

@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import figures, queue
+from annotation import queue
 from annotation.dashboard import dashboard
 from annotation.models import Judgment
-from annotation.quality_report import Share
+from annotation.quality import figures
+from annotation.quality.project_report import Share
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 
 pytestmark = pytest.mark.django_db

@@ -82,9 +82,9 @@ class World:
 
 def make_world(data: Path, scratch: Path) -> World:
     """A project with a pair for each photograph, and gold made of reference answers."""
-    from annotation import corrupted_gold
     from annotation.images import Folder
     from annotation.importing import Options, import_files
+    from annotation.quality import corrupted_gold
     from tests import factories
 
     manager = factories.make_user("maria")

@@ -22,8 +22,8 @@ from django.utils import timezone
 from annotation.models import Assignment, Comparison, Figures, Judgment, Project
 from annotation.models.figures import COUNTS
 from annotation.progress import Progress, progress_of
-from annotation.quality import agreement
-from annotation.reliability import Reliability, dawid_skene
+from annotation.quality.agreement import agreement
+from annotation.quality.reliability import Reliability, dawid_skene
 from config import wakeup
 
 QUICK_SECONDS = 0.3
@@ -126,7 +126,7 @@ def current(project: Project) -> Figures:
     age = (timezone.now() - kept.as_of).total_seconds() if kept.as_of else None
     stale = age is None or age > FRESH_TIMES * kept.cost_seconds
     # One announcement at a time; it may be lost, and then a later page makes another.
-    if stale and cache.add(f"annotation.figures.{project.pk}", True, 60):
+    if stale and cache.add(f"annotation.quality.figures.{project.pk}", True, 60):
         wakeup.after_commit("annotation.tasks.refresh_figures", project.pk)
     return kept
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.quality import CHOICES, agreement
+from annotation.quality.agreement import CHOICES, agreement
 
 ROWS = st.lists(st.lists(st.sampled_from(CHOICES), max_size=5), max_size=12)
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from annotation import checks, queue
 from annotation.models import Assignment, Comparison, Judgment
-from annotation.quality_report import Person, Share, advice, report
+from annotation.quality.project_report import Person, Share, advice, report
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 
 pytestmark = pytest.mark.django_db

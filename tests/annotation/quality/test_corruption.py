@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation.corruption import COLOURS, NUMBERS, OBJECTS, Kind, corruptions
+from annotation.quality.corruption import COLOURS, NUMBERS, OBJECTS, Kind, corruptions
 
 
 def by_kind(text, facts=(), seed=0):

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from annotation.plots import BOTTOM, HEIGHT, LEFT, TOP, Point, bars, line, nice_top
+from annotation.quality.plots import BOTTOM, HEIGHT, LEFT, TOP, Point, bars, line, nice_top
 
 MONDAYS = [date(2026, 3, 2), date(2026, 3, 9), date(2026, 3, 23)]
 

@@ -7,9 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import checks, queue
-from annotation.corrupted_gold import drafts, make_corrupted, next_draft
 from annotation.exporting import NothingToRelease, make_release
 from annotation.models import Comparison, Project
+from annotation.quality.corrupted_gold import drafts, make_corrupted, next_draft
 from tests.factories import judge, make_comparison, make_member, make_project
 
 pytestmark = pytest.mark.django_db

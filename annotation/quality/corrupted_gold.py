@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from annotation.checks import NotGold
-from annotation.corruption import Corruption, corruptions
 from annotation.models import Comparison, Project
+from annotation.quality.corruption import Corruption, corruptions
 from annotation.record_writer import comparison_sha256
 from annotation.records import LONGEST_TEXT, digest
 from annotation.texts import storable

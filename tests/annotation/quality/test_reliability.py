@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from annotation.reliability import CHOICES, dawid_skene
+from annotation.quality.reliability import CHOICES, dawid_skene
 
 ACCURACIES = {1: 0.95, 2: 0.9, 3: 0.75, 4: 0.55, 5: 0.9}
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.db.models import Sum
 
-from annotation import figures
 from annotation.models import Figures, Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
-from annotation.reliability import Reliability
+from annotation.quality import figures
+from annotation.quality.reliability import Reliability
 
 FEWEST_ANSWERS = 10
 Z = 1.96

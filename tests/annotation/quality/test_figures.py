@@ -10,8 +10,9 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from annotation import checks, figures, queue
+from annotation import checks, queue
 from annotation.models import Assignment, Figures, Judgment, Project, User, WorkDay
+from annotation.quality import figures
 from tests.announcing import keep_announcements
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 

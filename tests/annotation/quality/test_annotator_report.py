@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import figures
-from annotation.annotator_report import annotator_report
 from annotation.models import Project, User, WorkDay
 from annotation.models.figures import COUNTS
-from annotation.quality_report import Share
+from annotation.quality import figures
+from annotation.quality.annotator_report import annotator_report
+from annotation.quality.project_report import Share
 from tests.factories import judge, make_comparison, make_member, make_project
 
 pytestmark = pytest.mark.django_db

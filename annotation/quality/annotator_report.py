@@ -14,11 +14,11 @@ from django.db.models import Sum
 from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
-from annotation import figures
 from annotation.models import Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
-from annotation.plots import Plot, Point, line
-from annotation.quality_report import Person, Share, advice, shares
+from annotation.quality import figures
+from annotation.quality.plots import Plot, Point, line
+from annotation.quality.project_report import Person, Share, advice, shares
 
 MOST_WEEKS = 52
 CHECKS = ("gold", "gold_right", "repeats", "repeats_same")
