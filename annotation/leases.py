@@ -10,9 +10,10 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import Http404
 
-from annotation import checks, lease_statements, quiz
+from annotation import checks, lease_statements
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
+from annotation.onboarding import quiz
 from annotation.preferences import settle
 
 EXPIRED_AT_ONCE = 500

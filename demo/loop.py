@@ -18,9 +18,10 @@ from typing import Any
 
 from django.db.models import Sum
 
-from annotation import images, importing, joining, projects, releases
+from annotation import images, importing, projects, releases
 from annotation.models import ApiToken, Project, Release, User
 from annotation.models.projects import Role
+from annotation.onboarding import joining
 from benchmark import importing as benchmark_importing
 from benchmark.models import Evaluation, Judge, QuestionSet
 from benchmark.small_world import Scene, question_record

@@ -14,8 +14,9 @@ from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation import checks, exporting, guidelines, queue
+from annotation import checks, exporting, queue
 from annotation.models import ImportJob, Invitation, Project
+from annotation.onboarding import guidelines
 from tests.factories import (
     judge,
     make_admin,

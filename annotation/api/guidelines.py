@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, guidelines
+from annotation import access
 from annotation.answers import LONGEST_NOTE
 from annotation.api.base import KnownParameters, idempotent, user_of
 from annotation.api.labelling import SpanSerializer
 from annotation.api.serializers import ImageSerializer, TurnSerializer
 from annotation.models import Comparison, Project, WorkedExample
 from annotation.models.work import Choice
+from annotation.onboarding import guidelines
 
 
 class ExampleSerializer(serializers.ModelSerializer):

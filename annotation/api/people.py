@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, joining, leases
+from annotation import access, leases
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Invitation, Membership, User
 from annotation.models.projects import Role
+from annotation.onboarding import joining
 
 
 class MemberSerializer(serializers.ModelSerializer):

@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, quiz, quiz_desk
+from annotation import access
 from annotation.api.base import KnownParameters, idempotent, user_of
 from annotation.models import Comparison, Membership, Project
+from annotation.onboarding import quiz, quiz_desk
 
 MOST_QUESTIONS = 200
 

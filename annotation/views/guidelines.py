@@ -10,10 +10,11 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import access, guidelines
+from annotation import access
 from annotation.answers import SPAN_KINDS, InvalidAnswer
 from annotation.forms.guidelines import AcknowledgementForm, ExampleForm, VersionForm
 from annotation.models import Comparison
+from annotation.onboarding import guidelines
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 

@@ -17,12 +17,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, guidelines, leases, queue, quiz
+from annotation import access, leases, queue
 from annotation.answers import SPAN_KINDS
 from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
+from annotation.onboarding import guidelines, quiz
+from annotation.onboarding.quiz import QuizFirst
 from annotation.progress import labelling_counts, own_progress
-from annotation.quiz import QuizFirst
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation import access, joining, leases
+from annotation import access, leases
 from annotation.forms.members import InvitationForm, MemberForm, MembershipForm, SignUpForm
 from annotation.models import Invitation, Membership, Project
+from annotation.onboarding import joining
 from annotation.progress import member_progress
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest

@@ -11,9 +11,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation import access, quiz, quiz_desk
+from annotation import access
 from annotation.forms.quiz import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
+from annotation.onboarding import quiz, quiz_desk
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 

@@ -9,8 +9,9 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from annotation import joining, tasks, tidying
+from annotation import tasks, tidying
 from annotation.models import IdempotentAnswer, Invitation
+from annotation.onboarding import joining
 from tests.factories import make_project, make_user
 
 pytestmark = pytest.mark.django_db

@@ -123,8 +123,9 @@ def arm(project: Project) -> None:
 
 def teach(project: Project, manager: User) -> None:
     """Worked examples, one of them a draft, and an entry quiz that somebody is taking."""
-    from annotation import checks, guidelines, quiz
+    from annotation import checks
     from annotation.marks import segments
+    from annotation.onboarding import guidelines, quiz
     from tests import factories
 
     why = "No cat is in the picture. The mug has another colour too, but one is enough."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from annotation import checks, quiz
+from annotation import checks
 from annotation.models import Judgment, Membership, Project, WorkedExample
+from annotation.onboarding import quiz
 from tests import factories
 from tests.browser.conftest import Visitor
 from tests.browser.labelling import Eventually, press_and_leave

@@ -22,8 +22,8 @@ from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from drf_spectacular.generators import SchemaGenerator
 
-from annotation import quiz
 from annotation.models import Assignment, Project
+from annotation.onboarding import quiz
 from tests.security.world import ROUTES, Route, World
 from tests.training.factories import make_checkpoint
 from training.models import Run

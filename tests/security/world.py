@@ -14,8 +14,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import URLResolver, get_resolver, reverse
 
-from annotation import checks, exporting, guidelines, queue
+from annotation import checks, exporting, queue
 from annotation.models import ApiToken, Comparison, ImportJob, Invitation, Project, User
+from annotation.onboarding import guidelines
 from benchmark import evaluating, leaderboard
 from benchmark.models import Evaluation, SharedLink
 from tests import factories

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks, quiz
+from annotation import checks
 from annotation.models import Membership, Project, User
+from annotation.onboarding import quiz
 from tests.annotation.api import Api
 from tests.factories import make_comparison, make_comparisons, make_member, make_project
 

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from annotation import exporting, guidelines, queue
+from annotation import exporting, queue
 from annotation.models import ImportJob, Invitation, User
+from annotation.onboarding import guidelines
 from tests import factories
 
 ROLES = ("outsider", "annotator", "reviewer", "manager", "admin")

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import guidelines
 from annotation.models import Project, User, WorkedExample
+from annotation.onboarding import guidelines
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import joining, projects, queue
+from annotation import projects, queue
 from annotation.forms.projects import ProjectForm
 from annotation.models import Comparison, Invitation, Membership, Project, User
+from annotation.onboarding import joining
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import checks, quiz
+from annotation import checks
 from annotation.models import Membership, Project, QuizAnswer, User
+from annotation.onboarding import quiz
 from tests import factories
 
 pytestmark = pytest.mark.django_db

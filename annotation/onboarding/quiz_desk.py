@@ -12,7 +12,6 @@ from django.db import models, transaction
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
-from annotation import quiz
 from annotation.errors import DomainError
 from annotation.models import (
     Assignment,
@@ -24,6 +23,7 @@ from annotation.models import (
     User,
 )
 from annotation.models.projects import Role
+from annotation.onboarding import quiz
 
 
 class NothingToGrant(DomainError):

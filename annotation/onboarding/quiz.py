@@ -5,7 +5,7 @@
 2. An attempt is all questions, in an order of its own, with the sides drawn at random. After each
    answer the right one and its explanation are told, so an answer is given once.
 3. With the pass mark reached, or let in by a manager, a member gets work. Attempts are limited; a
-   manager may grant more, one at a time (annotation.quiz_desk).
+   manager may grant more, one at a time (annotation.onboarding.quiz_desk).
 
 ``leases.claim`` asks ``require_pass``, so pages and REST refuse work alike.
 """

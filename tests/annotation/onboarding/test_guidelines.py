@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from annotation import checks, exporting, guidelines, leases, quiz, releases
+from annotation import checks, exporting, leases, releases
 from annotation.answers import InvalidAnswer
 from annotation.models import Comparison, Project, User, WorkedExample
+from annotation.onboarding import guidelines, quiz
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks, quiz, quiz_desk
+from annotation import checks
 from annotation.leases import NotHandedOut, claim
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
+from annotation.onboarding import quiz, quiz_desk
 from annotation.queue import Answer, submit
 from tests import factories
 

@@ -1,0 +1,1 @@
+"""How people come to a project and learn its rules: invitations, guidelines, the entry quiz."""
