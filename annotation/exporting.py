@@ -22,9 +22,9 @@ from annotation.folders import (
 )
 from annotation.formats import FORMATS, wire_conversation
 from annotation.models import Comparison, Project, Prompt, Release
-from annotation.release_artefact import canonical
-from annotation.release_policy import BadPolicy, Policy
-from annotation.releases import NothingToRelease, build, make_release, request_release
+from annotation.releases.artefact import canonical
+from annotation.releases.freezing import NothingToRelease, build, make_release, request_release
+from annotation.releases.policy import BadPolicy, Policy
 from annotation.streams import (
     FOLDER_FORMATS,
     SPLITS,

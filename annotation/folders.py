@@ -16,7 +16,7 @@ from annotation.dataset_card import dataset_card
 from annotation.formats import SUFFIXES, dataset_record
 from annotation.models import Image, Release
 from annotation.models.items import image_path
-from annotation.release_artefact import canonical
+from annotation.releases.artefact import canonical
 from annotation.streams import (
     CHUNK_BYTES,
     DATASETS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from annotation.release_artefact import canonical
+from annotation.releases.artefact import canonical
 
 IMAGE_MARK = "<image>"
 ROLES = {"human": "user", "gpt": "assistant"}

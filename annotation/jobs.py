@@ -22,11 +22,12 @@ from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
 
-from annotation import importing, releases
+from annotation import importing
 from annotation.errors import DomainError
 from annotation.images import Archive, Either, ImageSource, Stored
 from annotation.models import ImportJob, Project, Release, User
 from annotation.record_files import ImportRefused, Problem
+from annotation.releases import freezing
 from config import wakeup
 
 log = logging.getLogger(__name__)
@@ -166,15 +167,15 @@ def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
 
 
 def queue_release(project: Project, user: User | None, **options: Any) -> Release:
-    """A release that a worker builds; ``options`` as of ``releases.request_release``."""
+    """A release that a worker builds; ``options`` as of ``freezing.request_release``."""
     with transaction.atomic():
-        release = releases.request_release(project, created_by=user, **options)
+        release = freezing.request_release(project, created_by=user, **options)
         wakeup.after_commit(RELEASE, release.pk)
     return release
 
 
 def build_release(release_id: int) -> None:
-    releases.build(Release.objects.select_related("project").get(pk=release_id))
+    freezing.build(Release.objects.select_related("project").get(pk=release_id))
 
 
 # --------------------------------------------------------------------------------------------

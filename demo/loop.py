@@ -18,10 +18,11 @@ from typing import Any
 
 from django.db.models import Sum
 
-from annotation import images, importing, projects, releases
+from annotation import images, importing, projects
 from annotation.models import ApiToken, Project, Release, User
 from annotation.models.projects import Role
 from annotation.onboarding import joining
+from annotation.releases import freezing
 from benchmark import importing as benchmark_importing
 from benchmark.models import Evaluation, Judge, QuestionSet
 from benchmark.small_world import Scene, question_record
@@ -107,7 +108,7 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     labels = _label(site, console, project, tokens, scenes, plan, seed)
 
     console.stage("A release freezes their preferences")
-    release = releases.make_release(
+    release = freezing.make_release(
         project, seed=seed, held_out_share=plan.held_out_share, created_by=admin
     )
     console.line(f"{release.counts['preferences']} preferences, sha256 {release.sha256[:16]}…")

@@ -2,7 +2,7 @@
 
     python -m perf.export [--records 1000000] [--formats llava_rlhf,csv]
 
-A ready release is written to a scratch folder as ``annotation.releases`` would freeze it, three
+A ready release is written to a scratch folder as ``annotation.releases.freezing`` would freeze it, three
 judgments a comparison; nothing touches the database. Printed are records a second, megabytes a
 second, and the most memory this process has had resident so far.
 """
@@ -29,7 +29,7 @@ from django.test import override_settings  # noqa: E402
 
 from annotation import exporting  # noqa: E402
 from annotation.models import Project, Release  # noqa: E402
-from annotation.release_artefact import canonical, sha256_of  # noqa: E402
+from annotation.releases.artefact import canonical, sha256_of  # noqa: E402
 
 RECORDS_PER_IMAGE = 10
 RESPONSE = (

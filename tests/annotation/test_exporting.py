@@ -17,7 +17,7 @@ from annotation.images import Folder
 from annotation.importing import import_files
 from annotation.models import Adjudication, Assignment, Comparison, Judgment, Release
 from annotation.preferences import settle
-from annotation.release_artefact import held_out_images
+from annotation.releases.artefact import held_out_images
 from tests.factories import (
     judge,
     make_comparison,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from annotation import checks, exporting, leases, releases
+from annotation import checks, exporting, leases
 from annotation.answers import InvalidAnswer
 from annotation.models import Comparison, Project, User, WorkedExample
 from annotation.onboarding import guidelines, quiz
+from annotation.releases import freezing
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -98,7 +99,7 @@ def test_an_example_is_no_work_and_in_no_release(project: Project, manager: User
     comparison.refresh_from_db()
     assert comparison.is_gold
     assert leases.claim(project, factories.make_member(project)) is None
-    with pytest.raises(releases.NothingToRelease):
+    with pytest.raises(freezing.NothingToRelease):
         exporting.make_release(project)
 
 

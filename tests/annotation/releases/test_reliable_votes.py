@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from annotation import exporting, queue
-from annotation.reliable_votes import reliable_votes
+from annotation.releases.reliable_votes import reliable_votes
 from tests.factories import make_comparisons, make_member, make_project
 
 

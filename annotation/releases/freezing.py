@@ -20,8 +20,8 @@ from django.utils import timezone
 from annotation.errors import DomainError
 from annotation.models import Comparison, Project, Release, User
 from annotation.quality.agreement import agreement
-from annotation.release_artefact import assemble, held_out_images, sha256_of, write_rows
-from annotation.release_policy import BadPolicy, Policy
+from annotation.releases.artefact import assemble, held_out_images, sha256_of, write_rows
+from annotation.releases.policy import BadPolicy, Policy
 
 
 class NothingToRelease(DomainError):

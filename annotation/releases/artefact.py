@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 
 from annotation.models import Release
-from annotation.release_policy import Policy
-from annotation.release_snapshot import snapshot
-from annotation.reliable_votes import reliable_votes
+from annotation.releases.policy import Policy
+from annotation.releases.reliable_votes import reliable_votes
+from annotation.releases.snapshot import snapshot
 
 VERSION = 1
 

@@ -1,0 +1,1 @@
+"""Releases: settled preferences, frozen into one artefact that never changes again."""
