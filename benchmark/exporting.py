@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from annotation.formats import csv_line
+from annotation.exporting.formats import csv_line
 from benchmark import llava_bench
 from benchmark.leaderboard import Group
 from benchmark.models import Answer, Evaluation

@@ -11,8 +11,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import exporting, queue, streams
-from annotation.exporting import BadPolicy, NothingToRelease, make_release
+from annotation import exporting, queue
+from annotation.exporting import BadPolicy, NothingToRelease, make_release, streams
 from annotation.images import Folder
 from annotation.importing import import_files
 from annotation.models import Adjudication, Assignment, Comparison, Judgment, Release

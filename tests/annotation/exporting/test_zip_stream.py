@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from annotation.zip_stream import Entry, zip_stream
+from annotation.exporting.zip_stream import Entry, zip_stream
 
 
 def entries():

@@ -12,12 +12,9 @@ from pathlib import Path
 
 from django.core.files.storage import default_storage
 
-from annotation.dataset_card import dataset_card
-from annotation.formats import SUFFIXES, dataset_record
-from annotation.models import Image, Release
-from annotation.models.items import image_path
-from annotation.releases.artefact import canonical
-from annotation.streams import (
+from annotation.exporting.dataset_card import dataset_card
+from annotation.exporting.formats import SUFFIXES, dataset_record
+from annotation.exporting.streams import (
     CHUNK_BYTES,
     DATASETS,
     FOLDER_FORMATS,
@@ -28,7 +25,10 @@ from annotation.streams import (
     rows,
     stream,
 )
-from annotation.zip_stream import Entry, zip_stream
+from annotation.exporting.zip_stream import Entry, zip_stream
+from annotation.models import Image, Release
+from annotation.models.items import image_path
+from annotation.releases.artefact import canonical
 
 
 def folder_entries(release: Release, format: str) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ import orjson
 from django.core.files.storage import default_storage
 
 from annotation.errors import DomainError
-from annotation.formats import CONTENT_TYPES, FORMATS, HEADS, SUFFIXES
+from annotation.exporting.formats import CONTENT_TYPES, FORMATS, HEADS, SUFFIXES
 from annotation.models import Release
 
 CHUNK_BYTES = 64 * 1024

@@ -11,56 +11,21 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from annotation.folders import (
+from annotation.exporting.folders import (
     caption_chunks,
-    folder_filename,
     image_entries,
-    stream_folder,
     write_entries,
-    write_folder,
     write_whole,
 )
-from annotation.formats import FORMATS, wire_conversation
-from annotation.models import Comparison, Project, Prompt, Release
-from annotation.releases.artefact import canonical
-from annotation.releases.freezing import NothingToRelease, build, make_release, request_release
-from annotation.releases.policy import BadPolicy, Policy
-from annotation.streams import (
-    FOLDER_FORMATS,
+from annotation.exporting.formats import wire_conversation
+from annotation.exporting.streams import (
     SPLITS,
-    ReleaseNotReady,
-    UnknownFormat,
     chunks,
-    content_type,
-    filename,
     rows,
     stream,
 )
-
-__all__ = [
-    "FOLDER_FORMATS",
-    "FORMATS",
-    "SPLITS",
-    "BadPolicy",
-    "NothingToRelease",
-    "Policy",
-    "ReleaseNotReady",
-    "UnknownFormat",
-    "build",
-    "content_type",
-    "filename",
-    "folder_filename",
-    "make_release",
-    "request_release",
-    "stream",
-    "stream_folder",
-    "training_ids",
-    "write_folder",
-    "write_pairs",
-    "write_project_prompts",
-    "write_prompts",
-    "write_training_data",
-]
+from annotation.models import Comparison, Project, Prompt, Release
+from annotation.releases.artefact import canonical
 
 
 def write_training_data(release: Release, directory: Path) -> None:
