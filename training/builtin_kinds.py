@@ -13,7 +13,8 @@ from typing import Any
 from django import forms
 from django.urls import reverse
 
-from annotation import exporting, sampled_pairs
+from annotation import exporting
+from annotation.importing import sampled_pairs
 from annotation.models import Release
 from training import kinds
 from training.kinds import OptionsForm, RunKind

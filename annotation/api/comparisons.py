@@ -17,9 +17,9 @@ from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import ProblemSerializer, TurnSerializer
 from annotation.images import Stored
+from annotation.importing.record_files import BadField, ImportRefused, Problem
+from annotation.importing.records import PairIn, PromptIn, parse_pair, parse_prompt
 from annotation.models import Comparison, Project
-from annotation.record_files import BadField, ImportRefused, Problem
-from annotation.records import PairIn, PromptIn, parse_pair, parse_prompt
 
 MOST_RECORDS = 1000
 
@@ -59,7 +59,7 @@ class ResponseInSerializer(serializers.Serializer):
 
 
 class PromptInSerializer(serializers.Serializer):
-    """A prompt record. Documents the shape; ``annotation.records`` reads it."""
+    """A prompt record. Documents the shape; ``annotation.importing.records`` reads it."""
 
     id = serializers.CharField()
     image = serializers.CharField(help_text="SHA-256 of an uploaded image.")

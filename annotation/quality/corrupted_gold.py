@@ -12,10 +12,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from annotation.checks import NotGold
+from annotation.importing.record_writer import comparison_sha256
+from annotation.importing.records import LONGEST_TEXT, digest
 from annotation.models import Comparison, Project
 from annotation.quality.corruption import Corruption, corruptions
-from annotation.record_writer import comparison_sha256
-from annotation.records import LONGEST_TEXT, digest
 from annotation.texts import storable
 
 SOURCE = "corrupted "

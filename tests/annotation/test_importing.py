@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotation import importing, record_writer
+from annotation import importing
 from annotation.images import Folder
-from annotation.importing import Options, import_files
+from annotation.importing import Options, import_files, record_writer
+from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Prompt
-from annotation.record_files import ImportRefused
 from tests.factories import make_project, picture_bytes
 from tests.shared import shared_data
 

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.errors import DomainError
 from annotation.images import Archive, Either, Folder, ImageSource, Stored
 from annotation.importing import Imported, Options, import_files
+from annotation.importing.record_files import ImportRefused
 from annotation.models import ImportJob, Project
-from annotation.record_files import ImportRefused
 
 MOST_LINES_SHOWN = 50
 

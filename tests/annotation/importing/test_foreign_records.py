@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from annotation import exporting
-from annotation.foreign_records import read_captions
 from annotation.images import Folder
-from annotation.import_formats import read
 from annotation.importing import import_files
+from annotation.importing.foreign_records import read_captions
+from annotation.importing.formats import read
+from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import Comparison, Prompt
-from annotation.record_files import ImportRefused, Problem
 from tests.factories import judge, make_comparison, make_project, picture_bytes
 
 ROW = {

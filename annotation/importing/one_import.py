@@ -13,13 +13,13 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from annotation import parquet
 from annotation.images import BadImage, Decoder, ImageSource, save
-from annotation.import_formats import read_files
+from annotation.importing import parquet
+from annotation.importing.formats import read_files
+from annotation.importing.record_files import ImportRefused, Problem
+from annotation.importing.record_writer import BATCH, RecordWriter, prompt_of
+from annotation.importing.records import PairIn, PromptIn, Records
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
-from annotation.record_files import ImportRefused, Problem
-from annotation.record_writer import BATCH, RecordWriter, prompt_of
-from annotation.records import PairIn, PromptIn, Records
 
 Report = Callable[[int, int], None]
 
@@ -60,7 +60,7 @@ def import_files(
     """Imports a file, or two side by side. ``names`` are what people call them (default: theirs).
 
     ``captions`` is a file of captions by image, for the records that bring no facts of their own.
-    A Parquet file brings its images (annotation.parquet).
+    A Parquet file brings its images (annotation.importing.parquet).
     """
     stems = [Path(name).stem for name in names] or [path.stem for path in files]
     try:

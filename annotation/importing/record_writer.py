@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from annotation.importing.record_files import ImportRefused, Problem
+from annotation.importing.records import PairIn, PromptIn, Records, digest
 from annotation.models import Comparison, Image, Project, Prompt
-from annotation.record_files import ImportRefused, Problem
-from annotation.records import PairIn, PromptIn, Records, digest
 
 BATCH = 1000
 

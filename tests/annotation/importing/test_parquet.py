@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from annotation import parquet
 from annotation.images import Folder, Stored
-from annotation.importing import Imported, import_files
+from annotation.importing import Imported, import_files, parquet
+from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Project
-from annotation.record_files import ImportRefused
 from tests.factories import make_project, picture_bytes
 
 pyarrow = pytest.importorskip("pyarrow")

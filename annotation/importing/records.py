@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from annotation.record_files import BadField, Problem
+from annotation.importing.record_files import BadField, Problem
 from annotation.texts import names_a_model, storable
 
 LONGEST_ID = 200

@@ -6,16 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from annotation.foreign_records import (
+from annotation.importing.foreign_records import (
     pair_conversations,
     parse_conversation,
     parse_rlhf_v,
     read_captions,
     with_captions,
 )
+from annotation.importing.record_files import ImportRefused, Problem, parse_all
+from annotation.importing.records import (
+    Records,
+    pair_answers,
+    parse_answer,
+    parse_pair,
+    parse_prompt,
+)
 from annotation.models import ImportJob
-from annotation.record_files import ImportRefused, Problem, parse_all
-from annotation.records import Records, pair_answers, parse_answer, parse_pair, parse_prompt
 
 
 def read_files(

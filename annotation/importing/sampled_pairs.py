@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from annotation.importing import Imported, refresh_statistics
+from annotation.importing.record_writer import BATCH, comparison_sha256
+from annotation.importing.records import digest
 from annotation.models import Comparison, Project, Prompt
-from annotation.record_writer import BATCH, comparison_sha256
-from annotation.records import digest
 
 
 def create_pairs(

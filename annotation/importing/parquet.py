@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from annotation.images import Archive, Either, ImageSource
-from annotation.record_files import Problem
+from annotation.importing.record_files import Problem
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 MAGIC = b"PAR1"

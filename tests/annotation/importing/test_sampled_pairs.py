@@ -2,8 +2,8 @@
 
 import pytest
 
+from annotation.importing.sampled_pairs import create_pairs
 from annotation.models import Comparison
-from annotation.sampled_pairs import create_pairs
 from tests.factories import make_project, make_prompt
 
 pytestmark = pytest.mark.django_db

@@ -1,5 +1,5 @@
 """Formats of other projects, one object at a time: RLHF-V and RLAIF-V rows, conversations as LLaVA
-keeps them, and files of captions. Each becomes the records of ``annotation.records``.
+keeps them, and files of captions. Each becomes the records of ``annotation.importing.records``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Any
 
-from annotation.record_files import BadField, Problem
-from annotation.records import (
+from annotation.importing.record_files import BadField, Problem
+from annotation.importing.records import (
     LONGEST_ID,
     Label,
     PairIn,

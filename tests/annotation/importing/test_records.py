@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from annotation.import_formats import read
-from annotation.record_files import BadField, ImportRefused, parse_all
-from annotation.records import Label, parse_pair, parse_prompt
+from annotation.importing.formats import read
+from annotation.importing.record_files import BadField, ImportRefused, parse_all
+from annotation.importing.records import Label, parse_pair, parse_prompt
 
 PAIR = {
     "id": "r1",
