@@ -2,9 +2,9 @@
 
     python -m perf.export [--records 1000000] [--formats llava_rlhf,csv]
 
-A ready release is written to a scratch folder as ``annotation.releases.freezing`` would freeze it, three
-judgments a comparison; nothing touches the database. Printed are records a second, megabytes a
-second, and the most memory this process has had resident so far.
+A ready release is written to a scratch folder as ``annotation.releases.freezing`` would freeze
+it, three judgments a comparison; nothing touches the database. Printed are records a second,
+megabytes a second, and the most memory this process has had resident so far.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from annotation import exporting, jobs
 from annotation.models import Comparison, ImportJob, Project, Release
 from config import wakeup
 from factloop import Client, FactLoopError
-from tests.annotation.test_importing import record
+from tests.annotation.importing.test_one_import import record
 from tests.annotation.test_jobs import uploads
 from tests.factories import (
     judge,

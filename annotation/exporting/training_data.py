@@ -1,7 +1,4 @@
-"""What a release gives to everybody else: downloads, folders, and the data of runs.
-
-Other apps reach the annotations through this module alone.
-"""
+"""The data of runs: what a trainer finds in its directory, from a release or a project."""
 
 from __future__ import annotations
 

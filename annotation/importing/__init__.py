@@ -3,17 +3,17 @@
 from annotation.importing.one_import import (
     Imported,
     Options,
+    Report,
     import_files,
     import_records,
-    nobody,
     refresh_statistics,
 )
 
 __all__ = [
     "Imported",
     "Options",
+    "Report",
     "import_files",
     "import_records",
-    "nobody",
     "refresh_statistics",
 ]

@@ -1,9 +1,9 @@
 """Turns a Parquet file that a stranger sent into JSON lines and a zip of its images.
 
-Started by ``annotation.importing.parquet`` as a script, in a process of its own with little memory, without
-the project on its path: SOURCE, LINES and ARCHIVE on the command line. At most one group of rows,
-as the file has them, is held at a time, however many there are. On stdout it writes one JSON
-object: ``problems`` (line, reason), or ``error`` for the file as a whole.
+Started by ``annotation.importing.parquet`` as a script, in a process of its own with little
+memory, without the project on its path: SOURCE, LINES and ARCHIVE on the command line. At most one
+group of rows, as the file has them, is held at a time, however many there are. On stdout it writes
+one JSON object: ``problems`` (line, reason), or ``error`` for the file as a whole.
 """
 
 import hashlib

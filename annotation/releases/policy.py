@@ -26,7 +26,7 @@ class Policy:
     """Take preferences that came with an imported file and that nobody here has judged."""
 
     minimum_reliability: float = 0.0
-    """Leave out the votes of annotators below this estimate (annotation.quality.reliability), 0..1."""
+    """Leave out votes of annotators below this estimate (annotation.quality.reliability), 0..1."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Policy:

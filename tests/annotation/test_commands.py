@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from annotation.models import ApiToken, Comparison, Membership, Prompt, Release
-from tests.annotation.test_importing import record
+from tests.annotation.importing.test_one_import import record
 from tests.factories import judge, make_comparison, make_project, make_user, picture_bytes
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from annotation import jobs, queue, tasks
 from annotation.importing import Imported
 from annotation.models import Assignment, Comparison, ImportJob, Release
 from config import wakeup
-from tests.annotation.test_importing import record
+from tests.annotation.importing.test_one_import import record
 from tests.announcing import keep_announcements
 from tests.factories import (
     judge,

@@ -15,7 +15,7 @@ from annotation.models import (
     Project,
 )
 from tests.annotation.api import Api
-from tests.annotation.test_importing import record
+from tests.annotation.importing.test_one_import import record
 from tests.annotation.test_jobs import uploads
 from tests.factories import (
     picture_bytes,
