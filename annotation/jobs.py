@@ -7,17 +7,15 @@ by beat, and a request never waits for Redis.
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db import Error, connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
@@ -29,16 +27,12 @@ from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
 from annotation.releases import freezing
 from config import wakeup
-
-log = logging.getLogger(__name__)
+from config.beating import LOST_AFTER, beating
 
 IMPORT = "annotation.tasks.run_import"
 RELEASE = "annotation.tasks.build_release"
 
 MOST_PROBLEMS_KEPT = 1000
-BEAT_SECONDS = 20.0
-LOST_AFTER = timedelta(minutes=3)
-"""Without a beat for so long, an import's worker is taken for dead."""
 
 
 # --------------------------------------------------------------------------------------------
@@ -61,7 +55,7 @@ def run_import(job_id: int) -> None:
         return
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
-        with _beating(job):
+        with beating(job, "beat_at"):
             done = _import(job)
     except ImportRefused as refused:
         problems = [problem.to_json() for problem in refused.problems]
@@ -107,32 +101,6 @@ def _import(job: ImportJob) -> importing.Imported:
             options=options,
             report=_report(job),
         )
-
-
-@contextlib.contextmanager
-def _beating(job: ImportJob) -> Iterator[None]:
-    """Says on the row that the worker lives, from a thread of its own.
-
-    Progress would not do: parsing a file and writing its rows report nothing for minutes.
-    """
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(BEAT_SECONDS):
-            try:
-                ImportJob.objects.filter(pk=job.pk).update(beat_at=Now())
-            except Error as error:
-                log.warning("import %s: no beat: %s", job.pk, error)
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=beat, name=f"beat of import {job.pk}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from config import wakeup
+from config.beating import LOST_AFTER, beating
 from training import bases, checkpoint_files, registry
 from training.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 TASK = "training.tasks.import_base"
 DOWNLOAD = "download-"
-LOST_AFTER = timedelta(minutes=30)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 State = BaseImport.State
 
@@ -80,7 +80,8 @@ def run_import(pk: int) -> None:
         return
     row = BaseImport.objects.get(pk=pk)
     try:
-        made = _import(row)
+        with beating(row, "touched_at"):
+            made = _import(row)
     except (BaseRefused, checkpoint_files.RegistryError) as error:
         _end(row, State.FAILED, error=str(error))
     except Exception as error:
@@ -131,13 +132,13 @@ def _register(row: BaseImport, folder: Path, *, source: str) -> Checkpoint:
 
 def _reporting(row: BaseImport) -> checkpoint_files.Report:
     def report(done: int, total: int) -> None:
-        BaseImport.objects.filter(pk=row.pk).update(done=done, total=total, touched_at=Now())
+        BaseImport.objects.filter(pk=row.pk).update(done=done, total=total)
 
     return report
 
 
 def _say(row: BaseImport, stage: str) -> None:
-    BaseImport.objects.filter(pk=row.pk).update(stage=stage, touched_at=Now())
+    BaseImport.objects.filter(pk=row.pk).update(stage=stage)
 
 
 def _end(row: BaseImport, state: str, **fields: Any) -> None:
@@ -182,7 +183,7 @@ def _look_at_hub(row: BaseImport) -> dict[str, int]:
     hub = _hub()
     try:
         info = hub.HfApi(endpoint=settings.HUB_ENDPOINT).model_info(row.source, files_metadata=True)
-    except (hub.errors.HfHubHTTPError, OSError) as error:
+    except (hub.errors.HTTPError, OSError) as error:
         raise BaseRefused(f"the hub gave no answer about {row.source}: {_first(error)}") from None
     files = {one.rfilename: one.size or 0 for one in info.siblings or []}
     wanted = {
@@ -205,7 +206,7 @@ def _fetch_from_hub(row: BaseImport, folder: Path) -> None:
         _say(row, f"fetching {name} ({number} of {len(wanted)})"[:200])
         _download(row, name, folder)
         done += size
-        BaseImport.objects.filter(pk=row.pk).update(done=done, touched_at=Now())
+        BaseImport.objects.filter(pk=row.pk).update(done=done)
     # The hub's client keeps its bookkeeping here.
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
@@ -220,7 +221,7 @@ def _download(row: BaseImport, name: str, folder: Path) -> Path:
             local_dir=folder,
             endpoint=settings.HUB_ENDPOINT,
         )
-    except (hub.errors.HfHubHTTPError, OSError) as error:
+    except (hub.errors.HTTPError, OSError) as error:
         raise BaseRefused(f"{name} could not be fetched: {_first(error)}") from None
     return Path(path)
 

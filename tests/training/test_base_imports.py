@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +23,7 @@ from tests.factories import make_admin, make_user
 from tests.training.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
 from training import base_imports
+from training.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
 pytestmark = pytest.mark.django_db
@@ -242,3 +245,34 @@ def test_a_hub_that_knows_no_such_model_is_a_clear_failure(
     row = carry_out(ask(admin, source="org/other"))
     assert row.state == "failed"
     assert "the hub gave no answer about org/other" in row.error
+
+
+def test_a_hub_that_cannot_be_reached_is_a_clear_failure(
+    models: Path, admin: User, settings: Any
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens
+        settings.HUB_ENDPOINT = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        row = carry_out(ask(admin, source="org/tiny"))
+    assert row.state == "failed"
+    assert "the hub gave no answer about org/tiny" in row.error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fetch_that_takes_long_says_meanwhile_that_its_worker_lives(
+    models: Path, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ask(admin, source="org/tiny")
+    beats: list[Any] = []
+
+    def slow(row: BaseImport) -> Checkpoint:
+        deadline = time.monotonic() + 60
+        while len(set(beats)) < 3 and time.monotonic() < deadline:
+            beats.append(BaseImport.objects.get(pk=row.pk).touched_at)
+        raise BaseRefused("enough")
+
+    monkeypatch.setattr("config.beating.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("training.base_imports._import", slow)
+    assert carry_out(row).error == "enough"
+    assert len(set(beats)) == 3
+    assert beats == sorted(beats)

@@ -1,12 +1,12 @@
-"""A base of which the language model is in 4 bits. What needs bitsandbytes is left out without it.
+"""A base of which the language model is in 4 bits.
 
 It works on a CPU, too, only slowly; so everything but speed is tried here.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,6 @@ from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
 
 NF4 = ModelSettings(dtype="bfloat16", quantization="nf4")
-with_bitsandbytes = pytest.mark.skipif(
-    importlib.util.find_spec("bitsandbytes") is None, reason="the extra four-bit is not installed"
-)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -43,10 +40,10 @@ def test_eyes_projector_and_head_of_every_family_are_kept_whole(
     assert kept | adapted == linear and not kept & adapted
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("bitsandbytes") is not None, reason="the extra four-bit is installed"
-)
-def test_without_the_package_the_run_says_so(make_run: MakeRun) -> None:
+def test_without_the_package_the_run_says_so(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     directory = in_four_bits(make_run(Kind.SFT, **TWO_STEPS))
     assert main(["sft", "--run-dir", str(directory)]) == 1
     [failure] = events(directory, "error")
@@ -60,7 +57,6 @@ def test_a_base_in_four_bits_is_not_trained_itself(make_run: MakeRun) -> None:
     assert failure["message"] == "settings.full_model: a 4-bit base cannot be trained itself"
 
 
-@with_bitsandbytes
 def test_only_the_language_model_is_in_four_bits(base_folder: Path) -> None:
     model = VisionLanguageModel.load(str(base_folder), NF4)
     kinds = {n: type(m).__name__ for n, m in model.base.named_modules()}
@@ -72,7 +68,6 @@ def test_only_the_language_model_is_in_four_bits(base_folder: Path) -> None:
         VisionLanguageModel.load("nowhere", NF4)
 
 
-@with_bitsandbytes
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # PEFT's own
 def test_whole_engine(make_run: MakeRun, base_folder: Path, image_files: list[Path]) -> None:
     made = {"sft": in_four_bits(make_run(Kind.SFT, "sft", **TWO_STEPS))}
