@@ -18,7 +18,8 @@ demo: $(VENV)/installed ## The whole loop on the small world, then the dashboard
 	$(BIN)/python -m demo --serve=$(SERVE) --site=$(SITE)
 
 test: $(VENV)/installed-dev browser check ## Everything: lint, types, directions of imports, all tests
-	$(BIN)/python -m pytest --durations=25
+	@# Most tests wait, for a browser or a worker: two processes need little over half the time.
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25
 
 check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test may use. The private servers start with the first session, and stay."""
+"""What every test may use, in one process or in several side by side."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,10 +37,16 @@ def storage_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
-    """Starts the private servers before the test database is created."""
+def django_db_modify_db_settings(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Starts the private servers before the test database is created.
+
+    Those of a session by hand stay for the next one.
+    """
     embedded.start_if_needed()
     yield
+    if hasattr(pytestconfig, "workerinput"):
+        embedded.stop_valkey(embedded.var_folder())
+        embedded.stop_postgres(embedded.var_folder())
 
 
 @pytest.fixture(scope="session", autouse=True)
