@@ -87,6 +87,26 @@ class RunKind:
         """Where a person sees what came of a succeeded run, if it has a page of its own."""
         return None
 
+    def told_options(self, run: Run) -> list[tuple[str, Any]]:
+        """The options of ``run`` for people: labels of the form, rows by their names."""
+        fields = self.options_form.base_fields if self.options_form else {}
+        return [
+            (_label(name, fields.get(name)), _answer(value, fields.get(name)))
+            for name, value in sorted(run.options.items())
+        ]
+
+
+def _label(name: str, field: forms.Field | None) -> str:
+    label = field.label if field else None
+    return str(label or name.replace("_", " ").capitalize())
+
+
+def _answer(value: Any, field: forms.Field | None) -> Any:
+    if not isinstance(field, forms.ModelChoiceField) or field.queryset is None or value is None:
+        return value
+    row = field.queryset.model._default_manager.filter(pk=value).first()
+    return str(row or f"{value}, deleted")
+
 
 _kinds: dict[str, RunKind] = {}
 

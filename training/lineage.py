@@ -81,10 +81,14 @@ def outcomes(checkpoint: Checkpoint, user: Any) -> list[Outcome]:
 
 
 def outcomes_of(run: Run, user: Any) -> list[Outcome]:
-    """What came of the checkpoint that ``run`` made, or that it was there to measure."""
+    """What came of the checkpoint that ``run`` made, or that it was there to measure.
+
+    What a run of a chain measures may not be made yet: it is known from the first attempt on.
+    """
     checkpoint = registry.final_checkpoint(run)
     if checkpoint is None and kinds.get(run.kind).measures:
-        checkpoint = run.policy or run.base
+        known = run.after is None or run.attempts.exists()
+        checkpoint = run.policy or (run.base if known else None)
     return outcomes(checkpoint, user) if checkpoint else []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
@@ -15,7 +16,7 @@ from benchmark import evaluating, runs
 from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
-from training import kinds, requests
+from training import kinds, lineage, requests, scheduling
 from training.chain_form import ChainForm
 from training.models import Checkpoint, Run
 from training.requests import Common, Refused, Step
@@ -278,3 +279,32 @@ def test_how_a_model_was_made_is_said_once(name: str, shown: str) -> None:
     checkpoint = Checkpoint(kind="base", name=name)
     assert Evaluation(checkpoint=checkpoint, model_name=name).full_name == shown
     assert Evaluation(model_name=name).full_name == name
+
+
+def test_an_evaluation_that_waits_for_its_policy_shows_no_other_models_scores() -> None:
+    project = make_project()
+    first = make_evaluation_run(project)
+    runs.evaluation_of(first)
+    options = {name: first.options[name] for name in ("question_set", "judge")}
+    waiting = requests.request_run(common(project), Step("evaluation", options=options))
+    Run.objects.filter(pk=waiting.pk).update(after=first)
+    waiting.refresh_from_db()
+    reviewer = make_member(project, "reviewer")
+    assert [shown.note for shown in lineage.outcomes_of(first, reviewer)] == ["Answering"]
+    assert lineage.outcomes_of(waiting, reviewer) == []
+    Run.objects.filter(pk=first.pk).update(state="succeeded", finished_at=Now())
+    assert scheduling.claim(waiting.pk, host="here", gpus=0)
+    assert [shown.note for shown in lineage.outcomes_of(waiting, reviewer)] == ["Answering"]
+
+
+def test_the_page_of_an_evaluation_names_its_benchmark_and_judge(client: Client) -> None:
+    run = make_evaluation_run(make_project())
+    judge = Judge.objects.get(pk=run.options["judge"])
+    client.force_login(make_member(run.project, "manager"))
+    page = client.get(run.get_absolute_url()).content.decode()
+    assert f"<dt>Judge</dt><dd>{judge}</dd>" in page
+    assert "<dt>Benchmark</dt>" in page
+    assert "No figures yet" not in page  # it has none to wait for
+    told = kinds.get("evaluation").told_options
+    run.options["judge"] = judge.pk + 1
+    assert ("Judge", f"{judge.pk + 1}, deleted") in told(run)

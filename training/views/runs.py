@@ -236,7 +236,7 @@ def _looks(found: Run, neighbours: list[Run]) -> str:
 
 
 def _origin_context(found: Run) -> dict[str, Any]:
-    return {"run": found, "options": sorted(found.options.items())}
+    return {"run": found, "options": kinds.get(found.kind).told_options(found)}
 
 
 def _sample_context(request: HttpRequest, found: Run) -> dict[str, Any]:
