@@ -10,7 +10,7 @@ from annotation.models import Judgment, Membership, Project, WorkedExample
 from annotation.onboarding import quiz
 from tests import factories
 from tests.browser.conftest import Visitor
-from tests.browser.labelling import Eventually, press_and_leave
+from tests.browser.labelling import READY, Eventually, press_and_leave
 from tests.browser.test_accessibility import SCHEMES, findings
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,6 +91,7 @@ def test_guidelines_that_change_meanwhile_are_shown_before_going_on(
     annotator = factories.make_member(project)
     page = visit.page(annotator, f"/projects/{project.slug}/label/")
     project.refresh_from_db()
+    page.evaluate(READY, 2)  # or the answer is known before the next comparison is shown
     project.change_guidelines("Count the **stars** too.")
     press_and_leave(page, "1")
     page.wait_for_selector('#label-progress[data-guidelines="2"]')
