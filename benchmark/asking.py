@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from annotation.models import Project, User
 from benchmark.models import Evaluation, Judge, QuestionSet
-from training import requests
 from training.models import Checkpoint, Run
+from training.runs import requests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ def evaluable(projects: QuerySet[Project]) -> QuerySet[Checkpoint]:
 def repeat(evaluation: Evaluation, requested_by: User) -> Run:
     """Queue the same evaluation again: same model, questions, judge, settings, sampling and seed.
 
-    Raises training.requests.Refused for answers that were imported from a file, and for a wording
-    that the judge is no longer asked in, since the result could not be compared.
+    Raises training.runs.requests.Refused for answers that were imported from a file, and for a
+    wording that the judge is no longer asked in, since the result could not be compared.
     """
     run = evaluation.run
     if run is None or run.base is None:
@@ -59,7 +59,7 @@ def repeat(evaluation: Evaluation, requested_by: User) -> Run:
 
 
 def request_evaluation(wanted: Wanted) -> Run:
-    """Queue the run. Raises training.requests.Refused, which names the field at fault."""
+    """Queue the run. Raises training.runs.requests.Refused, which names the field at fault."""
     model = wanted.checkpoint
     trained = model.kind == Checkpoint.Kind.POLICY
     common = requests.Common(

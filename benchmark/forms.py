@@ -18,9 +18,9 @@ from benchmark.asking import Wanted, evaluable, request_evaluation
 from benchmark.figures import TYPE_TITLES
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
 from benchmark.runs import EvaluationOptions
-from training import requests
 from training.models import Checkpoint, Run
 from training.rlhf.presets import PRESETS
+from training.runs import requests
 
 
 class QueryForm(forms.Form):

@@ -10,8 +10,8 @@ from django.db.models import F, QuerySet, Sum
 from benchmark.injections import addresses_judge
 from benchmark.mmhal import LOWEST_HONEST_RATING
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
-from training import registry
-from training.registry import Ancestor
+from training.checkpoints import registry
+from training.checkpoints.registry import Ancestor
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from benchmark import access, evaluating, parentage
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, EvaluationQuerySet, Judge, Question, QuestionSet
 from benchmark.templatetags.benchmark_tags import figure, interval
-from training import kinds, lineage
-from training.kinds import OptionsForm, RunKind
+from training.checkpoints import lineage
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import (
     IMAGE_TOKEN,
@@ -32,6 +31,8 @@ from training.rlhf.contract import (
     RunSpec,
     Turn,
 )
+from training.runs import kinds
+from training.runs.kinds import OptionsForm, RunKind
 
 MOST_SCORES = 8
 

@@ -32,9 +32,9 @@ from demo.crowd import label_everything
 from demo.installation import Installation
 from demo.questions import DESCRIBE
 from demo.scenes import caption
-from training import registry
+from training.checkpoints import registry
 from training.models import Chain, Checkpoint, Run
-from training.requests import Common, Step, request_chain, request_run
+from training.runs.requests import Common, Step, request_chain, request_run
 
 BASE_MODEL = Path(__file__).parent / "base_model"
 POLL_SECONDS = 0.5

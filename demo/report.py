@@ -17,7 +17,7 @@ from benchmark.models import Answer, Evaluation
 from benchmark.small_world import Scene, coverage, hallucinating
 from benchmark.statistics import bootstrap_interval
 from demo.console import Console
-from training import registry
+from training.checkpoints import registry
 from training.models import Chain, Run
 
 TITLES = {"base": "base model", "rlhf": "RLHF (no facts)", "fact_rlhf": "Fact-RLHF"}

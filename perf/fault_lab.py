@@ -157,7 +157,7 @@ class Watcher(threading.Thread):
         directory = Path(words[words.index("--run-dir") + 1])
         if not directory.is_relative_to(self.folder):
             return None
-        role = GUARDIAN if "training.guardian" in words else TRAINER
+        role = GUARDIAN if "training.runs.guardian" in words else TRAINER
         known = self.seen.get(pid)
         if known is None or known.role != role or known.run != int(directory.name):
             known = Seen(role, directory.parent.name, int(directory.name), pid, now, now)

@@ -16,8 +16,8 @@ from config import embedded
 from perf.fault_lab import Lab, Service
 from perf.fault_phases import wait
 from perf.fault_runs import SETTINGS, Bench
-from training import scheduling
 from training.models import Run, State
+from training.runs import scheduling
 
 ASKS = 20
 THERE_SECONDS = 30.0

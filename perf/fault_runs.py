@@ -48,7 +48,7 @@ class Bench:
         from tests.training.factories import make_common
         from tests.training.labelled import labelled_project
         from tests.training.rlhf import tiny
-        from training import registry
+        from training.checkpoints import registry
 
         project = labelled_project()
         base = registry.register_base("tiny", folder=tiny.save_base(folder / "tiny"))
@@ -57,8 +57,8 @@ class Bench:
         return cls(make_common(project, base=base, release=release, **fields), kinds)
 
     def ask(self, kind: str, *, after: Run | None = None, name: str = "") -> Run:
-        from training import requests
-        from training.requests import Step
+        from training.runs import requests
+        from training.runs.requests import Step
 
         step = Step(kind, changes=SETTINGS[kind])
         run = requests.request_run(self.common, step, name=name or kind, after=after)

@@ -1,6 +1,6 @@
 """The site for administrators: to look at runs, and to cancel them; never to edit them.
 
-Whatever a form could change here would go past ``training.scheduling`` and its races.
+Whatever a form could change here would go past ``training.runs.scheduling`` and its races.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 
-from training import scheduling
 from training.models import Attempt, Chain, Checkpoint, GpuSlot, Metric, Run, Sample
+from training.runs import scheduling
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -5,6 +5,6 @@ class TrainingConfig(AppConfig):
     name = "training"
 
     def ready(self) -> None:
-        from training import builtin_kinds
+        from training.runs import builtin_kinds
 
         builtin_kinds.register_all()

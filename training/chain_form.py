@@ -11,13 +11,14 @@ from django.forms import BoundField
 
 from annotation import access
 from annotation.models import Release
-from training import kinds, setting_fields
-from training.cloning import Original
+from training import setting_fields
 from training.forms import offer
-from training.kinds import OptionsForm, RunKind
 from training.models import Checkpoint
-from training.requests import MOST_ATTEMPTS, MOST_GPUS, Common, Step
 from training.rlhf.presets import PRESETS
+from training.runs import kinds
+from training.runs.cloning import Original
+from training.runs.kinds import OptionsForm, RunKind
+from training.runs.requests import MOST_ATTEMPTS, MOST_GPUS, Common, Step
 from training.visibility import ACT
 
 # Settings that stand open in the form; the others are folded away below them.

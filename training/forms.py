@@ -8,8 +8,9 @@ from typing import Any
 from django import forms
 
 from annotation.models import Project
-from training import base_imports, bases, kinds
+from training.checkpoints import base_imports, bases
 from training.models import State
+from training.runs import kinds
 
 
 class RunFilterForm(forms.Form):

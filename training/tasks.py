@@ -6,8 +6,10 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init, worker_shutting_down
 
-from training import base_imports, execution, health, retention, scheduling, shutdown, witness
-from training.guardian import die_with_parent
+from training.checkpoints import base_imports
+from training.figures import health
+from training.runs import execution, retention, scheduling, shutdown, witness
+from training.runs.guardian import die_with_parent
 
 
 @worker_process_init.connect

@@ -16,11 +16,12 @@ from benchmark import evaluating, runs
 from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
-from training import kinds, lineage, requests, scheduling
 from training.chain_form import ChainForm
+from training.checkpoints import lineage
 from training.models import Checkpoint, Run
-from training.requests import Common, Refused, Step
 from training.rlhf.contract import Generation, PromptRecord
+from training.runs import kinds, requests, scheduling
+from training.runs.requests import Common, Refused, Step
 
 pytestmark = pytest.mark.django_db
 

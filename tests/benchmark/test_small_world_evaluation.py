@@ -17,8 +17,9 @@ from demo import world
 from tests.benchmark.factories import make_question_set, record
 from tests.benchmark.injections import INJECTIONS
 from tests.factories import make_member, make_project
-from training import execution, registry, requests
-from training.requests import Common, Step
+from training.checkpoints import registry
+from training.runs import execution, requests
+from training.runs.requests import Common, Step
 
 BASE_MODEL = Path(world.__file__).with_name("base_model")
 

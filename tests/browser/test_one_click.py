@@ -24,7 +24,7 @@ from tests import factories
 from tests.benchmark.test_small_world_evaluation import small_world_questions
 from tests.browser.conftest import Visitor
 from tests.training.workers import celery_worker
-from training import registry
+from training.checkpoints import registry
 from training.models import Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.chain]

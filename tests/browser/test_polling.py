@@ -16,9 +16,9 @@ from annotation.models import User
 from tests import factories
 from tests.browser.conftest import Visitor
 from tests.training.factories import make_common
-from training import requests, scheduling
 from training.models import Attempt, Run
-from training.requests import Step
+from training.runs import requests, scheduling
+from training.runs.requests import Step
 
 pytestmark = pytest.mark.browser
 

@@ -10,9 +10,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from annotation.models import Comparison, Project, User
-from training import requests, scheduling
 from training.models import Attempt, BaseImport, Checkpoint, Metric, RewardScore, Run, Sample
-from training.requests import Common, Step
+from training.runs import requests, scheduling
+from training.runs.requests import Common, Step
 
 PPO_FIGURES = (
     "reward",

@@ -17,7 +17,8 @@ from tests.benchmark.factories import make_evaluation
 from tests.factories import judge, make_comparison, make_project, make_user
 from tests.training.factories import make_run
 from tests.training.fake_app import fake_kinds
-from training import base_imports, scheduling
+from training.checkpoints import base_imports
+from training.runs import scheduling
 
 TASK = "annotation.tasks.build_release"
 

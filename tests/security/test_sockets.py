@@ -31,8 +31,8 @@ from tests.security.operations import (
     send,
 )
 from tests.security.world import World
-from training import base_imports
-from training.bases import BaseRefused
+from training.checkpoints import base_imports
+from training.checkpoints.bases import BaseRefused
 
 
 @pytest.fixture

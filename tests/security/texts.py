@@ -15,9 +15,9 @@ from django.db import IntegrityError, models, transaction
 from annotation.models import Adjudication, IdempotentAnswer, SupersededGuidelines
 from tests.security.world import World
 from tests.training.factories import make_common
-from training import requests, scheduling
 from training.models import GpuSlot, Metric, Sample
-from training.requests import Step
+from training.runs import requests, scheduling
+from training.runs.requests import Step
 
 # Words of the program, which no person, file or model can choose: hashes, kinds, storage's names.
 WORDS = {

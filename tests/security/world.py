@@ -22,9 +22,9 @@ from benchmark.models import Evaluation, SharedLink
 from tests import factories
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.training.factories import make_base, make_checkpoint
-from training import requests
 from training.models import BaseImport
-from training.requests import Common, Step
+from training.runs import requests
+from training.runs.requests import Common, Step
 
 CONFIG = b"{}"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from tests.factories import make_member, make_project
 from tests.numbers import number as new_number
-from training import requests
 from training.models import Checkpoint, Run
-from training.requests import Common, Step
+from training.runs import requests
+from training.runs.requests import Common, Step
 
 
 def make_base(**fields: Any) -> Checkpoint:

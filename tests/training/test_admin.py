@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from tests.factories import make_admin
 from tests.training.factories import make_checkpoint, make_run
-from training import scheduling
 from training.models import Run, State
+from training.runs import scheduling
 
 pytestmark = pytest.mark.django_db
 

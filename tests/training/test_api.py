@@ -7,8 +7,8 @@ import pytest
 from tests.annotation.api import Api
 from tests.factories import make_member, make_project
 from tests.training.factories import make_base, make_checkpoint, make_run
-from training import scheduling
 from training.models import Metric, Run, State
+from training.runs import scheduling
 
 pytestmark = pytest.mark.django_db
 

@@ -20,9 +20,10 @@ from tests.training.factories import make_common
 from tests.training.labelled import labelled_project
 from tests.training.rlhf import tiny
 from tests.training.test_views import logged_in
-from training import execution, registry, requests
+from training.checkpoints import registry
 from training.models import Checkpoint, Run, State
-from training.requests import Step
+from training.runs import execution, requests
+from training.runs.requests import Step
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
 

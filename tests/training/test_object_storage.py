@@ -20,7 +20,7 @@ from tests.training.factories import make_run
 from tests.training.labelled import labelled_project
 from tests.training.processes import wait_for
 from tests.training.workers import celery_worker
-from training import checkpoint_files
+from training.checkpoints import checkpoint_files
 from training.models import Run, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]

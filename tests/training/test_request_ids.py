@@ -15,9 +15,9 @@ from config import logs
 from tests.factories import make_admin
 from tests.training.factories import make_run
 from tests.training.test_views import logged_in
-from training import execution, scheduling
-from training.heartbeat import Heartbeat
 from training.models import Attempt, Run
+from training.runs import execution, scheduling
+from training.runs.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,8 +16,8 @@ from annotation.models import Release
 from annotation.models.projects import Role
 from tests.factories import make_admin, make_image, make_member, make_project, make_prompt
 from tests.training.factories import make_base, make_checkpoint, make_run
-from training import scheduling
 from training.models import Checkpoint, Metric, Run, Sample, State
+from training.runs import scheduling
 
 pytestmark = pytest.mark.django_db
 

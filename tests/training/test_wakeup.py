@@ -11,7 +11,8 @@ import redis
 from config import wakeup
 from tests.announcing import all_announced
 from tests.training.factories import make_run
-from training import scheduling, tasks
+from training import tasks
+from training.runs import scheduling
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,8 +9,8 @@ import pytest
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from tests.training.workers import celery_worker
-from training import execution
 from training.models import Run, State
+from training.runs import execution
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
 

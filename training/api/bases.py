@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.api.base import KnownParameters, idempotent, user_of
-from training import base_imports
 from training.api.runs import NewestFirst
 from training.api.serializers import BaseImportInSerializer, BaseImportSerializer
+from training.checkpoints import base_imports
 from training.models import BaseImport
 
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.api.base import KnownParameters, idempotent, user_of
-from training import cards, registry, requests, visibility
+from training import visibility
 from training.api.runs import NewestFirst
 from training.api.serializers import (
     CheckpointDetailSerializer,
@@ -23,7 +23,9 @@ from training.api.serializers import (
     PromotionSerializer,
     RunSerializer,
 )
+from training.checkpoints import cards, registry
 from training.models import Checkpoint
+from training.runs import requests
 
 
 class Checkpoints(KnownParameters, generics.ListAPIView):

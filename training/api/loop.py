@@ -13,9 +13,11 @@ from rest_framework.views import APIView
 
 from annotation import access
 from annotation.api.base import KnownParameters, idempotent, user_of
-from training import registry, requests, visibility
+from training import visibility
 from training.api.serializers import RunSerializer
+from training.checkpoints import registry
 from training.models import Checkpoint, Run
+from training.runs import requests
 
 
 class SampleProject(KnownParameters, APIView):

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from annotation import access
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Release
-from training import requests, scheduling, visibility
+from training import visibility
 from training.api.serializers import (
     ChainInSerializer,
     ChainSerializer,
@@ -25,7 +25,8 @@ from training.api.serializers import (
     RunSerializer,
 )
 from training.models import Metric, Run, State
-from training.requests import Common, Step
+from training.runs import requests, scheduling
+from training.runs.requests import Common, Step
 
 MOST_POINTS = 100_000
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from training import base_imports
-from training.bases import BaseRefused
+from training.checkpoints import base_imports
+from training.checkpoints.bases import BaseRefused
 from training.models import Attempt, BaseImport, Chain, Checkpoint, Run, State
-from training.requests import MOST_ATTEMPTS, MOST_GPUS
 from training.rlhf.presets import PRESETS
+from training.runs.requests import MOST_ATTEMPTS, MOST_GPUS
 
 MOST_STEPS = 10
 

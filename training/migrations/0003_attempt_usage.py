@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="attempt",
             name="usage",
             field=models.JSONField(
-                blank=True, default=dict, help_text="As training.usage measures it."
+                blank=True, default=dict, help_text="As training.runs.usage measures it."
             ),
         ),
     ]

@@ -1,6 +1,6 @@
 """Runs, their attempts, and what they leave behind: checkpoints, metrics, samples.
 
-Nothing here changes a run's state: every transition lives in ``training.scheduling``, where a
+Nothing here changes a run's state: every transition lives in ``training.runs.scheduling``, where a
 conditional UPDATE decides races. Constraints keep a wrong transition out even so.
 """
 

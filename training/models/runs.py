@@ -211,7 +211,7 @@ class Attempt(models.Model):
     log_tail = models.TextField(blank=True)
     pace_from_done = models.PositiveBigIntegerField(default=0)
     pace_from_at = models.DateTimeField(null=True, blank=True)
-    usage = models.JSONField(default=dict, blank=True, help_text="As training.usage measures it.")
+    usage = models.JSONField(default=dict, blank=True, help_text="As the worker measures it.")
 
     class Meta:
         ordering = ["-number"]

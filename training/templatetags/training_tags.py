@@ -7,8 +7,9 @@ from typing import Any
 
 from django import template
 
-from training import curves, kinds
+from training.figures import curves
 from training.rlhf.contract import IMAGE_TOKEN
+from training.runs import kinds
 
 register = template.Library()
 

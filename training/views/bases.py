@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from training import base_imports
+from training.checkpoints import base_imports
 from training.forms import BaseImportForm
 from training.models import BaseImport
 

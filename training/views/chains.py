@@ -9,9 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
-from training import cloning, requests, visibility
+from training import visibility
 from training.chain_form import ChainForm, trainable_releases
 from training.models import Run
+from training.runs import cloning, requests
 
 
 @login_required

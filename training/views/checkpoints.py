@@ -10,7 +10,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from training import cards, checkpoint_files, lineage, registry, requests, visibility
+from training import visibility
+from training.checkpoints import cards, checkpoint_files, lineage, registry
+from training.runs import requests
 
 CHECKPOINTS_ON_A_PAGE = 25
 

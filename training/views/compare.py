@@ -8,7 +8,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from training import comparing, visibility
+from training import visibility
+from training.figures import comparing
 
 RUNS_TO_CHOOSE_FROM = 50
 

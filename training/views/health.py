@@ -11,7 +11,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from training import health, prometheus
+from training.figures import health, prometheus
 
 
 @login_required

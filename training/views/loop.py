@@ -14,10 +14,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
 from annotation.views.shared import one_page, project_page, query_without_page
-from training import disagreement, registry, requests, visibility
-from training.disagreement import Bucket
+from training import visibility
+from training.checkpoints import registry
 from training.forms import DisagreementFilterForm
+from training.loop import disagreement
+from training.loop.disagreement import Bucket
 from training.models import Checkpoint, Run
+from training.runs import requests
 
 EXAMPLES_ON_A_PAGE = 8
 

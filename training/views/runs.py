@@ -14,20 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access
-from training import (
-    cloning,
-    comparing,
-    curves,
-    kinds,
-    lineage,
-    requests,
-    scheduling,
-    visibility,
-)
-from training import samples as samples_of
+from training import visibility
 from training.chain_form import trainable_releases
+from training.checkpoints import lineage
+from training.figures import comparing, curves
+from training.figures import samples as samples_of
 from training.forms import RunFilterForm
 from training.models import ENDED_BADLY, Run, State
+from training.runs import cloning, kinds, requests, scheduling
 
 RUNS_ON_A_PAGE = 25
 STEPS_TO_CHOOSE_FROM = 12

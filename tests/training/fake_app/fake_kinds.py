@@ -9,10 +9,10 @@ from django import forms
 
 from annotation import exporting
 from tests.training import fake_trainer
-from training import kinds
-from training.kinds import OptionsForm, RunKind
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind
+from training.runs import kinds
+from training.runs.kinds import OptionsForm, RunKind
 
 
 class ScriptForm(OptionsForm):

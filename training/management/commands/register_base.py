@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import checkpoint_files, registry
+from training.checkpoints import checkpoint_files, registry
 
 
 class Command(BaseCommand):

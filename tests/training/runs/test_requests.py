@@ -1,0 +1,146 @@
+"""Asking for runs: complete settings, and refusals that name the field."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation.models import Release
+from tests.factories import make_project
+from tests.training.factories import make_base, make_checkpoint, make_common, make_run
+from training.checkpoints import registry
+from training.models import Chain, Run
+from training.rlhf.contract import Kind
+from training.runs import kinds, requests, scheduling
+from training.runs.requests import Refused, Step
+
+pytestmark = pytest.mark.django_db
+
+
+def refusal(common: requests.Common, step: Step, **more: Any) -> str:
+    before = Run.objects.count()
+    with pytest.raises(Refused) as refused:
+        requests.request_run(common, step, **more)
+    assert Run.objects.count() == before
+    return refused.value.field
+
+
+def test_settings_are_saved_complete_with_changes_on_top_of_the_preset() -> None:
+    spec = requests.complete_spec(
+        Kind.PPO, "paper", {"sampling": {"response_length": 64}}, {"quantization": "none"}
+    )
+    settings = spec.to_json()["settings"]
+    assert settings["sampling"] == {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "query_length": 128,
+        "response_length": 64,
+    }
+    assert settings["kl_estimator"] == "k1_clamped"
+    assert spec.model.quantization == "none"
+    assert spec.model.pad_images_to_square
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"lora": 3}, "settings.lora"),
+        ({"lora": {"rank": 0}}, "settings.lora.rank"),
+        ({"lora": {"size": 3}}, "settings.lora.size"),
+        ({"kl_estimator": "k2"}, "settings.kl_estimator"),
+    ],
+)
+def test_a_bad_setting_is_named(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        requests.complete_spec(Kind.PPO, "default", changes, {})
+    assert refused.value.field == field
+
+
+def test_models_must_be_what_they_are_given_as() -> None:
+    common = make_common()
+    run = make_run(common.project, base=common.base)
+    policy = make_checkpoint(run)
+    stranger = make_checkpoint(make_run(common.project), kind="reward_model")
+    step = Step("fake_ppo")
+    assert refusal(replace(common, base=policy), step) == "base"
+    assert refusal(replace(common, reward_model=policy), step) == "reward_model"
+    assert refusal(replace(common, reward_model=stranger), Step("score")) == "reward_model"
+    assert refusal(common, step) == "reward_model"
+
+
+def test_ppo_may_take_a_reward_model_of_another_base(tmp_path: Path) -> None:
+    """As the paper did: both bases are handed to the engine."""
+    common = make_common()
+    other = registry.register_base("larger", source="hub/larger")
+    maker = make_run(common.project, base=other)
+    model = make_checkpoint(maker, kind="reward_model", base=other)
+    run = requests.request_run(replace(common, reward_model=model), Step("fake_ppo"))
+    assert run.reward_model == model
+    assert kinds.spec_for(run, tmp_path).reward_base == "hub/larger"
+    own = make_checkpoint(make_run(common.project, base=common.base), kind="reward_model", step=2)
+    run = requests.request_run(replace(common, reward_model=own), Step("fake_ppo"))
+    assert kinds.spec_for(run, tmp_path).reward_base is None
+
+
+def test_a_release_must_be_ready_and_of_the_project() -> None:
+    common = make_common()
+    building = Release.objects.create(project=common.project, number=1)
+    foreign = Release.objects.create(project=make_project(), number=1)
+    step = Step("reward")
+    assert refusal(replace(common, release=building), step) == "release"
+    assert refusal(replace(common, release=foreign), step) == "release"
+    assert refusal(common, step) == "release"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"gpus": -1}, "gpus"),
+        ({"gpus": 65}, "gpus"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"seed": -1}, "seed"),
+        ({"preset": "best"}, "preset"),
+    ],
+)
+def test_bounds_are_kept(wrong: dict[str, Any], field: str) -> None:
+    assert refusal(make_common(**wrong), Step("fake_reward")) == field
+
+
+def test_a_run_comes_after_a_run_of_its_project_that_can_still_succeed() -> None:
+    ended = make_run()
+    scheduling.cancel(ended)
+    common = make_common(ended.project, base=ended.base)
+    assert refusal(common, Step("fake_reward"), after=ended) == "after"
+    assert refusal(common, Step("fake_reward"), after=make_run()) == "after"
+
+
+def test_a_model_named_for_a_chain_serves_until_the_chain_makes_a_newer_one() -> None:
+    common = make_common()
+    run = make_run(common.project, base=common.base)
+    policy, model = make_checkpoint(run), make_checkpoint(run, kind="reward_model", step=1)
+    common = replace(common, policy=policy, reward_model=model)
+    steps = [Step("fake_ppo"), Step("fake_evaluation")]
+    chain = requests.request_chain(common, steps, name="Chain")
+    ppo, evaluation = chain.runs.order_by("pk")
+    assert (ppo.policy, ppo.reward_model) == (policy, model)
+    assert (evaluation.policy, evaluation.reward_model) == (None, None)
+
+
+def test_two_runs_of_a_kind_in_a_chain_have_names_of_their_own() -> None:
+    steps = [Step("fake_reward"), Step("fake_ppo"), Step("fake_reward")]
+    chain = requests.request_chain(make_common(), steps, name="Chain")
+    names = [run.name_in_chain for run in chain.runs.order_by("pk")]
+    first, _, third = names
+    assert third == f"{first} 2"
+    assert len(set(names)) == 3
+
+
+def test_a_chain_is_queued_whole_or_not_at_all() -> None:
+    common = make_common(base=make_base())
+    with pytest.raises(Refused):
+        requests.request_chain(common, [Step("fake_reward"), Step("magic")], name="Chain")
+    with pytest.raises(Refused):
+        requests.request_chain(common, [], name="Chain")
+    assert not Run.objects.exists()
+    assert not Chain.objects.exists()

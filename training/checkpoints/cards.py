@@ -1,0 +1,167 @@
+"""The model card and the archive that a person downloads: a folder that PEFT loads.
+
+The card is written from the database when it is asked for, so that it always says what is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
+
+from training.checkpoints import checkpoint_files, registry
+from training.figures import curves
+from training.figures.comparing import flat
+from training.models import Checkpoint, Run
+from training.runs import kinds
+
+CARD = "README.md"
+
+
+def model_card(checkpoint: Checkpoint) -> str:
+    """Markdown with the front matter that model hubs read; ends with a newline."""
+    base = checkpoint.base
+    header = {
+        "base_model": base.source or base.name if base else None,
+        "library_name": "peft" if base else "transformers",
+        "tags": ["factloop", checkpoint.kind],
+    }
+    # JSON is YAML: no name that a person chose can break out of its value.
+    front = [f"{key}: {json.dumps(value)}" for key, value in header.items() if value]
+    parts = [
+        "---\n" + "\n".join(front) + "\n---",
+        f"# {_plain(checkpoint.name)}",
+        _purpose(checkpoint),
+        _section("Where it comes from", _origin(checkpoint)),
+        _section("Figures", curves.by_importance(checkpoint.metrics)),
+    ]
+    if checkpoint.run is not None:
+        settings = flat(checkpoint.run.settings) | flat(checkpoint.run.model, "model")
+        parts.append(_section("Settings", sorted(settings.items())))
+    parts.append(_section("Files (sha256)", [(f["name"], f["sha256"]) for f in checkpoint.files]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _purpose(checkpoint: Checkpoint) -> str:
+    if checkpoint.kind == Checkpoint.Kind.REWARD_MODEL:
+        return (
+            "A reward model: an adapter with a scalar head that scores how little a response about "
+            "an image hallucinates. Its scores rank responses to one prompt; they mean nothing on "
+            "a scale of their own."
+        )
+    if checkpoint.kind == Checkpoint.Kind.POLICY:
+        return (
+            "An adapter of a vision-language model. Load the base model, then "
+            "`PeftModel.from_pretrained(base, folder)` with this folder."
+        )
+    return "A base model: `transformers` loads the folder."
+
+
+def _origin(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    run = checkpoint.run
+    if run is not None:
+        rows += _of_run(run, checkpoint)
+    for ancestor in registry.lineage(checkpoint):
+        digest = getattr(ancestor.item, "sha256", "")
+        rows.append((ancestor.role, f"{ancestor.item}{f' (sha256 {digest})' if digest else ''}"))
+    return [*rows, ("sha256 of all files", checkpoint.sha256)] if checkpoint.sha256 else rows
+
+
+def _of_run(run: Run, checkpoint: Checkpoint) -> list[tuple[str, Any]]:
+    return [
+        ("made by", f"run {run.pk}, {kinds.get(run.kind).title}"),
+        ("step", checkpoint.step),
+        ("made on", checkpoint.created_at.date().isoformat()),
+        ("code version", checkpoint.code_version or "not recorded"),
+        ("preset", run.preset),
+        ("seed", run.seed),
+    ]
+
+
+def _section(title: str, rows: list[tuple[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows]
+    return "\n".join([f"## {title}", "", "| what | value |", "|---|---|", *lines])
+
+
+def _plain(value: Any) -> str:
+    """Text that stays in its cell and is never markup."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\|<>[]`*_" else letter for letter in text)
+
+
+def download(checkpoint: Checkpoint) -> StreamingHttpResponse:
+    """The archive as an attachment, named after the checkpoint."""
+    answer = StreamingHttpResponse(archive(checkpoint), content_type="application/zip")
+    filename = f"{slugify(checkpoint.name)[:80] or 'checkpoint'}-{checkpoint.pk}.zip"
+    answer["Content-Disposition"] = content_disposition_header(True, filename)
+    return answer
+
+
+def archive(checkpoint: Checkpoint) -> Iterator[bytes]:
+    """A zip of the checkpoint's files and its card, made while it is sent.
+
+    Nothing is held in memory but one chunk. A file that differs from what was stored raises
+    RegistryError before the archive is closed: what the person has then is no valid archive.
+    """
+    pipe = _Pipe()
+    with zipfile.ZipFile(cast(IO[bytes], pipe), "w") as packed:
+        packed.writestr(_entry(checkpoint, CARD), model_card(checkpoint))
+        for file in checkpoint.files:
+            if file["name"] == CARD:
+                continue
+            yield from _packed(checkpoint, file, packed, pipe)
+    yield pipe.drain()
+
+
+def _packed(
+    checkpoint: Checkpoint, file: dict[str, Any], packed: zipfile.ZipFile, pipe: _Pipe
+) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    entry = _entry(checkpoint, file["name"])
+    with (
+        checkpoint_files.open_file(checkpoint, file["name"]) as source,
+        packed.open(entry, "w", force_zip64=True) as target,
+    ):
+        for chunk in iter(lambda: source.read(checkpoint_files.CHUNK), b""):
+            digest.update(chunk)
+            target.write(chunk)
+            yield pipe.drain()
+    if digest.hexdigest() != file["sha256"]:
+        raise checkpoint_files.RegistryError(
+            f"{checkpoint.name}: {file['name']} differs from what was stored"
+        )
+
+
+def _entry(checkpoint: Checkpoint, name: str) -> zipfile.ZipInfo:
+    """Stored, not compressed: weights do not shrink."""
+    return zipfile.ZipInfo(name, checkpoint.created_at.timetuple()[:6])
+
+
+class _Pipe:
+    """What ZipFile writes to, and the response reads from; it cannot seek."""
+
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._waiting += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def drain(self) -> bytes:
+        """What was written since the last time."""
+        data = bytes(self._waiting)
+        self._waiting.clear()
+        return data

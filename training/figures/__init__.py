@@ -1,0 +1,1 @@
+"""What runs are seen by: curves, comparisons, samples, and the figures that monitoring reads."""

@@ -1,0 +1,1 @@
+"""How a run is asked for, claimed, carried out and survived."""
