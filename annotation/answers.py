@@ -8,7 +8,7 @@ from typing import Any
 from annotation.errors import DomainError
 from annotation.models import Comparison, Judgment, JudgmentVersion, Project
 from annotation.models.work import ANSWER_FIELDS, Choice
-from annotation.texts import storable
+from config.outside import is_storable
 
 SPAN_KINDS = ("object", "attribute", "number", "position", "action", "text", "other")
 LONGEST_NOTE = 2000
@@ -65,7 +65,7 @@ def check_note(note: str) -> None:
     """Raises InvalidAnswer for a note that is too long or cannot be stored."""
     if len(note) > LONGEST_NOTE:
         raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
-    if not storable(note):
+    if not is_storable(note):
         raise InvalidAnswer("holds characters that cannot be stored", field="note")
 
 

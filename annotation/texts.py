@@ -13,11 +13,6 @@ MODEL_NAME = re.compile(
 )
 
 
-def storable(text: str) -> bool:
-    """Whether Postgres can hold ``text``: no NUL and no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def names_a_model(text: str, *names: str) -> str | None:
     """The first model that ``text`` names: of a known family, or one of ``names``."""
     found = MODEL_NAME.search(text)

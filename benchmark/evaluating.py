@@ -17,9 +17,9 @@ from django.utils import timezone
 from annotation.errors import DomainError
 from benchmark import scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
-from benchmark.plain import storable
 from benchmark.wording import Pair
 from config import wakeup
+from config.outside import storable
 from training.models import ENDED_BADLY
 
 State = Evaluation.State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmark import judges
 from benchmark.models import Answer, Evaluation, Verdict
-from benchmark.plain import storable
+from config.outside import storable
 
 
 def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:

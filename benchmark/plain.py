@@ -1,4 +1,4 @@
-"""What a judge or a model wrote, made safe to store, or without its typography for the parsers."""
+"""What a judge or a model wrote, without its typography, for the parsers."""
 
 import re
 import unicodedata
@@ -28,9 +28,3 @@ def fold(text: str) -> str:
     """Lower case, full-width and typographic characters as ASCII, markup and emphasis removed."""
     folded = unicodedata.normalize("NFKC", text.translate(_ASCII)).translate(_ASCII).lower()
     return _DECORATION.sub("", folded).strip()
-
-
-def storable(text: str) -> str:
-    """The text without what Postgres cannot keep: NUL, and halves of surrogate pairs (JSON may
-    spell either, and an endpoint that is out of order does)."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -4,7 +4,6 @@ keeps them, and files of captions. Each becomes the records of ``annotation.impo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Any
@@ -20,7 +19,7 @@ from annotation.importing.records import (
     parse_prompt,
     text_of,
 )
-from annotation.texts import storable
+from config.outside import NotJson, is_storable, parse_json
 
 Conversation = tuple[PromptIn, str]
 """A prompt and the answer that the conversation ends with."""
@@ -65,9 +64,9 @@ def _inner(text: Any) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        value = json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        raise BadField("text", "is not JSON") from None
+        value = parse_json(text) if isinstance(text, str) else text
+    except NotJson as error:
+        raise BadField("text", str(error)) from None
     if not isinstance(value, dict):
         raise BadField("text", "is not an object")
     return value
@@ -76,8 +75,8 @@ def _inner(text: Any) -> dict[str, Any]:
 def _origin(value: Any) -> dict[str, Any]:
     """What ``origin_split`` says; a plain name (or nothing) says nothing that is read here."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+        found = parse_json(value) if isinstance(value, str) else value
+    except NotJson:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -91,7 +90,7 @@ def _models(origin: dict[str, Any]) -> tuple[str, str]:
         else (origin.get("model"), origin.get("model"))
     )
     first, second = (
-        name if isinstance(name, str) and len(name) <= LONGEST_ID and storable(name) else ""
+        name if isinstance(name, str) and len(name) <= LONGEST_ID and is_storable(name) else ""
         for name in names
     )
     return first, second
@@ -168,9 +167,9 @@ def pair_conversations(
 def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[str]]:
     """Captions by image: one JSON object of texts or lists of texts, as LLaVA-RLHF has them."""
     try:
-        values = json.loads(file.read().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        problems.append(Problem(0, "", f"is not JSON ({error})", file="captions"))
+        values = parse_json(file.read())
+    except NotJson as error:
+        problems.append(Problem(error.line, "", str(error), file="captions"))
         return {}
     if not isinstance(values, dict):
         reason = "is not one JSON object of captions by image"
@@ -188,7 +187,7 @@ def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[st
 
 
 def _is_caption(text: Any) -> bool:
-    return isinstance(text, str) and bool(text.strip()) and storable(text)
+    return isinstance(text, str) and bool(text.strip()) and is_storable(text)
 
 
 def with_captions(

@@ -20,6 +20,7 @@ from annotation.importing.record_files import ImportRefused, Problem
 from annotation.importing.record_writer import BATCH, RecordWriter, prompt_of
 from annotation.importing.records import PairIn, PromptIn, Records
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
+from config.outside import storable
 
 Report = Callable[[int, int], None]
 
@@ -62,7 +63,7 @@ def import_files(
     ``captions`` is a file of captions by image, for the records that bring no facts of their own.
     A Parquet file brings its images (annotation.importing.parquet).
     """
-    stems = [Path(name).stem for name in names] or [path.stem for path in files]
+    stems = [storable(Path(name).stem) for name in names or files]
     try:
         with parquet.unpacked(files, images) as (paths, sources):
             records = read_files(paths, stems, format=format, captions=captions)

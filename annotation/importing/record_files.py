@@ -5,24 +5,28 @@ In an array, "line" counts records.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from annotation.errors import DomainError
+from config.outside import NotJson, parse_json, storable
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a file; line 0 is the file as a whole."""
+    """One fault of a file; line 0 is the file as a whole. What it quotes is made storable."""
 
     line: int
     field: str
     reason: str
     file: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("field", "reason", "file"):
+            object.__setattr__(self, name, storable(getattr(self, name)))
 
     def __str__(self) -> str:
         place = f"line {self.line}" if self.line else "the file"
@@ -72,28 +76,18 @@ def read_objects(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int
         if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
             continue
         try:
-            yield number, json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
-        except UnicodeDecodeError:
-            problems.append(Problem(number, "", "is not UTF-8 text"))
-        except (ValueError, RecursionError) as error:
-            problems.append(Problem(number, "", f"is not JSON ({error})"))
+            yield number, parse_json(raw)
+        except NotJson as error:
+            problems.append(Problem(number, "", str(error)))
 
 
 def _read_array(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
     try:
-        values = json.loads(file.read().decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        problems.append(Problem(0, "", "is not UTF-8 text"))
-    except json.JSONDecodeError as error:
-        problems.append(Problem(error.lineno, "", f"is not JSON ({error.msg})"))
-    except (ValueError, RecursionError) as error:
-        problems.append(Problem(0, "", f"is not JSON ({error})"))
+        values = parse_json(file.read())
+    except NotJson as error:
+        problems.append(Problem(error.line, "", str(error)))
     else:
         yield from enumerate(values, start=1)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number in JSON")
 
 
 def parse_all(file: IO[bytes], parse: Callable[[int, Any], T], problems: list[Problem]) -> list[T]:

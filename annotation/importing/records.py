@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from annotation.importing.record_files import BadField, Problem
-from annotation.texts import names_a_model, storable
+from annotation.texts import names_a_model
+from config.outside import is_storable
 
 LONGEST_ID = 200
 LONGEST_TEXT = 100_000
@@ -155,8 +156,10 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
     objects = data.get("image_content") or []
-    if not isinstance(objects, list) or not all(isinstance(name, str) for name in objects):
+    if not isinstance(objects, list):
         raise BadField("image_content", "is not a list of texts")
+    for position, name in enumerate(objects):
+        _check_text(name, f"image_content[{position}]")
     return {
         "question": text_of(data, "question"),
         "image_src": text_of(data, "image_src"),
@@ -242,7 +245,7 @@ def _output(data: dict[str, Any], name: str) -> tuple[str, str]:
     value = data.get(name)
     if isinstance(value, dict):
         model = value.get("from", "")
-        if not isinstance(model, str) or len(model) > LONGEST_ID or not storable(model):
+        if not isinstance(model, str) or len(model) > LONGEST_ID or not is_storable(model):
             raise BadField(f"{name}.from", "is not the name of a model")
         text = text_of(value, "value", name)
     else:
@@ -261,7 +264,7 @@ def _label(data: dict[str, Any]) -> Label | None:
         raise BadField("margin", "is not between 0 and 1")
     votes = data.get("votes") or {}
     if not isinstance(votes, dict) or not all(
-        type(n) is int and 0 <= n < 2**31 for n in votes.values()
+        is_storable(whom) and type(n) is int and 0 <= n < 2**31 for whom, n in votes.items()
     ):
         raise BadField("votes", "is not an object of counts")
     hallucination = data.get("hallucination", True)
@@ -295,5 +298,5 @@ def _check_text(value: Any, path: str) -> None:
         raise BadField(path, "is not a text")
     if len(value) > LONGEST_TEXT:
         raise BadField(path, f"is longer than {LONGEST_TEXT} characters")
-    if not storable(value):
+    if not is_storable(value):
         raise BadField(path, "holds characters that cannot be stored")

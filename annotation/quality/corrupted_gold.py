@@ -16,7 +16,7 @@ from annotation.importing.record_writer import comparison_sha256
 from annotation.importing.records import LONGEST_TEXT, digest
 from annotation.models import Comparison, Project
 from annotation.quality.corruption import Corruption, corruptions
-from annotation.texts import storable
+from config.outside import is_storable
 
 SOURCE = "corrupted "
 MOST_LOOKED_AT = 50
@@ -67,7 +67,7 @@ def make_corrupted(
         raise NotGold("the comparison has no better response", field="comparison")
     if not text.strip() or text.strip() == right.strip():
         raise NotGold("the text must differ from the verified response", field="text")
-    if len(text) > LONGEST_TEXT or not storable(text):
+    if len(text) > LONGEST_TEXT or not is_storable(text):
         raise NotGold("the text cannot be stored", field="text")
     key = digest(comparison.content_sha256, text)
     wrong = 1 + int(key[:8], 16) % 2

@@ -131,8 +131,10 @@ def test_an_array_is_read_as_its_records():
         (b"\n \n", "holds no records"),
         (b"[]", "holds no records"),
         (b"[1, 2", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
-        (b"{" * 100_000, "is not JSON"),
+        (b"[" * 100_000, "is nested more than"),
+        (b'{"a":' * 100_000, "is nested more than"),
+        (b'{"id": 1e999}', "holds a number that is too large"),
+        (b'{"id": ' + b"9" * 300 + b"}", "holds a number that is too large"),
     ],
 )
 def test_a_file_without_records_is_refused(data, reason):
