@@ -20,12 +20,13 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.advantages import kl_penalty
 from training.rlhf.contract import PreferencePair, PromptRecord, RewardSettings
+from training.rlhf.credit import advantages_of
 from training.rlhf.data import Batch, TokenSequence, batches
 from training.rlhf.experience import Learner
 from training.rlhf.losses import policy_loss, preference_loss, value_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
-from training.rlhf.ppo import advantages_of, shuffled_rows, updates_in
+from training.rlhf.ppo import shuffled_rows, updates_in
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.rollout import Responses, Trajectory
 from training.rlhf.scoring import Scores, score

@@ -14,7 +14,7 @@ from annotation.models import Release
 from training import setting_fields
 from training.forms import offer
 from training.models import Checkpoint
-from training.rlhf.presets import PRESETS
+from training.rlhf.presets import OFFERED
 from training.runs import kinds
 from training.runs.cloning import Original
 from training.runs.kinds import OptionsForm, RunKind
@@ -67,9 +67,10 @@ class ChainForm(forms.Form):
     facts = forms.ChoiceField(choices=FACTS, label="Facts for the reward model")
     base = forms.ModelChoiceField(Checkpoint.objects.none(), label="Base model")
     preset = forms.ChoiceField(
-        choices=[(name, name) for name in PRESETS],
+        choices=[(name, name) for name in OFFERED],
         help_text="default: our choices. paper: those of arXiv 2309.14525. "
-        "small-world: for the tiny demo model on a CPU.",
+        "small-world: for the tiny demo model on a CPU. rloo, grpo: default, but PPO without a "
+        "critic.",
     )
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=0)
     gpus = forms.IntegerField(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from django import forms
 
 from training.rlhf.contract import SETTINGS, Kind
-from training.rlhf.presets import PRESETS, preset_spec
+from training.rlhf.presets import OFFERED, preset_spec, presets_of
 
 PLACEHOLDER = "as the preset"
 ABBREVIATIONS = {"kl": "KL", "lora": "LoRA", "lam": "lambda"}
@@ -34,7 +34,8 @@ class Setting:
 
 def settings_of(engine: Kind) -> list[Setting]:
     """All settings of an engine command, nested ones by path, in the contract's order."""
-    presets = {name: preset_spec(engine, name).to_json()["settings"] for name in PRESETS}
+    names = [name for name in OFFERED if name in presets_of(engine)]
+    presets = {name: preset_spec(engine, name).to_json()["settings"] for name in names}
     return list(_walk(SETTINGS[engine], (), presets))
 
 

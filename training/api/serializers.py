@@ -10,7 +10,7 @@ from rest_framework import serializers
 from training.checkpoints import base_imports
 from training.checkpoints.bases import BaseRefused
 from training.models import Attempt, BaseImport, Chain, Checkpoint, Run, State
-from training.rlhf.presets import PRESETS
+from training.rlhf.presets import OFFERED
 from training.runs.requests import MOST_ATTEMPTS, MOST_GPUS
 
 MOST_STEPS = 10
@@ -162,7 +162,7 @@ class CommonInSerializer(serializers.Serializer):
     release = serializers.IntegerField(required=False, allow_null=True, default=None)
     policy = serializers.IntegerField(required=False, allow_null=True, default=None)
     reward_model = serializers.IntegerField(required=False, allow_null=True, default=None)
-    preset = serializers.ChoiceField(PRESETS, default="default")
+    preset = serializers.ChoiceField(OFFERED, default="default")
     model = serializers.DictField(
         required=False, default=dict, help_text="Changes to how the base is loaded."
     )

@@ -1,7 +1,8 @@
-"""From scores to advantages: KL penalty, reward shaping, GAE, whitening, adaptive beta.
+"""From scores to advantages: KL penalty, reward shaping, GAE, groups, whitening, adaptive beta.
 
-All tensors are ``[batch, response]`` with ``mask`` 1 on response tokens including the end token.
-Padding comes out as 0 everywhere and what stands in it going in is never read.
+Scores are ``[batch]``, all other tensors ``[batch, response]`` with ``mask`` 1 on response tokens
+including the end token. Padding comes out as 0 everywhere and what stands in it going in is
+never read.
 """
 
 from __future__ import annotations
@@ -92,6 +93,55 @@ def generalized_advantage_estimation(
         next_value = values[:, t]
     advantages = advantages.masked_fill(~keep, 0)
     return advantages, advantages + values
+
+
+def leave_one_out(scores: Tensor, group_size: int) -> Tensor:
+    """Each score minus the mean of the other responses to its prompt (RLOO, arXiv 2402.14740).
+
+    ``scores`` is ``[batch]`` with the ``group_size`` responses of a prompt one after the other;
+    returns ``[batch]``, exactly 0 in a group without spread. ValueError unless there are groups of
+    at least 2.
+    """
+    groups = _groups(scores, group_size)
+    others = (groups.sum(1, keepdim=True) - groups) / (group_size - 1)
+    return _without_flat_groups(groups - others, groups)
+
+
+def group_relative(
+    scores: Tensor, group_size: int, *, divide_by_deviation: bool = True, eps: float = 1e-4
+) -> Tensor:
+    """Each score minus the mean of its group, over the group's deviation (GRPO, arXiv 2402.03300).
+
+    The deviation is the unbiased one, plus ``eps``; without ``divide_by_deviation`` it is Dr. GRPO
+    (arXiv 2503.20783). Shapes and errors are those of ``leave_one_out``.
+    """
+    groups = _groups(scores, group_size)
+    advantages = groups - groups.mean(1, keepdim=True)
+    if divide_by_deviation:
+        advantages = advantages / (groups.std(1, keepdim=True) + eps)
+    return _without_flat_groups(advantages, groups)
+
+
+def groups_without_spread(scores: Tensor, group_size: int) -> int:
+    """How many groups' scores ``[batch]`` are all equal up to rounding: nothing is learnt there."""
+    return int(_flat(_groups(scores, group_size)).sum())
+
+
+def _groups(scores: Tensor, group_size: int) -> Tensor:
+    if group_size < 2 or len(scores) % group_size:
+        raise ValueError(f"{len(scores)} scores are no groups of {group_size}, at least 2 in each")
+    return scores.view(-1, group_size)
+
+
+def _flat(groups: Tensor) -> Tensor:
+    """Whether the scores of each group are equal but for the rounding of their type, [groups]."""
+    spread = groups.max(1).values - groups.min(1).values
+    return spread <= 8 * torch.finfo(groups.dtype).eps * groups.abs().max(1).values
+
+
+def _without_flat_groups(advantages: Tensor, groups: Tensor) -> Tensor:
+    # A deviation of 1e-8 over eps would still push, and where all are equal nothing should.
+    return advantages.masked_fill(_flat(groups)[:, None], 0).flatten()
 
 
 def whiten(x: Tensor, mask: Tensor, *, shift_mean: bool, epsilon: float = 1e-8) -> Tensor:

@@ -6,7 +6,7 @@ Nothing here changes a weight. Tensors of a round are ``[count, response]`` on t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -42,7 +42,8 @@ class Learner:
     model: VisionLanguageModel
     reward_model: RewardModel
     policy: Optimizer
-    value: Optimizer
+    value: Optimizer | None
+    """None where there is no critic."""
     kl_coefficient: float
     sampler: Sampler = field(default_factory=TransformersSampler)
 
@@ -54,7 +55,9 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     """
     settings = learner.settings
     prompts = prompts_of(learner, records)
-    found = Measured.empty(len(records), settings.sampling.response_length)
+    found = Measured.empty(
+        len(records), settings.sampling.response_length, values=settings.has_critic
+    )
 
     def measure_batch(rows: list[int], responses: Responses, prefix: Prefix | None) -> None:
         """Now, while the keys and values are known that the responses were sampled behind."""
@@ -100,22 +103,31 @@ class Measured:
 
     logprobs: Tensor
     reference: Tensor
-    values: Tensor
     entropy: Tensor
+    values: Tensor | None
+    """None where there is no critic."""
 
     @classmethod
-    def empty(cls, count: int, slots: int) -> Measured:
-        return cls(*(torch.zeros(count, slots) for _ in range(4)))
+    def empty(cls, count: int, slots: int, *, values: bool) -> Measured:
+        """Zeros, to be filled in."""
+
+        def zeros() -> Tensor:
+            return torch.zeros(count, slots)
+
+        return cls(zeros(), zeros(), zeros(), zeros() if values else None)
 
     def gather(self) -> None:
         """Put together what the processes have measured, each of its own rows."""
-        processes().sum_(*(getattr(self, field.name) for field in fields(self)))
+        processes().sum_(*(tensor for tensor in self._tensors() if tensor is not None))
 
     def put(self, rows: list[int], part: Measured) -> None:
         """Write what was measured of some rows, which may be narrower."""
-        for each in fields(self):
-            measured = getattr(part, each.name)
-            getattr(self, each.name)[rows, : measured.shape[1]] = measured
+        for whole, measured in zip(self._tensors(), part._tensors(), strict=True):
+            if whole is not None and measured is not None:
+                whole[rows, : measured.shape[1]] = measured
+
+    def _tensors(self) -> tuple[Tensor | None, ...]:
+        return self.logprobs, self.reference, self.entropy, self.values
 
 
 @torch.no_grad()
@@ -126,7 +138,7 @@ def measure_rows(
     *,
     policy_prefix: Prefix | None = None,
 ) -> Measured:
-    """Log-probabilities of policy and reference, values, entropies of the policy.
+    """Log-probabilities of policy and reference, entropies of the policy, values of the critic.
 
     All go the same way behind prefixes of their own, so that a policy that equals its reference
     has exactly its probabilities. The policy's are computed here and not taken from sampling,
@@ -138,10 +150,12 @@ def measure_rows(
         responses = widened(responses, width, pad_id=model.pad_id)
     logprobs, entropy = _logprobs(learner, POLICY, prompts, responses, policy_prefix)
     reference, _ = _logprobs(learner, REFERENCE, prompts, responses)
+    if not settings.has_critic:
+        return Measured(logprobs, reference, entropy, None)
     values = model.head_values(VALUE, _hidden(learner, VALUE, prompts, responses)).cpu()
     if settings.mask_padding:
         values = values * responses.mask
-    return Measured(logprobs, reference, values, entropy)
+    return Measured(logprobs, reference, entropy, values)
 
 
 def _hidden(
@@ -200,7 +214,7 @@ def _trajectory(
         slots=responses.mask if settings.mask_padding else torch.ones_like(responses.mask),
         logprobs=found.logprobs[:, :width],
         reference_logprobs=found.reference[:, :width],
-        values=found.values[:, :width],
+        values=None if found.values is None else found.values[:, :width],
         entropy=found.entropy[:, :width],
     )
 

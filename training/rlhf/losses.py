@@ -39,19 +39,42 @@ def preference_loss(
     return loss + center_coefficient * (chosen_rewards + rejected_rewards).mean().abs()
 
 
+def reduced(x: Tensor, mask: Tensor, reduction: str) -> Tensor:
+    """Mean over all masked tokens ("tokens") or of the means of the sequences ("sequences").
+
+    ``x`` and ``mask`` are ``[batch, response]``; a sequence without a masked token is left out.
+    Returns a scalar, 0 where the mask is empty; ValueError for another ``reduction``.
+    """
+    if reduction == "tokens":
+        return masked_mean(x, mask)
+    if reduction != "sequences":
+        raise ValueError(f"reduction is {reduction!r}, not 'tokens' or 'sequences'")
+    weights = mask.to(x.dtype)
+    counts = weights.sum(1)
+    means = torch.where(mask.bool(), x, torch.zeros_like(x)).sum(1) / counts.clamp(min=1)
+    return means.sum() / (counts > 0).sum().clamp(min=1)
+
+
 def policy_loss(
-    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, *, clip_range: float
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    clip_range: float,
+    reduction: str = "tokens",
 ) -> tuple[Tensor, Tensor]:
     """PPO's clipped surrogate (Schulman et al. 2017, eq. 7), to be minimised.
 
-    All tensors are ``[batch, response]``. Returns the scalar loss and the share of masked tokens
-    whose loss was the clipped one (detached).
+    All tensors are ``[batch, response]``. ``reduction`` is "tokens", where a long response weighs
+    more, or "sequences", where each weighs the same (GRPO, arXiv 2402.03300, eq. 3). Returns the
+    scalar loss and the share of masked tokens whose loss was the clipped one (detached).
     """
     ratio = torch.exp(logprobs - old_logprobs)
     unclipped = -advantages * ratio
     clipped = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
     clip_fraction = masked_mean((clipped > unclipped).to(logprobs.dtype), mask)
-    return masked_mean(torch.maximum(unclipped, clipped), mask), clip_fraction.detach()
+    return reduced(torch.maximum(unclipped, clipped), mask, reduction), clip_fraction.detach()
 
 
 def value_loss(

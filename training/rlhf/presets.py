@@ -27,6 +27,10 @@ from training.rlhf.contract import (
 
 PRESETS = ("default", "paper", "small-world")
 """What every kind of run has."""
+RLOO, GRPO = "rloo", "grpo"
+"""PPO without a critic. Other kinds of run have nothing of their own to say to them."""
+OFFERED = (*PRESETS, RLOO, GRPO)
+"""What runs that belong together can be asked for by; see ``preset_for``."""
 PAPER_FULL = "paper-full"
 """The paper fine-tunes twice: first the whole model, as this says; then, as "paper", an adapter."""
 
@@ -101,6 +105,24 @@ _PAPER_FULL = SftSettings(
     max_length=1280,
 )
 
+_RLOO = PpoSettings(
+    advantage="leave_one_out",
+    rollout_batch_size=512,
+    responses_per_prompt=4,
+    update_epochs=1,
+)
+# The paper's beta and its form; 64 responses to a prompt are more than pictures leave room for.
+_GRPO = PpoSettings(
+    advantage="group",
+    rollout_batch_size=512,
+    responses_per_prompt=8,
+    update_epochs=1,
+    reduction="sequences",
+    kl_in="loss",
+    kl_coefficient=0.04,
+    kl_target=0.0,
+)
+
 _SMALL_LORA = LoraSettings(rank=32, alpha=32)
 _SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=20)
 
@@ -155,6 +177,11 @@ _SMALL_WORLD: dict[Kind, Settings] = {
     Kind.SCORE: ScoreSettings(batch_size=64),
 }
 
+_MORE: dict[Kind, dict[str, Settings]] = {
+    Kind.SFT: {PAPER_FULL: _PAPER_FULL},
+    Kind.PPO: {RLOO: _RLOO, GRPO: _GRPO},
+}
+
 _PAPER_MODEL = ModelSettings(quantization="nf4", pad_images_to_square=True)
 _MODELS = {
     "default": ModelSettings(),
@@ -165,7 +192,12 @@ _MODELS = {
 
 def presets_of(kind: Kind) -> tuple[str, ...]:
     """Names of the presets that ``kind`` has."""
-    return (*PRESETS, PAPER_FULL) if kind is Kind.SFT else PRESETS
+    return (*PRESETS, *_MORE.get(kind, {}))
+
+
+def preset_for(kind: Kind, offered: str) -> str:
+    """What a run of ``kind`` takes where runs are asked for by ``offered``: its own, or default."""
+    return offered if offered in presets_of(kind) else "default"
 
 
 def preset_spec(kind: Kind, preset: str, **changes: Any) -> RunSpec:
@@ -182,8 +214,8 @@ def preset_spec(kind: Kind, preset: str, **changes: Any) -> RunSpec:
 
 
 def _settings(kind: Kind, preset: str) -> Settings:
-    if preset == PAPER_FULL:
-        return _PAPER_FULL
+    if preset in _MORE.get(kind, {}):
+        return _MORE[kind][preset]
     return {"default": {}, "paper": _PAPER, "small-world": _SMALL_WORLD}[preset].get(
         kind, SETTINGS[kind]()
     )
@@ -194,4 +226,4 @@ def _model(kind: Kind, preset: str) -> ModelSettings:
         return replace(_PAPER_MODEL, quantization="none", dtype="float32")
     if preset == "paper" and kind is Kind.SFT:
         return replace(_PAPER_MODEL, quantization="none")
-    return _MODELS[preset]
+    return _MODELS.get(preset, _MODELS["default"])

@@ -67,7 +67,8 @@ class Trajectory:
     """What the losses average over: the response mask, or all ones as in the paper."""
     logprobs: Tensor
     reference_logprobs: Tensor
-    values: Tensor
+    values: Tensor | None
+    """None where there is no critic."""
     entropy: Tensor
     sampler_logprobs: Tensor | None = None
     """Those of a sampler of its own, or None when the policy itself has sampled."""

@@ -116,14 +116,16 @@ def prepare(
         model.load_adapter(POLICY, run.folder(run.spec.policy_adapter, field="policy_adapter"))
     else:
         model.add_adapter(POLICY, settings.lora)
-    if run.spec.reward_base is None:
-        reward_model = RewardModel.load(model, reward_folder)
-        model.load_adapter(VALUE, reward_folder)  # it knows what will be rewarded (paper)
-    else:
-        other = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
-        reward_model = RewardModel.load(other, reward_folder)
-        model.copy_adapter(POLICY, VALUE)  # an adapter of another base fits no other
-    model.add_head(VALUE)
+    reward_base = model
+    if run.spec.reward_base is not None:
+        reward_base = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
+    reward_model = RewardModel.load(reward_base, reward_folder)
+    if settings.has_critic:
+        if reward_base is model:
+            model.load_adapter(VALUE, reward_folder)  # it knows what will be rewarded (paper)
+        else:
+            model.copy_adapter(POLICY, VALUE)  # an adapter of another base fits no other
+        model.add_head(VALUE)
     model.copy_adapter(POLICY, REFERENCE)
 
     policy, value = model.trainable(POLICY), model.trainable(VALUE)
@@ -137,7 +139,7 @@ def prepare(
         model=model,
         reward_model=reward_model,
         policy=Optimizer(policy, settings.policy_optimizer, total_steps=total),
-        value=Optimizer(value, settings.value_optimizer, total_steps=total),
+        value=Optimizer(value, settings.value_optimizer, total_steps=total) if value else None,
         kl_coefficient=settings.kl_coefficient,
         sampler=sampler_of(run, model, settings),
     )
@@ -201,17 +203,25 @@ def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, floa
         keep=learner.settings.keep_checkpoints,
         merit=metrics.get("ppo/reward"),
     ) as folder:
-        for name, optimizer in ((POLICY, learner.policy), (VALUE, learner.value)):
+        for name, optimizer in _optimizers(learner).items():
             model.save_adapter(name, folder / name)
             checkpoints.save_optimizer(folder, name, optimizer.state())
-        model.save_head(VALUE, folder / VALUE)
+        if learner.value is not None:
+            model.save_head(VALUE, folder / VALUE)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
 
 
 def _resume(learner: Learner, checkpoint: checkpoints.Checkpoint) -> None:
-    for name, optimizer in ((POLICY, learner.policy), (VALUE, learner.value)):
+    for name, optimizer in _optimizers(learner).items():
         weights = load_file(checkpoint.folder / name / ADAPTER_WEIGHTS)
         learner.model.load_adapter_weights(name, weights)
         optimizer.load_state(checkpoint.optimizer(name))
-    learner.model.load_head(VALUE, checkpoint.folder / VALUE)
+    if learner.value is not None:
+        learner.model.load_head(VALUE, checkpoint.folder / VALUE)
     learner.kl_coefficient = float(checkpoint.state()["kl_coefficient"])
+
+
+def _optimizers(learner: Learner) -> dict[str, Optimizer]:
+    """By the adapter that they train."""
+    found = {POLICY: learner.policy}
+    return found if learner.value is None else found | {VALUE: learner.value}

@@ -11,7 +11,7 @@ from typing import Any
 
 from training.figures.comparing import flat
 from training.models import Chain, Run
-from training.rlhf.presets import PRESETS
+from training.rlhf.presets import OFFERED
 from training.runs import kinds
 from training.runs.requests import complete_spec
 
@@ -80,7 +80,7 @@ def _possible(original: Original) -> Original | None:
 
 def _changes(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings by dotted path and fields of the model that differ from the run's preset."""
-    if run.preset not in PRESETS:
+    if run.preset not in OFFERED:
         return flat(run.settings), run.model
     start = complete_spec(kinds.get(run.kind).engine, run.preset, {}, {}).to_json()
     preset = flat(start["settings"])

@@ -16,7 +16,7 @@ from annotation.errors import DomainError
 from config import logs
 from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
-from training.rlhf.presets import PRESETS, preset_spec
+from training.rlhf.presets import OFFERED, preset_for, preset_spec
 from training.runs import kinds, scheduling
 
 log = logging.getLogger(__name__)
@@ -227,9 +227,9 @@ def complete_spec(
     engine: Kind, preset: str, changes: dict[str, Any], model_changes: dict[str, Any]
 ) -> RunSpec:
     """The preset's spec with ``changes`` on top; Refused names the first bad field."""
-    if preset not in PRESETS:
-        raise Refused("preset", f"is {preset!r}, not one of {', '.join(PRESETS)}")
-    start = preset_spec(engine, preset).to_json()
+    if preset not in OFFERED:
+        raise Refused("preset", f"is {preset!r}, not one of {', '.join(OFFERED)}")
+    start = preset_spec(engine, preset_for(engine, preset)).to_json()
     try:
         merged = {
             **start,

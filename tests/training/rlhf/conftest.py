@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from training.rlhf.contract import (
     ModelSettings,
     OptimizerSettings,
     PpoSettings,
+    PromptRecord,
     RewardSettings,
     RunSpec,
     SamplingSettings,
@@ -29,8 +31,12 @@ from training.rlhf.contract import (
     Settings,
     SftSettings,
 )
+from training.rlhf.events import EventWriter
+from training.rlhf.experience import Learner
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.presets import preset_spec
+from training.rlhf.run_directory import Run, read_spec
+from training.rlhf.train_ppo import prepare
 
 LORA = LoraSettings(rank=8, alpha=8)
 RATE = OptimizerSettings(learning_rate=1e-3)
@@ -148,6 +154,36 @@ def reward_folder(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     (directory / "spec.json").write_text(json.dumps(spec.to_json()))
     assert main(["reward", "--run-dir", str(directory)]) == 0
     return directory / "final"
+
+
+LEARNER = {
+    "rollout_batch_size": 6,
+    "rollout_micro_batch_size": 4,
+    "batch_size": 6,
+    "micro_batch_size": 6,
+    "update_epochs": 1,
+    "sampling": SamplingSettings(temperature=1.0, response_length=6),
+    "policy_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
+    "value_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
+}
+
+
+MakeLearner = Callable[..., Learner]
+
+
+@pytest.fixture
+def make_learner(make_run: MakeRun, reward_folder: Path) -> Iterator[MakeLearner]:
+    """Make what PPO holds before its first round; keyword arguments change the settings."""
+    with contextlib.ExitStack() as writers:
+
+        def make(name: str = "run", **changes: Any) -> Learner:
+            directory = make_run(Kind.PPO, name, reward_model=reward_folder, **LEARNER | changes)
+            events = writers.enter_context(EventWriter(directory / "events.jsonl"))
+            run = Run(directory, read_spec(directory, Kind.PPO), events)
+            assert isinstance(run.spec.settings, PpoSettings)
+            return prepare(run, run.spec.settings, run.records(PromptRecord))[0]
+
+        yield make
 
 
 def events(directory: Path, name: str | None = None) -> list[dict[str, Any]]:

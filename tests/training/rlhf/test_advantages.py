@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,8 +9,11 @@ import torch
 from training.rlhf.advantages import (
     adapt_kl_coefficient,
     generalized_advantage_estimation,
+    group_relative,
+    groups_without_spread,
     kl_penalty,
     last_token_index,
+    leave_one_out,
     shape_rewards,
     truncated_importance_weights,
     whiten,
@@ -134,3 +138,42 @@ def test_importance_weights_are_ratios_up_to_a_cap() -> None:
     mask = torch.tensor([[1, 1, 1, 0]])
     weights = truncated_importance_weights(own, other, mask, cap=3.0)
     assert weights.tolist() == [pytest.approx([2.0, 0.5, 3.0, 0.0])]
+
+
+SCORES = torch.tensor([1.0, 2.0, 6.0, 5.0, 5.0, 5.0], dtype=torch.float64)
+
+
+def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
+    # 1 - (2 + 6) / 2, 2 - (1 + 6) / 2, 6 - (1 + 2) / 2
+    expected = [-3.0, -1.5, 4.5, 0.0, 0.0, 0.0]
+    assert leave_one_out(SCORES, 3).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_group_relative_is_over_the_unbiased_deviation() -> None:
+    # mean 3, squares 4 + 1 + 9 = 14 over 2, deviation sqrt(7)
+    scale = math.sqrt(7) + 1e-4
+    expected = [-2 / scale, -1 / scale, 3 / scale, 0.0, 0.0, 0.0]
+    assert group_relative(SCORES, 3).tolist() == pytest.approx(expected, abs=1e-12)
+    plain = group_relative(SCORES, 3, divide_by_deviation=False)
+    assert plain.tolist() == pytest.approx([-2.0, -1.0, 3.0, 0.0, 0.0, 0.0], abs=1e-12)
+
+
+def test_another_group_changes_nothing() -> None:
+    for of in (leave_one_out, group_relative):
+        torch.testing.assert_close(of(SCORES, 3)[:3], of(SCORES[:3], 3), atol=0, rtol=0)
+
+
+def test_groups_without_spread_give_nothing_and_are_counted() -> None:
+    """0.1 three times is not 0.1 on average, and what rounding leaves must not push."""
+    scores = torch.tensor([0.1, 0.1, 0.1, -0.7, -0.7, -0.7 + 6e-8, 0.0, 0.0, 0.0, 1.0, 1.1, 1.0])
+    assert groups_without_spread(scores, 3) == 3
+    for advantages in (leave_one_out(scores, 3), group_relative(scores, 3)):
+        assert advantages[:9].tolist() == [0.0] * 9
+        assert advantages[10] > 0 > advantages[9]
+
+
+@pytest.mark.parametrize("of", [leave_one_out, group_relative, groups_without_spread])
+@pytest.mark.parametrize("size", [1, 4])
+def test_scores_that_are_no_groups_are_refused(of: Callable[..., object], size: int) -> None:
+    with pytest.raises(ValueError, match=f"6 scores are no groups of {size}, at least 2"):
+        of(SCORES, size)

@@ -11,6 +11,7 @@ from training.rlhf.losses import (
     masked_mean,
     policy_loss,
     preference_loss,
+    reduced,
     value_loss,
 )
 
@@ -69,6 +70,34 @@ def test_policy_loss_clips_only_what_would_profit() -> None:
     )
     assert loss.item() == pytest.approx(0.15, abs=1e-12)
     assert clipped.item() == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize(("reduction", "expected"), [("tokens", -10 / 5), ("sequences", -8 / 3)])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_policy_loss_averages_over_tokens_or_sequences(
+    reduction: str, expected: float, padding: int
+) -> None:
+    # at ratio 1 the losses are the advantages: 1 1 1 of a long response, 4 and 3 of short ones
+    advantages = tensor([1.0, 1.0, 1.0], [4.0, 9.0, 9.0], [3.0, 9.0, 9.0])
+    mask = tensor([1, 1, 1], [1, 0, 0], [1, 0, 0])
+    wide = torch.nn.functional.pad(advantages, (0, padding), value=7.0)
+    loss, _ = policy_loss(
+        torch.zeros_like(wide),
+        torch.zeros_like(wide),
+        wide,
+        torch.nn.functional.pad(mask, (0, padding)),
+        clip_range=0.2,
+        reduction=reduction,
+    )
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_mean_of_sequences_leaves_out_what_has_no_token() -> None:
+    x, mask = tensor([2.0, 4.0], [math.nan, math.inf]), tensor([1, 1], [0, 0])
+    assert reduced(x, mask, "sequences").item() == pytest.approx(3.0, abs=1e-12)
+    assert reduced(x, torch.zeros_like(x), "sequences").item() == 0
+    with pytest.raises(ValueError, match="'rows', not 'tokens' or 'sequences'"):
+        reduced(x, mask, "rows")
 
 
 def test_policy_loss_gradient_raises_a_good_token_and_ignores_clipped_ones() -> None:

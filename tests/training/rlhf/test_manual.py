@@ -29,7 +29,13 @@ def test_every_setting_is_told_with_its_source(kind: Kind) -> None:
 
 def test_presets_are_told_apart() -> None:
     lines = {line.name: line for line in manual.settings_lines(Kind.PPO)}
-    assert lines["lam"].values == {"default": "0.95", "paper": "1", "small-world": "0.95"}
+    assert lines["lam"].values == {
+        "default": "0.95",
+        "paper": "1",
+        "small-world": "0.95",
+        "rloo": "0.95",
+        "grpo": "0.95",
+    }
     nested = {f.name for f in dataclasses.fields(OptimizerSettings)}
     assert {f"value_optimizer.{name}" for name in nested} <= lines.keys()
 

@@ -1,62 +1,26 @@
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from tests.training.rlhf.conftest import MakeRun
+from tests.training.rlhf.conftest import MakeLearner
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import (
-    Kind,
     LoraSettings,
     OptimizerSettings,
     PpoSettings,
     PromptRecord,
     SamplingSettings,
 )
-from training.rlhf.events import EventWriter
+from training.rlhf.credit import advantages_of
 from training.rlhf.experience import Learner, measure_rows, rollout
 from training.rlhf.optimization import seed_step
-from training.rlhf.ppo import advantages_of, rounds_in, shuffled_rows, update, updates_in
+from training.rlhf.ppo import rounds_in, shuffled_rows, update, updates_in
 from training.rlhf.rollout import response_hidden, token_logprobs
-from training.rlhf.run_directory import Run, read_spec
 from training.rlhf.scoring import Scores
-from training.rlhf.train_ppo import prepare
-
-SETTINGS = {
-    "rollout_batch_size": 6,
-    "rollout_micro_batch_size": 4,
-    "batch_size": 6,
-    "micro_batch_size": 6,
-    "update_epochs": 1,
-    "sampling": SamplingSettings(temperature=1.0, response_length=6),
-    "policy_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
-    "value_optimizer": OptimizerSettings(learning_rate=0.01, gradient_norm=0.0),
-}
-
-
-MakeLearner = Callable[..., Learner]
-
-
-@pytest.fixture
-def make_learner(make_run: MakeRun, reward_folder: Path) -> Iterator[MakeLearner]:
-    """Make what PPO holds before its first round; keyword arguments change the settings."""
-    with contextlib.ExitStack() as writers:
-
-        def make(name: str = "run", **changes: Any) -> Learner:
-            directory = make_run(Kind.PPO, name, reward_model=reward_folder, **SETTINGS | changes)
-            events = writers.enter_context(EventWriter(directory / "events.jsonl"))
-            run = Run(directory, read_spec(directory, Kind.PPO), events)
-            assert isinstance(run.spec.settings, PpoSettings)
-            return prepare(run, run.spec.settings, run.records(PromptRecord))[0]
-
-        yield make
 
 
 def one_round(made: Learner) -> tuple[dict[str, float], dict[str, torch.Tensor]]:

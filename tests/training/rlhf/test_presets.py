@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training.rlhf.contract import Kind
-from training.rlhf.presets import PRESETS, preset_spec, presets_of
+from training.rlhf.presets import OFFERED, PRESETS, preset_for, preset_spec, presets_of
 
 OPTIMIZER = {"weight_decay": 0.0}
 PPO_OPTIMIZER = OPTIMIZER | {
@@ -127,8 +127,39 @@ def test_beta_adapts_over_the_same_share_of_a_run_in_every_preset() -> None:
     assert shares["small-world"] == pytest.approx(shares["default"], rel=1e-3)
 
 
+def test_presets_without_a_critic_are_the_default_but_for_what_their_papers_say() -> None:
+    default = preset_spec(Kind.PPO, "default").to_json()["settings"]
+    changed = {
+        name: {
+            k: v
+            for k, v in preset_spec(Kind.PPO, name).to_json()["settings"].items()
+            if v != default[k]
+        }
+        for name in ("rloo", "grpo")
+    }
+    assert changed == {
+        "rloo": {"advantage": "leave_one_out", "responses_per_prompt": 4, "update_epochs": 1},
+        "grpo": {
+            "advantage": "group",
+            "responses_per_prompt": 8,
+            "update_epochs": 1,
+            "reduction": "sequences",
+            "kl_in": "loss",
+            "kl_coefficient": 0.04,
+            "kl_target": 0.0,
+        },
+    }
+
+
+def test_kinds_without_a_preset_of_that_name_take_the_default_in_a_chain() -> None:
+    assert {kind: preset_for(kind, "grpo") for kind in Kind} == {
+        kind: "grpo" if kind is Kind.PPO else "default" for kind in Kind
+    }
+    assert all(preset_for(kind, preset) == preset for kind in Kind for preset in PRESETS)
+
+
 @pytest.mark.parametrize("preset", ["paper-full", "best"])
 def test_a_preset_that_the_kind_has_not_is_refused(preset: str) -> None:
-    assert presets_of(Kind.PPO) == PRESETS
+    assert presets_of(Kind.PPO) == OFFERED == (*PRESETS, "rloo", "grpo")
     with pytest.raises(ValueError, match=f"preset is '{preset}', not one of default, paper"):
         preset_spec(Kind.PPO, preset)

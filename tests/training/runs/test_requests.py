@@ -42,9 +42,20 @@ def test_settings_are_saved_complete_with_changes_on_top_of_the_preset() -> None
     assert spec.model.pad_images_to_square
 
 
+@pytest.mark.parametrize(("preset", "advantage"), [("rloo", "leave_one_out"), ("grpo", "group")])
+def test_a_chain_without_a_critic_trains_its_reward_model_as_usual(
+    preset: str, advantage: str
+) -> None:
+    ppo = requests.complete_spec(Kind.PPO, preset, {}, {}).to_json()["settings"]
+    assert ppo["advantage"] == advantage and ppo["responses_per_prompt"] > 1
+    asked = requests.complete_spec(Kind.REWARD, preset, {}, {})
+    assert asked == requests.complete_spec(Kind.REWARD, "default", {}, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
+        ({"advantage": "group"}, "settings.responses_per_prompt"),
         ({"lora": 3}, "settings.lora"),
         ({"lora": {"rank": 0}}, "settings.lora.rank"),
         ({"lora": {"size": 3}}, "settings.lora.size"),

@@ -25,6 +25,7 @@ from training.rlhf.contract.events import (
     Stage,
     parse_event,
 )
+from training.rlhf.contract.ppo_settings import PpoSettings
 from training.rlhf.contract.records import (
     IMAGE_TOKEN,
     ConversationRecord,
@@ -40,7 +41,6 @@ from training.rlhf.contract.settings import (
     GenerateSettings,
     LoraSettings,
     OptimizerSettings,
-    PpoSettings,
     RewardSettings,
     SamplingSettings,
     ScoreSettings,

@@ -6,10 +6,10 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from training.rlhf.contract.ppo_settings import PpoSettings
 from training.rlhf.contract.settings import (
     DpoSettings,
     GenerateSettings,
-    PpoSettings,
     RewardSettings,
     ScoreSettings,
     SftSettings,

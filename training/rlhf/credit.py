@@ -1,0 +1,81 @@
+"""What each token of a round is praised or blamed for: its advantage, with a critic or without.
+
+Without a critic a response is one act: all of its tokens have the advantage of the response, which
+is compared with the other responses to the same prompt.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from training.rlhf.advantages import (
+    generalized_advantage_estimation,
+    group_relative,
+    leave_one_out,
+    shape_rewards,
+    truncated_importance_weights,
+    whiten,
+)
+from training.rlhf.experience import Learner
+from training.rlhf.rollout import Trajectory
+from training.rlhf.scoring import Scores
+
+
+def advantages_of(
+    learner: Learner, trajectory: Trajectory, scores: Scores, kl: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Advantages of a round and, with a critic, its returns; each ``[count, response]``."""
+    settings = learner.settings
+    returns: Tensor | None = None
+    if settings.has_critic:
+        assert trajectory.values is not None
+        advantages, returns = generalized_advantage_estimation(
+            token_rewards(learner, trajectory, scores, kl),
+            trajectory.values,
+            trajectory.slots,
+            gamma=settings.gamma,
+            lam=settings.lam,
+        )
+        if settings.whiten_advantages:
+            advantages = whiten(advantages, trajectory.slots, shift_mean=True)
+    else:
+        each = _compared(learner, response_rewards(learner, trajectory, scores, kl))
+        advantages = each[:, None] * trajectory.slots
+    if trajectory.sampler_logprobs is not None:
+        advantages = advantages * truncated_importance_weights(
+            trajectory.logprobs,
+            trajectory.sampler_logprobs,
+            trajectory.responses.mask,
+            cap=settings.importance_cap,
+        )
+    return advantages, returns
+
+
+def token_rewards(learner: Learner, trajectory: Trajectory, scores: Scores, kl: Tensor) -> Tensor:
+    """The score and, unless it is a term of the loss, the KL penalty, ``[count, response]``."""
+    settings = learner.settings
+    return settings.reward_scale * shape_rewards(
+        scores.total,
+        kl,
+        trajectory.slots,
+        kl_coefficient=learner.kl_coefficient if settings.kl_in == "reward" else 0.0,
+        position=settings.score_position,
+    )
+
+
+def response_rewards(
+    learner: Learner, trajectory: Trajectory, scores: Scores, kl: Tensor
+) -> Tensor:
+    """The sum of each response's ``token_rewards``, ``[count]``."""
+    return token_rewards(learner, trajectory, scores, kl).sum(1)
+
+
+def _compared(learner: Learner, rewards: Tensor) -> Tensor:
+    settings = learner.settings
+    if settings.advantage == "leave_one_out":
+        return leave_one_out(rewards, settings.responses_per_prompt)
+    return group_relative(
+        rewards,
+        settings.responses_per_prompt,
+        divide_by_deviation=settings.divide_by_deviation,
+    )
