@@ -1,7 +1,7 @@
 """The states of an evaluation: answering, judging, complete, incomplete or failed.
 
 Every step may be repeated: answers are stored once per question, and each change of state is one
-conditional UPDATE. What happens while a judge is asked is in ``benchmark.judging``.
+conditional UPDATE. What happens while a judge is asked is in ``benchmark.judging.work``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotation.errors import DomainError
 from benchmark import scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
-from benchmark.wording import Pair
+from benchmark.protocols.wording import Pair
 from config import wakeup
 from config.outside import storable
 from training.models import ENDED_BADLY

@@ -13,10 +13,11 @@ from django.utils.formats import date_format
 from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.models import Project
-from benchmark import llava_bench, reading, scoring
+from benchmark import reading, scoring
 from benchmark.asking import Wanted, evaluable, request_evaluation
-from benchmark.figures import TYPE_TITLES
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
+from benchmark.protocols import llava_bench
+from benchmark.protocols.figures import TYPE_TITLES
 from benchmark.runs import EvaluationOptions
 from training.models import Checkpoint, Run
 from training.rlhf.presets import PRESETS

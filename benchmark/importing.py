@@ -16,9 +16,10 @@ from django.db import transaction
 
 from annotation import images
 from annotation.models import Image
-from benchmark import evaluating, mmhal, pope
+from benchmark import evaluating
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
+from benchmark.protocols import mmhal, pope
 from benchmark.sources import NotTaken, ReadQuestion, read_questions
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import F, QuerySet, Sum
 
-from benchmark.injections import addresses_judge
-from benchmark.mmhal import LOWEST_HONEST_RATING
+from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
+from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from training.checkpoints import registry
 from training.checkpoints.registry import Ancestor
 

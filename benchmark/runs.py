@@ -16,7 +16,8 @@ from django import forms
 from django.urls import reverse
 
 from annotation.models import Image
-from benchmark import access, evaluating, parentage
+from benchmark import access, evaluating
+from benchmark.board import parentage
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, EvaluationQuerySet, Judge, Question, QuestionSet
 from benchmark.templatetags.benchmark_tags import figure, interval

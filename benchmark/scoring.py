@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import mmhal, pair_scoring, pope_scoring
 from benchmark.models import Answer, AnswerQuerySet, Evaluation, Question, QuestionSet, Verdict
-from benchmark.pair_scoring import Scores, pair_of
+from benchmark.protocols import mmhal
+from benchmark.protocols.llava_bench import pair_scoring
+from benchmark.protocols.llava_bench.pair_scoring import Scores, pair_of
+from benchmark.protocols.pope import pope_scoring
 from benchmark.statistics import (
     PairedTest,
     Statistic,

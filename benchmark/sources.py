@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from annotation.errors import DomainError
-from benchmark import llava_bench, mmhal, pope
 from benchmark.models import QuestionSet
+from benchmark.protocols import llava_bench, mmhal, pope
 
 MOST_REASONS = 20
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
-from benchmark import evaluating, judging
+from benchmark import evaluating
+from benchmark.judging import work
 
 
 @shared_task
 def judge_evaluation(evaluation_id: int) -> None:
     """Ask the judge for what it has not judged yet and compute the score."""
-    judging.judge(evaluation_id)
+    work.judge(evaluation_id)
 
 
 @shared_task

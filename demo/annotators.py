@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from benchmark.small_world import Scene, coverage, false_claims
+from benchmark.protocols.small_world import Scene, coverage, false_claims
 
 Choice = Literal["a", "b", "tie"]
 _OTHER: dict[Choice, Choice] = {"a": "b", "b": "a", "tie": "tie"}

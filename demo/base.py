@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration
 
-from benchmark.small_world import BACKGROUNDS, COLORS, POSITIONS, SHAPES, Scene
+from benchmark.protocols.small_world import BACKGROUNDS, COLORS, POSITIONS, SHAPES, Scene
 from demo.lessons import Lesson, Teacher
 from demo.scenes import random_scene, render
 from demo.tiny_model import IMAGE, PAD, VOCABULARY, build_model, build_processor

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from benchmark.small_world import Scene
+from benchmark.protocols.small_world import Scene
 from demo.annotators import Answer, judge
 
 TIMEOUT_SECONDS = 60

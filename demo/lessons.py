@@ -14,8 +14,8 @@ from random import Random
 
 from transformers import PreTrainedTokenizerFast
 
-from benchmark.mmhal import TYPES
-from benchmark.small_world import (
+from benchmark.protocols.mmhal import TYPES
+from benchmark.protocols.small_world import (
     BACKGROUNDS,
     COLORS,
     NUMBERS,

@@ -25,7 +25,7 @@ from annotation.onboarding import joining
 from annotation.releases import freezing
 from benchmark import importing as benchmark_importing
 from benchmark.models import Evaluation, Judge, QuestionSet
-from benchmark.small_world import Scene, question_record
+from benchmark.protocols.small_world import Scene, question_record
 from demo import report, world
 from demo.console import Console
 from demo.crowd import label_everything

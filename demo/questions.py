@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmark.small_world import NUMBERS, POSITIONS, SHAPES, Scene
+from benchmark.protocols.small_world import NUMBERS, POSITIONS, SHAPES, Scene
 from demo.scenes import caption
 
 DESCRIBE = "Describe the image."

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.models import Answer, Evaluation
-from benchmark.small_world import Scene, coverage, hallucinating
+from benchmark.protocols.small_world import Scene, coverage, hallucinating
 from benchmark.statistics import bootstrap_interval
 from demo.console import Console
 from training.checkpoints import registry

@@ -13,7 +13,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from benchmark.small_world import (
+from benchmark.protocols.small_world import (
     BACKGROUNDS,
     COLORS,
     POSITIONS,

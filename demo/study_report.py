@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Any
 
-from benchmark.small_world import Scene, claims, coverage, hallucinating, words
+from benchmark.protocols.small_world import Scene, claims, coverage, hallucinating, words
 from demo.world import Prompt
 from training.rlhf.contract import Generation
 

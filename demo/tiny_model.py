@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from benchmark.small_world import BACKGROUNDS, COLORS, NUMBERS, POSITIONS, SHAPES
+from benchmark.protocols.small_world import BACKGROUNDS, COLORS, NUMBERS, POSITIONS, SHAPES
 from demo.scenes import CELL_PIXELS, GRID
 
 PAD, BOS, EOS, UNKNOWN, IMAGE = "<pad>", "<bos>", "<eos>", "<unk>", "<image>"

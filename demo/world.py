@@ -13,8 +13,8 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from benchmark.mmhal import TYPES
-from benchmark.small_world import (
+from benchmark.protocols.mmhal import TYPES
+from benchmark.protocols.small_world import (
     Scene,
     coverage,
     hallucinating,

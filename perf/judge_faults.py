@@ -164,7 +164,7 @@ def _answer_files(folder: Path, scratch: Path) -> list[Path]:
 
 
 def _made_up(path: Path, seed: int) -> Path:
-    from benchmark.mmhal import TYPES
+    from benchmark.protocols.mmhal import TYPES
 
     draw = random.Random(seed)
     records = [
@@ -240,7 +240,7 @@ def _kill(worker: subprocess.Popen[bytes]) -> None:
 
 def _row(evaluation: Any, server: Server) -> dict[str, Any]:
     """The figures of one model, checked, and its unreadable verdicts settled on its page."""
-    from benchmark import mmhal
+    from benchmark.protocols import mmhal
 
     prompts = {
         answer.pk: mmhal.judge_messages(

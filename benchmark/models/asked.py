@@ -8,12 +8,13 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from benchmark import figures as figures_of
-from benchmark import llava_bench, mmhal, person
-from benchmark.figures import Shown
-from benchmark.judges import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
-from benchmark.ratings import HIGHEST_RATING
-from benchmark.wording import RATING
+from benchmark.judging import person
+from benchmark.judging.endpoints import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
+from benchmark.protocols import figures as figures_of
+from benchmark.protocols import llava_bench, mmhal
+from benchmark.protocols.figures import Shown
+from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
+from benchmark.protocols.wording import RATING
 
 SHA256_LENGTH = 64
 

@@ -8,11 +8,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from benchmark import llava_bench, mmhal
-from benchmark.injections import addresses_judge
+from benchmark.judging.injections import addresses_judge
 from benchmark.models.asked import SHA256_LENGTH, Judge, Question
 from benchmark.models.evaluations import Evaluation
-from benchmark.wording import RATING
+from benchmark.protocols import llava_bench, mmhal
+from benchmark.protocols.wording import RATING
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from benchmark.figures import TYPE_TITLES
+from benchmark.protocols.figures import TYPE_TITLES
 
 register = template.Library()
 

@@ -9,8 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from benchmark import access, by_hand, person
+from benchmark import access
 from benchmark.forms import RateForm
+from benchmark.judging import by_hand, person
 from benchmark.models import Judge
 
 

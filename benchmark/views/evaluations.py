@@ -10,17 +10,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import (
-    access,
-    agreement,
-    asking,
-    costs,
-    evaluating,
-    leaderboard,
-    parentage,
-    reading,
-)
+from benchmark import access, asking, evaluating, reading
+from benchmark.board import leaderboard, parentage
 from benchmark.forms import AnswerFilter, SettleForm, SettleScoresForm, StartForm
+from benchmark.judging import agreement, costs
 from benchmark.models import Evaluation, EvaluationQuerySet
 
 ANSWERS_ON_A_PAGE = 12

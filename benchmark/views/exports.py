@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from benchmark import access, exporting, leaderboard, standing
+from benchmark import access
+from benchmark.board import exporting, leaderboard, standing
 
 
 @login_required

@@ -9,9 +9,12 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from benchmark import access, by_hand, leaderboard, mmhal, parentage, published, standing
-from benchmark.explorer import grid, largest_changes
+from benchmark import access
+from benchmark.board import leaderboard, parentage, published, standing
+from benchmark.board.explorer import grid, largest_changes
 from benchmark.forms import CompareForm, EvaluationFilter, ExplorerFilter
+from benchmark.judging import by_hand
+from benchmark.protocols import mmhal
 
 EVALUATIONS_ON_A_PAGE = 30
 QUESTIONS_ON_A_PAGE = 48

@@ -17,7 +17,8 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from benchmark import access, leaderboard, limits, standing, summaries
+from benchmark import access
+from benchmark.board import leaderboard, limits, standing, summaries
 from benchmark.forms import AnswerFilter
 from benchmark.models import Evaluation, SharedLink
 

@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from benchmark import access, leaderboard, summaries
+from benchmark import access
+from benchmark.board import leaderboard, summaries
 from benchmark.forms import ShareForm
 from benchmark.models import Evaluation, SharedLink
 from benchmark.views.shared import summary_answer

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark import evaluating, mmhal
+from benchmark import evaluating
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet, Verdict
+from benchmark.protocols import mmhal
 
 
 def record(number: int, question_type: str = "counting", **changes: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from benchmark import agreement
+from benchmark.judging import agreement
 from benchmark.models import Answer, Evaluation, Judge, QuestionSet
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_member, make_project

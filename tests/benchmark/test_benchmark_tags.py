@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.figures import shown
 from benchmark.models import QuestionSet
+from benchmark.protocols.figures import shown
 from benchmark.templatetags import benchmark_tags as tags
 
 

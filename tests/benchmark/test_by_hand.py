@@ -9,7 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project, User
-from benchmark import by_hand, evaluating, judging, leaderboard
+from benchmark import evaluating
+from benchmark.board import leaderboard
+from benchmark.judging import by_hand, work
 from benchmark.models import Evaluation, Judge, QuestionSet
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_member, make_project
@@ -187,7 +189,7 @@ def test_no_machine_judges_for_a_person(
     judge: Judge, question_set: QuestionSet, project: Project
 ) -> None:
     evaluation = answered(judge, question_set, project, "model")
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert evaluation.state == Evaluation.State.JUDGING
     assert not evaluation.verdicts().exists()

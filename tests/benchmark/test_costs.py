@@ -9,8 +9,10 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from benchmark import costs, evaluating, mmhal
+from benchmark import evaluating
+from benchmark.judging import costs
 from benchmark.models import Judge
+from benchmark.protocols import mmhal
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_member, make_project
 

@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project
-from benchmark import explorer, leaderboard
-from benchmark.leaderboard import Group
+from benchmark.board import explorer, leaderboard
+from benchmark.board.leaderboard import Group
 from benchmark.models import Answer, Evaluation
 from tests.benchmark.factories import make_evaluation, make_question_set
 from tests.benchmark.injections import INJECTIONS

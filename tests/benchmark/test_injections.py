@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from benchmark import judges, llava_bench, mmhal
-from benchmark.injections import addresses_judge
+from benchmark.judging import endpoints
+from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, Judge
+from benchmark.protocols import llava_bench, mmhal
 from tests.benchmark.factories import make_evaluation, record
 from tests.benchmark.injections import HARMLESS, INJECTIONS
 from tests.factories import make_member, make_project
@@ -43,8 +44,8 @@ def test_no_answer_of_real_models_is_flagged() -> None:
 def test_the_rule_of_yes_and_no_reads_the_answer_and_not_the_speech(text: str, said: str) -> None:
     question = {"gt_answer": "no"}
     for answer in (f"{said}.", f"{said}. {text}"):
-        item = judges.Item(id=1, question=question, answer=answer)
-        ((_, outcome),) = judges.pope_verdicts([item])
+        item = endpoints.Item(id=1, question=question, answer=answer)
+        ((_, outcome),) = endpoints.pope_verdicts([item])
         assert (outcome.state, outcome.rating) == ("parsed", int(said == "No"))
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmark import judges
-from benchmark.judges import Endpoint, Item, Outcome
+from benchmark.judging import endpoints
+from benchmark.judging.endpoints import Endpoint, Item, Outcome
 from tests.benchmark.fake_judge import FakeJudge, Reply, fake_judge
 
 QUESTION = {
@@ -37,7 +37,7 @@ def endpoint(judge: FakeJudge, **changes: Any) -> Endpoint:
 
 
 def ask(judge: FakeJudge, asked: list[Item] | None = None, **changes: Any) -> dict[int, Outcome]:
-    verdicts = judges.endpoint_verdicts(endpoint(judge, **changes), asked or items())
+    verdicts = endpoints.endpoint_verdicts(endpoint(judge, **changes), asked or items())
     return {item.id: outcome for item, outcome in verdicts}
 
 
@@ -81,7 +81,7 @@ def test_an_unclear_text_is_unparsed_and_not_asked_again() -> None:
 
 def test_reference_mode_reads_as_the_original_did() -> None:
     with fake_judge(lambda prompt, before: Reply("**Rating:** 5")) as judge:
-        asked = judges.endpoint_verdicts(endpoint(judge), items(), mode="reference")
+        asked = endpoints.endpoint_verdicts(endpoint(judge), items(), mode="reference")
         ((_, outcome),) = asked
     assert (outcome.rating, outcome.state) == (0, "parsed")
 
@@ -98,7 +98,7 @@ TROUBLE = [
     Reply(text=None),
     Reply(text="  "),
     Reply(body=b"short", headers={"Content-Length": "500"}),
-    Reply(body=b"x" * (judges.LARGEST_REPLY_BYTES + 1)),
+    Reply(body=b"x" * (endpoints.LARGEST_REPLY_BYTES + 1)),
     Reply(after_seconds=0.6),
 ]
 
@@ -144,21 +144,21 @@ def test_a_refusal_ends_the_asking(status: int) -> None:
     reply = Reply(status=status, body=b"go away", headers={"Location": "http://127.0.0.1:1/"})
     with (
         fake_judge(lambda prompt, before: reply) as judge,
-        pytest.raises(judges.JudgeRefused, match=f"{status}: go away"),
+        pytest.raises(endpoints.JudgeRefused, match=f"{status}: go away"),
     ):
         ask(judge, items(40), concurrency=2)
     assert len(judge.requests) < 40
 
 
 def test_no_address_of_a_judge() -> None:
-    with pytest.raises(judges.JudgeRefused, match="not an address"):
-        list(judges.endpoint_verdicts(Endpoint(base_url="ftp://example", model="x"), items()))
+    with pytest.raises(endpoints.JudgeRefused, match="not an address"):
+        list(endpoints.endpoint_verdicts(Endpoint(base_url="ftp://example", model="x"), items()))
 
 
 def test_a_judge_that_is_away_fails_after_its_attempts() -> None:
     with fake_judge(lambda prompt, before: Reply()) as judge:
         gone = endpoint(judge, attempts=2)
-    ((_, outcome),) = judges.endpoint_verdicts(gone, items())
+    ((_, outcome),) = endpoints.endpoint_verdicts(gone, items())
     assert outcome.state == "failed"
     assert "the connection failed" in outcome.text
 
@@ -171,7 +171,7 @@ def test_concurrency_is_bounded_and_used() -> None:
 
 def test_closing_the_iterator_stops_asking() -> None:
     with fake_judge(lambda prompt, before: Reply(after_seconds=0.01)) as judge:
-        verdicts = judges.endpoint_verdicts(endpoint(judge, concurrency=2), items(60))
+        verdicts = endpoints.endpoint_verdicts(endpoint(judge, concurrency=2), items(60))
         next(verdicts)
         verdicts.close()  # type: ignore[attr-defined]
         asked = len(judge.requests)
@@ -197,14 +197,14 @@ def test_each_answer_is_asked_once_through_a_troubled_endpoint() -> None:
 
 def test_a_key_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_API_KEY_LAB", "secret")
-    assert judges.key_from_environment("JUDGE_API_KEY_LAB") == "secret"
-    assert judges.key_from_environment("JUDGE_API_KEY_NONE") == ""
+    assert endpoints.key_from_environment("JUDGE_API_KEY_LAB") == "secret"
+    assert endpoints.key_from_environment("JUDGE_API_KEY_NONE") == ""
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "XJUDGE_API_KEY", "JUDGE_API_KEY;"])
 def test_no_other_secret_can_be_sent_to_a_judge(name: str) -> None:
-    with pytest.raises(judges.JudgeRefused, match="is not a name"):
-        judges.key_from_environment(name)
+    with pytest.raises(endpoints.JudgeRefused, match="is not a name"):
+        endpoints.key_from_environment(name)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
@@ -214,7 +214,7 @@ def test_a_key_that_the_endpoint_repeats_is_kept_nowhere(status: int) -> None:
     with fake_judge(lambda prompt, before: reply) as judge:
         try:
             said = " ".join(outcome.text for outcome in ask(judge, key=key).values())
-        except judges.JudgeRefused as refused:
+        except endpoints.JudgeRefused as refused:
             said = str(refused)
         assert set(judge.authorizations) == {f"Bearer {key}"}
     assert "(key)" in said

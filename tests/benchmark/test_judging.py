@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings as live_settings
 from django.db import connections
 
-from benchmark import evaluating, judges, judging, pending
+from benchmark import evaluating
 from benchmark.evaluating import Said
+from benchmark.judging import endpoints, pending, work
 from benchmark.models import Evaluation, Judge, Verdict
 from tests.benchmark.factories import (
     make_judge,
@@ -33,8 +34,8 @@ def impatience(settings: Any) -> None:
 def test_judge_asks_for_each_answer_once_and_scores() -> None:
     with fake_judge(lambda prompt, before: Reply("Rating: 4")) as server:
         evaluation = waiting(make_judge(base_url=server.url))
-        judging.judge(evaluation.pk)
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     evaluation = reload(evaluation)
     assert len(server.requests) == 8
     assert evaluation.state == "complete"
@@ -50,7 +51,7 @@ def test_unclear_and_failed_verdicts_leave_no_score_and_can_be_asked_again() -> 
 
     with fake_judge(troubled) as server:
         evaluation = waiting(make_judge(base_url=server.url))
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
         incomplete = reload(evaluation)
         assert incomplete.state == "incomplete"
         assert incomplete.summary["score"] is None
@@ -59,7 +60,7 @@ def test_unclear_and_failed_verdicts_leave_no_score_and_can_be_asked_again() -> 
         asked = len(server.requests)
         server.answer = lambda prompt, before: Reply("Rating: 0")
         evaluating.judge_again(incomplete)
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     assert len(server.requests) == asked + 2
     assert reload(evaluation).summary["score"]["value"] == 6 * 6 / 8
 
@@ -68,13 +69,13 @@ def test_a_kill_in_the_middle_loses_only_what_was_under_way() -> None:
     """The verdicts that are stored when a worker dies are never asked for again."""
     with fake_judge(lambda prompt, before: Reply("Rating: 4")) as server:
         evaluation = waiting(make_judge(base_url=server.url, concurrency=1))
-        replies = judging._ask(evaluation)
+        replies = work._ask(evaluation)
         for _, (item, outcome) in zip(range(3), replies, strict=False):
             pending.verdict(evaluation, item, outcome).save()
         replies.close()
         before = len(server.requests)
         assert evaluation.verdicts().count() == 3
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     assert len(server.requests) - before == 5
     assert reload(evaluation).state == "complete"
 
@@ -82,24 +83,24 @@ def test_a_kill_in_the_middle_loses_only_what_was_under_way() -> None:
 def test_a_refusing_judge_fails_the_evaluation_with_its_reason() -> None:
     with fake_judge(lambda prompt, before: Reply(status=401, body=b"wrong key")) as server:
         evaluation = waiting(make_judge("lab", base_url=server.url))
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
         failed = reload(evaluation)
         assert failed.state == "failed"
         assert failed.error == "lab: the judge's endpoint answered 401: wrong key"
 
         server.answer = lambda prompt, before: Reply("Rating: 5")
         evaluating.judge_again(failed)
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     assert reload(evaluation).state == "complete"
 
 
 def test_the_same_answer_is_not_paid_for_twice() -> None:
     with fake_judge(lambda prompt, before: Reply("Rating: 2")) as server:
         judge = make_judge(base_url=server.url)
-        judging.judge(waiting(judge, model_name="first").pk)
+        work.judge(waiting(judge, model_name="first").pk)
         asked = len(server.requests)
         again = waiting(judge, model_name="second")
-        judging.judge(again.pk)
+        work.judge(again.pk)
     assert len(server.requests) == asked
     assert reload(again).summary["score"]["value"] == 2
     assert reload(again).summary["calls"] == 0
@@ -107,19 +108,19 @@ def test_the_same_answer_is_not_paid_for_twice() -> None:
 
 def test_another_judge_or_wording_is_asked_anew() -> None:
     with fake_judge(lambda prompt, before: Reply("Rating: 2")) as server:
-        judging.judge(waiting(make_judge("one", base_url=server.url)).pk)
+        work.judge(waiting(make_judge("one", base_url=server.url)).pk)
         asked = len(server.requests)
-        judging.judge(waiting(make_judge("two", base_url=server.url)).pk)
+        work.judge(waiting(make_judge("two", base_url=server.url)).pk)
         assert len(server.requests) == 2 * asked
         Verdict.objects.update(prompt_hash="c" * 64)
-        judging.judge(waiting(Judge.objects.get(name="one")).pk)
+        work.judge(waiting(Judge.objects.get(name="one")).pk)
     assert len(server.requests) == 3 * asked
 
 
 def test_a_wording_that_changed_meanwhile_is_not_mixed() -> None:
     evaluation = waiting(make_judge())
     Evaluation.objects.update(prompt_hash="c" * 64)
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     assert reload(evaluation).state == "failed"
     assert "wording has changed" in reload(evaluation).error
 
@@ -133,7 +134,7 @@ def test_a_question_is_judged_with_its_own_answer() -> None:
 
     with fake_judge(by_number) as server:
         evaluation = waiting(make_judge(base_url=server.url), count=8)
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     for verdict in evaluation.verdicts().select_related("answer__question"):
         assert verdict.rating == verdict.answer.question.number % 7
 
@@ -146,7 +147,7 @@ def test_what_postgres_cannot_keep_stops_nothing(said: str) -> None:
             question_set=question_set, judge=make_judge(base_url=server.url), model_name="m"
         )
         evaluating.store_answers(evaluation, {question_set.questions.get(): Said(said)})
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     assert reload(evaluation).state == "complete"
     assert evaluation.answers.get().text in ("ab", "a?b")
 
@@ -156,7 +157,7 @@ def test_a_question_that_cannot_be_asked_ends_the_judging_with_a_reason() -> Non
     question = evaluation.question_set.questions.first()
     question.data = {**question.data, "gt_answer": None}
     question.save()
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     assert reload(evaluation).state == "failed"
     assert "gt_answer is missing" in reload(evaluation).error
 
@@ -172,7 +173,7 @@ def test_an_answer_that_speaks_to_the_judge_is_only_material() -> None:
             model_name="m",
         )
         evaluating.store_answers(evaluation, {question_set.questions.get(): Said(injected)})
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     prompt = server.requests[0]["messages"][-1]["content"]
     marker = prompt.split()[1]
     assert prompt.count(f"=== {marker}") == 5
@@ -188,7 +189,7 @@ def test_only_one_worker_asks_a_judge() -> None:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", [0x4A56, evaluation.judge_id])
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
         assert reload(evaluation).state == "judging"
         assert not Verdict.objects.exists()
     finally:
@@ -202,16 +203,16 @@ def test_what_waited_for_the_judge_is_announced_when_it_is_free(monkeypatch: Any
         first, second = waiting(judge, model_name="first"), waiting(judge, model_name="second")
         waiting(make_judge("another"), model_name="third")
         monkeypatch.setattr(evaluating, "announce", announced.append)
-        judging.judge(first.pk)
+        work.judge(first.pk)
         assert announced == [second.pk]
-        judging.judge(second.pk)
+        work.judge(second.pk)
     assert announced == [second.pk]
 
 
 def test_the_key_is_taken_from_the_judges_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_API_KEY_LAB", "secret")
-    endpoint = judging.endpoint_of(make_judge(key_variable="JUDGE_API_KEY_LAB"))
+    endpoint = work.endpoint_of(make_judge(key_variable="JUDGE_API_KEY_LAB"))
     assert endpoint.key == "secret"
     stolen = make_judge("thief", key_variable="SECRET_KEY")
-    with pytest.raises(judges.JudgeRefused):
-        judging.endpoint_of(stolen)
+    with pytest.raises(endpoints.JudgeRefused):
+        work.endpoint_of(stolen)

@@ -39,8 +39,8 @@ settings.JUDGE_PATIENCE = {
     "timeout_seconds": 2.5, "attempts": 6,
     "first_delay_seconds": 0.01, "longest_delay_seconds": 0.1,
 }
-from benchmark import judging
-judging.judge(%d)
+from benchmark.judging import work
+work.judge(%d)
 """
 
 

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from benchmark import leaderboard, mmhal
+from benchmark.board import leaderboard
+from benchmark.board.published import LLAVA_BENCH, PAPER, POPE, TABLES, Table
 from benchmark.models import Evaluation
-from benchmark.published import LLAVA_BENCH, PAPER, POPE, TABLES, Table
+from benchmark.protocols import mmhal
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.shared import shared_data
 

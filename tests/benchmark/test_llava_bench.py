@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import llava_bench
+from benchmark.protocols import llava_bench
 from tests.shared import shared_data
 
 

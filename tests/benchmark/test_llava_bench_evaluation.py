@@ -15,10 +15,13 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.images import Folder
-from benchmark import evaluating, explorer, judging, leaderboard, llava_bench, scoring, standing
+from benchmark import evaluating, scoring
+from benchmark.board import explorer, leaderboard, standing
 from benchmark.evaluating import EvaluationError, NotSuitable, Said
 from benchmark.importing import NotTaken, import_answers, import_questions
+from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
+from benchmark.protocols import llava_bench
 from tests.benchmark.factories import make_judge
 from tests.benchmark.fake_judge import Reply, fake_judge
 from tests.factories import make_member, make_project, make_token, picture_bytes
@@ -92,7 +95,7 @@ def evaluate(question_set: QuestionSet, answer: Any = biased, **fields: Any) -> 
         evaluation = evaluating.start(question_set=question_set, judge=judge, **fields)
         answers = {q: Said(f"Model {q.index}.") for q in question_set.questions.all()}
         evaluating.store_answers(evaluation, answers)
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
         evaluation.refresh_from_db()
         evaluation.server = server  # type: ignore[attr-defined]
     return evaluation
@@ -278,7 +281,7 @@ def test_pages_api_and_exports_tell_both_orders(question_set: QuestionSet) -> No
 
 
 def test_the_cost_counts_both_orders(question_set: QuestionSet) -> None:
-    from benchmark import costs
+    from benchmark.judging import costs
 
     found = costs.expected(make_judge(), question_set)
     assert found is not None and found.requests == 12
@@ -315,7 +318,7 @@ def test_real_reviews_of_the_published_questions_give_the_hand_computed_score(
     with fake_judge(replay) as server:
         judge = make_judge(base_url=server.url, concurrency=8)
         evaluation = import_answers(question_set, answers, judge=judge, model_name="Made")
-        judging.judge(evaluation.pk)
+        work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert len(server.requests) == 180
     assert evaluation.state == "complete"

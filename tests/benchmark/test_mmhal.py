@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import mmhal
+from benchmark.protocols import mmhal
 from tests.shared import shared_data
 
 RECORD = {

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Project
-from benchmark import leaderboard, parentage
+from benchmark.board import leaderboard, parentage
 from benchmark.models import Evaluation, Judge, QuestionSet
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_member, make_project, make_user

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import pope
+from benchmark.protocols import pope
 from tests.shared import shared_data
 
 

@@ -14,9 +14,12 @@ from django.urls import reverse
 
 from annotation.images import Folder
 from annotation.models import Project
-from benchmark import evaluating, judging, leaderboard, pope_scoring, scoring, standing
+from benchmark import evaluating, scoring
+from benchmark.board import leaderboard, standing
 from benchmark.importing import NotTaken, import_answers, import_questions
+from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
+from benchmark.protocols.pope import pope_scoring
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_admin, make_member, make_project
 from tests.shared import shared_data
@@ -63,7 +66,7 @@ def evaluated(
     questions: QuestionSet, judge: Judge, answers: Path, name: str = "model", **fields: Any
 ) -> Evaluation:
     evaluation = import_answers(questions, answers, judge=judge, model_name=name, **fields)
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.mmhal import parse_rating
+from benchmark.protocols.mmhal import parse_rating
 
 CLEAR = [
     # The form that was asked for, and its decorations.

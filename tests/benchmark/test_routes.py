@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from benchmark import evaluating, leaderboard, urls
+from benchmark import evaluating, urls
 from benchmark.api import urls as api_urls
+from benchmark.board import leaderboard
 from benchmark.models import Evaluation
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.factories import (

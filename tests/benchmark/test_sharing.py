@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import User
-from benchmark import evaluating, limits, shared_urls, summaries
+from benchmark import evaluating, shared_urls
+from benchmark.board import limits, summaries
 from benchmark.models import Evaluation, SharedLink, Verdict
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_admin, make_image, make_member, make_project, make_user

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from benchmark.mmhal import TYPES, QuestionError
-from benchmark.small_world import (
+from benchmark.protocols.mmhal import TYPES, QuestionError
+from benchmark.protocols.small_world import (
     Scene,
     SceneError,
     Thing,

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from annotation.images import Folder
-from benchmark import evaluating, judges, judging, small_world
+from benchmark import evaluating
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions
+from benchmark.judging import endpoints, work
 from benchmark.models import Evaluation, Judge, QuestionSet
+from benchmark.protocols import small_world
 from demo import world
 from tests.benchmark.factories import make_question_set, record
 from tests.benchmark.injections import INJECTIONS
@@ -43,7 +45,7 @@ def judged(question_set: QuestionSet, answers: Any) -> Evaluation:
     )
     said = {question: Said(answers(question)) for question in question_set.questions.all()}
     evaluating.store_answers(evaluation, said)
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 
@@ -72,9 +74,9 @@ def test_an_answer_that_speaks_to_the_judge_gains_nothing(tmp_path: Path, inject
 
 
 def test_the_exact_judge_refuses_a_question_without_truth() -> None:
-    item = judges.Item(id=1, question=record(0), answer="Three.")
-    with pytest.raises(judges.JudgeRefused, match="cannot judge this"):
-        list(judges.exact_verdicts([item]))
+    item = endpoints.Item(id=1, question=record(0), answer="Three.")
+    with pytest.raises(endpoints.JudgeRefused, match="cannot judge this"):
+        list(endpoints.exact_verdicts([item]))
 
 
 @pytest.mark.django_db
@@ -85,8 +87,8 @@ def test_a_question_set_that_lost_its_truth_fails_with_a_reason() -> None:
 
 
 def test_another_rule_is_another_wording() -> None:
-    assert judges.exact_rule_hash() == judges.exact_rule_hash()
-    assert len(judges.exact_rule_hash()) == 64
+    assert endpoints.exact_rule_hash() == endpoints.exact_rule_hash()
+    assert len(endpoints.exact_rule_hash()) == 64
 
 
 @pytest.mark.chain
@@ -110,7 +112,7 @@ def test_the_engine_answers_and_the_exact_judge_rates(tmp_path: Path, settings: 
     assert run.state == "succeeded", run.error
     evaluation = Evaluation.objects.get(run=run)
     assert evaluation.state == "judging"
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert evaluation.state == "complete"
     assert evaluation.summary["asked"] == evaluation.summary["total"] == 8

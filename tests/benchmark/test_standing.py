@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import leaderboard, scoring, standing
+from benchmark import scoring
+from benchmark.board import leaderboard, standing
 from benchmark.models import Evaluation
 from benchmark.statistics import detectable_difference, holm, paired_p_value, paired_test
 from tests.benchmark.factories import make_evaluation, make_question_set

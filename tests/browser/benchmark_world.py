@@ -19,10 +19,13 @@ from django.utils import timezone
 from annotation import exporting
 from annotation.images import Folder
 from annotation.models import Project, User
-from benchmark import evaluating, judging, leaderboard, mmhal
+from benchmark import evaluating
+from benchmark.board import leaderboard
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions
+from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
+from benchmark.protocols import mmhal
 from tests.benchmark.factories import make_judge, record
 from tests.browser.still_life import StillLife
 from tests.shared import REPOSITORY
@@ -303,7 +306,7 @@ def _pope(project: Project) -> Evaluation:
     draw = random.Random(3)
     said = {row: Said(draw.choice(_yes_or_no(row))) for row in questions.questions.all()}
     evaluating.store_answers(evaluation, said)
-    judging.judge(evaluation.pk)
+    work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     return evaluation
 
@@ -314,7 +317,7 @@ def _yes_or_no(question: Question) -> Sequence[str]:
 
 
 def _pope_record(number: int) -> dict[str, Any]:
-    from benchmark import pope
+    from benchmark.protocols import pope
 
     label: pope.Answer = "yes" if number % 2 else "no"
     question = pope.Question(

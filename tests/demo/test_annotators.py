@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from benchmark.small_world import Scene, Thing
+from benchmark.protocols.small_world import Scene, Thing
 from demo.annotators import Answer, honest_answer, judge
 
 SCENE = Scene(

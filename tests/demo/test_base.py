@@ -6,8 +6,15 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from benchmark.mmhal import TYPES
-from benchmark.small_world import NUMBERS, Scene, coverage, false_claims, hallucinating, rate
+from benchmark.protocols.mmhal import TYPES
+from benchmark.protocols.small_world import (
+    NUMBERS,
+    Scene,
+    coverage,
+    false_claims,
+    hallucinating,
+    rate,
+)
 from demo import world
 from demo.base import BASE_MODEL, Plan, Trainer, main, pixels, save
 from demo.lessons import FACT_FORMAT, FACTS_INTRODUCTION, RATING_PROMPT, Lesson, mistaken_claims

@@ -4,7 +4,15 @@ from random import Random
 
 import pytest
 
-from benchmark.small_world import NUMBERS, POSITIONS, Scene, Thing, claims, coverage, false_claims
+from benchmark.protocols.small_world import (
+    NUMBERS,
+    POSITIONS,
+    Scene,
+    Thing,
+    claims,
+    coverage,
+    false_claims,
+)
 from demo.lessons import Lesson, Teacher, mistaken_claims
 from demo.scenes import random_scene, sentence
 from demo.tiny_model import build_processor

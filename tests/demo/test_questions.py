@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from benchmark.mmhal import TYPES
-from benchmark.small_world import POSITIONS, Scene, Thing
+from benchmark.protocols.mmhal import TYPES
+from benchmark.protocols.small_world import POSITIONS, Scene, Thing
 from demo.questions import Question, ask
 from demo.scenes import random_scene
 

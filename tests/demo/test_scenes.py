@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from benchmark.small_world import (
+from benchmark.protocols.small_world import (
     BACKGROUNDS,
     POSITIONS,
     Scene,

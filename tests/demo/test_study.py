@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.small_world import Scene, Thing
+from benchmark.protocols.small_world import Scene, Thing
 from demo.annotators import Answer
 from demo.console import Console
 from demo.plots import Key, Panel, Series, figure, ticks

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from benchmark.mmhal import TYPES
-from benchmark.small_world import Scene, coverage, hallucinating, rate
+from benchmark.protocols.mmhal import TYPES
+from benchmark.protocols.small_world import Scene, coverage, hallucinating, rate
 from demo import world
 from demo.scenes import caption, is_held_out
 from training.rlhf.contract import Generation, PromptRecord

@@ -17,7 +17,8 @@ from django.urls import URLResolver, get_resolver, reverse
 from annotation import checks, exporting, queue
 from annotation.models import ApiToken, Comparison, ImportJob, Invitation, Project, User
 from annotation.onboarding import guidelines
-from benchmark import evaluating, leaderboard
+from benchmark import evaluating
+from benchmark.board import leaderboard
 from benchmark.models import Evaluation, SharedLink
 from tests import factories
 from tests.benchmark.factories import make_evaluation, make_judge

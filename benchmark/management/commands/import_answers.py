@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import DomainError
 from annotation.models import Project
-from benchmark import judging
 from benchmark.importing import import_answers
+from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
 
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         except DomainError as error:
             raise CommandError(str(error)) from error
         if options["wait"]:
-            judging.judge(evaluation.pk)
+            work.judge(evaluation.pk)
             evaluation = Evaluation.objects.get(pk=evaluation.pk)
         self.stdout.write(f"evaluation {evaluation.pk}: {evaluation.get_state_display().lower()}")
         if evaluation.state == Evaluation.State.FAILED:

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.crypto import salted_hmac
 
-from benchmark import evaluating, pending
+from benchmark import evaluating
+from benchmark.judging import pending
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Verdict
 
 _SALT = "benchmark.by_hand"

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
-from benchmark.ratings import HIGHEST_RATING, LOWEST_RATING, rating_in
+from benchmark.protocols.mmhal.ratings import HIGHEST_RATING, LOWEST_RATING, rating_in
 
 Mode = Literal["careful", "reference"]
 

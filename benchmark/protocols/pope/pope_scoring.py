@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import pope
+from benchmark.protocols import pope
 from benchmark.statistics import CONFIDENCE, RESAMPLES
 
 Counts = NDArray[np.float64]

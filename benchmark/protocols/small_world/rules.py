@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from benchmark.mmhal import LOWEST_HONEST_RATING, TYPES, QuestionError
-from benchmark.ratings import HIGHEST_RATING
+from benchmark.protocols.mmhal import LOWEST_HONEST_RATING, TYPES, QuestionError
+from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
 
 POSITIONS = (
     "top-left",

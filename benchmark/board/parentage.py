@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from django.core.cache import cache
 
-from benchmark import figures, scoring
-from benchmark.figures import Shown
-from benchmark.leaderboard import Group
+from benchmark import scoring
+from benchmark.board.leaderboard import Group
 from benchmark.models import Evaluation, EvaluationQuerySet
+from benchmark.protocols import figures
+from benchmark.protocols.figures import Shown
 from benchmark.templatetags.benchmark_tags import difference, figure, p_value
 from training.models import Checkpoint
 

@@ -16,8 +16,8 @@ from django.db.models import F, FloatField
 from django.db.models.functions import Cast, Coalesce
 from numpy.typing import NDArray
 
-from benchmark.mmhal import LOWEST_HONEST_RATING
 from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
+from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from benchmark.statistics import estimate
 
 LEAST_SHARED = 2

@@ -15,10 +15,10 @@ from typing import Any
 
 from django.db.models import F
 
-from benchmark.leaderboard import Group
-from benchmark.llava_bench import Pair
+from benchmark.board.leaderboard import Group
 from benchmark.models import Verdict
-from benchmark.pair_scoring import pair_of
+from benchmark.protocols.llava_bench import Pair
+from benchmark.protocols.llava_bench.pair_scoring import pair_of
 from benchmark.statistics import (
     detectable_difference,
     detectable_ratio_difference,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark import mmhal
+from benchmark.protocols import mmhal
 
 SOURCE = "Sun et al., Aligning Large Multimodal Models with Factually Augmented RLHF"
 SOURCE_URL = "https://arxiv.org/abs/2309.14525"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from django.template.loader import render_to_string
 
-from benchmark.figures import Shown
 from benchmark.models import Evaluation
+from benchmark.protocols.figures import Shown
 from benchmark.templatetags.benchmark_tags import figure, interval
 
 MOST_ROWS = 10

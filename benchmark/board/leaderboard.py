@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import figures
 from benchmark.models import Evaluation, EvaluationQuerySet
+from benchmark.protocols import figures
 
 MOST_SERIES = 4
 

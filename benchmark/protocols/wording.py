@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import llava_bench, mmhal
+from benchmark.protocols import llava_bench, mmhal
 
 RATING = ""
 Pair = llava_bench.Pair

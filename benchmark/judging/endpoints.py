@@ -28,8 +28,9 @@ from typing import Any, Literal
 
 import httpx
 
-from benchmark import mmhal, plain, pope, small_world, wording
-from benchmark.wording import Item, Pair
+from benchmark import plain
+from benchmark.protocols import mmhal, pope, small_world, wording
+from benchmark.protocols.wording import Item, Pair
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
@@ -108,7 +109,7 @@ def key_from_environment(variable: str) -> str:
 @functools.cache
 def exact_rule_hash() -> str:
     """Names the exact judge's rule: ratings made by different rules are not comparable."""
-    return hashlib.sha256(inspect.getsource(small_world).encode()).hexdigest()
+    return hashlib.sha256(inspect.getsource(small_world.rules).encode()).hexdigest()
 
 
 @functools.cache
@@ -120,7 +121,7 @@ def pope_rule_hash() -> str:
 
 def _pope_patterns() -> list[tuple[str, str]]:
     return sorted(
-        (name, value.pattern) for name, value in vars(pope).items() if isinstance(value, re.Pattern)
+        (name, value.pattern) for name, value in vars(pope.pope).items() if isinstance(value, re.Pattern)
     )
 
 
@@ -143,7 +144,7 @@ def exact_verdicts(items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
     for item in items:
         try:
             verdict = small_world.rate(item.question, item.answer)
-        except small_world.QuestionError as error:
+        except mmhal.QuestionError as error:
             raise JudgeRefused(f"the exact judge cannot judge this: {error}") from error
         yield item, Outcome(text=verdict.explanation, rating=verdict.rating, state="parsed")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark import judges
+from benchmark.judging import endpoints
 from benchmark.models import Answer, Evaluation, Verdict
 from config.outside import storable
 
@@ -20,17 +20,17 @@ def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:
     ]
 
 
-def items(evaluation: Evaluation) -> list[judges.Item]:
+def items(evaluation: Evaluation) -> list[endpoints.Item]:
     """What to ask the judge. Raises JudgeRefused where its wording is not the evaluation's."""
     if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
-        raise judges.JudgeRefused("the wording has changed since this evaluation began")
+        raise endpoints.JudgeRefused("the wording has changed since this evaluation began")
     return [
-        judges.Item(id=answer.pk, question=answer.question.data, answer=answer.text, order=order)
+        endpoints.Item(id=answer.pk, question=answer.question.data, answer=answer.text, order=order)
         for answer, order in unjudged(evaluation)
     ]
 
 
-def verdict(evaluation: Evaluation, item: judges.Item, outcome: judges.Outcome) -> Verdict:
+def verdict(evaluation: Evaluation, item: endpoints.Item, outcome: endpoints.Outcome) -> Verdict:
     """The row, not saved, that keeps what came of an item."""
     reference_score, model_score = outcome.scores or (None, None)
     return Verdict(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from benchmark.ratings import HIGHEST_RATING
+from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
 
 SCALE = (
     "Hallucinates, and says nothing useful",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmark import llava_bench, mmhal
+from benchmark.protocols import llava_bench, mmhal
 
 Better = Literal["up", "down", ""]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from benchmark import wording
 from benchmark.models import Evaluation, Judge, QuestionSet
-from benchmark.wording import Item
+from benchmark.protocols import wording
+from benchmark.protocols.wording import Item
 
 CHARACTERS_PER_TOKEN = 4
 REPLY_TOKENS = 150

@@ -17,8 +17,10 @@ from typing import cast
 from django.conf import settings
 from django.db import connection
 
-from benchmark import evaluating, judges, mmhal, pending
+from benchmark import evaluating
+from benchmark.judging import endpoints, pending
 from benchmark.models import Evaluation, Judge, Verdict
+from benchmark.protocols import mmhal
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def judge(evaluation_id: int) -> None:
                 pending.remember(evaluation)
                 for item, outcome in _ask(evaluation):
                     pending.verdict(evaluation, item, outcome).save(force_insert=True)
-        except (judges.JudgeRefused, ValueError) as error:
+        except (endpoints.JudgeRefused, ValueError) as error:
             # Ended, not left to be resumed: the same question would be paid for again and again.
             log.warning("evaluation %s: %s", evaluation.pk, error)
             evaluating.fail(evaluation, f"{evaluation.judge}: {error}")
@@ -54,12 +56,12 @@ def judge(evaluation_id: int) -> None:
     _announce_next(evaluation.judge)
 
 
-def _ask(evaluation: Evaluation) -> Iterator[tuple[judges.Item, judges.Outcome]]:
+def _ask(evaluation: Evaluation) -> Iterator[tuple[endpoints.Item, endpoints.Outcome]]:
     items = pending.items(evaluation)
     if not items:
         return iter(())
     mode = cast(mmhal.Mode, evaluation.judge.parser)
-    return judges.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
+    return endpoints.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
 
 
 def _judge_exactly(evaluation: Evaluation) -> None:
@@ -67,19 +69,19 @@ def _judge_exactly(evaluation: Evaluation) -> None:
     items = pending.items(evaluation)
     if evaluation.question_set.yes_or_no:
         mode = cast(mmhal.Mode, evaluation.judge.parser)
-        found = judges.pope_verdicts(items, mode=mode)
+        found = endpoints.pope_verdicts(items, mode=mode)
     else:
-        found = judges.exact_verdicts(items)
+        found = endpoints.exact_verdicts(items)
     verdicts = [pending.verdict(evaluation, item, outcome) for item, outcome in found]
     Verdict.objects.bulk_create(verdicts, batch_size=1000)
 
 
-def endpoint_of(judge_row: Judge) -> judges.Endpoint:
+def endpoint_of(judge_row: Judge) -> endpoints.Endpoint:
     """Where and how to ask a judge; its key is read from the environment here."""
-    return judges.Endpoint(
+    return endpoints.Endpoint(
         base_url=judge_row.base_url,
         model=judge_row.model,
-        key=judges.key_from_environment(judge_row.key_variable),
+        key=endpoints.key_from_environment(judge_row.key_variable),
         options=judge_row.options,
         concurrency=judge_row.concurrency,
         **settings.JUDGE_PATIENCE,

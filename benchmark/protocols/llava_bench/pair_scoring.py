@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark import llava_bench
-from benchmark.llava_bench import Pair
+from benchmark.protocols import llava_bench
+from benchmark.protocols.llava_bench import Pair
 from benchmark.statistics import estimate, percent_of_reference
 
 Scores = Mapping[str, Pair | None]

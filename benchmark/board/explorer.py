@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.injections import addresses_judge
-from benchmark.leaderboard import Group
-from benchmark.mmhal import LOWEST_HONEST_RATING
+from benchmark.board.leaderboard import Group
+from benchmark.board.standing import Value, values
+from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, Question, QuestionSet
-from benchmark.standing import Value, values
+from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 
 MOST_MODELS = 8
 

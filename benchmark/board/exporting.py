@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from annotation.exporting.formats import csv_line
-from benchmark import llava_bench
-from benchmark.leaderboard import Group
+from benchmark.board.leaderboard import Group
+from benchmark.board.standing import Standing
 from benchmark.models import Answer, Evaluation
-from benchmark.standing import Standing
+from benchmark.protocols import llava_bench
 
 ANSWER_COLUMNS = (
     "number",

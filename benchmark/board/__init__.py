@@ -1,0 +1,1 @@
+"""What pages make of evaluations: rankings, tests, questions side by side, public links."""

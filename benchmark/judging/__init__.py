@@ -1,0 +1,1 @@
+"""Who rates: chat endpoints, people in the browser, and what each of them still has to do."""

@@ -1,0 +1,1 @@
+"""One folder per benchmark: all that is special about it, and nothing else."""

@@ -1,0 +1,41 @@
+"""MMHal-Bench: a judge rates each answer from 0 to 6."""
+
+from benchmark.protocols.mmhal.mmhal import (
+    JUDGE_INSTRUCTIONS,
+    LOWEST_HONEST_RATING,
+    PROMPT_HASH,
+    TYPES,
+    Mode,
+    Question,
+    QuestionError,
+    Summary,
+    Typed,
+    hallucination_rate,
+    informative_part,
+    informativeness,
+    judge_messages,
+    load_questions,
+    mean_rating,
+    parse_rating,
+    summarise,
+)
+
+__all__ = [
+    "JUDGE_INSTRUCTIONS",
+    "LOWEST_HONEST_RATING",
+    "PROMPT_HASH",
+    "TYPES",
+    "Mode",
+    "Question",
+    "QuestionError",
+    "Summary",
+    "Typed",
+    "hallucination_rate",
+    "informative_part",
+    "informativeness",
+    "judge_messages",
+    "load_questions",
+    "mean_rating",
+    "parse_rating",
+    "summarise",
+]
