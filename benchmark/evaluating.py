@@ -17,7 +17,6 @@ from django.utils import timezone
 from annotation.errors import DomainError
 from benchmark import scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
-from benchmark.protocols.wording import Pair
 from config import wakeup
 from config.outside import storable
 from training.models import ENDED_BADLY
@@ -65,15 +64,10 @@ def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields:
 
 
 def check_suitable(question_set: QuestionSet, judge: Judge) -> None:
-    """Raises NotSuitable for the exact judge on questions whose truth it does not know, and for
-    any other judge on questions that need none, and for any but an endpoint on comparisons."""
-    if judge.can_judge(question_set):
-        return
-    if question_set.compares:
-        raise NotSuitable(f"{question_set} compares two answers; that is asked of endpoints only.")
-    if question_set.yes_or_no:
-        raise NotSuitable(f"{question_set} is answered by yes or no; it takes the exact judge.")
-    raise NotSuitable(f"{judge} knows no truth about the questions of {question_set}.")
+    """Raises NotSuitable for a kind of judge that the benchmark does not take."""
+    if not judge.can_judge(question_set):
+        told = question_set.rules.unsuitable
+        raise NotSuitable(told.format(judge=judge, questions=question_set))
 
 
 def store_answers(evaluation: Evaluation, answers: Mapping[Question, Said]) -> None:
@@ -148,28 +142,21 @@ def judge_again(evaluation: Evaluation) -> None:
         _announce_after_commit(evaluation.pk)
 
 
-def settle(verdict: Verdict, rating: int, user: Any) -> None:
-    """A person decides an unclear rating; the figures follow.
+def settle(verdict: Verdict, said: Mapping[str, str], user: Any) -> None:
+    """A person decides an unclear verdict; the figures follow. ``said`` is what the benchmark's
+    form asks for.
 
-    Raises EvaluationError for a verdict that a judge has settled, or while judging goes on.
+    Raises EvaluationError for a verdict that a judge has settled, while judging goes on, or for
+    what is no verdict.
     """
-    question_set = verdict.answer.evaluation.question_set
-    if question_set.compares:
-        raise EvaluationError("A comparison is settled by two scores, not by a rating.")
-    if rating > question_set.highest_rating:
-        raise EvaluationError("An answer by yes or no is right (1) or wrong (0).")
-    _settle(verdict, user, rating=rating)
+    try:
+        decided = verdict.answer.evaluation.question_set.rules.settled(said)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+    _settle(verdict, user, **decided)
 
 
-def settle_scores(verdict: Verdict, scores: Pair, user: Any) -> None:
-    """The same for an unclear comparison; ``scores`` are (reference, model), 1 to 10 each."""
-    if not verdict.answer.evaluation.question_set.compares:
-        raise EvaluationError("A rating is settled by one number.")
-    reference_score, model_score = scores
-    _settle(verdict, user, reference_score=reference_score, model_score=model_score)
-
-
-def _settle(verdict: Verdict, user: Any, **decided: float) -> None:
+def _settle(verdict: Verdict, user: Any, **decided: Any) -> None:
     evaluation = verdict.answer.evaluation
     if not evaluation.ended:
         raise EvaluationError("The judge is still at work; wait until it has ended.")

@@ -13,11 +13,10 @@ from django.utils.formats import date_format
 from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.models import Project
-from benchmark import reading, scoring
+from benchmark import protocols, reading, scoring
 from benchmark.asking import Wanted, evaluable, request_evaluation
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
-from benchmark.protocols import llava_bench
-from benchmark.protocols.figures import TYPE_TITLES
+from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
 from benchmark.runs import EvaluationOptions
 from training.models import Checkpoint, Run
 from training.rlhf.presets import PRESETS
@@ -36,8 +35,8 @@ class QueryForm(forms.Form):
 
 
 def _type_choices(question_set: QuestionSet) -> list[tuple[str, str]]:
-    types = ("present", "absent") if question_set.yes_or_no else question_set.types
-    named = [(name, TYPE_TITLES.get(name, name).capitalize()) for name in types]
+    rules = question_set.rules
+    named = [(name, protocols.type_title(name)) for name in rules.answer_types or rules.types]
     return [("", "All types"), *named]
 
 
@@ -74,11 +73,9 @@ class AnswerFilter(QueryForm):
         question_set = evaluation.question_set
         self.fields["type"].choices = _type_choices(question_set)  # type: ignore[attr-defined]
         names = dict(self.fields["show"].choices)  # type: ignore[attr-defined]
-        if question_set.yes_or_no:
-            names |= {"hallucinated": "Wrong", "honest": "Right"}
+        names |= question_set.rules.shows
+        if not evaluation.can_be_talked_to:
             del names["addressing"]
-        elif question_set.compares:
-            names |= {"hallucinated": "Below the reference", "honest": "At least the reference"}
         self.fields["show"].choices = list(names.items())  # type: ignore[attr-defined]
 
     def answers(self) -> QuerySet[Answer]:
@@ -140,23 +137,6 @@ class CompareForm(forms.Form):
         return cleaned
 
 
-class SettleForm(forms.Form):
-    rating = forms.TypedChoiceField(
-        choices=[(str(n), str(n)) for n in range(7)], coerce=int, empty_value=None
-    )
-
-
-class SettleScoresForm(forms.Form):
-    """The two scores of a comparison whose verdict is unclear."""
-
-    reference = forms.FloatField(
-        label="Reference", min_value=llava_bench.LOWEST_SCORE, max_value=llava_bench.HIGHEST_SCORE
-    )
-    model = forms.FloatField(
-        label="Model", min_value=llava_bench.LOWEST_SCORE, max_value=llava_bench.HIGHEST_SCORE
-    )
-
-
 class ShareForm(forms.ModelForm):
     """A public link: what it shows beside the figures, and for how long."""
 
@@ -172,9 +152,12 @@ class ShareForm(forms.ModelForm):
         fields = ["title", "with_answers", "with_photographs"]
 
 
-class RateForm(SettleForm):
+class RateForm(forms.Form):
     """A rating by a person; ``task`` names the answer that was on screen."""
 
+    rating = forms.TypedChoiceField(
+        choices=[(str(n), str(n)) for n in range(HIGHEST_RATING + 1)], coerce=int, empty_value=None
+    )
     task = forms.CharField(max_length=64)
 
 

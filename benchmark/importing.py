@@ -16,11 +16,11 @@ from django.db import transaction
 
 from annotation import images
 from annotation.models import Image
-from benchmark import evaluating
+from benchmark import evaluating, protocols
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
-from benchmark.protocols import mmhal, pope
-from benchmark.sources import NotTaken, ReadQuestion, read_questions
+from benchmark.protocols.protocol import ReadQuestion
+from benchmark.sources import NotTaken, read_questions, refusing
 
 
 def import_questions(
@@ -32,9 +32,6 @@ def import_questions(
     name: str = "",
 ) -> QuestionSet:
     """The question set of a published file; the same again is found again.
-
-    The file is in MMHal-Bench's form, for POPE one split with an object a line, and for
-    LLaVA-Bench the questions with the published files of references and captions beside it.
 
     Raises NotTaken for a broken file or image, and, unless ``allow_missing``, for a missing image;
     with it the set lists the names and its evaluations say "81 of 96".
@@ -50,7 +47,7 @@ def import_questions(
             return existing
         question_set = QuestionSet.objects.create(
             protocol=protocol,
-            name=_free_name(name or _name_of(protocol, path, len(read)), version),
+            name=_free_name(name or protocols.named(protocol).set_name(path, len(read)), version),
             version=version,
             missing_images=missing,
         )
@@ -73,12 +70,10 @@ def import_answers(
 ) -> Evaluation:
     """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
 
-    Answers are joined by image and question text, or by id (POPE, LLaVA-Bench), never by
-    position. A question without an answer is left out and counted; an answer to a question that
-    the set does not have is NotTaken.
+    How answers are joined is the benchmark's matter; never by position. A question without an
+    answer is left out and counted; an answer to a question that the set does not have is NotTaken.
     """
-    by_id = question_set.yes_or_no or question_set.compares
-    answers = (_answers_by_id if by_id else _answers_by_question)(question_set, path)
+    answers = _answers(question_set, path)
     with transaction.atomic():
         evaluation = evaluating.start(
             question_set=question_set, judge=judge, model_name=model_name, **fields
@@ -87,51 +82,11 @@ def import_answers(
     return evaluation
 
 
-def _answers_by_id(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
-    try:
-        said = pope.load_answers(path)
-    except (OSError, ValueError) as error:
-        raise NotTaken([str(error)]) from error
-    known = {question.data["question_id"]: question for question in question_set.questions.all()}
-    strangers = [number for number in said if number not in known]
-    if strangers:
-        raise NotTaken(
-            f"{path.name}: question_id {number} is not in {question_set}" for number in strangers
-        )
-    if not said:
-        raise NotTaken([f"{path.name}: holds no answer"])
-    return {known[number]: Said(text) for number, text in said.items()}
-
-
-def _answers_by_question(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
-    try:
-        answered = mmhal.load_questions(path)
-    except mmhal.QuestionError as error:
-        raise NotTaken([str(error)]) from error
-    known = {_key(question.data): question for question in question_set.questions.all()}
-    reasons: list[str] = []
-    answers: dict[Question, Said] = {}
-    for number, item in enumerate(answered, start=1):
-        question = known.get((item.image_id, item.question))
-        if question is None:
-            reasons.append(f"{path.name}, question {number}: is not in {question_set}")
-        elif question in answers:
-            reasons.append(f"{path.name}, question {number}: is answered twice")
-        elif item.model_answer.strip():
-            answers[question] = Said(item.model_answer)
-    if not answers and not reasons:
-        reasons.append(f"{path.name}: holds no model_answer")
-    if reasons:
-        raise NotTaken(reasons)
-    return answers
-
-
-def _name_of(protocol: str, path: Path, count: int) -> str:
-    """What pages call it; POPE by split and count, since two variants share the splits' names."""
-    if protocol != QuestionSet.Protocol.POPE:
-        return str(QuestionSet.Protocol(protocol).label)
-    split = next((name for name in pope.SPLITS if name in path.stem), "")
-    return f"POPE{split and ' '}{split}, {count:,} questions"
+def _answers(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
+    questions = list(question_set.questions.all())
+    with refusing():
+        said = question_set.rules.read_answers(path, [question.data for question in questions])
+    return {questions[place]: Said(text) for place, text in said.items()}
 
 
 def _find_images(
@@ -171,7 +126,3 @@ def _version(read: list[ReadQuestion], found: dict[tuple[str, ...], Image]) -> s
 def _free_name(wanted: str, version: str) -> str:
     taken = QuestionSet.objects.filter(name=wanted).exists()
     return f"{wanted} ({version[:8]})" if taken else wanted
-
-
-def _key(data: dict[str, Any]) -> tuple[str, str]:
-    return (data["image_id"], data["question"])

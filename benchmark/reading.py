@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import QuerySet
 
 from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
-from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from training.checkpoints import registry
 from training.checkpoints.registry import Ancestor
 
@@ -29,7 +28,7 @@ def progress(evaluation: Evaluation) -> Progress:
         run = evaluation.run
         done, total = (run.progress_done, run.progress_total) if run else (0, 0)
         return Progress(done, total, f"{done} of {total} answers" if total else "Waiting to answer")
-    total = evaluation.answers.count() * len(evaluation.question_set.orders)
+    total = evaluation.answers.count() * len(evaluation.question_set.rules.orders)
     done = evaluation.verdicts().count()
     if not done and _judge_is_busy(evaluation):
         return Progress(done, total, f"Waits until {evaluation.judge} has rated another model")
@@ -90,20 +89,15 @@ def addressing_judge(evaluation: Evaluation) -> list[int]:
 
 
 def answers_that(show: str, evaluation: Evaluation) -> QuerySet[Verdict, Any]:
-    """The ids of answers that the judge found "hallucinated" (or wrong, or below the reference),
+    """The ids of answers that are "hallucinated" (or what the benchmark has in its place),
     "honest" (the opposite), or that are "open"."""
     verdicts = evaluation.verdicts().order_by()
     if show == "open":
         return verdicts.filter(state__in=Verdict.OPEN).values("answer")
-    if evaluation.question_set.compares:
-        settled = verdicts.exclude(state__in=Verdict.OPEN).values("answer")
-        gained = settled.annotate(gain=Sum(F("model_score") - F("reference_score")))
-        below = gained.filter(gain__lt=0) if show == "hallucinated" else gained.filter(gain__gte=0)
-        return below.values("answer")
-    good = 1 if evaluation.question_set.yes_or_no else LOWEST_HONEST_RATING
-    if show == "hallucinated":
-        return verdicts.filter(rating__lt=good).values("answer")
-    return verdicts.filter(rating__gte=good).values("answer")
+    good: QuerySet[Verdict, Any] = evaluation.question_set.rules.good(
+        verdicts, wanted=show == "honest"
+    )
+    return good
 
 
 def neighbours(question: Question) -> dict[str, Question | None]:

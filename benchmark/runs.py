@@ -161,8 +161,8 @@ def _score(evaluation: Evaluation) -> str:
     estimate = evaluation.summary.get(shown.name)
     if evaluation.state != Evaluation.State.COMPLETE or not estimate:
         return evaluation.get_state_display()
-    value = figure(estimate["value"], shown.name)
-    return f"{shown.title.lower()} {value} ({interval(estimate, shown.name)})"
+    value = figure(estimate["value"], shown)
+    return f"{shown.title.lower()} {value} ({interval(estimate, shown)})"
 
 
 def _told(evaluation: Evaluation, change: parentage.Change | None) -> str:

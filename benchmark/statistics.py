@@ -252,3 +252,25 @@ def _sign_flip_p_value(changed: NDArray[np.float64], resamples: int, seed: int) 
         signs = generator.integers(0, 2, size=(rows, len(changed)), dtype=np.int8) * 2.0 - 1.0
         as_extreme += int((np.abs(signs @ changed) >= observed).sum())
     return (as_extreme + 1) / (resamples + 1)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How what single questions contribute becomes a figure, and how two models are tested."""
+
+    statistic: Statistic
+    paired: Callable[[Sequence[Any], Sequence[Any]], PairedTest]
+    p_value: Callable[[Sequence[Any], Sequence[Any]], float]
+    """``paired(...).p_value`` alone, without the cost of the interval."""
+    detectable: Callable[[Sequence[Any], Sequence[Any]], float | None]
+
+
+MEAN = Measure(
+    mean,
+    paired_test,
+    paired_p_value,
+    lambda first, second: detectable_difference(np.subtract(second, first)),
+)
+PERCENT_OF_REFERENCE = Measure(
+    percent_of_reference, paired_ratio_test, paired_ratio_p_value, detectable_ratio_difference
+)

@@ -207,7 +207,7 @@ def _question_set(name: str, records: list[dict[str, Any]], folder: Path) -> Que
     _pictures(folder / name, pictures)
     file.write_text(json.dumps(records), encoding="utf-8")
     return benchmark_importing.import_questions(
-        QuestionSet.Protocol.SMALL_WORLD, file, images_from=images.Folder(folder / name), name=name
+        "small_world", file, images_from=images.Folder(folder / name), name=name
     )
 
 

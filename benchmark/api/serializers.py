@@ -106,11 +106,11 @@ class RunStartedSerializer(serializers.Serializer):
 
 
 class ReviewSerializer(serializers.ModelSerializer):
-    """A verdict: one per answer, or one per order where the judge compares with a reference."""
+    """A verdict: one per answer, or one per order where two answers are set side by side."""
 
     class Meta:
         model = Verdict
-        fields = ["order", "state", "text", "rating", "reference_score", "model_score"]
+        fields = ["order", "state", "text", "rating", "reference_score", "model_score", "found"]
         read_only_fields = fields
 
 
@@ -126,7 +126,7 @@ class EvaluatedAnswerSerializer(serializers.ModelSerializer):
         default=None,
         allow_null=True,
         help_text='"parsed", "unparsed", "failed" or "settled"; null while not judged, '
-        "and where the judge compares (see verdicts).",
+        "and where several orders are asked (see verdicts).",
     )
     verdict = serializers.CharField(source="verdict.text", default=None, allow_null=True)
     rating = serializers.IntegerField(source="verdict.rating", default=None, allow_null=True)

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.board.leaderboard import Group
-from benchmark.board.standing import Value, values
 from benchmark.judging.injections import addresses_judge
-from benchmark.models import Answer, Evaluation, Question, QuestionSet
-from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
+from benchmark.models import Answer, Evaluation, Question
+from benchmark.protocols.protocol import Cell as Got
+from benchmark.protocols.protocol import Protocol, Value
+from benchmark.scoring import tested_values
 
 MOST_MODELS = 8
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model at one question; ``text`` is its rating, "right", or "7.5 to 8"."""
+    """One model at one question: what it got, and whether its answer speaks to the judge."""
 
-    text: str
-    good: bool
-    value: float
+    got: Got
     addresses_judge: bool
 
 
@@ -34,7 +33,7 @@ class Line:
     @property
     def spread(self) -> float:
         """From the lowest to the highest value; what the models differ by."""
-        found = [cell.value for cell in self.cells]
+        found = [cell.got.value for cell in self.cells]
         return max(found) - min(found)
 
 
@@ -54,13 +53,13 @@ class Grid:
 def grid(group: Group, *, question_type: str = "", by_spread: bool = False) -> Grid:
     """Questions in their order, or those first that the models differ most on. Three queries."""
     models = group.rows[:MOST_MODELS]
-    found = values(model.pk for model in models)
+    found = tested_values(models)
     asked = Question.objects.filter(question_set=group.first.question_set_id).order_by("index")
     if question_type:
         asked = asked.filter(type=question_type)
     speaking = _speaking(models)
     lines = [
-        Line(question, _cells(question, models, found, speaking, group.first.question_set))
+        Line(question, _cells(question, models, found, speaking, group.first.question_set.rules))
         for question in asked
         if all(question.index in found.get(model.pk, {}) for model in models)
     ]
@@ -84,9 +83,10 @@ def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) ->
 
     Two queries, however many questions: thousands are not loaded for the ten that are shown.
     """
-    found = values([first.pk, second.pk])
+    found = tested_values([first, second])
+    own = first.question_set.rules.own
     before, after = (
-        {index: _own(value) for index, value in found.get(one.pk, {}).items()}
+        {index: own(value) for index, value in found.get(one.pk, {}).items()}
         for one in (first, second)
     )
     changed = [index for index in sorted(before.keys() & after) if before[index] != after[index]]
@@ -96,31 +96,17 @@ def largest_changes(first: Evaluation, second: Evaluation, *, most: int = 10) ->
     return [Change(questions[n], before[n], after[n]) for n in changed[:most]]
 
 
-def _own(value: Value) -> float:
-    """Of (reference, model), what the model got."""
-    return value[1] if isinstance(value, tuple) else value
-
-
 def _cells(
     question: Question,
     models: Sequence[Evaluation],
     found: dict[int, dict[int, Value]],
     speaking: set[tuple[int, int]],
-    question_set: QuestionSet,
+    rules: Protocol,
 ) -> tuple[Cell, ...]:
     return tuple(
-        _cell(found[model.pk][question.index], question_set, (model.pk, question.index) in speaking)
+        Cell(rules.cell(found[model.pk][question.index]), (model.pk, question.index) in speaking)
         for model in models
     )
-
-
-def _cell(value: Value, question_set: QuestionSet, speaks: bool) -> Cell:
-    if isinstance(value, tuple):
-        reference, model = value
-        return Cell(f"{model:g} to {reference:g}", model >= reference, model - reference, speaks)
-    if question_set.yes_or_no:
-        return Cell("right" if value else "wrong", bool(value), value, speaks)
-    return Cell(str(value), value >= LOWEST_HONEST_RATING, value, speaks)
 
 
 def _speaking(models: Sequence[Evaluation]) -> set[tuple[int, int]]:

@@ -13,26 +13,9 @@ from annotation.exporting.formats import csv_line
 from benchmark.board.leaderboard import Group
 from benchmark.board.standing import Standing
 from benchmark.models import Answer, Evaluation
-from benchmark.protocols import llava_bench
 
-ANSWER_COLUMNS = (
-    "number",
-    "type",
-    "question",
-    "reference",
-    "answer",
-    "finished",
-    "rating",
-    "verdict_state",
-    "verdict",
-)
-REVIEW_COLUMNS = (
-    *(name for order in llava_bench.ORDERS for name in (f"{order}_reference", f"{order}_model")),
-    *(f"{order}_state" for order in llava_bench.ORDERS),
-    *(f"{order}_verdict" for order in llava_bench.ORDERS),
-)
-"""What a comparison has instead of a rating and a verdict: the scores that the reference and the
-model got, in each order."""
+ANSWER_COLUMNS = ("number", "type", "question", "reference", "answer", "finished")
+"""What every benchmark has; the verdict's columns are the protocol's."""
 _ORIGIN_COLUMNS = (
     "benchmark",
     "question_set_version",
@@ -53,9 +36,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
 
 def evaluation_csv(evaluation: Evaluation) -> Iterator[bytes]:
     """One line per answer, in the order of the questions."""
-    columns: tuple[str, ...] = ANSWER_COLUMNS
-    if evaluation.question_set.compares:
-        columns = (*columns[: columns.index("rating")], *REVIEW_COLUMNS)
+    columns = (*ANSWER_COLUMNS, *evaluation.question_set.rules.verdict_columns)
     yield csv_line(columns)
     for row in _rows(evaluation):
         yield csv_line(row[name] for name in columns)
@@ -98,7 +79,7 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
                 row.method,
                 group.asked,
             )
-            for shown in row.question_set.figures:
+            for shown in row.question_set.rules.figures:
                 figure = row.summary[shown.name]
                 bounds = (figure["value"], figure["low"], figure["high"])
                 yield csv_line((*origin, shown.name, *bounds))
@@ -149,7 +130,7 @@ def _tested(row: Evaluation, standing: Standing | None) -> dict[str, Any]:
 
 def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     answers = Answer.objects.filter(evaluation=evaluation).select_related("question")
-    judged = _reviews if evaluation.question_set.compares else _rating
+    rules = evaluation.question_set.rules
     for answer in answers.order_by("question__index").judged_by(evaluation):
         question = answer.question
         yield {
@@ -159,24 +140,5 @@ def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "reference": question.data["gt_answer"],
             "answer": answer.text,
             "finished": answer.finished,
-            **judged(answer),
+            **rules.verdict_row(answer.reviews),
         }
-
-
-def _rating(answer: Answer) -> dict[str, Any]:
-    verdict = answer.verdict
-    return {
-        "rating": verdict.rating if verdict else None,
-        "verdict_state": verdict.state if verdict else None,
-        "verdict": verdict.text if verdict else None,
-    }
-
-
-def _reviews(answer: Answer) -> dict[str, Any]:
-    given: dict[str, Any] = dict.fromkeys(REVIEW_COLUMNS)
-    for verdict in answer.reviews:
-        given[f"{verdict.order}_reference"] = verdict.reference_score
-        given[f"{verdict.order}_model"] = verdict.model_score
-        given[f"{verdict.order}_state"] = verdict.state
-        given[f"{verdict.order}_verdict"] = verdict.text
-    return given

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.models import Evaluation, EvaluationQuerySet
-from benchmark.protocols import figures
 
 MOST_SERIES = 4
 
@@ -102,20 +101,20 @@ def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
     The evaluations are of one question set, and there is at least one.
     """
     rows = list(evaluations)
-    question_set = rows[0].question_set
+    rules = rows[0].question_set.rules
     present = {name for row in rows for name in row.summary.get("by_type", {})}
-    types = [name for name in question_set.types if name in present]
+    types = [name for name in rules.types if name in present]
     return {
-        **figures.scale(question_set.protocol),
+        **rules.type_axis.to_json(),
         "types": types,
-        "categories": [figures.TYPE_TITLES.get(name, name) for name in types],
+        "categories": [rules.type_titles.get(name, name) for name in types],
         "series": [_series_of(row, types) for row in rows],
     }
 
 
 def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
     by_type = evaluation.summary.get("by_type", {})
-    drawn = evaluation.question_set.type_figures[0].name if types else ""
+    drawn = evaluation.question_set.rules.type_figures[0].name if types else ""
     found = [by_type.get(name, {}).get(drawn) or {} for name in types]
     return {
         "name": evaluation.full_name,
@@ -126,5 +125,7 @@ def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
 
 
 def score_of(evaluation: Evaluation) -> float:
-    """The figure that ranks a complete evaluation."""
-    return float(evaluation.summary[evaluation.question_set.headline.name]["value"])
+    """What ranks a complete evaluation, higher being better."""
+    shown = evaluation.question_set.headline
+    value = float(evaluation.summary[shown.name]["value"])
+    return -value if shown.better == "down" else value

@@ -16,8 +16,7 @@ from django.core.cache import cache
 from benchmark import scoring
 from benchmark.board.leaderboard import Group
 from benchmark.models import Evaluation, EvaluationQuerySet
-from benchmark.protocols import figures
-from benchmark.protocols.figures import Shown
+from benchmark.protocols.shown import Shown
 from benchmark.templatetags.benchmark_tags import difference, figure, p_value
 from training.models import Checkpoint
 
@@ -45,9 +44,9 @@ class Change:
     @property
     def told(self) -> str:
         """ "Score 3.14 to 1.70 (−1.43, 95 % interval −1.96 to −0.89, p < 0.001)"."""  # noqa: RUF002
-        name, test = self.tested.name, self.test
-        first, second = (figure(test[side]["value"], name) for side in ("first", "second"))
-        by, low, high = (difference(test[end], name) for end in ("difference", "low", "high"))
+        shown, test = self.tested, self.test
+        first, second = (figure(test[side]["value"], shown) for side in ("first", "second"))
+        by, low, high = (difference(test[end], shown) for end in ("difference", "low", "high"))
         return (
             f"{self.tested.title} {first} to {second} "
             f"({by}, 95 % interval {low} to {high}, {p_value(test['p_value'])})"
@@ -63,7 +62,7 @@ def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | N
     tested = evaluation.question_set.tested_figure
     worse = tuple(
         shown
-        for shown in evaluation.question_set.figures
+        for shown in evaluation.question_set.rules.figures
         if (test := found.get(shown.name)) and test["shown"] and _worse(shown, test["difference"])
     )
     return Change(parent=parent, tested=tested, test=found[tested.name], worse=worse)
@@ -139,7 +138,7 @@ def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
     # A model has one colour in all charts of a group; those of the curve alone have the next.
     colours = {row.pk: place for place, row in enumerate(group.charted)}
     return {
-        **figures.headline_scale(group.first.question_set.protocol),
+        **group.first.question_set.rules.headline_axis.to_json(),
         "series": [
             {
                 "name": rows[line[-1]].model_name,

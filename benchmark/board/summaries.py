@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.template.loader import render_to_string
 
 from benchmark.models import Evaluation
-from benchmark.protocols.figures import Shown
+from benchmark.protocols.shown import Shown
 from benchmark.templatetags.benchmark_tags import figure, interval
 
 MOST_ROWS = 10
@@ -79,7 +79,7 @@ class Summary:
 
 def summary_of(evaluations: Sequence[Evaluation], address: str = "") -> Summary:
     """Of complete evaluations of one group, in the given order; at most ten rows."""
-    figures = evaluations[0].question_set.figures
+    figures = evaluations[0].question_set.rules.figures
     rows = tuple(
         Row(
             model=evaluation.model_name,
@@ -116,7 +116,7 @@ def svg(summary: Summary) -> str:
 
 def _cell(evaluation: Evaluation, shown: Shown) -> Cell:
     found = evaluation.summary[shown.name]
-    return Cell(figure(found["value"], shown.name), interval(found, shown.name))
+    return Cell(figure(found["value"], shown), interval(found, shown))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -17,7 +17,6 @@ from django.db.models.functions import Cast, Coalesce
 from numpy.typing import NDArray
 
 from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
-from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from benchmark.statistics import estimate
 
 LEAST_SHARED = 2
@@ -81,7 +80,10 @@ def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> li
         if (question, text, order) in own:
             found.setdefault((name, wording), {})[question, text, order] = value
             newest[name, wording] = other
-    good = 0 if evaluation.question_set.compares else LOWEST_HONEST_RATING
+    agreement = evaluation.question_set.rules.agreement
+    if agreement is None:
+        return []
+    good = agreement[1]
     return [
         _agreement(judge, newest[judge], [(own[key], value) for key, value in values.items()], good)
         for judge, values in sorted(found.items())

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from benchmark.models import Evaluation, Judge, QuestionSet
-from benchmark.protocols import wording
-from benchmark.protocols.wording import Item
+from benchmark.protocols.protocol import Item
 
 CHARACTERS_PER_TOKEN = 4
 REPLY_TOKENS = 150
@@ -34,9 +33,9 @@ def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
     if judge.kind != Judge.Kind.OPENAI or not judge.can_judge(question_set):
         return None
     prompts = [
-        sum(len(message["content"]) for message in wording.messages(item))
+        sum(len(message["content"]) for message in question_set.rules.messages(item))
         for pk, data in question_set.questions.values_list("pk", "data")
-        for order in question_set.orders
+        for order in question_set.rules.orders
         for item in [Item(id=pk, question=data, answer=UNKNOWN_ANSWER, order=order)]
     ]
     tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)

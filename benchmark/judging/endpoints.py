@@ -1,4 +1,4 @@
-"""The only module that talks to a judge: a chat endpoint in OpenAI's form, or the exact rule.
+"""The only module that talks to a judge: a chat endpoint in OpenAI's form.
 
 It knows no database. ``verdicts`` yields each outcome as soon as it is there, so that a caller who
 stores them one by one pays for nothing twice after a kill. A judge that cannot be reached for one
@@ -12,9 +12,6 @@ may enter an endpoint must not be able to have another secret of this installati
 from __future__ import annotations
 
 import email.utils
-import functools
-import hashlib
-import inspect
 import os
 import random
 import re
@@ -24,20 +21,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
-from benchmark import plain
-from benchmark.protocols import mmhal, pope, small_world, wording
-from benchmark.protocols.wording import Item, Pair
+from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _REFUSED = {401, 402, 403, 404, 405}
-
-State = Literal["parsed", "unparsed", "failed"]
 
 
 class JudgeError(Exception):
@@ -77,20 +70,6 @@ class Endpoint:
     concurrency: int = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a judge made of one item. ``rating`` and ``scores`` are None unless ``state`` is
-    "parsed"; then the one that was asked for is there."""
-
-    text: str
-    rating: int | None
-    state: State
-    scores: Pair | None = None
-    """(reference, model), whichever was shown first."""
-    calls: int = 0
-    tokens: int = 0
-
-
 def key_from_environment(variable: str) -> str:
     """The key in an environment variable, empty where it is not set.
 
@@ -101,61 +80,12 @@ def key_from_environment(variable: str) -> str:
     return os.environ.get(variable, "")
 
 
-# --------------------------------------------------------------------------------------------
-# The exact judge
-# --------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def exact_rule_hash() -> str:
-    """Names the exact judge's rule: ratings made by different rules are not comparable."""
-    return hashlib.sha256(inspect.getsource(small_world.rules).encode()).hexdigest()
-
-
-@functools.cache
-def pope_rule_hash() -> str:
-    """Names the rule by which POPE's answers are read as yes or no."""
-    rule = inspect.getsource(pope.parse_answer) + inspect.getsource(plain) + repr(_pope_patterns())
-    return hashlib.sha256(rule.encode()).hexdigest()
-
-
-def _pope_patterns() -> list[tuple[str, str]]:
-    return sorted(
-        (name, value.pattern) for name, value in vars(pope.pope).items() if isinstance(value, re.Pattern)
-    )
-
-
-def pope_verdicts(
-    items: Sequence[Item], *, mode: pope.Mode = "careful"
-) -> Iterator[tuple[Item, Outcome]]:
-    """Whether each answer is the label: rating 1 or 0, unparsed where it is neither yes nor no."""
-    for item in items:
-        label = str(item.question["gt_answer"])
-        said = pope.parse_answer(item.answer, mode=mode)
-        if said is None:
-            yield item, Outcome(text="Neither yes nor no.", rating=None, state="unparsed")
-        else:
-            text = f"Read as {said}; the truth is {label}."
-            yield item, Outcome(text=text, rating=int(said == label), state="parsed")
-
-
-def exact_verdicts(items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
-    """Verdicts by the small world's rule; JudgeRefused for a question that knows no truth."""
-    for item in items:
-        try:
-            verdict = small_world.rate(item.question, item.answer)
-        except mmhal.QuestionError as error:
-            raise JudgeRefused(f"the exact judge cannot judge this: {error}") from error
-        yield item, Outcome(text=verdict.explanation, rating=verdict.rating, state="parsed")
-
-
-# --------------------------------------------------------------------------------------------
-# Endpoints in OpenAI's form
-# --------------------------------------------------------------------------------------------
-
-
 def endpoint_verdicts(
-    endpoint: Endpoint, items: Sequence[Item], *, mode: mmhal.Mode = "careful"
+    endpoint: Endpoint,
+    items: Sequence[Item],
+    *,
+    protocol: Protocol,
+    mode: Mode = "careful",
 ) -> Iterator[tuple[Item, Outcome]]:
     """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once.
 
@@ -173,9 +103,12 @@ def endpoint_verdicts(
         waiting = iter(items)
         asked: dict[Future[Outcome], Item] = {}
 
+        def one(item: Item) -> Outcome:
+            return _judge_one(client, endpoint, item, protocol, mode, stop)
+
         def ask_next(count: int) -> None:
             for item in islice(waiting, count):
-                asked[pool.submit(_judge_one, client, endpoint, item, mode, stop)] = item
+                asked[pool.submit(one, item)] = item
 
         try:
             ask_next(endpoint.concurrency)
@@ -191,11 +124,16 @@ def endpoint_verdicts(
 
 
 def _judge_one(
-    client: httpx.Client, endpoint: Endpoint, item: Item, mode: mmhal.Mode, stop: threading.Event
+    client: httpx.Client,
+    endpoint: Endpoint,
+    item: Item,
+    protocol: Protocol,
+    mode: Mode,
+    stop: threading.Event,
 ) -> Outcome:
     body = {
         "model": endpoint.model,
-        "messages": wording.messages(item),
+        "messages": protocol.messages(item),
         "temperature": 0,
         "max_tokens": 1024,
         **endpoint.options,
@@ -211,18 +149,19 @@ def _judge_one(
                 break
             continue
         except JudgeUnavailable as error:
-            return Outcome(text=str(error), rating=None, state="failed", calls=attempt)
-        said = wording.read(item, text, mode=mode)
+            return Outcome(text=str(error), state="failed", calls=attempt)
+        said = protocol.read(item, text, mode=mode)
         return Outcome(
             text=text,
             rating=said.rating,
             scores=said.scores,
+            found=said.found,
             state="parsed" if said.clear else "unparsed",
             calls=attempt,
             tokens=tokens,
         )
     problem = f"No usable reply after {attempt} attempts; the last: {reason}."
-    return Outcome(text=problem, rating=None, state="failed", calls=attempt)
+    return Outcome(text=problem, state="failed", calls=attempt)
 
 
 def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmark.judging import endpoints
 from benchmark.models import Answer, Evaluation, Verdict
+from benchmark.protocols.protocol import Item, Outcome
 from config.outside import storable
 
 
@@ -11,7 +12,7 @@ def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:
     """Its answers without a verdict of its own judge in its own wording, each with the order that
     is missing."""
     judged = set(evaluation.verdicts().values_list("answer", "order"))
-    orders = evaluation.question_set.orders
+    orders = evaluation.question_set.rules.orders
     return [
         (answer, order)
         for answer in evaluation.answers.select_related("question")
@@ -20,17 +21,23 @@ def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:
     ]
 
 
-def items(evaluation: Evaluation) -> list[endpoints.Item]:
+def items(evaluation: Evaluation) -> list[Item]:
     """What to ask the judge. Raises JudgeRefused where its wording is not the evaluation's."""
     if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
         raise endpoints.JudgeRefused("the wording has changed since this evaluation began")
     return [
-        endpoints.Item(id=answer.pk, question=answer.question.data, answer=answer.text, order=order)
+        Item(
+            id=answer.pk,
+            question=answer.question.data,
+            answer=answer.text,
+            order=order,
+            finished=answer.finished,
+        )
         for answer, order in unjudged(evaluation)
     ]
 
 
-def verdict(evaluation: Evaluation, item: endpoints.Item, outcome: endpoints.Outcome) -> Verdict:
+def verdict(evaluation: Evaluation, item: Item, outcome: Outcome) -> Verdict:
     """The row, not saved, that keeps what came of an item."""
     reference_score, model_score = outcome.scores or (None, None)
     return Verdict(
@@ -42,6 +49,7 @@ def verdict(evaluation: Evaluation, item: endpoints.Item, outcome: endpoints.Out
         rating=outcome.rating,
         reference_score=reference_score,
         model_score=model_score,
+        found=outcome.found,
         state=outcome.state,
         calls=outcome.calls,
         tokens=outcome.tokens,
@@ -72,6 +80,7 @@ def remember(evaluation: Evaluation) -> None:
                 rating=given.rating,
                 reference_score=given.reference_score,
                 model_score=given.model_score,
+                found=given.found,
                 state=Verdict.State.PARSED,
             )
     Verdict.objects.bulk_create(copies.values(), ignore_conflicts=True)

@@ -20,7 +20,7 @@ from django.db import connection
 from benchmark import evaluating
 from benchmark.judging import endpoints, pending
 from benchmark.models import Evaluation, Judge, Verdict
-from benchmark.protocols import mmhal
+from benchmark.protocols.protocol import Item, Mode, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -56,22 +56,23 @@ def judge(evaluation_id: int) -> None:
     _announce_next(evaluation.judge)
 
 
-def _ask(evaluation: Evaluation) -> Iterator[tuple[endpoints.Item, endpoints.Outcome]]:
+def _ask(evaluation: Evaluation) -> Iterator[tuple[Item, Outcome]]:
     items = pending.items(evaluation)
     if not items:
         return iter(())
-    mode = cast(mmhal.Mode, evaluation.judge.parser)
-    return endpoints.endpoint_verdicts(endpoint_of(evaluation.judge), items, mode=mode)
+    return endpoints.endpoint_verdicts(
+        endpoint_of(evaluation.judge),
+        items,
+        protocol=evaluation.question_set.rules,
+        mode=cast(Mode, evaluation.judge.parser),
+    )
 
 
 def _judge_exactly(evaluation: Evaluation) -> None:
     """All verdicts at once: a rule costs nothing, so nothing is lost by a kill."""
+    mode = cast(Mode, evaluation.judge.parser)
     items = pending.items(evaluation)
-    if evaluation.question_set.yes_or_no:
-        mode = cast(mmhal.Mode, evaluation.judge.parser)
-        found = endpoints.pope_verdicts(items, mode=mode)
-    else:
-        found = endpoints.exact_verdicts(items)
+    found = evaluation.question_set.rules.judge_exactly(items, mode=mode)
     verdicts = [pending.verdict(evaluation, item, outcome) for item, outcome in found]
     Verdict.objects.bulk_create(verdicts, batch_size=1000)
 

@@ -8,13 +8,10 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from benchmark.judging import person
-from benchmark.judging.endpoints import KEY_VARIABLE, exact_rule_hash, pope_rule_hash
-from benchmark.protocols import figures as figures_of
-from benchmark.protocols import llava_bench, mmhal
-from benchmark.protocols.figures import Shown
-from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
-from benchmark.protocols.wording import RATING
+from benchmark import protocols
+from benchmark.judging.endpoints import KEY_VARIABLE
+from benchmark.protocols.protocol import Protocol
+from benchmark.protocols.shown import Shown
 
 SHA256_LENGTH = 64
 
@@ -22,13 +19,7 @@ SHA256_LENGTH = 64
 class QuestionSet(models.Model):
     """One version of a benchmark's questions with their images; never changed once imported."""
 
-    class Protocol(models.TextChoices):
-        MMHAL = "mmhal", "MMHal-Bench"
-        SMALL_WORLD = "small_world", "Small world"
-        POPE = "pope", "POPE"
-        LLAVA_BENCH = "llava_bench", "LLaVA-Bench (COCO)"
-
-    protocol = models.CharField(max_length=20, choices=Protocol)
+    protocol = models.CharField(max_length=20, choices=protocols.choices)
     name = models.CharField(max_length=120, unique=True)
     version = models.CharField(
         max_length=SHA256_LENGTH, help_text="SHA-256 of the questions and of the images' files."
@@ -52,46 +43,19 @@ class QuestionSet(models.Model):
         return self.version[:8]
 
     @property
-    def figures(self) -> tuple[Shown, ...]:
-        """What its evaluations show; the first one ranks."""
-        return figures_of.shown(self.protocol)
+    def rules(self) -> Protocol:
+        """All that is special about its benchmark."""
+        return protocols.named(self.protocol)
 
     @property
     def headline(self) -> Shown:
-        return self.figures[0]
+        """The figure that ranks."""
+        return self.rules.figures[0]
 
     @property
     def tested_figure(self) -> Shown:
         """What pairs of models are tested on."""
-        return figures_of.tested(self.protocol)
-
-    @property
-    def type_figures(self) -> tuple[Shown, ...]:
-        """What is also shown for each question type."""
-        return figures_of.of_types(self.protocol)
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return figures_of.types(self.protocol)
-
-    @property
-    def compares(self) -> bool:
-        """Whether a judge scores each answer beside a reference, in both orders."""
-        return self.protocol == self.Protocol.LLAVA_BENCH
-
-    @property
-    def orders(self) -> tuple[str, ...]:
-        """The verdicts that each answer gets: one, or one per order of a comparison."""
-        return llava_bench.ORDERS if self.compares else (RATING,)
-
-    @property
-    def yes_or_no(self) -> bool:
-        """Whether a verdict says right (1) or wrong (0) instead of rating from 0 to 6."""
-        return self.protocol == self.Protocol.POPE
-
-    @property
-    def highest_rating(self) -> int:
-        return 1 if self.yes_or_no else HIGHEST_RATING
+        return next(shown for shown in self.rules.figures if shown.name == self.rules.tested)
 
 
 class Question(models.Model):
@@ -178,23 +142,14 @@ class Judge(models.Model):
 
     @property
     def prompt_hash(self) -> str:
-        """What the judge is asked by today: the wording's hash, or that of the exact rule."""
-        if self.kind == self.Kind.PERSON:
-            return person.WORDING_HASH
-        return exact_rule_hash() if self.kind == self.Kind.EXACT else mmhal.PROMPT_HASH
+        """What the judge is asked by today, in the first benchmark that it can judge."""
+        wordings = (protocol.wording(self.kind) for protocol in protocols.TABLE.values())
+        return next(wording for wording in wordings if wording is not None)
 
     def wording_for(self, question_set: QuestionSet) -> str:
-        """The same for a question set: each kind of question has an exact rule of its own."""
-        if self.kind == self.Kind.EXACT and question_set.yes_or_no:
-            return pope_rule_hash()
-        return llava_bench.PROMPT_HASH if question_set.compares else self.prompt_hash
+        """The same for a question set; empty where the judge cannot judge it."""
+        return question_set.rules.wording(self.kind) or ""
 
     def can_judge(self, question_set: QuestionSet) -> bool:
-        """The exact judge needs questions that carry their truth; POPE needs no other judge, and
-        a comparison with a reference is asked of endpoints only."""
-        exact = self.kind == self.Kind.EXACT
-        if question_set.compares:
-            return self.kind == self.Kind.OPENAI
-        if question_set.yes_or_no:
-            return exact
-        return not exact or question_set.protocol == QuestionSet.Protocol.SMALL_WORLD
+        """Whether the benchmark takes a judge of this kind."""
+        return question_set.rules.wording(self.kind) is not None

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
 from benchmark.models.asked import SHA256_LENGTH, Judge, QuestionSet
-
-if TYPE_CHECKING:
-    from benchmark.models.verdicts import Verdict
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
@@ -112,6 +108,8 @@ class Evaluation(models.Model):
     @property
     def group(self) -> tuple[int, str, int, str]:
         """What must be equal for two scores to be comparable."""
+        if self.question_set.rules.ranks_judges:
+            return (self.question_set_id, self.coverage, 0, "")
         return (self.question_set_id, self.coverage, self.judge_id, self.prompt_hash)
 
     @property
@@ -123,14 +121,10 @@ class Evaluation(models.Model):
     def ended(self) -> bool:
         return self.state not in (self.State.ANSWERING, self.State.JUDGING)
 
-    def verdicts(self) -> models.QuerySet[Verdict]:
+    def verdicts(self) -> models.QuerySet[Any]:
         """Those of its own judge in its own wording, over its own answers."""
-        rows: models.QuerySet[Verdict] = apps.get_model(
-            "benchmark", "Verdict"
-        )._default_manager.all()
-        return rows.filter(
-            answer__evaluation=self, judge=self.judge_id, prompt_hash=self.prompt_hash
-        )
+        own: models.QuerySet[Any] = Judge(pk=self.judge_id).verdicts.all()
+        return own.filter(answer__evaluation=self, prompt_hash=self.prompt_hash)
 
     @property
     def full_name(self) -> str:

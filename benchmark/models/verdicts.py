@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -11,8 +12,7 @@ from django.db.models import Q
 from benchmark.judging.injections import addresses_judge
 from benchmark.models.asked import SHA256_LENGTH, Judge, Question
 from benchmark.models.evaluations import Evaluation
-from benchmark.protocols import llava_bench, mmhal
-from benchmark.protocols.wording import RATING
+from benchmark.protocols.protocol import RATING, Given, Pair
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):
@@ -66,18 +66,16 @@ class Answer(models.Model):
 
     @property
     def verdict(self) -> Verdict | None:
-        """The one verdict of an answer that is rated, not compared; the same holds."""
+        """The one verdict of an answer that is not asked about in several orders."""
         return next((verdict for verdict in self.reviews if verdict.order == RATING), None)
 
-    @property
-    def scores(self) -> dict[str, llava_bench.Pair | None]:
-        """Of an answer that is compared: (reference, model) by order; the same holds."""
-        return {verdict.order: verdict.scores for verdict in self.reviews}
+
+_NO_SCORES = {"reference_score__isnull": True, "model_score__isnull": True}
 
 
 class Verdict(models.Model):
-    """What one judge, asked in one wording, made of one answer: a rating, or in one of the two
-    orders of a comparison the scores of the reference and of the answer."""
+    """What one judge, asked in one wording, made of one answer: a rating, the scores of the
+    reference and of the answer, or counts (``found``), as the benchmark has it."""
 
     class State(models.TextChoices):
         PARSED = "parsed", "Rated"
@@ -93,13 +91,15 @@ class Verdict(models.Model):
     order = models.CharField(
         max_length=20,
         blank=True,
-        choices=[("reference_first", "Reference first"), ("model_first", "Model first")],
-        help_text="Which answer was shown first; empty for a rating.",
+        help_text="What was shown first, where that is asked both ways; else empty.",
     )
     text = models.TextField(blank=True)
     rating = models.PositiveSmallIntegerField(null=True, blank=True)
     reference_score = models.FloatField(null=True, blank=True)
     model_score = models.FloatField(null=True, blank=True)
+    found: models.JSONField[Any] = models.JSONField(
+        null=True, blank=True, help_text="What was counted, where one number is not enough."
+    )
     state = models.CharField(max_length=10, choices=State)
     calls = models.PositiveIntegerField(default=0, help_text="Requests made; 0 if remembered.")
     tokens = models.PositiveIntegerField(default=0)
@@ -123,30 +123,28 @@ class Verdict(models.Model):
                 fields=["answer", "judge", "prompt_hash", "order"], name="verdict_once_per_judge"
             ),
             models.CheckConstraint(
-                condition=(
-                    Q(state__in=["parsed", "settled"], order="", rating__gte=0, rating__lte=6)
-                    # A comparison with NULL is not false to a constraint.
-                    & Q(rating__isnull=False)
-                    & Q(reference_score__isnull=True, model_score__isnull=True)
-                )
-                | Q(
-                    state__in=["parsed", "settled"],
-                    order__in=["reference_first", "model_first"],
-                    rating__isnull=True,
-                    reference_score__isnull=False,
-                    model_score__isnull=False,
-                    reference_score__gte=1,
-                    reference_score__lte=10,
-                    model_score__gte=1,
-                    model_score__lte=10,
+                # A comparison with NULL is not false to a constraint.
+                condition=Q(state__in=["parsed", "settled"])
+                & (
+                    Q(rating__isnull=False, rating__gte=0, rating__lte=6, **_NO_SCORES)
+                    | Q(
+                        rating__isnull=True,
+                        reference_score__isnull=False,
+                        model_score__isnull=False,
+                        reference_score__gte=1,
+                        reference_score__lte=10,
+                        model_score__gte=1,
+                        model_score__lte=10,
+                    )
+                    | Q(rating__isnull=True, found__isnull=False, **_NO_SCORES)
                 )
                 | Q(
                     state__in=["unparsed", "failed"],
                     rating__isnull=True,
-                    reference_score__isnull=True,
-                    model_score__isnull=True,
+                    found__isnull=True,
+                    **_NO_SCORES,
                 ),
-                name="verdict_rating_when_settled",
+                name="verdict_says_something",
             ),
             models.CheckConstraint(
                 condition=Q(state="settled") ^ Q(settled_by__isnull=True),
@@ -155,7 +153,8 @@ class Verdict(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.state}: {self.rating if self.scores is None else self.scores}"
+        said = (self.rating, self.scores, self.found)
+        return f"{self.state}: {next((part for part in said if part is not None), None)}"
 
     @property
     def open(self) -> bool:
@@ -163,12 +162,11 @@ class Verdict(models.Model):
         return self.state in self.OPEN
 
     @property
-    def scores(self) -> llava_bench.Pair | None:
-        """(reference, model) in a comparison; None while open, and for a rating."""
-        if self.reference_score is None or self.model_score is None:
-            return None
-        return (self.reference_score, self.model_score)
+    def scores(self) -> Pair | None:
+        """(reference, model); None while open, and for a rating."""
+        return self.given.scores
 
     @property
-    def hallucinated(self) -> bool:
-        return self.rating is not None and self.rating < mmhal.LOWEST_HONEST_RATING
+    def given(self) -> Given:
+        """What it says, for the benchmark's figures."""
+        return Given(*(getattr(self, name) for name in Given._fields))

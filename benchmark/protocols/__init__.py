@@ -1,1 +1,30 @@
-"""One folder per benchmark: all that is special about it, and nothing else."""
+"""One folder per benchmark: all that is special about it, and nothing else.
+
+To add a benchmark, add a folder with a ``protocol.Protocol`` and a line to ``TABLE``.
+"""
+
+from __future__ import annotations
+
+from benchmark.protocols import llava_bench, mmhal, pope, small_world
+from benchmark.protocols.protocol import Protocol
+
+TABLE: dict[str, Protocol] = {
+    one.name: one
+    for one in (mmhal.PROTOCOL, small_world.PROTOCOL, pope.PROTOCOL, llava_bench.PROTOCOL)
+}
+
+
+def named(name: str) -> Protocol:
+    """Raises KeyError for a name that the table does not have."""
+    return TABLE[name]
+
+
+def choices() -> list[tuple[str, str]]:
+    """Name and title of each."""
+    return [(one.name, one.title) for one in TABLE.values()]
+
+
+def type_title(name: str) -> str:
+    """A question type for people: "Conversation" for "conv"."""
+    titles = (one.type_titles[name] for one in TABLE.values() if name in one.type_titles)
+    return next(titles, name).capitalize()

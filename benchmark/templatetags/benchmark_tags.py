@@ -6,55 +6,48 @@ from typing import Any
 
 from django import template
 
-from benchmark.protocols.figures import TYPE_TITLES
+from benchmark import protocols
+from benchmark.protocols.shown import Shown, Style
 
 register = template.Library()
 
 NOTHING = "–"  # noqa: RUF001
-PERCENT_SHARES = {"hallucination_rate"}
-PERCENTS = {"informativeness"}
-OF_REFERENCE = {"relative_score", "reference_first", "model_first"}
-"""Percent of the reference: 94.1 %."""
-TENTHS = {"f1", "accuracy", "precision", "recall", "yes_ratio"}
-"""Shares over thousands of questions, worth a decimal."""
 
 
 @register.filter
-def figure(value: float | str | None, name: str) -> str:
-    """A score as "2.53", a rate as "57 %", informativeness as "48 %"; a dash for nothing."""
+def figure(value: float | str | None, shown: Shown | Style) -> str:
+    """A score as "2.53", a rate as "57 %", as the figure (or a bare style) says; a dash for
+    nothing."""
     if not isinstance(value, (int, float)):  # A template gives "" for what is not there.
         return NOTHING
-    if name in OF_REFERENCE:
-        return f"{value:.1f} %"
-    if name in TENTHS:
-        return f"{100 * value:.1f} %"
-    if name in PERCENT_SHARES:
-        return f"{100 * value:.0f} %"
-    return f"{value:.0f} %" if name in PERCENTS else f"{value:.2f}"
+    style = shown.style if isinstance(shown, Shown) else shown
+    scaled = 100 * value if style.startswith("share") else value
+    digits = 1 if style.endswith("tenths") else 0
+    return f"{value:.2f}" if style == "number" else f"{scaled:.{digits}f} %"
 
 
 @register.filter
-def difference(value: float, name: str) -> str:
+def difference(value: float, shown: Shown | Style) -> str:
     """What lies between two figures, with its sign: "+0.75", "−12 points"."""  # noqa: RUF002
-    return f"{'−' if value < 0 else '+'}{distance(abs(value), name)}"  # noqa: RUF001
+    return f"{'−' if value < 0 else '+'}{distance(abs(value), shown)}"  # noqa: RUF001
 
 
 @register.filter
-def distance(value: float, name: str) -> str:
+def distance(value: float, shown: Shown | Style) -> str:
     """The same without a sign; between percentages lie points, not percent."""
-    written = figure(value, name)
+    written = figure(value, shown)
     return f"{written.removesuffix(' %')} points" if written.endswith(" %") else written
 
 
 @register.filter
-def interval(estimate: dict[str, Any] | None, name: str) -> str:
+def interval(estimate: dict[str, Any] | None, shown: Shown | Style) -> str:
     """ "1.98 to 3.10"; "no spread" where all questions gave the same, of which the bootstrap can
     say nothing; nothing where the bounds are not known."""
     if not estimate or estimate.get("low") is None:
         return ""
     if estimate["low"] == estimate["high"]:
         return "no spread"
-    low, high = figure(estimate["low"], name), figure(estimate["high"], name)
+    low, high = figure(estimate["low"], shown), figure(estimate["high"], shown)
     return f"{low.removesuffix(' %')} to {high}"
 
 
@@ -73,7 +66,7 @@ def lookup(mapping: dict[str, Any] | None, key: str) -> Any:
 @register.filter
 def type_title(name: str) -> str:
     """A question type for people: "Conversation" for "conv"."""
-    return TYPE_TITLES.get(name, name).capitalize()
+    return protocols.type_title(name)
 
 
 @register.filter

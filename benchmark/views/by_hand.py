@@ -11,8 +11,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from benchmark import access
 from benchmark.forms import RateForm
-from benchmark.judging import by_hand, person
+from benchmark.judging import by_hand
 from benchmark.models import Judge
+from benchmark.protocols.mmhal import person
 
 
 @login_required

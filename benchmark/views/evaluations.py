@@ -12,9 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.errors import DomainError
 from benchmark import access, asking, evaluating, reading
 from benchmark.board import leaderboard, parentage
-from benchmark.forms import AnswerFilter, SettleForm, SettleScoresForm, StartForm
+from benchmark.forms import AnswerFilter, StartForm
 from benchmark.judging import agreement, costs
-from benchmark.models import Evaluation, EvaluationQuerySet
 
 ANSWERS_ON_A_PAGE = 12
 
@@ -49,7 +48,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "query": form.query,
         "base": base,
         "chart": leaderboard.chart_of([base, evaluation] if base else [evaluation]),
-        "agreements": _agreements(evaluation, visible),
+        "agreements": agreement.with_other_judges(evaluation, visible),
         "spent": costs.spent(evaluation),
         "expected": None
         if evaluation.ended
@@ -59,16 +58,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "change": parentage.change_of(evaluation, visible),
         "may_manage": access.may_manage(request.user, evaluation),
         "may_share": access.may_share(request.user),
-        "settle": SettleForm(),
     }
     return render(request, "benchmark/evaluation.html", context)
-
-
-def _agreements(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[agreement.Agreement]:
-    """Two readings by rule of a yes or no are no two judges."""
-    if evaluation.question_set.yes_or_no or not evaluation.summary:
-        return []
-    return agreement.with_other_judges(evaluation, visible)
 
 
 @login_required
@@ -115,18 +106,9 @@ def repeat(request: HttpRequest, pk: int) -> HttpResponse:
 def settle(request: HttpRequest, pk: int) -> HttpResponse:
     verdict = access.verdict_to_settle(request.user, pk)
     evaluation = verdict.answer.evaluation
-    compares = evaluation.question_set.compares
-    form = (SettleScoresForm if compares else SettleForm)(request.POST)
-    if not form.is_valid():
-        scale = "Scores are numbers from 1 to 10." if compares else "A rating is 0 to 6, whole."
-        messages.error(request, scale)
-        return redirect(evaluation)
-    said = form.cleaned_data
     try:
-        if compares:
-            evaluating.settle_scores(verdict, (said["reference"], said["model"]), request.user)
-        else:
-            evaluating.settle(verdict, said["rating"], request.user)
+        evaluating.settle(verdict, request.POST, request.user)
     except DomainError as error:
         messages.error(request, str(error))
+        return redirect(evaluation)
     return redirect(f"{evaluation.get_absolute_url()}?show=open")

@@ -9,12 +9,11 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from benchmark import access
-from benchmark.board import leaderboard, parentage, published, standing
+from benchmark import access, protocols
+from benchmark.board import leaderboard, parentage, standing
 from benchmark.board.explorer import grid, largest_changes
 from benchmark.forms import CompareForm, EvaluationFilter, ExplorerFilter
 from benchmark.judging import by_hand
-from benchmark.protocols import mmhal
 
 EVALUATIONS_ON_A_PAGE = 30
 QUESTIONS_ON_A_PAGE = 48
@@ -30,8 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "standings": standing.standings(groups),
         "curves": parentage.curves(groups),
         "fresh": leaderboard.digest(evaluations),
-        "published": published,
-        "types": mmhal.TYPES,
+        "published": [table for one in protocols.TABLE.values() for table in one.published],
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),
         "may_share": access.may_share(request.user),

@@ -54,28 +54,28 @@ def test_settle_gives_the_score() -> None:
     evaluation = make_evaluation([6, None])
     verdict = evaluation.verdicts().get(state="unparsed")
     person = make_user()
-    evaluating.settle(verdict, 2, person)
+    evaluating.settle(verdict, {"rating": "2"}, person)
     verdict.refresh_from_db()
     assert (verdict.state, verdict.rating, verdict.settled_by) == ("settled", 2, person)
     assert verdict.text == "No rating."
     settled = reload(evaluation)
     assert (settled.state, settled.summary["score"]["value"]) == ("complete", 4)
     assert settled.summary["settled_by_hand"] == 1
-    evaluating.settle(verdict, 3, person)
+    evaluating.settle(verdict, {"rating": "3"}, person)
     assert reload(evaluation).summary["score"]["value"] == 4.5
 
 
 def test_settle_never_overrules_a_judge() -> None:
     evaluation = make_evaluation([6, None])
     with pytest.raises(EvaluationError, match="has a rating already"):
-        evaluating.settle(evaluation.verdicts().get(state="parsed"), 0, make_user())
+        evaluating.settle(evaluation.verdicts().get(state="parsed"), {"rating": "0"}, make_user())
 
 
 def test_settle_waits_for_the_judge() -> None:
     evaluation = make_evaluation([6, None])
     Evaluation.objects.update(state="judging")
     with pytest.raises(EvaluationError, match="still at work"):
-        evaluating.settle(evaluation.verdicts().get(state="unparsed"), 0, make_user())
+        evaluating.settle(evaluation.verdicts().get(state="unparsed"), {"rating": "0"}, make_user())
 
 
 def test_a_complete_evaluation_is_not_judged_again() -> None:

@@ -39,7 +39,7 @@ def test_each_model_has_its_rating_at_each_question(group: Group) -> None:
     assert [model.model_name for model in grid.models] == ["High", "Low"]
     assert [line.question.number for line in grid.lines] == list(range(1, 9))
     third = grid.lines[2]
-    assert [(cell.text, cell.good) for cell in third.cells] == [("6", True), ("0", False)]
+    assert [(cell.got.text, cell.got.good) for cell in third.cells] == [("6", True), ("0", False)]
 
 
 def test_questions_are_chosen_by_type_and_sorted_by_spread(group: Group) -> None:

@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from benchmark.judging import endpoints
 from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, Judge
-from benchmark.protocols import llava_bench, mmhal
+from benchmark.protocols import llava_bench, mmhal, pope
+from benchmark.protocols.protocol import Item
 from tests.benchmark.factories import make_evaluation, record
 from tests.benchmark.injections import HARMLESS, INJECTIONS
 from tests.factories import make_member, make_project
@@ -42,10 +42,10 @@ def test_no_answer_of_real_models_is_flagged() -> None:
 @pytest.mark.parametrize("text", INJECTIONS)
 @pytest.mark.parametrize("said", ["Yes", "No"])
 def test_the_rule_of_yes_and_no_reads_the_answer_and_not_the_speech(text: str, said: str) -> None:
-    question = {"gt_answer": "no"}
+    question = {"gt_answer": "no", "question": "Is there a dog in the image?"}
     for answer in (f"{said}.", f"{said}. {text}"):
-        item = endpoints.Item(id=1, question=question, answer=answer)
-        ((_, outcome),) = endpoints.pope_verdicts([item])
+        item = Item(id=1, question=question, answer=answer)
+        ((_, outcome),) = pope.PROTOCOL.judge_exactly([item], mode="careful")
         assert (outcome.state, outcome.rating) == ("parsed", int(said == "No"))
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from benchmark.judging import endpoints
-from benchmark.judging.endpoints import Endpoint, Item, Outcome
+from benchmark.judging.endpoints import Endpoint
+from benchmark.protocols import mmhal
+from benchmark.protocols.protocol import Item, Outcome
 from tests.benchmark.fake_judge import FakeJudge, Reply, fake_judge
 
 QUESTION = {
@@ -36,8 +38,12 @@ def endpoint(judge: FakeJudge, **changes: Any) -> Endpoint:
     return dataclasses.replace(patient, **changes)
 
 
+def verdicts_of(where: Endpoint, asked: list[Item], **how: Any) -> Any:
+    return endpoints.endpoint_verdicts(where, asked, protocol=mmhal.PROTOCOL, **how)
+
+
 def ask(judge: FakeJudge, asked: list[Item] | None = None, **changes: Any) -> dict[int, Outcome]:
-    verdicts = endpoints.endpoint_verdicts(endpoint(judge, **changes), asked or items())
+    verdicts = verdicts_of(endpoint(judge, **changes), asked or items())
     return {item.id: outcome for item, outcome in verdicts}
 
 
@@ -81,7 +87,7 @@ def test_an_unclear_text_is_unparsed_and_not_asked_again() -> None:
 
 def test_reference_mode_reads_as_the_original_did() -> None:
     with fake_judge(lambda prompt, before: Reply("**Rating:** 5")) as judge:
-        asked = endpoints.endpoint_verdicts(endpoint(judge), items(), mode="reference")
+        asked = verdicts_of(endpoint(judge), items(), mode="reference")
         ((_, outcome),) = asked
     assert (outcome.rating, outcome.state) == (0, "parsed")
 
@@ -152,13 +158,13 @@ def test_a_refusal_ends_the_asking(status: int) -> None:
 
 def test_no_address_of_a_judge() -> None:
     with pytest.raises(endpoints.JudgeRefused, match="not an address"):
-        list(endpoints.endpoint_verdicts(Endpoint(base_url="ftp://example", model="x"), items()))
+        list(verdicts_of(Endpoint(base_url="ftp://example", model="x"), items()))
 
 
 def test_a_judge_that_is_away_fails_after_its_attempts() -> None:
     with fake_judge(lambda prompt, before: Reply()) as judge:
         gone = endpoint(judge, attempts=2)
-    ((_, outcome),) = endpoints.endpoint_verdicts(gone, items())
+    ((_, outcome),) = verdicts_of(gone, items())
     assert outcome.state == "failed"
     assert "the connection failed" in outcome.text
 
@@ -171,7 +177,7 @@ def test_concurrency_is_bounded_and_used() -> None:
 
 def test_closing_the_iterator_stops_asking() -> None:
     with fake_judge(lambda prompt, before: Reply(after_seconds=0.01)) as judge:
-        verdicts = endpoints.endpoint_verdicts(endpoint(judge, concurrency=2), items(60))
+        verdicts = verdicts_of(endpoint(judge, concurrency=2), items(60))
         next(verdicts)
         verdicts.close()  # type: ignore[attr-defined]
         asked = len(judge.requests)

@@ -149,7 +149,7 @@ def test_what_postgres_cannot_keep_stops_nothing(said: str) -> None:
         evaluating.store_answers(evaluation, {question_set.questions.get(): Said(said)})
         work.judge(evaluation.pk)
     assert reload(evaluation).state == "complete"
-    assert evaluation.answers.get().text in ("ab", "a?b")
+    assert evaluation.answers.get().text in ("ab", "a\ufffdb")
 
 
 def test_a_question_that_cannot_be_asked_ends_the_judging_with_a_reason() -> None:

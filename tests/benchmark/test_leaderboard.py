@@ -2,12 +2,18 @@ import json
 
 import pytest
 
+from benchmark import protocols
 from benchmark.board import leaderboard
-from benchmark.board.published import LLAVA_BENCH, PAPER, POPE, TABLES, Table
 from benchmark.models import Evaluation
 from benchmark.protocols import mmhal
+from benchmark.protocols.llava_bench.published import PAPER as LLAVA_BENCH
+from benchmark.protocols.mmhal.published import PAPER
+from benchmark.protocols.pope.published import PAPER as POPE
+from benchmark.protocols.shown import Table
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.shared import shared_data
+
+TABLES = [table for one in protocols.TABLE.values() for table in one.published]
 
 
 def groups() -> list[leaderboard.Group]:
@@ -91,7 +97,7 @@ def test_a_chart_of_an_evaluation_without_figures_is_empty() -> None:
 def test_published_rows_are_those_of_the_paper() -> None:
     table = json.loads(shared_data("published_scores.json").read_text())["mmhal_bench"]
     assert table["columns"][2:] == list(mmhal.TYPES)
-    ours = {row.model: [row.score, row.hallucination_rate, *row.types] for row in PAPER}
+    ours = {model: [score, rate / 100, *types] for model, (score, rate, *types) in PAPER.rows}
     assert ours == table["rows"]
 
 
@@ -121,5 +127,5 @@ def test_published_means_of_pope_are_those_of_its_splits() -> None:
 
 def test_published_types_add_up_to_the_published_scores() -> None:
     """The eight types have twelve questions each, so their mean is the score, up to rounding."""
-    for row in PAPER:
-        assert sum(row.types) / 8 == pytest.approx(row.score, abs=0.011), row.model
+    for model, (score, _, *types) in PAPER.rows:
+        assert sum(types) / 8 == pytest.approx(score, abs=0.011), model

@@ -178,8 +178,8 @@ def test_an_unclear_comparison_leaves_no_score_until_a_person_settles_it(
     assert "1 verdict could not be read as two scores" in page
     assert "model first: unclear" in page
     verdict = evaluation.verdicts().get(state="unparsed")
-    with pytest.raises(EvaluationError, match="two scores"):
-        evaluating.settle(verdict, 3, make_member(project, "manager"))
+    with pytest.raises(EvaluationError, match="from 1 to 10"):
+        evaluating.settle(verdict, {"rating": "3"}, make_member(project, "manager"))
     address = reverse("benchmark:settle", args=[verdict.pk])
     client.post(address, {"reference": "11", "model": "8"})
     assert evaluation.verdicts().filter(state="unparsed").exists()
@@ -200,7 +200,7 @@ def test_nothing_is_asked_twice_of_the_same_judge(question_set: QuestionSet) -> 
 def test_a_verdict_is_a_rating_or_two_scores_and_never_both(question_set: QuestionSet) -> None:
     verdict = evaluate(question_set).verdicts().first()
     assert verdict is not None
-    for wrong in ({"rating": 3}, {"model_score": 11.0}, {"order": ""}, {"reference_score": None}):
+    for wrong in ({"rating": 3}, {"model_score": 11.0}, {"reference_score": None}):
         with pytest.raises(IntegrityError), transaction.atomic():
             Verdict.objects.filter(pk=verdict.pk).update(**wrong)
 
@@ -237,7 +237,7 @@ def test_models_are_tested_against_each_other(question_set: QuestionSet) -> None
     assert found.against_best[weak.pk].p_value == pytest.approx(2 / 64)
     assert found.detectable is not None and found.detectable > 0
     strongest, weakest = explorer.grid(group).lines[0].cells
-    assert (strongest.text, weakest.text) == ("9 to 5", "4.5 to 6.5")
+    assert (strongest.got.text, weakest.got.text) == ("9 to 5", "4.5 to 6.5")
     assert strongest.good and not weakest.good
     result = scoring.compare(weak, strong)
     assert result["count"] == 6

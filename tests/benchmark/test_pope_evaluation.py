@@ -19,7 +19,7 @@ from benchmark.board import leaderboard, standing
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
-from benchmark.protocols.pope import pope_scoring
+from benchmark.protocols.pope import scores
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_admin, make_member, make_project
 from tests.shared import shared_data
@@ -86,7 +86,7 @@ def test_figures_of_a_table_worked_by_hand(
 ) -> None:
     evaluation = evaluated(questions, judge, answers)
     assert evaluation.state == Evaluation.State.COMPLETE
-    values = {name: evaluation.summary[name]["value"] for name in pope_scoring.FIGURES}
+    values = {name: evaluation.summary[name]["value"] for name in scores.FIGURES}
     assert values == pytest.approx(
         {"accuracy": 7 / 10, "precision": 3 / 5, "recall": 3 / 4, "f1": 6 / 9, "yes_ratio": 5 / 10}
     )
@@ -99,7 +99,7 @@ def test_intervals_are_those_of_resampled_questions() -> None:
     """Against a plain bootstrap that draws the questions one by one."""
     labels = [label for label, _ in TABLE] * 12
     right = [1, 1, 1, 0, 0, 0, 1, 1, 1, 1] * 12
-    found = pope_scoring.summarise(labels, right)
+    found = scores.figures_of(labels, right)
     truth = np.array([label == "yes" for label in labels])
     said = np.where(np.array(right) == 1, truth, ~truth)
     picks = np.random.default_rng(7).integers(0, len(labels), size=(4000, len(labels)))
@@ -117,7 +117,7 @@ def test_intervals_are_those_of_resampled_questions() -> None:
 @pytest.mark.parametrize("figure", ["precision", "recall", "f1"])
 def test_a_figure_without_denominator_is_zero(figure: str) -> None:
     """Everything is "no", and nothing is there: no hit, no false alarm, no miss."""
-    assert pope_scoring.summarise(["no"] * 4, [1] * 4)[figure] == {
+    assert scores.figures_of(["no"] * 4, [1] * 4)[figure] == {
         "value": 0.0,
         "low": 0.0,
         "high": 0.0,
@@ -134,8 +134,8 @@ def test_an_unclear_answer_keeps_the_score_away_until_it_is_settled(
     assert evaluation.summary["f1"] is None
     verdict = evaluation.verdicts().get(state=Verdict.State.UNPARSED)
     with pytest.raises(evaluating.EvaluationError, match="right"):
-        evaluating.settle(verdict, 2, make_admin())
-    evaluating.settle(verdict, 1, make_admin())
+        evaluating.settle(verdict, {"rating": "2"}, make_admin())
+    evaluating.settle(verdict, {"rating": "1"}, make_admin())
     evaluation.refresh_from_db()
     assert evaluation.summary["accuracy"]["value"] == pytest.approx(0.7)
 
@@ -155,7 +155,9 @@ def test_only_the_exact_judge_takes_these_questions(questions: QuestionSet, judg
         with pytest.raises(evaluating.NotSuitable, match="exact"):
             evaluating.check_suitable(questions, other)
     assert judge.wording_for(questions) != judge.prompt_hash
-    assert judge.wording_for(make_question_set()) == judge.prompt_hash
+    small = make_question_set(protocol="small_world", records=[])
+    assert judge.wording_for(small) == judge.prompt_hash
+    assert judge.wording_for(make_question_set(version="e" * 64, name="other")) == ""
 
 
 @pytest.mark.parametrize(

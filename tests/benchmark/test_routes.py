@@ -72,10 +72,10 @@ def evaluation() -> Evaluation:
 
 def arguments(evaluation: Evaluation, name: str) -> list[Any]:
     if name == "summary":
-        evaluating.settle(evaluation.verdicts().get(rating=None), 1, make_user())
+        evaluating.settle(evaluation.verdicts().get(rating=None), {"rating": "1"}, make_user())
         return [evaluation.pk, "md"]
     if name == "explorer":
-        evaluating.settle(evaluation.verdicts().get(rating=None), 1, make_user())
+        evaluating.settle(evaluation.verdicts().get(rating=None), {"rating": "1"}, make_user())
         return [leaderboard.groups(Evaluation.objects.all())[0].id]
     if name == "revoke-link":
         return [1]

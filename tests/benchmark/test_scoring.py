@@ -2,6 +2,7 @@ import pytest
 
 from benchmark import evaluating, scoring
 from benchmark.evaluating import Said
+from benchmark.protocols.mmhal.rated import VALUES as FIGURES
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +28,7 @@ def test_summary_by_hand() -> None:
 
 def test_intervals_hold_the_figure_and_are_the_same_again() -> None:
     evaluation = make_evaluation([6, 3, 0, 2, 5, 5, 4, 1])
-    for name in scoring.FIGURES:
+    for name in FIGURES:
         figure = evaluation.summary[name]
         assert figure["low"] < figure["value"] < figure["high"]
     assert scoring.summarise(evaluation) == evaluation.summary
@@ -37,9 +38,19 @@ def test_an_unparsed_verdict_leaves_no_headline_but_the_settled_types() -> None:
     evaluation = make_evaluation([6, None, 0, 2])
     assert evaluation.state == "incomplete"
     assert evaluation.summary["unparsed"] == 1
-    assert all(evaluation.summary[name] is None for name in scoring.FIGURES)
+    assert all(evaluation.summary[name] is None for name in FIGURES)
     assert evaluation.summary["by_type"]["adversarial"]["score"] is None
     assert evaluation.summary["by_type"]["attribute"]["score"]["value"] == 6
+
+
+def test_an_unparsed_verdict_leaves_bounds() -> None:
+    """6, 0, 2 and something from 0 to 6."""
+    bounds = make_evaluation([6, None, 0, 2]).summary["bounds"]
+    assert bounds["score"] == {"low": 2, "high": 3.5}
+    assert bounds["hallucination_rate"] == {"low": 0.5, "high": 0.75}
+    other = make_question_set(count=2, name="other", version="b" * 64)
+    nothing = make_evaluation([None, None], question_set=other)
+    assert "bounds" not in nothing.summary
 
 
 def test_questions_that_were_not_asked_are_counted() -> None:

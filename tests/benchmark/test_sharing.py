@@ -169,7 +169,7 @@ def test_answers_and_photographs_are_shown_only_when_allowed(
 def test_no_person_project_or_inner_address_is_named(evaluation: Evaluation) -> None:
     Verdict.objects.filter(rating=1).update(rating=None, state="unparsed")
     settler = make_user("settler-by-name")
-    evaluating.settle(evaluation.verdicts().get(rating=None), 2, settler)
+    evaluating.settle(evaluation.verdicts().get(rating=None), {"rating": "2"}, settler)
     _, token = share(evaluation, with_photographs=True)
     client = Client()
     client.force_login(make_member(evaluation.project, "manager", make_user("manager-by-name")))
@@ -249,5 +249,5 @@ def test_a_summary_needs_a_score() -> None:
     client.force_login(make_member(project, "reviewer"))
     path = reverse("benchmark:summary", args=[evaluation.pk, "md"])
     assert client.get(path).status_code == 404
-    evaluating.settle(evaluation.verdicts().get(rating=None), 0, make_user())
+    evaluating.settle(evaluation.verdicts().get(rating=None), {"rating": "0"}, make_user())
     assert "3.00" in content(client.get(path))

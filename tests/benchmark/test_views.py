@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from annotation.models import Project, User
 from benchmark import evaluating
-from benchmark.models import Evaluation, QuestionSet
+from benchmark.models import Evaluation
 from benchmark.runs import evaluation_of
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set, record
 from tests.benchmark.test_runs import make_base, make_evaluation_run
@@ -380,7 +380,7 @@ def test_an_abandoned_run_does_not_leave_an_evaluation_waiting(project: Project)
 
 
 def test_small_worlds_scenes_are_drawn_without_smoothing(project: Project, manager: User) -> None:
-    question_set = make_question_set(protocol=QuestionSet.Protocol.SMALL_WORLD, records=[record(0)])
+    question_set = make_question_set(protocol="small_world", records=[record(0)])
     question_set.questions.update(image=make_image())
     evaluation = make_evaluation([1], question_set=question_set, project=project)
     assert "answer-image pixelated" in text_of(

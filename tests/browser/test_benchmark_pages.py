@@ -124,7 +124,7 @@ def test_an_open_leaderboard_shows_a_score_that_comes(visit: Visitor, project: P
     waiting = make_evaluation([6, 5, None], project=project, model_name="Just trained")
     page = visit.page(make_member(project, "reviewer"), "/benchmarks/")
     expect(page.get_by_text("1 evaluation without a score yet")).to_be_visible()
-    evaluating.settle(waiting.verdicts().get(rating=None), 4, make_admin())
+    evaluating.settle(waiting.verdicts().get(rating=None), {"rating": "4"}, make_admin())
     expect(page.get_by_role("link", name="Just trained")).to_be_visible()
 
 

@@ -251,7 +251,7 @@ def _evaluate(world: World) -> None:
     evaluation = make_evaluation([6, None], project=world.project)
     evaluation.question_set.questions.update(image=world.comparison.prompt.image)
     verdict = evaluation.verdicts().get(rating=None)
-    evaluating.settle(verdict, 1, world.people["manager"])
+    evaluating.settle(verdict, {"rating": "1"}, world.people["manager"])
     link, world.secrets["share"] = SharedLink.create(
         [evaluation],
         title="Our scores",

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.images import Folder
-from benchmark import sources
+from benchmark import protocols, sources
 from benchmark.importing import NotTaken, import_questions
 from benchmark.models import QuestionSet
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Import published questions: MMHal-Bench, LLaVA-Bench (COCO), or splits of POPE."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("protocol", choices=QuestionSet.Protocol.values)
+        parser.add_argument("protocol", choices=list(protocols.TABLE))
         parser.add_argument(
             "source",
             help="A file such as response_template.json, a folder with files under their "

@@ -1,25 +1,28 @@
 """LLaVA-Bench (COCO): a judge scores the answer beside a reference answer."""
 
-from benchmark.protocols.llava_bench.llava_bench import (
-    CAPTIONS_FILE,
-    CATEGORIES,
+from benchmark.protocols.llava_bench.judge import (
     HIGHEST_SCORE,
     JUDGE_INSTRUCTIONS,
     LOWEST_SCORE,
     ORDERS,
     PROMPT_HASH,
+    judge_messages,
+    parse_scores,
+)
+from benchmark.protocols.llava_bench.protocol import PROTOCOL
+from benchmark.protocols.llava_bench.questions import (
+    CAPTIONS_FILE,
+    CATEGORIES,
     QUESTIONS_FILE,
     REFERENCES_FILE,
-    Order,
-    Pair,
     Question,
     QuestionError,
+    load_questions,
+    record,
+)
+from benchmark.protocols.llava_bench.scores import (
     Summary,
     both_orders,
-    judge_messages,
-    load_questions,
-    parse_scores,
-    record,
     relative_score,
     summarise,
 )
@@ -32,10 +35,9 @@ __all__ = [
     "LOWEST_SCORE",
     "ORDERS",
     "PROMPT_HASH",
+    "PROTOCOL",
     "QUESTIONS_FILE",
     "REFERENCES_FILE",
-    "Order",
-    "Pair",
     "Question",
     "QuestionError",
     "Summary",

@@ -1,22 +1,20 @@
 """MMHal-Bench: a judge rates each answer from 0 to 6."""
 
-from benchmark.protocols.mmhal.mmhal import (
+from benchmark.protocols.mmhal.judge import (
     JUDGE_INSTRUCTIONS,
-    LOWEST_HONEST_RATING,
     PROMPT_HASH,
-    TYPES,
-    Mode,
-    Question,
-    QuestionError,
+    judge_messages,
+    parse_rating,
+)
+from benchmark.protocols.mmhal.protocol import PROTOCOL
+from benchmark.protocols.mmhal.questions import TYPES, Question, QuestionError, load_questions
+from benchmark.protocols.mmhal.scores import (
+    LOWEST_HONEST_RATING,
     Summary,
-    Typed,
     hallucination_rate,
     informative_part,
     informativeness,
-    judge_messages,
-    load_questions,
     mean_rating,
-    parse_rating,
     summarise,
 )
 
@@ -24,12 +22,11 @@ __all__ = [
     "JUDGE_INSTRUCTIONS",
     "LOWEST_HONEST_RATING",
     "PROMPT_HASH",
+    "PROTOCOL",
     "TYPES",
-    "Mode",
     "Question",
     "QuestionError",
     "Summary",
-    "Typed",
     "hallucination_rate",
     "informative_part",
     "informativeness",

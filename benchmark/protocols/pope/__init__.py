@@ -1,24 +1,22 @@
 """POPE: is an object there, yes or no."""
 
-from benchmark.protocols.pope.pope import (
+from benchmark.protocols.by_id import load_answers
+from benchmark.protocols.pope.protocol import PROTOCOL
+from benchmark.protocols.pope.questions import (
     SPLITS,
-    Answer,
-    Mode,
     Question,
     QuestionError,
-    Summary,
     join,
-    load_answers,
     load_questions,
-    parse_answer,
     record,
-    summarise,
 )
+from benchmark.protocols.pope.scores import Summary, summarise
+from benchmark.protocols.yes_no import Answer, parse_answer
 
 __all__ = [
+    "PROTOCOL",
     "SPLITS",
     "Answer",
-    "Mode",
     "Question",
     "QuestionError",
     "Summary",

@@ -1,10 +1,12 @@
 """The small world: MMHal-Bench's eight question types about scenes, with an exact judge."""
 
+from benchmark.protocols.small_world.protocol import PROTOCOL
 from benchmark.protocols.small_world.rules import (
     BACKGROUNDS,
     COLORS,
     NUMBERS,
     POSITIONS,
+    RULE,
     SHAPES,
     Rating,
     Scene,
@@ -24,6 +26,8 @@ __all__ = [
     "COLORS",
     "NUMBERS",
     "POSITIONS",
+    "PROTOCOL",
+    "RULE",
     "SHAPES",
     "Rating",
     "Scene",

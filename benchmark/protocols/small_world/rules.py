@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from benchmark.protocols.mmhal import LOWEST_HONEST_RATING, TYPES, QuestionError
+from benchmark.protocols.mmhal.questions import TYPES, QuestionError
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
+from benchmark.protocols.mmhal.scores import LOWEST_HONEST_RATING
 
 POSITIONS = (
     "top-left",
@@ -32,6 +33,10 @@ COLORS = ("red", "green", "blue", "yellow")
 SHAPES = ("circle", "square", "triangle")
 BACKGROUNDS = ("light", "dark")
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
+
+RULE = "bfa78a7ee7864dd92eedcf018066d34cf37999918955ce3b9f58586b791e799f"
+"""Names this rule: ratings made by different rules are not comparable. Whoever changes how an
+answer is rated draws another (a test holds the functions of the rule against it)."""
 
 
 class SceneError(ValueError):

@@ -1,0 +1,70 @@
+"""MMHal-Bench as a protocol: 96 questions, joined by image and question text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchmark.protocols.mmhal.published import PAPER, SINCE_THEN
+from benchmark.protocols.mmhal.questions import load_questions
+from benchmark.protocols.mmhal.rated import Rated
+from benchmark.protocols.protocol import ReadQuestion, Refused
+from benchmark.protocols.shown import Table
+
+
+class MMHal(Rated):
+    name = "mmhal"
+    title = "MMHal-Bench"
+    files = ("response_template.json",)
+    unsuitable = "{judge} knows no truth about the questions of {questions}."
+    published: ClassVar[tuple[Table, ...]] = (PAPER, SINCE_THEN)
+
+    def read_questions(self, path: Path) -> list[ReadQuestion]:
+        questions = load_questions(path)
+        records = json.loads(path.read_text(encoding="utf-8"))
+        read = [
+            ReadQuestion({**record, "model_answer": ""}, (question.image_name,))
+            for record, question in zip(records, questions, strict=True)
+        ]
+        reasons: list[str] = []
+        seen: dict[tuple[str, str], int] = {}
+        for number, item in enumerate(read, start=1):
+            where = f"{path.name}, question {number}"
+            first = seen.setdefault(_key(item.data), number)
+            if first != number:
+                reasons.append(f"{where}: is question {first} again")
+            reasons += [f"{where}: {problem}" for problem in self.problems(item.data)]
+        if reasons:
+            raise Refused(reasons)
+        return read
+
+    def problems(self, data: dict[str, Any]) -> list[str]:
+        """What a question lacks beyond the published form."""
+        return []
+
+    def read_answers(self, path: Path, questions: Sequence[dict[str, Any]]) -> dict[int, str]:
+        known = {_key(data): place for place, data in enumerate(questions)}
+        reasons: list[str] = []
+        answers: dict[int, str] = {}
+        for number, item in enumerate(load_questions(path), start=1):
+            place = known.get((item.image_id, item.question))
+            if place is None:
+                reasons.append(f"{path.name}, question {number}: is not in {self.title}")
+            elif place in answers:
+                reasons.append(f"{path.name}, question {number}: is answered twice")
+            elif item.model_answer.strip():
+                answers[place] = item.model_answer
+        if not answers and not reasons:
+            reasons.append(f"{path.name}: holds no model_answer")
+        if reasons:
+            raise Refused(reasons)
+        return answers
+
+
+def _key(data: dict[str, Any]) -> tuple[str, str]:
+    return (data["image_id"], data["question"])
+
+
+PROTOCOL = MMHal()

@@ -1,0 +1,101 @@
+"""MMHal-Bench's questions (paper §3.2), and files with a model's answers filled in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TYPES = (
+    "attribute",
+    "adversarial",
+    "comparison",
+    "counting",
+    "relation",
+    "environment",
+    "holistic",
+    "other",
+)
+"""The eight question types, in the order in which the published questions cycle through them."""
+
+
+class QuestionError(ValueError):
+    """A question file that does not follow the published form; the message names the place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One record of the published JSON, its fields unchanged."""
+
+    question_type: str
+    question_topic: str
+    image_id: str
+    image_src: str
+    image_content: list[str]
+    question: str
+    gt_answer: str
+    model_answer: str = ""
+
+    @property
+    def image_name(self) -> str:
+        """The photograph's file name, the last part of where it came from."""
+        return self.image_src.rsplit("/", 1)[-1]
+
+    @classmethod
+    def from_json(cls, data: Any, *, where: str = "question") -> Question:
+        """Raises QuestionError that names ``where`` and the first field at fault.
+
+        Fields that the published form does not have are left out.
+        """
+        if not isinstance(data, dict):
+            raise QuestionError(f"{where}: is {type(data).__name__}, not an object")
+        texts = {}
+        for name in (
+            "question_type",
+            "question_topic",
+            "image_id",
+            "image_src",
+            "question",
+            "gt_answer",
+        ):
+            texts[name] = _text(data, name, where)
+        if texts["question_type"] not in TYPES:
+            found = texts["question_type"]
+            raise QuestionError(f"{where}: question_type is {found!r}, not one of {list(TYPES)}")
+        content = data.get("image_content")
+        if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+            raise QuestionError(f"{where}: image_content is not a list of texts")
+        answer = data.get("model_answer") or ""
+        if not isinstance(answer, str):
+            raise QuestionError(f"{where}: model_answer is not a text")
+        return cls(**texts, image_content=list(content), model_answer=answer)
+
+
+def load_questions(path: str | Path) -> list[Question]:
+    """Questions of a published file: ``response_template.json`` or a model's filled-in answers.
+
+    Raises QuestionError naming the file, the question (counted from 1) and the field.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise QuestionError(f"{path.name}: cannot be read as JSON ({error})") from error
+    if not isinstance(data, list) or not data:
+        raise QuestionError(f"{path.name}: is not a list of questions")
+    return [
+        Question.from_json(item, where=f"{path.name}, question {number}")
+        for number, item in enumerate(data, start=1)
+    ]
+
+
+def _text(data: dict[str, Any], name: str, where: str) -> str:
+    value = data.get(name)
+    if value is None:
+        raise QuestionError(f"{where}: {name} is missing")
+    if not isinstance(value, str):
+        raise QuestionError(f"{where}: {name} is not a text")
+    if not value.strip():
+        raise QuestionError(f"{where}: {name} is empty")
+    return value

@@ -1,0 +1,57 @@
+"""POPE as a protocol: yes or no, a question set per split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.protocols.pope import questions, scores
+from benchmark.protocols.pope.published import PAPER
+from benchmark.protocols.protocol import Compared, Judged, ReadQuestion, Value
+from benchmark.protocols.right_or_wrong import RightOrWrong, right, said
+from benchmark.protocols.shown import Axis, Shown
+from benchmark.statistics import MEAN
+
+
+def _said_yes(judged: Judged) -> Value | None:
+    answer = said(judged)
+    return None if answer is None else float(answer == "yes")
+
+
+class Pope(RightOrWrong):
+    name = "pope"
+    title = "POPE"
+    files = tuple(f"*coco_pope_{split}.json" for split in questions.SPLITS)
+    figures = (
+        Shown("f1", "F1", "yes is positive", style="share_tenths"),
+        Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths"),
+        Shown("precision", "Precision", "of the yes answers", style="share_tenths"),
+        Shown("recall", "Recall", "of the objects there", style="share_tenths"),
+        Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths"),
+    )
+    tested = "accuracy"
+    compared = {"accuracy": Compared(right, MEAN), "yes_ratio": Compared(_said_yes, MEAN)}
+    headline_axis = Axis("F1", "0 to 1", 0, 1)
+    published = (PAPER,)
+    compare_note = (
+        "F1, precision and recall are no means over questions, so no paired test is made for them."
+    )
+
+    def read_questions(self, path: Path) -> list[ReadQuestion]:
+        return [
+            ReadQuestion(questions.record(one), (one.image,))
+            for one in questions.load_questions(path)
+        ]
+
+    def set_name(self, path: Path, count: int) -> str:
+        """By split and count, since two variants share the splits' names."""
+        split = next((name for name in questions.SPLITS if name in path.stem), "")
+        return f"{self.title}{split and ' '}{split}, {count:,} questions"
+
+    def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
+        labels = [one.question["gt_answer"] for one in answers]
+        return {**scores.figures_of(labels, [one.rating for one in answers]), "by_type": {}}
+
+
+PROTOCOL = Pope()

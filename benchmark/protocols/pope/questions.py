@@ -1,0 +1,90 @@
+"""POPE: "Is there a … in the image?", asked about objects that are there and that are not.
+
+Splits exist in two variants under the same name (the paper's random split has 2,910 questions,
+today's 3,000), so results name the count, and answers are joined to questions by id, never by
+position.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.protocols.yes_no import Answer
+
+SPLITS = ("random", "popular", "adversarial")
+
+
+class QuestionError(ValueError):
+    """A question or answer file that does not follow the form; the message names the line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One line of a published split."""
+
+    question_id: int
+    image: str
+    text: str
+    label: Answer
+
+
+def load_questions(path: str | Path) -> list[Question]:
+    """Questions of a split, one JSON object a line; QuestionError names the line at fault."""
+    path = Path(path)
+    questions: list[Question] = []
+    seen: set[int] = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name}, line {number}"
+        try:
+            data = json.loads(line)
+            question = Question(
+                question_id=int(data["question_id"]),
+                image=str(data["image"]),
+                text=str(data["text"]),
+                label=data["label"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise QuestionError(f"{where}: is not a question ({error!r})") from error
+        if question.label not in ("yes", "no"):
+            raise QuestionError(f"{where}: label is {question.label!r}, not 'yes' or 'no'")
+        if question.question_id in seen:
+            raise QuestionError(f"{where}: question_id {question.question_id} occurs twice")
+        seen.add(question.question_id)
+        questions.append(question)
+    if not questions:
+        raise QuestionError(f"{path.name}: holds no question")
+    return questions
+
+
+def record(question: Question) -> dict[str, Any]:
+    """The question in the fields that question sets are kept in, its label as ``gt_answer``."""
+    return {
+        "question_id": question.question_id,
+        "question_type": "present" if question.label == "yes" else "absent",
+        "question_topic": "",
+        "image_id": question.image,
+        "image_src": question.image,
+        "image_content": [],
+        "question": question.text,
+        "gt_answer": question.label,
+        "model_answer": "",
+    }
+
+
+def join(questions: Sequence[Question], answers: Mapping[int, str]) -> list[str | None]:
+    """Each question's answer text by id, None where there is none.
+
+    Raises QuestionError for an answer to a question that the split does not have: it belongs to
+    another variant.
+    """
+    known = {question.question_id for question in questions}
+    strangers = sorted(set(answers) - known)
+    if strangers:
+        raise QuestionError(f"answers to unknown questions: {strangers[:5]}")
+    return [answers.get(question.question_id) for question in questions]
