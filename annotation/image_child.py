@@ -10,15 +10,27 @@ import json
 import resource
 import struct
 import sys
+import zlib
 from typing import Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 MEMORY_BYTES = 512 * 2**20
 MOST_PIXELS = 30_000_000
 LONGEST_SIDE = 16_384
 FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]
-PNG_MODES = {"L", "LA", "RGB", "RGBA"}
+JPEG_FORMATS = ("JPEG", "MPO")  # phones put a second picture behind the first and call it MPO
+QUICK_PIXELS = 4_000_000
+LONGEST_RATIO = 200
+"""Qwen's processors refuse pictures that are longer."""
+DEPTHS = (8, 10, 12, 14, 16)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_SIXTEEN_BITS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
+    *(struct.error, zlib.error),
+)
 
 
 class Refused(Exception):
@@ -26,41 +38,124 @@ class Refused(Exception):
 
 
 def reencode(data: bytes) -> tuple[bytes, dict[str, Any]]:
-    """The same picture as PNG (lossless), or JPEG when it came as one; no metadata survives."""
-    try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise Refused("is not a PNG, JPEG, WebP or GIF picture") from None
+    """The picture as people and models see it, in our own bytes: no metadata survives.
+
+    It is upright, on white where it was transparent, 8 bits deep, of one frame; a JPEG stays one
+    and everything else becomes PNG, which is lossless. "notes" says what may look different.
+    """
+    data = _without_texts(data)
+    picture = _opened(data)
     width, height = picture.size
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
-        raise Refused(f"is too large: {width} by {height} pixels")
-    was_jpeg = picture.format == "JPEG"
+        most = f"at most {MOST_PIXELS:,} pixels and {LONGEST_SIDE:,} a side are taken"
+        raise Refused(f"is too large: {width} by {height} pixels ({most})")
+    was_jpeg = picture.format in JPEG_FORMATS
+    notes: list[str] = []
     try:
-        picture.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Refused(f"is broken: {error}") from None
-    upright = ImageOps.exif_transpose(picture)
+        upright = ImageOps.exif_transpose(_loaded(picture, data, notes))
+    except MemoryError:
+        raise
+    except _BROKEN as error:
+        raise Refused(f"is broken or cut off{_detail(error)}") from None
+    plain = _on_white(upright, notes)
+    clean = Image.frombytes(plain.mode, plain.size, plain.tobytes())
     output = io.BytesIO()
     if was_jpeg:
-        upright = upright if upright.mode in ("L", "RGB") else upright.convert("RGB")
-        clean = Image.frombytes(upright.mode, upright.size, upright.tobytes())
         clean.save(output, "JPEG", quality=95, subsampling=0, optimize=False)
     else:
-        upright = _for_png(upright)
-        clean = Image.frombytes(upright.mode, upright.size, upright.tobytes())
-        clean.save(output, "PNG", optimize=False)
-    about = {"width": clean.width, "height": clean.height}
+        # The default would take longer over a photograph than the time that a picture has.
+        level = 1 if width * height > QUICK_PIXELS else 6
+        clean.save(output, "PNG", optimize=False, compress_level=level)
+    if max(width, height) >= LONGEST_RATIO * min(width, height):
+        notes.append(f"is {width} by {height} pixels, a shape that some models (Qwen) refuse")
+    about = {"width": clean.width, "height": clean.height, "notes": notes}
     return output.getvalue(), {**about, "format": "jpeg" if was_jpeg else "png"}
 
 
-def _for_png(picture: Image.Image) -> Image.Image:
-    if picture.mode in PNG_MODES:
-        return picture
+def _opened(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise Refused("is not a PNG, JPEG, WebP or GIF picture") from None
+    except _BROKEN as error:
+        raise Refused(f"is broken or cut off{_detail(error)}") from None
+
+
+def _detail(error: BaseException) -> str:
+    """What the decoder says, where it is about the picture and not about the program."""
+    said = str(error).partition("\n")[0][:80] if isinstance(error, (OSError, SyntaxError)) else ""
+    return f" ({said})" if said else ""
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without its texts, which programs make long and which are dropped in any case."""
+    if not data.startswith(_PNG):
+        return data
+    kept, at = [_PNG], len(_PNG)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in _PNG_TEXTS:
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at:]])
+
+
+def _loaded(picture: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
+    """The decoded picture, with no more than 8 bits a channel."""
     if picture.mode.startswith("I"):
-        # 16 bits per pixel; models and browsers see 8.
-        return picture.point(lambda value: value / 256).convert("L")
-    transparent = "transparency" in picture.info or picture.mode in ("PA", "RGBa", "La")
-    return picture.convert("RGBA" if transparent else "RGB")
+        picture.load()
+        most = int(picture.getextrema()[1])  # type: ignore[arg-type]
+        depth = _depth(most, notes)
+        return picture.convert("I").point(lambda value: value / 2 ** (depth - 8)).convert("L")
+    low_bytes = _SIXTEEN_BITS.get(_raw_mode(picture))
+    picture.load()
+    if low_bytes is None:
+        return picture
+    most = max(extreme[1] for extreme in picture.convert("RGB").getextrema()) << 8  # type: ignore[index]
+    if most >> 14:
+        return picture
+    low: Any = _opened(data)
+    low.tile = [low.tile[0]._replace(args=low_bytes)]
+    low.load()
+    depth = _depth(most | 255, notes)
+    high = picture.point(lambda value: min(255, value << (16 - depth)))
+    return ImageChops.add(high, low.point(lambda value: value >> (depth - 8)))
+
+
+def _raw_mode(picture: Any) -> str:
+    """How the bytes of the file are laid out, where the decoder says so."""
+    args = picture.tile[0].args if getattr(picture, "tile", None) else ""
+    return args if isinstance(args, str) else ""
+
+
+def _depth(most: int, notes: list[str]) -> int:
+    """The bits that are used of 16, by the largest value; fewer are scaled, and that is noted."""
+    depth = next(bits for bits in DEPTHS if most < 2**bits or bits == 16)
+    if depth < 16:
+        notes.append(f"uses {depth} of 16 bits: its brightness was scaled to what it uses")
+    return depth
+
+
+def _on_white(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """Grey or RGB, composed on white where it is transparent."""
+    transparent = "transparency" in picture.info or picture.mode in (
+        "RGBA",
+        "LA",
+        "PA",
+        "RGBa",
+        "La",
+    )
+    if not transparent:
+        return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+    above = picture.convert("RGBA")
+    if above.getchannel("A").getextrema() == (255, 255):  # nothing shines through
+        return above.convert("RGB")
+    white = Image.new("RGBA", picture.size, "white")
+    plain = Image.alpha_composite(white, above).convert("RGB")
+    notes.append("is transparent: it is shown to people and models on white")
+    if all(least == most for least, most in plain.getextrema()):  # type: ignore[misc]
+        notes.append("is one colour, on white")
+    return plain
 
 
 def answer(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -70,9 +165,9 @@ def answer(data: bytes) -> tuple[dict[str, Any], bytes]:
         return {"error": str(refused)}, b""
     except MemoryError:
         return {"error": "needs too much memory to decode"}, b""
-    except Exception as error:
+    except Exception:
         # A decoder's surprise must reach the sender as a refusal, not as a dead process.
-        return {"error": f"cannot be decoded: {type(error).__name__}"}, b""
+        return {"error": "cannot be decoded"}, b""
     return {**about, "bytes": len(encoded)}, encoded
 
 

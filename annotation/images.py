@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 import struct
 import subprocess
 import sys
 import threading
-import zipfile
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Self
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -46,6 +42,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
+        self._notes: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +57,7 @@ class Decoder:
 
     def reencode(self, data: bytes) -> tuple[bytes, dict[str, int | str]]:
         """Our own bytes and {"width", "height", "format", "bytes"}; raises BadImage."""
-        _check_size(len(data))
+        check_size(len(data))
         child = self._running()
         # Reading and writing block; a child that takes too long is killed, and both then fail.
         timer = threading.Timer(DECODE_TIMEOUT_SECONDS, child.kill)
@@ -74,7 +71,13 @@ class Decoder:
             timer.cancel()
         if "error" in about:
             raise BadImage(str(about["error"]))
+        self._notes += about.pop("notes", [])  # type: ignore[arg-type]
         return encoded, about
+
+    def taken_notes(self) -> list[str]:
+        """What a person should know of the pictures decoded since the last time this was asked."""
+        notes, self._notes = self._notes, []
+        return notes
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -116,7 +119,8 @@ def _ask(child: subprocess.Popen[bytes], data: bytes) -> tuple[dict[str, int | s
     return about, encoded
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Raises BadImage for a file that is empty or larger than MOST_BYTES."""
     if size > MOST_BYTES:
         raise BadImage(f"is larger than {MOST_BYTES // 2**20} MiB")
     if not size:
@@ -129,7 +133,7 @@ def prepare(data: bytes, decoder: Decoder) -> Image:
     The file itself is in storage afterwards, under its content's name, where an import that is
     then refused leaves no trace that anybody could see. Raises BadImage.
     """
-    _check_size(len(data))
+    check_size(len(data))
     original = hashlib.sha256(data).hexdigest()
     known = Image.objects.filter(Q(sha256=original) | Q(original_sha256=original)).first()
     if known is not None:
@@ -171,99 +175,3 @@ def store(data: bytes) -> Image:
     with Decoder() as decoder:
         image = prepare(data, decoder)
     return save([image])[image.sha256]
-
-
-# --------------------------------------------------------------------------------------------
-# Where the images of an import come from
-# --------------------------------------------------------------------------------------------
-
-
-class ImageSource(Protocol):
-    """Finds the image that a record names."""
-
-    def find(self, name: str, decoder: Decoder) -> Image | None:
-        """The image, perhaps not saved yet; None when there is none. Raises BadImage."""
-        ...
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Images in a folder of this machine; names are paths inside it."""
-
-    root: Path
-
-    def find(self, name: str, decoder: Decoder) -> Image | None:
-        safe_name(name)
-        root = self.root.resolve()
-        path = (root / name).resolve()
-        if not path.is_relative_to(root):
-            raise BadImage("points outside the folder of images")
-        if not path.is_file():
-            return None
-        _check_size(path.stat().st_size)
-        return prepare(path.read_bytes(), decoder)
-
-
-class Archive:
-    """Images in a zip. A record may leave out the folders that the archive puts around them."""
-
-    def __init__(self, file: IO[bytes] | Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile:
-            raise BadImage("is not a zip archive") from None
-        self._entries: dict[str, zipfile.ZipInfo] = {}
-        self._by_last_part: dict[str, list[str]] = defaultdict(list)
-        for entry in self._zip.infolist():
-            if entry.is_dir():
-                continue
-            if stat.S_ISLNK(entry.external_attr >> 16):
-                raise BadImage(f"contains a link: {entry.filename}")
-            safe_name(entry.filename)
-            self._entries[entry.filename] = entry
-            self._by_last_part[PurePosixPath(entry.filename).name].append(entry.filename)
-
-    def find(self, name: str, decoder: Decoder) -> Image | None:
-        safe_name(name)
-        entry = self._entries.get(name)
-        if entry is None:
-            alike = self._by_last_part.get(PurePosixPath(name).name, [])
-            fitting = [path for path in alike if path.endswith("/" + name)] or alike
-            if len(fitting) > 1:
-                raise BadImage(f"fits several files of the archive: {', '.join(fitting[:3])}")
-            if not fitting:
-                return None
-            entry = self._entries[fitting[0]]
-        try:
-            with self._zip.open(entry) as file:
-                # The size that the archive claims is not to be believed.
-                data = file.read(MOST_BYTES + 1)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
-            raise BadImage("cannot be read from the archive") from None
-        return prepare(data, decoder)
-
-
-class Stored:
-    """Images that are here already, named by their sha256 (as exports and the API name them)."""
-
-    def find(self, name: str, decoder: Decoder) -> Image | None:
-        return Image.objects.filter(sha256=name.split(".")[0]).first()
-
-
-@dataclass(frozen=True)
-class Either:
-    """The first source that has it."""
-
-    sources: tuple[ImageSource, ...]
-
-    def find(self, name: str, decoder: Decoder) -> Image | None:
-        found = (source.find(name, decoder) for source in self.sources)
-        return next((image for image in found if image is not None), None)
-
-
-def safe_name(name: str) -> None:
-    """Raises BadImage for a path that is absolute, leaves its folder, or is not a plain name."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    drive = len(name) > 1 and name[1] == ":"
-    if not name or path.is_absolute() or drive or ".." in path.parts or "\0" in name:
-        raise BadImage(f"has an unsafe path: {name[:100]!r}")

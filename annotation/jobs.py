@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from annotation import importing
 from annotation.errors import DomainError
-from annotation.images import Archive, Either, ImageSource, Stored
+from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
 from annotation.releases import freezing

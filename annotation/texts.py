@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # Families of models whose name in a response would tell an annotator what they are judging.
 MODEL_NAME = re.compile(
@@ -11,6 +12,37 @@ MODEL_NAME = re.compile(
     r"|smolvlm|gemma)\b",
     re.IGNORECASE,
 )
+
+
+# What shows as nothing, though it is no white space and no format character: fillers and joiners.
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_END_TOKEN = re.compile(
+    r"(?:</s>|<eos>|<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|eot|end_of_turn)\|>"
+    r"|<end_of_turn>|<end_of_utterance>|\[EOS\])\s*\Z"
+)
+
+
+def is_visible(text: str) -> bool:
+    """Whether there is anything to see in ``text``."""
+    return any(
+        character not in _BLANK_LETTERS
+        and not "\ufe00" <= character <= "\ufe0f"
+        and unicodedata.category(character) not in _INVISIBLE
+        for character in text
+    )
+
+
+def turns_direction(text: str) -> bool:
+    """Whether it holds controls of direction, which can show its words in another order."""
+    return _DIRECTION.search(text) is not None
+
+
+def end_token(text: str) -> str | None:
+    """The token of a model's vocabulary that ``text`` ends with, as answers that were cut badly."""
+    found = _END_TOKEN.search(text)
+    return found.group(0).strip() if found else None
 
 
 def names_a_model(text: str, *names: str) -> str | None:

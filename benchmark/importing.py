@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 
 from annotation import images
+from annotation.image_sources import ImageSource
 from annotation.models import Image
 from benchmark import evaluating, protocols
 from benchmark.evaluating import Said
@@ -27,7 +28,7 @@ def import_questions(
     protocol: str,
     path: Path,
     *,
-    images_from: images.ImageSource,
+    images_from: ImageSource,
     allow_missing: bool = False,
     name: str = "",
 ) -> QuestionSet:
@@ -90,7 +91,7 @@ def _answers(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
 
 
 def _find_images(
-    read: list[ReadQuestion], source: images.ImageSource
+    read: list[ReadQuestion], source: ImageSource
 ) -> tuple[dict[tuple[str, ...], Image], list[str]]:
     """Images by their possible names, and the (first) names that ``source`` does not have, in the
     file's order."""

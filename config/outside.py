@@ -8,9 +8,11 @@ trainer, a file's name, an error) is kept as well as can be (``storable``, ``sto
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
+from collections import Counter
 from typing import Any
 
 MOST_NESTING = 100
@@ -84,17 +86,17 @@ def finite_number(value: Any, *, least: float, most: float) -> float | None:
 # --------------------------------------------------------------------------------------------
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, nan: bool = False, each_once: bool = False) -> Any:
     """The value of JSON as the standard has it, in UTF-8 (a byte order mark may stand before it).
 
     Raises NotJson; also for NaN, for numbers that no other reader holds (1e999, more than 64 bits)
-    and for more than ``MOST_NESTING`` levels. Texts in it may still be unstorable.
+    and for more than ``MOST_NESTING`` levels. Texts in it may still be unstorable. ``nan`` lets
+    NaN and Infinity through as numbers, for files in which nobody may read that field, and
+    ``each_once`` refuses an object that has a member twice.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        value = json.loads(
-            decoded, parse_constant=_no_constant, parse_float=_float, parse_int=_integer
-        )
+        value = json_decoder(nan=nan, each_once=each_once).decode(decoded)
     except UnicodeDecodeError:
         raise NotJson("is not UTF-8 text") from None
     except NotJson:
@@ -104,10 +106,37 @@ def parse_json(text: str | bytes) -> Any:
         raise NotJson(f"is not JSON ({error.msg}: {place})", error.lineno) from None
     except (RecursionError, MemoryError):
         raise _too_deep() from None
-    # As many levels need as many brackets; most values have too few to be looked through.
-    if decoded.count("[") + decoded.count("{") > MOST_NESTING:
-        _check_nesting(value)
+    check_nesting(decoded, value)
     return value
+
+
+@functools.cache
+def json_decoder(*, nan: bool = False, each_once: bool = False) -> json.JSONDecoder:
+    """What ``parse_json`` decodes with, for readers that take one value after the other.
+
+    They still have to ``check_nesting`` and to catch RecursionError.
+    """
+    return json.JSONDecoder(
+        parse_constant=float if nan else _no_constant,
+        parse_float=_float,
+        parse_int=_integer,
+        object_pairs_hook=_each_once if each_once else None,
+    )
+
+
+def check_nesting(text: str, value: Any) -> None:
+    """Raises NotJson where ``value``, decoded from ``text``, is nested too deep."""
+    # As many levels need as many brackets; most values have too few to be looked through.
+    if text.count("[") + text.count("{") > MOST_NESTING:
+        _check_nesting(value)
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        [(twice, _)] = Counter(name for name, _ in members).most_common(1)
+        raise NotJson(f"has {twice[:_SHOWN]!r} twice")
+    return found
 
 
 def _check_nesting(value: Any) -> None:

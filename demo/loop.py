@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from annotation import images, importing, projects
+from annotation import image_sources, importing, projects
 from annotation.models import ApiToken, Project, Release, User
 from annotation.models.projects import Role
 from annotation.onboarding import joining
@@ -169,7 +169,7 @@ def _prompts(project: Project, plan: Plan, seed: int, folder: Path) -> dict[str,
     pictures = _pictures(folder / "images", {p.record.image: p.picture() for p in prompts})
     records = folder / "prompts.jsonl"
     _write_lines(records, [prompt.record.to_json() for prompt in prompts])
-    importing.import_files(project, [records], images.Folder(pictures), format="prompts")
+    importing.import_files(project, [records], image_sources.Folder(pictures), format="prompts")
     by_id = {prompt.record.id: prompt.scene for prompt in prompts}
     stored = project.prompts.values_list("external_id", "image__sha256")
     return {sha256: by_id[name] for name, sha256 in stored}
@@ -207,7 +207,7 @@ def _question_set(name: str, records: list[dict[str, Any]], folder: Path) -> Que
     _pictures(folder / name, pictures)
     file.write_text(json.dumps(records), encoding="utf-8")
     return benchmark_importing.import_questions(
-        "small_world", file, images_from=images.Folder(folder / name), name=name
+        "small_world", file, images_from=image_sources.Folder(folder / name), name=name
     )
 
 

@@ -185,7 +185,7 @@ def _made_up(path: Path, seed: int) -> Path:
 
 
 def _evaluations(files: list[Path], url: str, scratch: Path) -> list[Any]:
-    from annotation.images import Folder
+    from annotation.image_sources import Folder
     from benchmark.importing import import_answers, import_questions
     from benchmark.models import Judge
 

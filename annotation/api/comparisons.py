@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import ProblemSerializer, TurnSerializer
-from annotation.images import Stored
+from annotation.image_sources import Stored
 from annotation.importing.record_files import BadField, ImportRefused, Problem
 from annotation.importing.records import PairIn, PromptIn, parse_pair, parse_prompt
 from annotation.models import Comparison, Project

@@ -17,8 +17,11 @@ from annotation.importing.records import (
     digest,
     identifier,
     parse_prompt,
+    prompt_of,
     text_of,
 )
+from annotation.reading.files import Unreadable, document
+from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt
 from config.outside import NotJson, is_storable, parse_json
 
 Conversation = tuple[PromptIn, str]
@@ -167,9 +170,9 @@ def pair_conversations(
 def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[str]]:
     """Captions by image: one JSON object of texts or lists of texts, as LLaVA-RLHF has them."""
     try:
-        values = parse_json(file.read())
-    except NotJson as error:
-        problems.append(Problem(error.line, "", str(error), file="captions"))
+        values = document(file)
+    except Unreadable as error:
+        problems.append(Problem(0, "", str(error), file="captions"))
         return {}
     if not isinstance(values, dict):
         reason = "is not one JSON object of captions by image"
@@ -182,7 +185,7 @@ def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[st
             captions[image] = texts
         else:
             reason = "is neither a text nor a list of texts"
-            problems.append(Problem(0, image[:100], reason, file="captions"))
+            problems.append(Problem(0, excerpt(image), reason, file="captions"))
     return captions
 
 
@@ -191,16 +194,49 @@ def _is_caption(text: Any) -> bool:
 
 
 def with_captions(
-    records: Sequence[PairIn | PromptIn], captions: dict[str, list[str]]
+    records: Sequence[PairIn | PromptIn],
+    captions: dict[str, list[str]],
+    problems: list[Problem],
 ) -> list[PairIn | PromptIn]:
-    """The records with the captions of their images; those that bring facts keep their own."""
-    by_last_part = {name.rpartition("/")[2]: texts for name, texts in captions.items()}
+    """The records with the captions of their images; those that bring facts keep their own.
+
+    An image that several captions fit, and a caption that several images fit, are problems.
+    """
+    names = Names(captions)
+    alone = OneNameEach()
+    known: dict[str, list[str]] = {}
+    for record in records:
+        prompt = prompt_of(record)
+        if prompt.image not in known and not prompt.captions:
+            known[prompt.image] = _captions_of(prompt, names, captions, alone, problems)
 
     def of(prompt: PromptIn) -> PromptIn:
-        known = captions.get(prompt.image) or by_last_part.get(prompt.image.rpartition("/")[2])
-        return replace(prompt, captions=known) if known and not prompt.captions else prompt
+        found = known.get(prompt.image)
+        return replace(prompt, captions=found) if found and not prompt.captions else prompt
 
     return [
         replace(record, prompt=of(record.prompt)) if isinstance(record, PairIn) else of(record)
         for record in records
     ]
+
+
+def _captions_of(
+    prompt: PromptIn,
+    names: Names,
+    captions: dict[str, list[str]],
+    alone: OneNameEach,
+    problems: list[Problem],
+) -> list[str]:
+    try:
+        name = names.find(prompt.image)
+    except Ambiguous as several:
+        reason = f"{excerpt(prompt.image)} fits several captions: {several}"
+        problems.append(Problem(prompt.line, "image", reason))
+        return []
+    if name is None:
+        return []
+    other = alone.other(prompt.image, name)
+    if other is not None:
+        reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"
+        problems.append(Problem(prompt.line, "image", reason))
+    return captions[name]

@@ -37,9 +37,9 @@ def read_files(
         problems: list[Problem] = []
         with captions.open("rb") as file:
             known = read_captions(file, problems)
+        records = with_captions(records, known, problems)
         if problems:
             raise ImportRefused(problems)
-        records = with_captions(records, known)
     return records
 
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from annotation.images import BadImage, Decoder, ImageSource, save
+from annotation.image_sources import ImageSource, absence
+from annotation.images import BadImage, Decoder, save
 from annotation.importing import parquet
 from annotation.importing.formats import read_files
 from annotation.importing.record_files import ImportRefused, Problem
-from annotation.importing.record_writer import BATCH, RecordWriter, prompt_of
-from annotation.importing.records import PairIn, PromptIn, Records
+from annotation.importing.record_writer import BATCH, RecordWriter
+from annotation.importing.records import PairIn, PromptIn, Records, prompt_of
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
+from annotation.reading.names import OneNameEach, excerpt
 from config.outside import storable
 
 Report = Callable[[int, int], None]
@@ -87,12 +89,15 @@ def import_records(
     problems = _repeated_ids(records)
     found, missing = _find_images(records, images, report, problems)
     if missing and not options.skip_missing_images:
-        problems += [Problem(line, "image", f"there is no {name}") for name, line in missing]
+        problems += [Problem(line, "image", absence(name, images)) for name, line in missing]
     if problems:
         raise ImportRefused(problems)
     absent = {name for name, _ in missing}
     kept: Records = [record for record in records if prompt_of(record).image not in absent]
-    warnings = [Problem(line, "image", f"left out: there is no {name}") for name, line in missing]
+    warnings = [Problem(0, "images", note) for note in images.notes()]
+    warnings += [
+        Problem(line, "image", f"left out: {absence(name, images)}") for name, line in missing
+    ]
     for record in kept:
         warnings += record.warnings() if isinstance(record, PairIn) else []
     with transaction.atomic():
@@ -140,17 +145,22 @@ def _find_images(
         wanted.setdefault(prompt_of(record).image, record.line)
     found: dict[str, Image] = {}
     missing = []
+    alone = OneNameEach()
     with Decoder() as decoder:
         for done, (name, line) in enumerate(wanted.items()):
             report(done, len(wanted))
             try:
-                image = source.find(name, decoder)
+                place = source.locate(name)
+                if place is None:
+                    missing.append((name, line))
+                    continue
+                other = None if place.by_content else alone.other(name, place)
+                if other is not None:
+                    said = f"{excerpt(name)} and {excerpt(other)} (line {wanted[other]})"
+                    reason = f"{said} both fit one file, {excerpt(place.name)}"
+                    problems.append(Problem(line, "image", reason))
+                found[name] = place.load(decoder)
             except BadImage as error:
-                problems.append(Problem(line, "image", f"{name} {error}"))
-                continue
-            if image is None:
-                missing.append((name, line))
-            else:
-                found[name] = image
+                problems.append(Problem(line, "image", f"{excerpt(name)} {error}"))
     report(len(wanted), len(wanted))
     return found, missing

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from annotation.images import Archive, Either, ImageSource
+from annotation.image_sources import Archive, Either, ImageSource
 from annotation.importing.record_files import Problem
 
 CHILD = Path(__file__).with_name("parquet_child.py")

@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 class Images:
-    """The zip that is written: each picture once, under its content's hash and its own name."""
+    """The zip that is written: each picture once, named by its hash's beginning and by its own."""
 
     def __init__(self, archive: zipfile.ZipFile, most_bytes: int) -> None:
         self._archive = archive
@@ -48,7 +48,7 @@ class Images:
         data = data[: MOST_IMAGE_BYTES + 1]
         sha256 = hashlib.sha256(data).hexdigest()
         own = PurePosixPath(str(path or "").replace("\\", "/")).name[-100:]
-        name = f"{sha256}/{own if own.isprintable() and own.strip('. ') else 'image'}"
+        name = f"{sha256[:20]}/{own if own.isprintable() and own.strip('. ') else 'image'}"
         if name not in self._known:
             self._left -= len(data)
             if self._left < 0:

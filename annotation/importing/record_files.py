@@ -1,18 +1,20 @@
-"""Files of records: JSON lines or one JSON array, with every fault named by line and field.
-
-In an array, "line" counts records.
-"""
+"""Records of a file, with every fault named by line and field, and the same fault named once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from annotation.errors import DomainError
-from config.outside import NotJson, parse_json, storable
+from annotation.reading.files import values
+from config.outside import storable
 
 T = TypeVar("T")
+ALL = "all "
+"""How the reason of a fault begins that every line has."""
+MOST_ALIKE = 3
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class Problem:
             object.__setattr__(self, name, storable(getattr(self, name)))
 
     def __str__(self) -> str:
-        place = f"line {self.line}" if self.line else "the file"
         prefix = f"{self.file}, " if self.file else ""
+        if self.reason.startswith(ALL):
+            return f"{prefix}{self.reason}"
+        place = f"line {self.line}" if self.line else "the file"
         named = f", {self.field}" if self.field else ""
         return f"{prefix}{place}{named}: {self.reason}"
 
@@ -50,10 +54,33 @@ class ImportRefused(DomainError):
     title = "Nothing was imported"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: (problem.file, problem.line))
+        self.problems = said_once(problems)
         first = self.problems[0]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         super().__init__(f"{first}{more}", errors=[p.to_json() for p in self.problems])
+
+
+def said_once(problems: Iterable[Problem], lines: int = 0) -> list[Problem]:
+    """The problems in order, those that many lines share as one; ``lines`` is how many there are.
+
+    What all lines share belongs to the file.
+    """
+    alike: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        alike[problem.file, problem.field, problem.reason].append(problem)
+    said: list[Problem] = []
+    for (file, field, reason), group in alike.items():
+        numbers = sorted({problem.line for problem in group if problem.line})
+        if 1 < len(numbers) == lines:
+            named = f"{field} " if field else ""
+            said.append(Problem(0, field, f"{ALL}{lines:,} lines: {named}{reason}", file))
+        elif len(numbers) > MOST_ALIKE:
+            shown = ", ".join(map(str, numbers[1:MOST_ALIKE]))
+            rest = f"lines {shown} and {len(numbers) - MOST_ALIKE:,} more"
+            said.append(Problem(numbers[0], field, f"{reason} (the same in {rest})", file))
+        else:
+            said += group
+    return sorted(said, key=lambda problem: (problem.file, problem.line))
 
 
 class BadField(ValueError):
@@ -66,38 +93,22 @@ class BadField(ValueError):
 
 
 def read_objects(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
-    """(line, parsed value) of each record; lines that are not JSON go to ``problems``."""
-    start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    file.seek(0)
-    if start.startswith(b"["):
-        yield from _read_array(file, problems)
-        return
-    for number, raw in enumerate(file, start=1):
-        if not raw.strip(b"\xef\xbb\xbf \t\r\n"):
-            continue
-        try:
-            yield number, parse_json(raw)
-        except NotJson as error:
-            problems.append(Problem(number, "", str(error)))
-
-
-def _read_array(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
-    try:
-        values = parse_json(file.read())
-    except NotJson as error:
-        problems.append(Problem(error.line, "", str(error)))
-    else:
-        yield from enumerate(values, start=1)
+    """(line, parsed value) of each record; lines that cannot be read go to ``problems``."""
+    return values(file, lambda fault: problems.append(Problem(fault.line, "", fault.reason)))
 
 
 def parse_all(file: IO[bytes], parse: Callable[[int, Any], T], problems: list[Problem]) -> list[T]:
     """Every record that parses; the faults of the others are added to ``problems``."""
     records = []
-    for line, value in read_objects(file, problems):
+    found: list[Problem] = []
+    lines = 0
+    for line, value in read_objects(file, found):
+        lines += 1
         try:
             records.append(parse(line, value))
         except BadField as error:
-            problems.append(Problem(line, error.field, error.reason))
-    if not records and not problems:
-        problems.append(Problem(0, "", "holds no records"))
+            found.append(Problem(line, error.field, error.reason))
+    if not records and not found:
+        found.append(Problem(0, "", "holds no records"))
+    problems += said_once(found, lines + sum(1 for one in found if not one.field and one.line))
     return records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annotation.importing.record_files import ImportRefused, Problem
-from annotation.importing.records import PairIn, PromptIn, Records, digest
+from annotation.importing.records import PairIn, PromptIn, Records, digest, prompt_of
 from annotation.models import Comparison, Image, Project, Prompt
 
 BATCH = 1000
@@ -123,7 +123,3 @@ class RecordWriter:
 def comparison_sha256(prompt: Prompt, response_1: str, response_2: str) -> str:
     """Equal for comparisons that show the same."""
     return digest(prompt.content_sha256, response_1, response_2)
-
-
-def prompt_of(record: PairIn | PromptIn) -> PromptIn:
-    return record.prompt if isinstance(record, PairIn) else record

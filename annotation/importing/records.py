@@ -15,11 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from annotation.importing.record_files import BadField, Problem
-from annotation.texts import names_a_model
+from annotation.texts import end_token, is_visible, names_a_model, turns_direction
 from config.outside import is_storable
 
 LONGEST_ID = 200
 LONGEST_TEXT = 100_000
+IMAGE_MARK = "<image>"
+"""Holds the image's place in the first turn of the human, and is text anywhere else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +73,24 @@ class PairIn:
         """What an annotator should not see, or need not judge."""
         models = (self.model_1, self.model_2)
         for number, text in ((1, self.response_1), (2, self.response_2)):
+            field = f"output_{number}"
             name = names_a_model(text, *models)
             if name is not None:
-                yield Problem(self.line, f"output_{number}", f"names a model: {name}")
+                yield Problem(self.line, field, f"names a model: {name}")
+            token = end_token(text)
+            if token is not None:
+                yield Problem(self.line, field, f"ends with an end token: {token}")
+            if turns_direction(text):
+                yield Problem(self.line, field, "holds controls that change the direction of text")
         if self.response_1.strip() == self.response_2.strip():
             yield Problem(self.line, "output_2", "is the same text as output_1")
 
 
 Records = Sequence[PairIn | PromptIn]
+
+
+def prompt_of(record: PairIn | PromptIn) -> PromptIn:
+    return record.prompt if isinstance(record, PairIn) else record
 
 
 def digest(*parts: Any) -> str:
@@ -102,8 +114,8 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
     return PromptIn(
         line=line,
         id=identifier(data),
-        image=text_of(data, "image"),
-        conversation=_conversation(data),
+        image=image_name(data),
+        conversation=conversation_of(data.get("conversations")),
         captions=_captions(data),
         caption_type=caption_type,
         length_bonus=_number(data, "length_bonus", 1.0),
@@ -113,6 +125,12 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
 def parse_pair(line: int, data: Any) -> PairIn:
     """A prompt record with output_1 and output_2, labelled or not. Raises BadField."""
     prompt = parse_prompt(line, data)
+    last = len(data["conversations"]) - 1
+    if last >= len(prompt.conversation) and is_visible(
+        text_of(data["conversations"][-1], "value", empty=True)
+    ):
+        reason = "is filled, but the answers are output_1 and output_2: it has to be empty"
+        raise BadField(f"conversations[{last}].value", reason)
     outputs = [_output(data, f"output_{number}") for number in (1, 2)]
     return PairIn(
         prompt=prompt,
@@ -197,36 +215,74 @@ def _answer_pair(
     )
 
 
-def identifier(data: dict[str, Any]) -> str:
-    """The field "id", a text or a whole number. Raises BadField."""
-    value = data.get("id")
+def identifier(data: dict[str, Any], name: str = "id") -> str:
+    """The field ``name``, a text or a whole number. Raises BadField."""
+    value = data.get(name)
+    if isinstance(value, float) and value.is_integer():  # as tables and Parquet write 3
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    text = text_of(data, "id")
+    if value is not None and not isinstance(value, str):
+        raise BadField(name, "is neither a text nor a whole number")
+    text = text_of(data, name)
     if len(text) > LONGEST_ID:
-        raise BadField("id", f"is longer than {LONGEST_ID} characters")
+        raise BadField(name, f"is longer than {LONGEST_ID} characters")
     return text
 
 
-def _conversation(data: dict[str, Any]) -> list[dict[str, str]]:
-    turns = data.get("conversations")
+def image_name(data: dict[str, Any]) -> str:
+    """The field "image": the name of one image, or a list of one name. Raises BadField."""
+    value = data.get("image")
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise BadField("image", f"names {len(value)} images; a comparison shows one")
+        return text_of({"image": value[0]}, "image")
+    return text_of(data, "image")
+
+
+SPEAKERS = {
+    "human": "human",
+    "user": "human",
+    "gpt": "gpt",
+    "assistant": "gpt",
+    "model": "gpt",
+}
+"""Whom the names of roles mean that are in use."""
+
+
+def conversation_of(turns: Any, field: str = "conversations") -> list[dict[str, str]]:
+    """Turns up to the question that the answers are to: human and gpt in turn. Raises BadField.
+
+    A last turn of gpt, filled or empty, is the answer and is left away.
+    """
     if not isinstance(turns, list) or not turns:
-        raise BadField("conversations", "is missing" if turns is None else "is not a list of turns")
-    conversation = []
+        raise BadField(field, "is missing" if turns is None else "is not a list of turns")
+    conversation: list[dict[str, str]] = []
     for position, turn in enumerate(turns):
-        where = f"conversations[{position}]"
+        where = f"{field}[{position}]"
         if not isinstance(turn, dict):
             raise BadField(where, "is not an object with from and value")
-        if turn.get("from") not in ("human", "gpt"):
+        speaker = SPEAKERS.get(str(turn.get("from")))
+        if speaker is None:
             raise BadField(f"{where}.from", "is neither human nor gpt")
-        conversation.append({"from": turn["from"], "value": text_of(turn, "value", where, True)})
+        if position == 0 and speaker != "human":
+            raise BadField(f"{where}.from", "the first turn is not the human's")
+        if conversation and conversation[-1]["from"] == speaker:
+            raise BadField(f"{where}.from", f"{speaker} follows {speaker}")
+        text = text_of(turn, "value", where, empty=True)
+        if position < len(turns) - 1 and not is_visible(_asked(text, position)):
+            raise BadField(f"{where}.value", "is empty")
+        conversation.append({"from": speaker, "value": text})
     if conversation[-1]["from"] == "gpt":
         conversation.pop()
-    if not conversation or conversation[-1]["from"] != "human":
-        raise BadField("conversations", "does not end with a human turn to answer")
-    if not conversation[-1]["value"].replace("<image>", "").strip():
-        raise BadField("conversations", "ends with an empty question")
+    if not is_visible(_asked(conversation[-1]["value"], len(conversation) - 1)):
+        raise BadField(field, "ends with an empty question")
     return conversation
+
+
+def _asked(text: str, position: int) -> str:
+    """What a turn says: only the first one may hold the place of the image."""
+    return text.replace(IMAGE_MARK, "") if position == 0 else text
 
 
 def _captions(data: dict[str, Any]) -> list[str]:
@@ -276,7 +332,7 @@ def _label(data: dict[str, Any]) -> Label | None:
 
 
 def _number(data: dict[str, Any], name: str, default: float) -> float:
-    value = data.get(name, default)
+    value = default if data.get(name) is None else data[name]
     if type(value) not in (int, float) or not math.isfinite(value):
         raise BadField(name, "is not a number")
     return float(value)
@@ -288,8 +344,8 @@ def text_of(data: dict[str, Any], name: str, where: str = "", empty: bool = Fals
     if data.get(name) is None:
         raise BadField(path, "is missing")
     _check_text(data[name], path)
-    if not empty and not data[name].strip():
-        raise BadField(path, "is empty")
+    if not empty and not is_visible(data[name]):
+        raise BadField(path, "is empty" if not data[name].strip() else "holds nothing visible")
     return str(data[name])
 
 

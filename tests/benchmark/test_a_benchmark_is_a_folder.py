@@ -19,7 +19,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark import protocols, scoring
 from benchmark.board import leaderboard
 from benchmark.importing import import_answers, import_questions

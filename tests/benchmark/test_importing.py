@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.models import Image
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.models import Evaluation, Judge, QuestionSet

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark import evaluating, scoring
 from benchmark.board import explorer, leaderboard, standing
 from benchmark.evaluating import EvaluationError, NotSuitable, Said

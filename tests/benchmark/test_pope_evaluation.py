@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.models import Project
 from benchmark import evaluating, scoring
 from benchmark.board import leaderboard, standing

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark import evaluating
 from benchmark.evaluating import Said
 from benchmark.importing import import_questions

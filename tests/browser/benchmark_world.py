@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import exporting
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.models import Project, User
 from benchmark import evaluating
 from benchmark.board import leaderboard

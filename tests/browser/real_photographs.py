@@ -82,7 +82,7 @@ class World:
 
 def make_world(data: Path, scratch: Path) -> World:
     """A project with a pair for each photograph, and gold made of reference answers."""
-    from annotation.images import Folder
+    from annotation.image_sources import Folder
     from annotation.importing import Options, import_files
     from annotation.quality import corrupted_gold
     from tests import factories

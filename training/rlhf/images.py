@@ -187,10 +187,17 @@ class ImageEncoder:
 
 
 def read_image(path: Path) -> Image.Image:
-    """An RGB picture; DataError names the file when it is broken or no picture."""
+    """An RGB picture; DataError names the file when it is broken or no picture.
+
+    A transparent one stands on white, as it does for the people who judge (imports compose it).
+    """
     try:
         with Image.open(path) as picture:
-            return picture.convert("RGB")
+            if not picture.has_transparency_data:
+                return picture.convert("RGB")
+            above = picture.convert("RGBA")
+            white = Image.new("RGBA", above.size, "white")
+            return Image.alpha_composite(white, above).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"images/{path.name} cannot be read as a picture ({error})") from None
 

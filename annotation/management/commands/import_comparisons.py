@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import DomainError
-from annotation.images import Archive, Either, Folder, ImageSource, Stored
+from annotation.image_sources import Archive, Either, Folder, ImageSource, Stored
 from annotation.importing import Imported, Options, import_files
 from annotation.importing.record_files import ImportRefused
 from annotation.models import ImportJob, Project

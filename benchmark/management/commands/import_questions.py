@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark import protocols, sources
 from benchmark.importing import NotTaken, import_questions
 from benchmark.models import QuestionSet

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from annotation import exporting, queue
 from annotation.exporting import BadPolicy, NothingToRelease, make_release, streams
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.importing import import_files
 from annotation.models import Adjudication, Assignment, Comparison, Judgment, Release
 from annotation.preferences import settle

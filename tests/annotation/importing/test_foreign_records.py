@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation import exporting
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.importing import import_files
 from annotation.importing.foreign_records import read_captions
 from annotation.importing.formats import read

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from annotation.importing import Options, import_files, one_import, record_writer
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Prompt

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from annotation.images import Folder, Stored
+from annotation.image_sources import Folder, Stored
 from annotation.importing import Imported, import_files, parquet
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Project

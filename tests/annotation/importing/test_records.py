@@ -67,9 +67,9 @@ FAULTS = [
     ({**PAIR, "conversations": []}, "conversations"),
     ({**PAIR, "conversations": "hello"}, "conversations"),
     ({**PAIR, "conversations": ["hello"]}, "conversations[0]"),
-    ({**PAIR, "conversations": [{"from": "user", "value": "x"}]}, "conversations[0].from"),
+    ({**PAIR, "conversations": [{"from": "system", "value": "x"}]}, "conversations[0].from"),
     ({**PAIR, "conversations": [{"from": "human"}]}, "conversations[0].value"),
-    ({**PAIR, "conversations": [{"from": "gpt", "value": "x"}]}, "conversations"),
+    ({**PAIR, "conversations": [{"from": "gpt", "value": "x"}]}, "conversations[0].from"),
     ({**PAIR, "conversations": [{"from": "human", "value": "<image>\n "}]}, "conversations"),
     (without("output_2"), "output_2"),
     ({**PAIR, "output_2": {"from": "x"}}, "output_2.value"),
@@ -112,8 +112,8 @@ def test_every_bad_line_is_listed_and_the_good_ones_are_read():
     assert [record.line for record in records] == [1, 5]
     assert [(problem.line, problem.reason.split(" (")[0]) for problem in problems] == [
         (3, "is not JSON"),
-        (4, "is not UTF-8 text"),
-        (6, "is not JSON"),
+        (4, "is not UTF-8 text: save the file as UTF-8"),
+        (6, "is neither a text nor a whole number"),
     ]
 
 

@@ -1,0 +1,233 @@
+"""Where the images of an import come from: a folder, a zip, the record itself, or storage.
+
+A record's name is looked up by the rule of ``annotation.reading.names`` and opened only under the
+name that the source itself has for it, so no name of a record leads out of its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, prepare
+from annotation.models import Image
+from annotation.reading.files import chinese_encoding
+from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_folder, normal
+
+UTF_8_FLAG = 0x800
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies; equal for all names of one file."""
+
+    source: ImageSource
+    name: str
+    by_content: bool = False
+    """Whether the name is the content's hash, which may be written in many ways."""
+
+    def load(self, decoder: Decoder) -> Image:
+        """The image, perhaps not saved yet. Raises BadImage."""
+        return self.source.load(self.name, decoder)
+
+
+class ImageSource(ABC):
+    """Finds the image that a record names."""
+
+    @abstractmethod
+    def locate(self, name: str) -> Place | None:
+        """Where it lies; None when it is not here. Raises BadImage, which does not repeat it."""
+
+    @abstractmethod
+    def load(self, name: str, decoder: Decoder) -> Image:
+        """The image under the name of its place. Raises BadImage."""
+
+    def find(self, name: str, decoder: Decoder) -> Image | None:
+        """Both in one."""
+        place = self.locate(name)
+        return None if place is None else place.load(decoder)
+
+    def near(self, name: str) -> str | None:
+        """A name here that could be meant by one that there is not."""
+        return None
+
+    def notes(self) -> list[str]:
+        """What a person should know of the source as a whole."""
+        return []
+
+
+class Folder(ImageSource):
+    """Images in a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def locate(self, name: str) -> Place | None:
+        _check_name(name)
+        as_written = name.replace("\\", "/").lstrip("/")
+        try:
+            if (self._root / as_written).is_file():
+                return Place(self, PurePosixPath(as_written).as_posix())
+        except OSError:  # longer than any name of a file
+            return None
+        return _found(self, self._names, name, "the folder")
+
+    def load(self, name: str, decoder: Decoder) -> Image:
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root):
+            raise BadImage("points outside the folder of images")
+        try:
+            check_size(path.stat().st_size)
+            data = path.read_bytes()
+        except OSError as error:
+            raise BadImage(f"cannot be read ({error.strerror})") from None
+        return prepare(data, decoder)
+
+    def near(self, name: str) -> str | None:
+        return self._names.near(name)
+
+    @cached_property
+    def _names(self) -> Names:
+        """All files below the folder: looked at only when a name is not there as it is written."""
+        return Names(
+            path.relative_to(self._root).as_posix()
+            for folder, _, files in os.walk(self._root)
+            for path in (Path(folder, file) for file in files)
+            if not _is_litter(path.relative_to(self._root).as_posix())
+        )
+
+
+class Archive(ImageSource):
+    """Images in a zip, whatever system packed it."""
+
+    def __init__(self, file: IO[bytes] | Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError):
+            raise BadImage("is not a zip archive") from None
+        self._entries: dict[str, list[zipfile.ZipInfo]] = {}
+        self._encodings: set[str] = set()
+        for entry in self._zip.infolist():
+            name = self._name_of(entry)
+            if entry.is_dir() or name.endswith(("/", "\\")) or _is_litter(name):
+                continue
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                raise BadImage(f"contains a link: {excerpt(name)}")
+            if leaves_its_folder(name) or name[:1] in ("/", "\\") or name[1:2] == ":":
+                raise BadImage(f"has an unsafe path: {excerpt(name)!r}")
+            self._entries.setdefault(name, []).append(entry)
+        self._names = Names(name for name, found in self._entries.items() for _ in found)
+
+    def locate(self, name: str) -> Place | None:
+        _check_name(name)
+        return _found(self, self._names, name, "the archive")
+
+    def load(self, name: str, decoder: Decoder) -> Image:
+        [entry] = self._entries[name]
+        try:
+            with self._zip.open(entry) as file:
+                # The size that the archive claims is not to be believed.
+                data = file.read(MOST_BYTES + 1)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
+            raise BadImage("cannot be read from the archive") from None
+        except Exception:  # zlib, bz2 and lzma each have an error of their own
+            raise BadImage("cannot be unpacked from the archive") from None
+        return prepare(data, decoder)
+
+    def near(self, name: str) -> str | None:
+        return self._names.near(name)
+
+    def notes(self) -> list[str]:
+        return [
+            f"the archive does not say in which encoding its names are: read as {encoding}"
+            for encoding in sorted(self._encodings)
+        ]
+
+    def _name_of(self, entry: zipfile.ZipInfo) -> str:
+        """The entry's name; without the flag for UTF-8, in the encoding that it seems to have."""
+        name = entry.filename
+        if entry.flag_bits & UTF_8_FLAG or name.isascii():
+            return name
+        raw = name.encode("cp437")  # what the library took it for, as the format says
+        try:
+            decoded, encoding = raw.decode(), "UTF-8"
+        except UnicodeDecodeError:
+            guess = chinese_encoding(raw)
+            if guess is None:
+                self._encodings.add("CP437, which may be wrong")
+                return name
+            decoded, encoding = raw.decode(guess[0]), guess[1]
+        self._encodings.add(encoding)
+        return decoded
+
+
+class Stored(ImageSource):
+    """Images that are here already, named by their sha256 (as exports and the API name them)."""
+
+    _last: Image | None = None
+
+    def locate(self, name: str) -> Place | None:
+        sha256 = key(name)[-1].split(".")[0] if normal(name) else ""
+        if not _SHA256.fullmatch(sha256):
+            return None
+        self._last = Image.objects.filter(sha256=sha256).first()
+        return None if self._last is None else Place(self, sha256, by_content=True)
+
+    def load(self, name: str, decoder: Decoder) -> Image:
+        if self._last is not None and self._last.sha256 == name:  # it was located just now
+            return self._last
+        return Image.objects.get(sha256=name)
+
+
+class Either(ImageSource):
+    """The first source that has it."""
+
+    def __init__(self, sources: Iterable[ImageSource]) -> None:
+        self._sources = tuple(sources)
+
+    def locate(self, name: str) -> Place | None:
+        return next((place for one in self._sources if (place := one.locate(name))), None)
+
+    def load(self, name: str, decoder: Decoder) -> Image:
+        raise NotImplementedError("places of an Either are those of its sources")
+
+    def near(self, name: str) -> str | None:
+        return next((near for source in self._sources if (near := source.near(name))), None)
+
+    def notes(self) -> list[str]:
+        return [note for source in self._sources for note in source.notes()]
+
+
+def absence(name: str, source: ImageSource) -> str:
+    """That there is no such image, and which could be meant."""
+    near = source.near(name)
+    return f"there is no {excerpt(name)}{f' (but there is {excerpt(near)})' if near else ''}"
+
+
+def _check_name(name: str) -> None:
+    if leaves_its_folder(name):
+        raise BadImage(f"has an unsafe path: {excerpt(name)!r}")
+
+
+def _found(source: ImageSource, names: Names, name: str, where: str) -> Place | None:
+    try:
+        found = names.find(name)
+        return None if found is None else Place(source, found)
+    except Ambiguous as several:
+        raise BadImage(f"fits several files of {where}: {several}") from None
+
+
+def _is_litter(path: str) -> bool:
+    """What systems put beside files: resource forks, thumbnails, settings of folders."""
+    parts = path.replace("\\", "/").split("/")
+    return parts[0] == "__MACOSX" or parts[-1] in _LITTER or parts[-1].startswith("._")

@@ -1,0 +1,360 @@
+"""Files of records, whoever wrote them: values by line, and every fault named once with its line.
+
+A file is a JSON array, JSON lines, JSON objects one after the other, or CSV, told apart by content
+and never by name. A byte order mark and CRLF are taken; a line ends at a newline only, so the
+separators U+2028 and U+0085 are text. One record is held at a time. In an array and in CSV, "line"
+counts records.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, parse_json
+
+MOST_RECORD_BYTES = 64 * 2**20
+LOOKED_AT = 4096
+_BLANK = b" \t\r\n"
+_JSON_SPACE = re.compile(r"[ \t\r\n]*")
+_CHINESE = re.compile(r"[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
+_BINARY = {
+    b"PK\x03\x04": "is a zip archive (or a spreadsheet), not a file of records",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+    b"PAR1": "is a Parquet file, which is not read here",
+    b"%PDF": "is a PDF, not a file of records",
+    b"\x89PNG": "is a picture, not a file of records",
+    b"\xff\xd8\xff": "is a picture, not a file of records",
+    b"<": "is HTML or XML, not a file of records",
+}
+_UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A line that cannot be read, and why; line 0 is the file as a whole."""
+
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}" if self.line else self.reason
+
+
+class Unreadable(ValueError):
+    """A file that cannot be read; ``faults`` says where, and the message is the first of them."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(str(faults[0]))
+        self.faults = faults
+
+
+OnFault = Callable[[Fault], None]
+
+
+def values(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    """(line, value) of each record; what cannot be read is told to ``on_fault`` and left out.
+
+    A fault at line 0 means that nothing of the file, or nothing more of it, can be read.
+    """
+    start = file.read(LOOKED_AT)
+    file.seek(0)
+    refusal = _not_text(start)
+    if refusal:
+        on_fault(Fault(0, refusal))
+        return
+    first = start.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)[:1]
+    if first == b"[":
+        yield from _array(file, on_fault)
+    elif first == b"{":
+        yield from _objects(file, on_fault)
+    elif _is_table(start):
+        yield from _table(file, on_fault)
+    else:
+        yield from _lines(file, on_fault)
+
+
+def read_all(path: Path) -> list[tuple[int, Any]]:
+    """Every record of a file that fits into memory, with its line. Raises Unreadable."""
+    faults: list[Fault] = []
+    try:
+        with path.open("rb") as file:
+            found = list(values(file, faults.append))
+    except OSError as error:
+        raise Unreadable([Fault(0, f"cannot be opened ({error.strerror})")]) from None
+    if faults:
+        raise Unreadable(faults)
+    return found
+
+
+def document(file: IO[bytes]) -> Any:
+    """The one value of a JSON file, in which no object has a member twice. Raises Unreadable."""
+    data = file.read()
+    refusal = _not_text(data[:LOOKED_AT])
+    if refusal:
+        raise Unreadable([Fault(0, refusal)])
+    try:
+        return _parsed(data, each_once=True)
+    except _Fault as fault:
+        raise Unreadable([Fault(0, str(fault))]) from None
+
+
+class _Fault(ValueError):
+    """A reason, before it is known at which line."""
+
+
+def _not_text(start: bytes) -> str | None:
+    """Why a file that begins like this is no text that is read here; None where it may be."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+        return _UTF_16
+    if start[:64].count(0) >= len(start[:64]) // 4 > 0:
+        return _UTF_16 if start[:2].strip(b"\0") in (b"{", b"[") else "is not text"
+    stripped = start.lstrip(_BLANK)
+    return next((why for magic, why in _BINARY.items() if stripped.startswith(magic)), None)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _Fault(_not_utf_8(data)) from None
+
+
+def _not_utf_8(data: bytes) -> str:
+    guess = chinese_encoding(data)
+    looks = f" (it looks like {guess[1]})" if guess else ""
+    return f"is not UTF-8 text{looks}: save the file as UTF-8"
+
+
+def chinese_encoding(data: bytes) -> tuple[str, str] | None:
+    """(codec, name) of the encoding that bytes, which are no UTF-8, have by their looks.
+
+    GBK's common characters alone are looked for: both of their bytes are above ASCII, which text
+    in the encodings of Europe is not for long.
+    """
+    try:
+        text = codecs.getincrementaldecoder("gb2312")().decode(data)
+    except UnicodeDecodeError:
+        return None
+    strange = "".join(character for character in text if character > "\x7f")
+    return ("gb18030", "GBK") if _CHINESE.fullmatch(strange) else None
+
+
+def _parsed(data: bytes, **options: bool) -> Any:
+    text = _decoded(data)
+    try:
+        return parse_json(text, nan=True, **options)
+    except NotJson as error:
+        raise _Fault(str(error)) from None
+
+
+# --------------------------------------------------------------------------------------------
+# JSON lines, and objects that are written over several
+# --------------------------------------------------------------------------------------------
+
+
+def _lines(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    for number, raw in _raw_lines(file):
+        if len(raw) > MOST_RECORD_BYTES:
+            on_fault(Fault(number, f"is longer than {MOST_RECORD_BYTES // 2**20} MiB"))
+            continue
+        try:
+            yield number, _parsed(raw)
+        except _Fault as fault:
+            on_fault(Fault(number, str(fault)))
+
+
+def _raw_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines that are not blank; of one that is too long, the part that tells so."""
+    number = 0
+    while raw := file.readline(MOST_RECORD_BYTES + 1):
+        number += 1
+        rest = raw
+        while len(rest) > MOST_RECORD_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(MOST_RECORD_BYTES + 1)
+        if raw.strip(codecs.BOM_UTF8 + _BLANK):
+            yield number, raw
+
+
+def _objects(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    """Lines, unless the first is no object by itself: then objects as they follow each other."""
+    _, first = next(_raw_lines(file))
+    whole = not file.read(1)
+    file.seek(0)
+    try:
+        alone = _parsed(first)
+    except _Fault:
+        if first.rstrip(_BLANK).endswith(b"}") or whole:
+            yield from _lines(file, on_fault)
+        else:
+            yield from _stream(file, on_fault)
+        return
+    if whole and (reason := _container(alone)):
+        on_fault(Fault(0, reason))
+        return
+    yield from _lines(file, on_fault)
+
+
+def _stream(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    """Objects written over several lines; a single one that only holds records is refused."""
+    text = _Text(file)
+    try:
+        number = 0
+        while text.peek():
+            number += 1
+            value = text.value()
+            reason = _container(value) if number == 1 and not text.peek() else None
+            if reason:
+                raise _Fault(reason)
+            yield number, value
+    except _Fault as fault:
+        on_fault(Fault(0, str(fault)))
+
+
+def _container(value: dict[str, Any]) -> str | None:
+    """What a single object is, where its members are the records rather than it."""
+    lists = [
+        name
+        for name, member in value.items()
+        if isinstance(member, list) and member and all(isinstance(one, dict) for one in member)
+    ]
+    if len(value) == len(lists) or (lists and "data" in lists):
+        return (
+            "is a JSON object, not a list: records are expected at the top; "
+            f"there is a list under {lists[0][:40]!r}"
+        )
+    if value and all(isinstance(member, dict) for member in value.values()):
+        return "is a JSON object of objects, not a list: records are expected in a list"
+    return None
+
+
+# --------------------------------------------------------------------------------------------
+# One JSON array
+# --------------------------------------------------------------------------------------------
+
+
+def _array(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    text = _Text(file)
+    number = 0
+    try:
+        text.take("[")
+        while text.peek() != "]":
+            if number:
+                text.take(",")
+            number += 1
+            yield number, text.value()
+        text.take("]")
+        if text.peek():
+            raise _Fault("is not JSON (there is text behind the array)")
+    except _Fault as fault:
+        on_fault(Fault(0, f"{fault}, in record {number}" if number else str(fault)))
+
+
+class _Text:
+    """JSON text that is taken value by value, of which little more than a value is held."""
+
+    CHUNK = 2**20
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._json = json_decoder(nan=True)
+        self._held = ""
+        self._at = 0
+        self._ended = False
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while True:
+            match = _JSON_SPACE.match(self._held, self._at)
+            self._at = match.end() if match else self._at
+            if self._at < len(self._held) or not self._more(self.CHUNK):
+                return self._held[self._at : self._at + 1]
+
+    def take(self, character: str) -> None:
+        found = self.peek()
+        if found != character:
+            said = "the file ends too early" if not found else f"{character!r} is expected"
+            raise _Fault(f"is not JSON ({said})")
+        self._at += 1
+
+    def value(self) -> Any:
+        self.peek()
+        wanted = self.CHUNK
+        while True:
+            try:
+                value, end = self._json.raw_decode(self._held, self._at)
+                # A number may go on behind what is held.
+                if end < len(self._held) or not self._more(wanted):
+                    check_nesting(self._held[self._at : end], value)
+                    self._at = end
+                    return value
+            except json.JSONDecodeError as error:
+                # What the decoder stumbles over may be the end of what is held. Each time twice
+                # as much, so that a record is not read over and over.
+                if len(self._held) - self._at > MOST_RECORD_BYTES or not self._more(wanted):
+                    raise _Fault(f"is not JSON ({error.msg})") from None
+                wanted *= 2
+            except NotJson as error:
+                raise _Fault(str(error)) from None
+            except RecursionError:
+                raise _Fault(f"is nested more than {MOST_NESTING} levels deep") from None
+
+    def _more(self, wanted: int) -> bool:
+        if self._ended:
+            return False
+        data = self._file.read(wanted)
+        self._ended = not data
+        try:
+            text = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError:
+            raise _Fault(_not_utf_8(data)) from None
+        self._held = self._held[self._at :] + text
+        self._at = 0
+        return bool(data)
+
+
+# --------------------------------------------------------------------------------------------
+# CSV
+# --------------------------------------------------------------------------------------------
+
+
+def _is_table(start: bytes) -> bool:
+    """Whether the first line names columns: several plain words between one separator."""
+    head = start.decode("utf-8-sig", "replace").partition("\n")[0]
+    columns = head.split(_separator(head))
+    plain = re.compile(r"""\s*"?[\w .#-]{1,60}"?\s*""")
+    return len(columns) > 1 and all(plain.fullmatch(column) for column in columns)
+
+
+def _separator(head: str) -> str:
+    return max(",;\t", key=head.count)
+
+
+def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
+    """Rows as objects of texts by column; an empty cell is a field that is not there."""
+    csv.field_size_limit(MOST_RECORD_BYTES)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        head = text.readline()
+        text.seek(0)
+        rows = csv.DictReader(text, delimiter=_separator(head), strict=True)
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
+        for number, row in enumerate(rows, start=1):
+            if None in row or None in row.values():
+                on_fault(Fault(number, f"has another number of cells than {len(rows.fieldnames)}"))
+                continue
+            yield number, {name: cell for name, cell in row.items() if cell != ""}
+    except UnicodeDecodeError as error:
+        on_fault(Fault(0, _not_utf_8(error.object)))
+    except csv.Error:
+        on_fault(Fault(0, "is not CSV: a quoted cell is not closed, or a cell is too long"))
+    finally:
+        text.detach()

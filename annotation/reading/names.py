@@ -1,0 +1,154 @@
+"""Names of pictures and of what belongs to them: joined where one match is possible, or refused.
+
+Two names fit if one path is a suffix of the other: a record, or an archive, may have further
+folders in front. Names are compared in one normal form, because the same name is written
+differently by every system (``normal``), and COCO's two spellings of a picture are one picture.
+What the rule does not decide is never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+Key = tuple[str, ...]
+
+LONGEST_SHOWN = 60
+_COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)20\d\d_)?(\d{12})(\.[A-Za-z]+)?")
+_COCO_FOLDER = re.compile(r"(?:train|val|test)20\d\d")
+_SERVED_BY_LABEL_STUDIO = "/data/local-files/"
+
+
+class Ambiguous(ValueError):
+    """A name fits several; the message lists some of them and does not repeat the name."""
+
+    def __init__(self, names: list[str]) -> None:
+        shown = [excerpt(name) for name in sorted(names)[:3]]
+        super().__init__(", ".join([*shown, *(["…"] if len(names) > 3 else [])]))
+
+
+def excerpt(text: object, longest: int = LONGEST_SHOWN) -> str:
+    """The beginning of a text for a message: one line, nothing invisible, never long."""
+    line = " ".join(str(text).split())
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def normal(name: str) -> str:
+    """One spelling of a path: NFC, "/" between its parts, none of them empty, "." or padded.
+
+    An address is its host and path. Nothing is resolved: ".." stays, for ``leaves_its_folder``.
+    """
+    if "://" in name:
+        address = _address(name)
+        name = f"{address[0]}/{address[1]}"
+    elif name.startswith(_SERVED_BY_LABEL_STUDIO):
+        name = parse_qs(urlsplit(name).query).get("d", [name])[0]
+    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
+    return "/".join(part for part in (part.strip() for part in parts) if part not in ("", "."))
+
+
+def _address(name: str) -> tuple[str, str]:
+    try:
+        address = urlsplit(name)
+    except ValueError:  # a broken host; the text is then a name like any other
+        return "", name.replace("://", "/")
+    return address.netloc, unquote(address.path)
+
+
+def leaves_its_folder(name: str) -> bool:
+    """Whether a path could lead out of the folder that it is looked up in, or is none at all."""
+    path = name.replace("\\", "/")
+    return not normal(path) or "\0" in path or ".." in path.split("/")
+
+
+def key(name: str) -> Key:
+    """What two names must share from the end on to fit: the parts, COCO's spellings made one.
+
+    COCO numbers its pictures across years and splits, so neither the prefix of a name nor the
+    folder of a split tells two of them apart.
+    """
+    *folders, last = normal(name).split("/")
+    found = _COCO_NAME.fullmatch(last)
+    if found:
+        last = f"{found[1]}{(found[2] or '').lower()}"
+        if folders and _COCO_FOLDER.fullmatch(folders[-1]):
+            folders.pop()
+    return (*folders, last)
+
+
+def fit(one: Key, other: Key) -> bool:
+    """Whether one path is a suffix of the other."""
+    shorter = min(len(one), len(other))
+    return one[-shorter:] == other[-shorter:]
+
+
+@dataclass(frozen=True)
+class _Known:
+    name: str
+    key: Key
+
+
+class Names:
+    """The names that there are, to be found by the names that others use for them.
+
+    Names of one normal form are told apart no further: they count as several files of one name.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, list[str]] = defaultdict(list)
+        self._by_last: dict[str, list[_Known]] = defaultdict(list)
+        self._by_folded: dict[str, str] | None = None
+        for name in names:
+            self._exact[normal(name)].append(name)
+            known = _Known(name, key(name))
+            self._by_last[known.key[-1]].append(known)
+
+    def __len__(self) -> int:
+        return sum(len(names) for names in self._exact.values())
+
+    def find(self, wanted: str) -> str | None:
+        """The one name that fits, as it is written here; None for none. Raises Ambiguous.
+
+        An equal path comes before a longer or shorter one.
+        """
+        exact = self._exact.get(normal(wanted), [])
+        wanted_key = key(wanted)
+        fitting = exact or [
+            known.name
+            for known in self._by_last.get(wanted_key[-1], [])
+            if fit(wanted_key, known.key)
+        ]
+        if len(fitting) > 1:
+            raise Ambiguous(fitting)
+        return fitting[0] if fitting else None
+
+    def near(self, wanted: str) -> str | None:
+        """A name whose last part differs by upper and lower case or by its suffix alone."""
+        if self._by_folded is None:
+            self._by_folded = {}
+            for last, known in self._by_last.items():
+                for folded in (last.casefold(), _stem(last)):
+                    self._by_folded.setdefault(folded, known[0].name)
+        last = key(wanted)[-1]
+        return self._by_folded.get(last.casefold()) or self._by_folded.get(_stem(last))
+
+
+def _stem(last: str) -> str:
+    return last.casefold().rpartition(".")[0] or last.casefold()
+
+
+class OneNameEach:
+    """Sees to it that no two names are joined to one thing."""
+
+    def __init__(self) -> None:
+        self._taken: dict[object, str] = {}
+
+    def other(self, name: str, thing: object) -> str | None:
+        """The other name that ``thing`` goes by already; None where ``name`` is its only one."""
+        first = self._taken.setdefault(thing, name)
+        return None if normal(first) == normal(name) or key(first) == key(name) else first

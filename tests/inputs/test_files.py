@@ -1,0 +1,139 @@
+"""One reader for every file: forms told apart by content, faults named once and with their line."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from annotation.reading.files import Unreadable, document, read_all, values
+
+TWO = [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
+LINES = "\n".join(json.dumps(one) for one in TWO)
+
+
+def read(data):
+    faults = []
+    found = list(values(io.BytesIO(data), faults.append))
+    return [value for _, value in found], [(fault.line, fault.reason) for fault in faults]
+
+
+def _csv(separator=","):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["id", "text"], delimiter=separator)
+    writer.writeheader()
+    writer.writerows(TWO)
+    return text.getvalue()
+
+
+FORMS = {
+    "lines": LINES,
+    "lines that end in a newline": LINES + "\n",
+    "lines with blank ones": "\n\n" + LINES.replace("\n", "\n \n"),
+    "lines of Windows": LINES.replace("\n", "\r\n"),
+    "an array": json.dumps(TWO),
+    "an array over several lines": json.dumps(TWO, indent=1),
+    "an array with blanks around": f"\r\n {json.dumps(TWO)} \n",
+    "objects over several lines": "\n".join(json.dumps(one, indent=2) for one in TWO),
+    "CSV": _csv(),
+    "CSV of a German Excel": _csv(";"),
+    "tabs": _csv("\t"),
+}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "with a byte order mark"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_records(form, mark):
+    assert read((mark + FORMS[form]).encode()) == (TWO, [])
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_a_line_ends_at_a_newline_only(separator):
+    one = {"text": f"a{separator}b"}
+    raw = json.dumps(one, ensure_ascii=False) if separator > "\x1f" else json.dumps(one)
+    assert read(f"{raw}\n{raw}".encode()) == ([one, one], [])
+
+
+@pytest.mark.parametrize("form", ["lines", "an array", "objects over several lines", "CSV"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_is_named_once(form, encoding):
+    found, faults = read(FORMS[form].encode(encoding))
+    assert (found, len(faults), faults[0][0]) == ([], 1, 0)
+    if encoding != "utf-32" and not (form == "CSV" and encoding != "utf-16"):
+        assert faults[0][1] == "is UTF-16, not UTF-8 text: save it as UTF-8"
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030"])
+def test_a_chinese_encoding_is_named(encoding):
+    rows = [{"text": "桌子上有杯子"} for _ in range(20)]
+    array = json.dumps(rows, ensure_ascii=False).encode(encoding)
+    lines = b"\n".join(json.dumps(row, ensure_ascii=False).encode(encoding) for row in rows)
+    assert len(read(array)[1]) == 1
+    for data in (array, lines):
+        found, faults = read(data)
+        assert found == []
+        assert {reason for _, reason in faults} == {faults[0][1]}
+        assert faults[0][1].startswith("is not UTF-8 text (it looks like GBK)")
+
+
+def test_an_encoding_of_europe_is_not_taken_for_chinese():
+    [(line, reason)] = read(json.dumps({"text": "Käse"}, ensure_ascii=False).encode("latin-1"))[1]
+    assert (line, reason) == (1, "is not UTF-8 text: save the file as UTF-8")
+
+
+FAULTS = {
+    "a zip": (b"PK\x03\x04....", "is a zip archive"),
+    "gzip": (b"\x1f\x8b\x08....", "is compressed with gzip"),
+    "a page": (b"<!DOCTYPE html><html>", "is HTML or XML"),
+    "a list under a key": (json.dumps({"data": TWO}).encode(), "there is a list under 'data'"),
+    "the same, indented": (json.dumps({"data": TWO}, indent=1).encode(), "a list under 'data'"),
+    "objects by number": (json.dumps({"0": TWO[0]}, indent=1).encode(), "a JSON object of objects"),
+    "a cut array": (json.dumps(TWO).encode()[:-1], "in record 2"),
+    "text behind an array": (json.dumps(TWO).encode() + b"x", "text behind the array"),
+    "no comma": (b"[1 2]", "',' is expected"),
+    "a quote left open": (b'id,text\n1,"a\n2,b\n', "is not CSV"),
+    "deep lists": (b"[" * 100_000, "is nested more than"),
+    "deep objects": (b'{"a":' * 100_000, "is nested more than"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_file_of_another_form_is_one_fault(name):
+    data, reason = FAULTS[name]
+    _, faults = read(data)
+    assert len(faults) == 1
+    assert reason in faults[0][1]
+    assert "Error" not in faults[0][1] and len(faults[0][1]) < 200
+
+
+def test_a_bad_line_is_named_and_the_others_are_read():
+    found, faults = read((LINES + '\n{oops\n{"id": "3"}').encode())
+    assert [one["id"] for one in found] == ["1", "2", "3"]
+    assert [line for line, _ in faults] == [3]
+
+
+def test_numbers_that_json_lacks_refuse_no_line_in_which_nobody_reads_them():
+    [one], faults = read(b'{"id": 1, "logps": NaN}')
+    assert (one["id"], faults) == (1, [])
+
+
+def test_a_record_longer_than_what_is_read_at_once_is_whole():
+    long = [{"text": "x" * 3_000_000}, {"text": "é" * 700_000}, {"text": "short"}]
+    assert read(json.dumps(long, ensure_ascii=False).encode()) == (long, [])
+
+
+def test_a_document_has_each_member_once():
+    with pytest.raises(Unreadable, match=r"has 'a\.png' twice"):
+        document(io.BytesIO(b'{"a.png": "one", "b.png": "x", "a.png": "two"}'))
+    assert document(io.BytesIO(b'\xef\xbb\xbf{"a": 1}')) == {"a": 1}
+
+
+def test_all_of_a_file_or_why_not(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text(LINES)
+    assert read_all(path) == [(1, TWO[0]), (2, TWO[1])]
+    path.write_text(LINES + "\n{")
+    with pytest.raises(Unreadable, match="line 3: is not JSON"):
+        read_all(path)
+    with pytest.raises(Unreadable, match="cannot be opened"):
+        read_all(tmp_path / "absent")

@@ -1,0 +1,181 @@
+"""Names as people's machines write them: joined where one match is possible, or refused."""
+
+import io
+import unicodedata
+import zipfile
+
+import pytest
+
+from annotation.image_sources import Archive, Folder, absence
+from annotation.images import BadImage
+from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, fit, key, normal
+
+NFD = {name: unicodedata.normalize("NFD", name) for name in ("café.png", "Küche.png", "사진.png")}
+
+SAME = [
+    *NFD.items(),
+    ("train/desk.png", "train\\desk.png"),
+    ("train/desk.png", "./train/desk.png"),
+    ("train/desk.png", ".\\train\\.\\desk.png"),
+    ("train/desk.png", "train//desk.png"),
+    ("train/desk.png", "train/desk.png "),
+    ("train/desk.png", " train / desk.png\t"),
+    ("train/desk.png", "/train/desk.png"),
+    ("example.org/a b.png", "https://example.org/a%20b.png?raw=true#top"),
+    ("images/1.png", "/data/local-files/?d=images/1.png"),
+    ("images/1.png", "/data/local-files/?d=images%2F1.png"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_spellings_of_one_name_are_one(one, other):
+    assert normal(one) == normal(other)
+    assert Names([one]).find(other) == one
+    assert Names([other]).find(one) == other
+
+
+FITTING = [
+    ("a.png", "deep/er/a.png"),
+    ("coco/train2017/1.png", "train2017/1.png"),
+    ("C:\\pictures\\a.png", "a.png"),
+    ("https://example.org/pictures/a.png", "pictures/a.png"),
+    ("COCO_val2014_000000000001.jpg", "000000000001.jpg"),
+    ("COCO_train2014_000000000001.jpg", "coco/train2017/000000000001.jpg"),
+    ("val2014/COCO_val2014_000000000001.jpg", "val2017/000000000001.JPG"),
+]
+OTHERS = [
+    ("cam1/a.png", "cam2/a.png"),
+    ("a.png", "ba.png"),
+    ("x/a.png", "a.png/x"),
+    ("a.png", "a.jpg"),
+    ("A.png", "a.png"),
+    ("COCO_val2014_000000000001.jpg", "000000000002.jpg"),
+    ("COCO_val2014_000000000001.jpg", "COCO_val2014_000000000001"),
+    ("cam1/000000000001.jpg", "cam2/000000000001.jpg"),
+]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("one", "other"), FITTING)
+def test_two_names_fit_if_one_is_a_suffix_of_the_other(one, other, turned):
+    there, wanted = (other, one) if turned else (one, other)
+    assert fit(key(one), key(other))
+    assert Names([there, "something/else.png"]).find(wanted) == there
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_other_names_do_not_fit(one, other, turned):
+    there, wanted = (other, one) if turned else (one, other)
+    assert Names([there]).find(wanted) is None
+
+
+AMBIGUOUS = [
+    (["x/a.png", "y/a.png"], "a.png"),
+    (["x/a.png", "y/x/a.png"], "z/y/x/a.png"),
+    (["café.png", NFD["café.png"]], "café.png"),
+    (["COCO_val2014_000000000001.jpg", "COCO_train2014_000000000001.jpg"], "000000000001.jpg"),
+]
+
+
+@pytest.mark.parametrize(("there", "wanted"), AMBIGUOUS)
+def test_a_name_that_fits_several_is_never_guessed(there, wanted):
+    with pytest.raises(Ambiguous):
+        Names(there).find(wanted)
+
+
+def test_an_equal_path_comes_before_longer_ones():
+    assert Names(["a.png", "x/a.png"]).find("./a.png") == "a.png"
+    assert Names(["train/a.png", "val/a.png"]).find("train\\a.png") == "train/a.png"
+
+
+def test_a_second_name_of_one_thing_is_noticed():
+    alone = OneNameEach()
+    assert alone.other("cam1/a.png", "file") is None
+    assert alone.other("./cam1/a.png", "file") is None
+    assert alone.other("cam2/a.png", "file") == "cam1/a.png"
+    coco = OneNameEach()
+    assert coco.other("COCO_val2014_000000000001.jpg", 1) is None
+    assert coco.other("000000000001.jpg", 1) is None
+
+
+@pytest.mark.parametrize("wanted", ["upper.jpg", "UPPER.png"])
+def test_a_near_name_is_said_and_not_taken(tmp_path, wanted):
+    (tmp_path / "UPPER.JPG").write_bytes(b"x")
+    folder = Folder(tmp_path)
+    assert folder.locate(wanted) is None
+    assert absence(wanted, folder) == f"there is no {wanted} (but there is UPPER.JPG)"
+
+
+def test_no_message_is_longer_than_an_excerpt():
+    assert excerpt("x" * 40_000) == "x" * 59 + "…"
+    assert excerpt("a\n b\0\u202e") == "a b\ufffd\ufffd"
+
+
+LONG = ["x" * 40_000, "x" * 300 + ".png", "a/" * 2000 + "b.png"]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_name_longer_than_files_have_is_not_there(tmp_path, name):
+    assert Folder(tmp_path).locate(name) is None
+    assert len(absence(name, Folder(tmp_path))) < 100
+
+
+# --- zips of several systems --------------------------------------------------------------------
+
+
+class Entry(zipfile.ZipInfo):
+    """An entry whose name is written as some system writes it."""
+
+    raw, flag = b"", 0
+
+    def _encodeFilenameFlags(self):
+        return self.raw, self.flag
+
+
+def packed(names, *, utf_8_flag=False, encoding="utf-8"):
+    """A zip whose entries' names are in this encoding, with the flag for UTF-8 or without."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in names:
+            entry = Entry(name)
+            entry.raw, entry.flag = name.encode(encoding), 0x800 if utf_8_flag else 0
+            file.writestr(entry, b"data")
+    buffer.seek(0)
+    return Archive(buffer)
+
+
+MAC = [f"photos/{name}" for name in NFD.values()]
+SYSTEMS = {
+    "Finder": (MAC + [f"__MACOSX/photos/._{name}" for name in NFD.values()], True, "utf-8"),
+    "Finder, no flag": ([*MAC, "photos/.DS_Store"], False, "utf-8"),
+    "PowerShell": ([f"pictures\\{name}" for name in NFD], True, "utf-8"),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_zips_are_found_however_they_were_packed(system, form):
+    names, flag, encoding = SYSTEMS[system]
+    archive = packed(names, utf_8_flag=flag, encoding=encoding)
+    for name in NFD:
+        assert archive.locate(unicodedata.normalize(form, name)) is not None
+    noted = ["the archive does not say in which encoding its names are: read as UTF-8"]
+    assert archive.notes() == ([] if flag else noted)
+
+
+def test_a_guessed_encoding_is_said():
+    archive = packed(["图片/桌子.png"], encoding="gbk")
+    assert archive.locate("桌子.png") is not None
+    assert archive.notes()[0].endswith("read as GBK")
+
+
+def test_a_name_in_an_unknown_encoding_is_not_guessed():
+    archive = packed(["Käse.png"], encoding="latin-1")
+    assert archive.locate("Käse.png") is None
+    assert "may be wrong" in archive.notes()[0]
+
+
+def test_two_entries_of_one_name_are_ambiguous():
+    with pytest.raises(BadImage, match="fits several files of the archive"):
+        packed([NFD["café.png"], "café.png"], utf_8_flag=True).locate("café.png")
