@@ -17,10 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from django.core.files import File
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db.models import Q
 
+from annotation import storage
 from annotation.errors import DomainError
 from annotation.models import Image
 from annotation.models.items import image_path
@@ -130,19 +131,21 @@ def check_size(size: int) -> None:
 def prepare(data: bytes, decoder: Decoder) -> Image:
     """The image of these bytes: its row when it is known, else a row that is not saved yet.
 
-    The file itself is in storage afterwards, under its content's name, where an import that is
-    then refused leaves no trace that anybody could see. Raises BadImage.
+    The file itself is in storage afterwards, whole, under its content's name, where an import that
+    is then refused leaves no trace that anybody could see. Raises BadImage and StorageTrouble.
     """
     check_size(len(data))
     original = hashlib.sha256(data).hexdigest()
     known = Image.objects.filter(Q(sha256=original) | Q(original_sha256=original)).first()
-    if known is not None:
+    if known is not None and is_whole(known):
         return known
+    if known is not None and known.sha256 == original:
+        return _keep(known, data)
     encoded, about = decoder.reencode(data)
     sha256 = hashlib.sha256(encoded).hexdigest()
     known = Image.objects.filter(sha256=sha256).first()
     if known is not None:
-        return known
+        return _keep(known, encoded)
     image = Image(
         sha256=sha256,
         original_sha256=original,
@@ -151,11 +154,24 @@ def prepare(data: bytes, decoder: Decoder) -> Image:
         format=str(about["format"]),
         bytes=len(encoded),
     )
-    path = image_path(image, "")
-    if not default_storage.exists(path):
-        path = default_storage.save(path, ContentFile(encoded))
-    image.file.name = path
+    return _keep(image, encoded)
+
+
+def _keep(image: Image, stored: bytes) -> Image:
+    """The image, with these bytes of it in storage, where they may be damaged or missing."""
+    image.file.name = image.file.name or image_path(image, "")
+    storage.keep(image.file.name, ContentFile(stored), sha256=image.sha256, size=len(stored))
     return image
+
+
+def is_whole(image: Image) -> bool:
+    """Whether storage has what was once stored of it."""
+    return storage.holds(str(image.file.name), storage.Fingerprint(image.sha256, image.bytes))
+
+
+def opened(image: Image) -> File[bytes]:
+    """The stored file for reading, once it was seen to be whole. Raises storage.Damaged."""
+    return storage.opened(str(image.file.name), sha256=image.sha256)
 
 
 def save(images: Iterable[Image]) -> dict[str, Image]:

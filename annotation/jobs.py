@@ -7,20 +7,17 @@ by beat, and a request never waits for Redis.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
 
-from annotation import importing
+from annotation import importing, storage
 from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
@@ -28,6 +25,8 @@ from annotation.models import ImportJob, Project, Release, User
 from annotation.releases import freezing
 from config import wakeup
 from config.beating import LOST_AFTER, beating
+
+log = logging.getLogger(__name__)
 
 IMPORT = "annotation.tasks.run_import"
 RELEASE = "annotation.tasks.build_release"
@@ -41,10 +40,18 @@ MOST_PROBLEMS_KEPT = 1000
 
 
 def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
-    """Stores the uploads and has a worker import them; ``fields`` are those of ImportJob."""
-    with transaction.atomic():
-        job = ImportJob.objects.create(project=project, created_by=user, **fields)
-        wakeup.after_commit(IMPORT, job.pk)
+    """Stores the uploads and has a worker import them; ``fields`` are those of ImportJob.
+
+    Raises StorageTrouble when storage does not take them all; then none is left there.
+    """
+    job = ImportJob(project=project, created_by=user, **fields)
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            wakeup.after_commit(IMPORT, job.pk)
+    except BaseException:
+        _delete_uploads(job)
+        raise
     return job
 
 
@@ -61,7 +68,8 @@ def run_import(job_id: int) -> None:
         problems = [problem.to_json() for problem in refused.problems]
         _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
     except DomainError as error:
-        problem = Problem(0, "images", str(error))
+        field = "" if isinstance(error, storage.StorageTrouble) else "images"
+        problem = Problem(0, field, str(error))
         _end_import(job, ImportJob.State.FAILED, problems=[problem.to_json()])
     except Exception:
         # Whatever it was, it would be the same next time: say so instead of trying for ever.
@@ -86,31 +94,25 @@ def _import(job: ImportJob) -> importing.Imported:
         keep_labels=job.keep_labels,
     )
     with contextlib.ExitStack() as stack:
+
+        def here(upload: FieldFile) -> Path:
+            return stack.enter_context(storage.fetched(str(upload.name)))
+
         uploads = [job.records, job.second_records] if job.second_records else [job.records]
-        files = [stack.enter_context(_local(upload)) for upload in uploads]
+        files = [here(upload) for upload in uploads]
         images: ImageSource = Stored()
         if job.images:
-            images = Either((Archive(stack.enter_context(_local(job.images))), Stored()))
+            images = Either((Archive(here(job.images)), Stored()))
         return importing.import_files(
             job.project,
             files,
             images,
             format=job.format,
-            captions=stack.enter_context(_local(job.captions)) if job.captions else None,
+            captions=here(job.captions) if job.captions else None,
             names=job.name.split(", ")[: len(files)],
             options=options,
             report=_report(job),
         )
-
-
-@contextlib.contextmanager
-def _local(upload: FieldFile) -> Iterator[Path]:
-    """A file of this machine with the contents of an upload, which may lie in a bucket."""
-    with tempfile.NamedTemporaryFile() as copy:
-        with default_storage.open(str(upload.name), "rb") as source:
-            shutil.copyfileobj(source, copy)
-        copy.flush()
-        yield Path(copy.name)
 
 
 def _report(job: ImportJob) -> importing.Report:
@@ -124,9 +126,17 @@ def _report(job: ImportJob) -> importing.Report:
 def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
     running = ImportJob.objects.filter(pk=job.pk, state=ImportJob.State.RUNNING)
     if running.update(state=state, finished_at=Now(), **fields):
-        for upload in (job.records, job.second_records, job.images, job.captions):
-            if upload:
-                default_storage.delete(str(upload.name))
+        _delete_uploads(job)
+
+
+def _delete_uploads(job: ImportJob) -> None:
+    """Those that lie in storage; trouble with it keeps no import from ending."""
+    for upload in (job.records, job.second_records, job.images, job.captions):
+        if upload and getattr(upload, "_committed", True):
+            try:
+                storage.delete(str(upload.name))
+            except storage.StorageTrouble as error:
+                log.warning("an upload stays behind: %s", error)
 
 
 # --------------------------------------------------------------------------------------------

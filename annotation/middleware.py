@@ -1,17 +1,22 @@
-"""Where the installation demands a second factor of administrators, nothing opens without one."""
+"""What holds on every page: a second factor where the installation demands one of administrators,
+and trouble with storage said in words."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 
 from annotation import second_factor
 from annotation.models import User
+from annotation.storage import StorageTrouble
+
+log = logging.getLogger(__name__)
 
 OPEN = (
     "/account/second-factor/",
@@ -49,3 +54,21 @@ class AdministratorsShowSecondFactor:
             logout(request)
             return redirect("login")
         return redirect("annotation:second-factor")
+
+
+class SaysStorageTrouble:
+    """Answers what a view let pass with 503 and the reason: a page, or text for a script."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, StorageTrouble):
+            return None
+        log.error("%s: %s", request.path, error, exc_info=error)
+        if request.accepts("text/html") and not request.headers.get("HX-Request"):
+            return render(request, "annotation/storage_trouble.html", {"error": error}, status=503)
+        return HttpResponse(error.detail, status=503, content_type="text/plain; charset=utf-8")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from django import forms
 from django.urls import reverse
 
+from annotation import exporting
 from annotation.models import Image
 from benchmark import access, evaluating
 from benchmark.board import parentage
@@ -87,14 +87,15 @@ class EvaluationKind(RunKind):
         evaluation = evaluation_of(run)
         evaluating.reopen(evaluation)
         questions = _questions(evaluation).exclude(image=None).select_related("image")
-        lines = []
+        lines, names = [], {}
         for question in questions:
             image = question.image
             assert image is not None
-            _copy(image, directory / "images" / image.filename)
+            names[image.sha256] = image.filename
             lines.append(json.dumps(_prompt(question, image).to_json(), ensure_ascii=False))
         if not lines:
             raise ValueError("no question of the benchmark has its image")
+        exporting.write_images(names, directory)
         (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
@@ -192,10 +193,3 @@ def _prompt(question: Question, image: Image) -> PromptRecord:
 
 def _record_id(question: Question) -> str:
     return f"question-{question.number}"
-
-
-def _copy(image: Image, target: Path) -> None:
-    if target.exists():
-        return
-    with image.file.open("rb") as source, target.open("wb") as copy:
-        shutil.copyfileobj(source, copy)

@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",
+    "annotation.middleware.SaysStorageTrouble",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -331,21 +332,14 @@ STORAGES: dict[str, Any] = {
     # Images, releases and checkpoints. Never served by address: views check who may read them.
     "default": (
         {
-            "BACKEND": "storages.backends.s3.S3Storage",
+            "BACKEND": "annotation.storage.bucket.BucketStorage",
             "OPTIONS": {
                 "bucket_name": S3_BUCKET,
                 "endpoint_url": env("S3_ENDPOINT_URL", default="") or None,
-                "querystring_auth": True,
-                "file_overwrite": True,
-                # What is read goes to a temporary file beyond this; a checkpoint fills no memory.
-                "max_memory_size": 32 * 2**20,
             },
         }
         if S3_BUCKET
-        else {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
-            "OPTIONS": {"allow_overwrite": True},
-        }
+        else {"BACKEND": "annotation.storage.folder.FolderStorage"}
     ),
     "staticfiles": {
         "BACKEND": (

@@ -66,7 +66,7 @@ class ImageFile(KnownParameters, APIView):
 
 def image_response(image: Image) -> FileResponse:
     """The file with headers for a thing that never changes and is not for everybody."""
-    response = FileResponse(image.file.open("rb"), content_type=image.content_type)
+    response = FileResponse(images.opened(image), content_type=image.content_type)
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     response["Content-Security-Policy"] = "default-src 'none'"
     response["ETag"] = f'"{image.sha256}"'

@@ -3,7 +3,7 @@
 Other apps reach the annotations through this package alone.
 """
 
-from annotation.exporting.folders import folder_filename, stream_folder, write_folder
+from annotation.exporting.folders import folder_filename, stream_folder, write_folder, write_images
 from annotation.exporting.formats import FORMATS
 from annotation.exporting.streams import (
     FOLDER_FORMATS,
@@ -43,6 +43,7 @@ __all__ = [
     "stream_folder",
     "training_ids",
     "write_folder",
+    "write_images",
     "write_pairs",
     "write_project_prompts",
     "write_prompts",

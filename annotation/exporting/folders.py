@@ -6,12 +6,10 @@ Both come from one list of entries, so a folder and the zip of it hold the same 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from django.core.files.storage import default_storage
-
+from annotation import storage
 from annotation.exporting.dataset_card import dataset_card
 from annotation.exporting.formats import SUFFIXES, dataset_record
 from annotation.exporting.streams import (
@@ -75,13 +73,13 @@ def caption_chunks(release: Release, names: dict[str, str]) -> Iterator[bytes]:
 def image_entries(names: dict[str, str], folder: str) -> Iterator[Entry]:
     """Images out of storage, by sha256 -> file name."""
     for sha256, name in names.items():
-        yield Entry(f"{folder}/{name}", _image_chunks(sha256, name), compress=False)
+        yield Entry(f"{folder}/{name}", _image_chunks(sha256, name), compress=False, sha256=sha256)
 
 
 def _image_chunks(sha256: str, name: str) -> Iterator[bytes]:
     extension = name.rpartition(".")[2]
     stored = Image(sha256=sha256, format="png" if extension == "png" else "jpeg")
-    with default_storage.open(image_path(stored, "")) as source:
+    with storage.opened(image_path(stored, ""), sha256=sha256) as source:
         while chunk := source.read(CHUNK_BYTES):
             yield chunk
 
@@ -113,18 +111,18 @@ def _check(release: Release, format: str) -> None:
 
 
 def write_entries(entries: Iterable[Entry], directory: Path) -> None:
-    """Each file whole or not at all; pictures that are there already are not read again."""
+    """Each file whole or not at all; pictures that are there already, and right, stay."""
     for entry in entries:
         path = directory / entry.name
-        if entry.compress or not path.exists():
-            write_whole(path, entry.chunks)
+        if not (entry.sha256 and _is_there(path, entry.sha256)):
+            storage.write_whole(path, entry.chunks)
 
 
-def write_whole(path: Path, content: Iterable[bytes]) -> None:
-    """Writes a file whole or not at all: a reader never sees half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        for chunk in content:
-            file.write(chunk)
-    part.replace(path)
+def _is_there(path: Path, sha256: str) -> bool:
+    return path.is_file() and storage.fingerprint_at(path).sha256 == sha256
+
+
+def write_images(names: dict[str, str], directory: Path) -> None:
+    """Images out of storage into ``images/``, by sha256 -> file name."""
+    (directory / "images").mkdir(parents=True, exist_ok=True)
+    write_entries(image_entries(names, "images"), directory)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from django.core.files.storage import default_storage
 
+from annotation import storage
 from annotation.errors import DomainError
 from annotation.exporting.formats import CONTENT_TYPES, FORMATS, HEADS, SUFFIXES
 from annotation.models import Release
@@ -45,20 +45,19 @@ def content_type(format: str) -> str:
 def stream(release: Release, format: str, split: str | None = None) -> Iterator[bytes]:
     """The release in a format, in chunks of whole lines; ``split`` is "train" or "held_out".
 
-    Raises UnknownFormat and ReleaseNotReady at once, not at the first chunk.
+    Raises UnknownFormat, ReleaseNotReady and storage.Damaged at once, not at the first chunk.
     """
     if format not in FORMATS:
         raise UnknownFormat(f"{format!r} is not one of {', '.join(FORMATS)}")
     if split not in (None, *SPLITS):
         raise UnknownFormat(f"{split!r} is neither train nor held_out")
-    check_ready(release)
-    return chunks(_lines(release, format, split))
+    return chunks(_lines(rows(release), format, split))
 
 
-def _lines(release: Release, format: str, split: str | None) -> Iterator[bytes]:
+def _lines(read: Iterator[dict[str, Any]], format: str, split: str | None) -> Iterator[bytes]:
     if format in HEADS:
         yield HEADS[format]()
-    for row in rows(release):
+    for row in read:
         if split is None or row["split"] == split:
             yield from FORMATS[format](row)
 
@@ -76,12 +75,22 @@ def chunks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def rows(release: Release) -> Iterator[dict[str, Any]]:
-    """The comparisons of the artefact, each with its ``number`` from 1. Raises ReleaseNotReady."""
+    """The comparisons of the artefact, each with its ``number`` from 1.
+
+    Raises at once: ReleaseNotReady, and storage.Damaged when its file is not what was frozen.
+    """
     check_ready(release)
-    with default_storage.open(str(release.artefact.name), "rb") as file:
+    read = _rows(release)
+    next(read)
+    return read
+
+
+def _rows(release: Release) -> Iterator[dict[str, Any]]:
+    with storage.opened(str(release.artefact.name), sha256=release.sha256) as file:
         # The file beneath: Django's own wrapper splits lines in Python.
         lines = iter(file.file or file)
         next(lines)
+        yield {}  # Now it is known to be whole.
         for number, line in enumerate(lines, start=1):
             row = orjson.loads(line)
             row["number"] = number

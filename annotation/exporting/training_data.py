@@ -8,12 +8,8 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from annotation.exporting.folders import (
-    caption_chunks,
-    image_entries,
-    write_entries,
-    write_whole,
-)
+from annotation import storage
+from annotation.exporting.folders import caption_chunks, write_images
 from annotation.exporting.formats import wire_conversation
 from annotation.exporting.streams import (
     SPLITS,
@@ -33,10 +29,10 @@ def write_training_data(release: Release, directory: Path) -> None:
     """
     data = directory / "data"
     for split in SPLITS:
-        write_whole(data / f"{split}.jsonl", stream(release, "llava_rlhf", split))
+        storage.write_whole(data / f"{split}.jsonl", stream(release, "llava_rlhf", split))
     names: dict[str, str] = {}
-    write_whole(data / "image_to_caption.json", caption_chunks(release, names))
-    _write_images(names, directory)
+    storage.write_whole(data / "image_to_caption.json", caption_chunks(release, names))
+    write_images(names, directory)
 
 
 def write_prompts(release: Release, directory: Path) -> int:
@@ -69,8 +65,8 @@ def write_prompts(release: Release, directory: Path) -> int:
                 )
 
     names: dict[str, str] = {}
-    write_whole(directory / "data" / "train.jsonl", chunks(records()))
-    _write_images(names, directory)
+    storage.write_whole(directory / "data" / "train.jsonl", chunks(records()))
+    write_images(names, directory)
     return len(seen)
 
 
@@ -104,8 +100,8 @@ def write_project_prompts(project: Project, directory: Path, limit: int | None =
                 )
             )
 
-    write_whole(directory / "data" / "train.jsonl", chunks(records()))
-    _write_images(names, directory)
+    storage.write_whole(directory / "data" / "train.jsonl", chunks(records()))
+    write_images(names, directory)
     return count
 
 
@@ -141,8 +137,8 @@ def write_pairs(comparisons: QuerySet[Comparison], directory: Path) -> int:
                 }
             )
 
-    write_whole(directory / "data" / "train.jsonl", chunks(records()))
-    _write_images(names, directory)
+    storage.write_whole(directory / "data" / "train.jsonl", chunks(records()))
+    write_images(names, directory)
     return count
 
 
@@ -162,9 +158,3 @@ def _prompt_record(
         "caption_type": caption_type,
         "length_bonus": length_bonus,
     }
-
-
-def _write_images(names: dict[str, str], directory: Path) -> None:
-    """Images (sha256 -> file name) out of storage into ``images/``; those that are there stay."""
-    (directory / "images").mkdir(parents=True, exist_ok=True)
-    write_entries(image_entries(names, "images"), directory)

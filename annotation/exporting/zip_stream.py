@@ -18,12 +18,13 @@ CHUNK_BYTES = 64 * 1024
 class Entry:
     """A file of the archive; ``chunks`` are read when its turn comes.
 
-    ``compress`` is for text; pictures are compressed already.
+    ``compress`` is for text; pictures are compressed already, and known by their hash.
     """
 
     name: str
     chunks: Iterable[bytes]
     compress: bool = True
+    sha256: str = ""
 
 
 class _Sink:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +15,9 @@ from annotation.models.projects import Project
 
 
 def import_path(job: ImportJob, filename: str) -> str:
-    """Where an upload waits for its import; the person's file name is kept in the row only."""
-    return f"imports/{job.project_id}/{filename}"
+    """Where an upload waits for its import; the person's file name is kept in the row only, and
+    two uploads of one name never meet."""
+    return f"imports/{job.project_id}/{uuid.uuid4().hex}"
 
 
 class ImportJob(models.Model):

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from django.core.files import File
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from annotation import storage
 from annotation.errors import DomainError
 from annotation.models import Comparison, Project, Release, User
 from annotation.quality.agreement import agreement
@@ -115,10 +115,12 @@ def _freeze(release: Release) -> None:
         release.agreement = agreement(summary.answers, seed=release.seed)
         release.sha256 = sha256_of(artefact)
         with artefact.open("rb") as built:
-            path = f"releases/{release.project_id}/{release.sha256}.jsonl"
-            if not default_storage.exists(path):
-                path = default_storage.save(path, File(built))
-            release.artefact.name = path
+            release.artefact.name = storage.keep(
+                f"releases/{release.project_id}/{release.sha256}.jsonl",
+                File(built),
+                sha256=release.sha256,
+                size=artefact.stat().st_size,
+            )
     release.state = Release.State.READY
     release.frozen_at = timezone.now()
     release.save()

@@ -7,6 +7,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from annotation import images
 from benchmark import access, reading
 
 IMAGE_SECONDS = 7 * 24 * 3600
@@ -34,7 +35,7 @@ def image(request: HttpRequest, pk: int) -> FileResponse:
     found = access.question(request.user, pk).image
     if found is None:
         raise Http404
-    answer = FileResponse(found.file.open("rb"), content_type=found.content_type)
+    answer = FileResponse(images.opened(found), content_type=found.content_type)
     # The content under this address never changes, but only this reader may have it.
     answer["Cache-Control"] = f"private, max-age={IMAGE_SECONDS}, immutable"
     answer["X-Content-Type-Options"] = "nosniff"

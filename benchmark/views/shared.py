@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
+from annotation import images
 from benchmark import access
 from benchmark.board import leaderboard, limits, standing, summaries
 from benchmark.forms import AnswerFilter
@@ -76,7 +77,7 @@ def evaluation(request: HttpRequest, link: SharedLink, *, token: str, pk: int) -
 @public
 def photograph(request: HttpRequest, link: SharedLink, *, token: str, pk: int) -> FileResponse:
     found = access.shared_photograph(link, pk)
-    answer = FileResponse(found.file.open("rb"), content_type=found.content_type)
+    answer = FileResponse(images.opened(found), content_type=found.content_type)
     answer["X-Content-Type-Options"] = "nosniff"
     return answer
 

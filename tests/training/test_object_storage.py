@@ -42,8 +42,8 @@ def bucket(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     settings.MEDIA_ROOT = tmp_path / "folder-of-the-web"
     settings.STORAGES = settings.STORAGES | {
         "default": {
-            "BACKEND": "storages.backends.s3.S3Storage",
-            "OPTIONS": {"bucket_name": BUCKET, "endpoint_url": address, "file_overwrite": True},
+            "BACKEND": "annotation.storage.bucket.BucketStorage",
+            "OPTIONS": {"bucket_name": BUCKET, "endpoint_url": address},
         }
     }
     try:

@@ -5,7 +5,6 @@ The card is written from the database when it is asked for, so that it always sa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
+from annotation import storage
 from training.checkpoints import checkpoint_files, registry
 from training.figures import curves
 from training.figures.comparing import flat
@@ -110,7 +110,7 @@ def download(checkpoint: Checkpoint) -> StreamingHttpResponse:
 def archive(checkpoint: Checkpoint) -> Iterator[bytes]:
     """A zip of the checkpoint's files and its card, made while it is sent.
 
-    Nothing is held in memory but one chunk. A file that differs from what was stored raises
+    Nothing is held in memory but two chunks. A file that differs from what was stored raises
     RegistryError before the archive is closed: what the person has then is no valid archive.
     """
     pipe = _Pipe()
@@ -126,20 +126,14 @@ def archive(checkpoint: Checkpoint) -> Iterator[bytes]:
 def _packed(
     checkpoint: Checkpoint, file: dict[str, Any], packed: zipfile.ZipFile, pipe: _Pipe
 ) -> Iterator[bytes]:
-    digest = hashlib.sha256()
     entry = _entry(checkpoint, file["name"])
-    with (
-        checkpoint_files.open_file(checkpoint, file["name"]) as source,
-        packed.open(entry, "w", force_zip64=True) as target,
-    ):
-        for chunk in iter(lambda: source.read(checkpoint_files.CHUNK), b""):
-            digest.update(chunk)
-            target.write(chunk)
-            yield pipe.drain()
-    if digest.hexdigest() != file["sha256"]:
-        raise checkpoint_files.RegistryError(
-            f"{checkpoint.name}: {file['name']} differs from what was stored"
-        )
+    with packed.open(entry, "w", force_zip64=True) as target:
+        try:
+            for chunk in checkpoint_files.file_chunks(checkpoint, file["name"]):
+                target.write(chunk)
+                yield pipe.drain()
+        except storage.Damaged as error:
+            raise checkpoint_files.differs(checkpoint, file["name"]) from error
 
 
 def _entry(checkpoint: Checkpoint, name: str) -> zipfile.ZipInfo:

@@ -11,17 +11,17 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.core.files import File
-from django.core.files.storage import default_storage
 
+from annotation import storage
 from training.models import Attempt, Checkpoint
 
-CHUNK = 1 << 20
+CHUNK = storage.CHUNK_BYTES
 WEIGHTS = ".safetensors"
 TEXTS = {".json", ".jsonl", ".jinja", ".model", ".txt", ".md"}
 PICTURES = {".png", ".jpg"}  # Golden inputs, with which a reward model is checked on loading.
@@ -62,8 +62,13 @@ def store(folder: Path, *, prefix: str, report: Report = nobody) -> dict[str, An
         report(done, total)
         with (folder / file["name"]).open("rb") as handle:
             try:
-                default_storage.save(f"{prefix}/{file['name']}", File(handle))
-            except Exception as error:  # Each kind of storage has types of its own.
+                storage.keep(
+                    f"{prefix}/{file['name']}",
+                    File(handle),
+                    sha256=file["sha256"],
+                    size=file["size"],
+                )
+            except storage.StorageTrouble as error:
                 _take_back(prefix, files[: number + 1])
                 raise StorageAway(f"storage did not take {file['name']}: {error}") from error
         done += file["size"]
@@ -105,7 +110,7 @@ def _take_back(prefix: str, files: list[dict[str, Any]]) -> None:
     # Half a file on a full disk would keep it full.
     for file in files:
         with suppress(Exception):
-            default_storage.delete(f"{prefix}/{file['name']}")
+            storage.delete(f"{prefix}/{file['name']}")
 
 
 def _manifest(folder: Path) -> list[dict[str, Any]]:
@@ -170,13 +175,20 @@ def fetch(checkpoint: Checkpoint, directory: Path, *, link: bool = True) -> None
         target = _inside(directory, file["name"])
         target.parent.mkdir(parents=True, exist_ok=True)
         stored = f"{checkpoint.path}/{file['name']}"
-        local = _local(stored) if link and target.suffix == WEIGHTS else None
-        if local is not None:
-            target.symlink_to(local)
-        else:
-            _copy(stored, target)
-        if target.stat().st_size != file["size"] or _file_digest(target) != file["sha256"]:
-            raise RegistryError(f"{checkpoint.name}: {file['name']} differs from what was stored")
+        local = storage.local_path(stored) if link and target.suffix == WEIGHTS else None
+        try:
+            if local is None:
+                storage.write_whole(target, file_chunks(checkpoint, file["name"]))
+            elif storage.holds(stored, storage.Fingerprint(file["sha256"], file["size"])):
+                target.symlink_to(local)
+            else:
+                raise differs(checkpoint, file["name"])
+        except storage.Damaged as error:
+            raise differs(checkpoint, file["name"]) from error
+
+
+def differs(checkpoint: Checkpoint, name: str) -> RegistryError:
+    return RegistryError(f"{checkpoint.name}: {name} differs from what was stored")
 
 
 def _inside(directory: Path, name: str) -> Path:
@@ -185,29 +197,28 @@ def _inside(directory: Path, name: str) -> Path:
     return directory / name
 
 
-def _local(stored: str) -> Path | None:
-    """The file itself where storage is a folder; None where it lies elsewhere, such as on S3."""
-    try:
-        path = Path(default_storage.path(stored))
-    except NotImplementedError:
-        return None
-    return path if path.is_file() else None
-
-
-def _copy(stored: str, target: Path) -> None:
-    with default_storage.open(stored) as source, target.open("wb") as handle:
-        for chunk in iter(lambda: source.read(CHUNK), b""):
-            handle.write(chunk)
+def file_chunks(checkpoint: Checkpoint, name: str) -> Iterator[bytes]:
+    """One file of a checkpoint; RegistryError when it has none of that name. As storage.chunks."""
+    file = file_of(checkpoint, name)
+    stored = f"{checkpoint.path}/{name}"
+    return storage.chunks(stored, sha256=file.get("sha256", ""), size=file["size"])
 
 
 def open_file(checkpoint: Checkpoint, name: str) -> File[bytes]:
-    """One file of a checkpoint for reading; RegistryError when it has none of that name."""
-    if name not in {file["name"] for file in checkpoint.files}:
-        raise RegistryError(f"{checkpoint.name} has no file {name}")
-    return default_storage.open(f"{checkpoint.path}/{name}")
+    """The same, open for reading; for files that are small enough to be read twice."""
+    file = file_of(checkpoint, name)
+    return storage.opened(f"{checkpoint.path}/{name}", sha256=file["sha256"])
+
+
+def file_of(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    """Its name, size and hash; RegistryError when the checkpoint has none of that name."""
+    for file in checkpoint.files:
+        if file["name"] == name:
+            return dict(file)
+    raise RegistryError(f"{checkpoint.name} has no file {name}")
 
 
 def discard_files(checkpoint: Checkpoint) -> None:
     """Delete the files of a checkpoint that has no row any more."""
     for file in checkpoint.files:
-        default_storage.delete(f"{checkpoint.path}/{file['name']}")
+        storage.delete(f"{checkpoint.path}/{file['name']}")

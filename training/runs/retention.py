@@ -14,12 +14,13 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import ProtectedError
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from annotation import storage
 from training.checkpoints import checkpoint_files, registry
 from training.models import ENDED, Attempt, BaseImport, Checkpoint, Run
 
@@ -34,7 +35,13 @@ def tidy() -> None:
     """Delete what is over; may run at any time and in several workers at once."""
     forgotten = forget_resume_points()
     removed = remove_orphans()
-    log.info("storage: %s checkpoints to resume from, %s orphans deleted", forgotten, removed)
+    begun = storage.forget_unfinished(timezone.now() - timedelta(days=settings.ORPHAN_DAYS))
+    log.info(
+        "storage: deleted %s checkpoints to resume from, %s orphans, %s unfinished files",
+        forgotten,
+        removed,
+        begun,
+    )
 
 
 # --------------------------------------------------------------------------------------------
@@ -113,17 +120,15 @@ def _remove_unnamed(paths: list[str]) -> int:
 
 def _remove(path: str) -> int:
     """Delete the files below ``path``, and the folders where there are any; how many files."""
-    folders, files = default_storage.listdir(path)
+    folders, files = storage.listdir(path)
     for name in files:
-        default_storage.delete(f"{path}/{name}")
+        storage.delete(f"{path}/{name}")
     below = sum(_remove(f"{path}/{name}") for name in folders)
-    with suppress(OSError):  # Object stores have no folders, and others delete an empty one.
-        default_storage.delete(path)
+    # Object stores have no folders, and others delete an empty one.
+    with suppress(storage.StorageTrouble):
+        storage.delete(path)
     return len(files) + below
 
 
 def _folders(path: str) -> list[str]:
-    try:
-        return default_storage.listdir(path)[0]
-    except FileNotFoundError:
-        return []
+    return storage.listdir(path)[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import InMemoryStorage, default_storage
 
+from annotation.storage import contents
 from tests.training.factories import make_base
 from training.checkpoints import checkpoint_files, registry
 from training.checkpoints.checkpoint_files import RegistryError
@@ -35,7 +36,7 @@ def test_local_weights_are_linked_and_what_is_resumed_is_copied(
 def test_storage_without_paths_is_copied_from(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint_files, "default_storage", InMemoryStorage())
+    monkeypatch.setattr(contents, "default_storage", InMemoryStorage())
     base = registry.register_base("tiny", folder=model_folder)
     checkpoint_files.fetch(base, tmp_path / "fetched")
     assert not (tmp_path / "fetched" / "model.safetensors").is_symlink()

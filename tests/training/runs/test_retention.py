@@ -10,6 +10,7 @@ from django.core.files.storage import InMemoryStorage, default_storage
 from django.db.models import F
 from django.urls import reverse
 
+from annotation.storage import contents
 from tests.factories import make_admin
 from tests.training.factories import make_checkpoint, make_run
 from tests.training.test_views import logged_in
@@ -151,5 +152,5 @@ def test_a_base_that_a_killed_import_was_storing_goes() -> None:
 
 def test_a_storage_without_anything_is_tidy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert retention.remove_orphans() == 0
-    monkeypatch.setattr(retention, "default_storage", InMemoryStorage())
+    monkeypatch.setattr(contents, "default_storage", InMemoryStorage())
     assert retention.remove_orphans() == 0
