@@ -4,10 +4,12 @@ The application is loaded once and forked: workers start at once, also the one t
 of a worker that was killed, and share its memory. What was loaded is then left out of garbage
 collection, which would otherwise walk through all of Django during somebody's request.
 
-Behind a proxy (BEHIND_PROXY, docs/deployment.md) a worker takes one request at a time and no other
-before it is done, so that the kernel gives each to a worker that is free; a download holds one.
-Where browsers connect directly that would not do: they open connections ahead of use, and each
-would hold a worker.
+In each worker an event loop reads requests and writes answers, and threads answer what has arrived
+(``config.server``): clients that are slow, or send nothing, hold none.
+
+Behind a proxy (BEHIND_PROXY, docs/deployment.md) a worker answers one request at a time, takes no
+other before it is done, and closes the connection, so that the kernel gives each to a worker that
+is free. Where browsers connect directly, connections stay open, and a worker has threads.
 """
 
 import gc
@@ -16,20 +18,23 @@ import sys
 from typing import Any
 
 preload_app = True
-worker_class = "gthread"
+worker_class = "config.server.worker.ServingWorker"
 asked = os.environ.get("WEB_CONCURRENCY")
 if os.environ.get("BEHIND_PROXY", "").lower() in ("1", "true", "yes", "on"):
     # Each keeps a connection to Postgres, which takes 100 unless it is told otherwise.
     workers = int(asked or min(2 * (os.cpu_count() or 1) + 4, 32))
     threads = 1
-    worker_connections = 1
     keepalive = 0
 else:
     workers = int(asked or 2)
     threads = 4
     keepalive = 30
+# Open ones of each worker; fewer where the system lends a process fewer files.
+worker_connections = 1000
 max_requests = 100_000
 max_requests_jitter = 20_000
+# Nothing here uses it, and it would be one file for all sites of this user.
+control_socket_disable = True
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -1,7 +1,7 @@
 """Simulated annotators over HTTP against gunicorn and Postgres: latencies, and whether all is kept.
 
     python -m perf.label_load [--annotators 500] [--per-minute 4] [--seconds 60] [--workers 4]
-                              [--threads 0] [--comparisons 20000] [--cores 2]
+                              [--threads 0] [--comparisons 20000] [--cores 2] [--server gthread]
                               [--kill-web-every 5] [--kill-database 3] [--exactly 3]
                               [--vanish 0.3] [--each 40]
 
@@ -91,7 +91,11 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
         )
         print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
         site = stage.Site(
-            folder, workers=options.workers, threads=options.threads, beat=bool(options.vanish)
+            folder,
+            workers=options.workers,
+            threads=options.threads,
+            server=options.server,
+            beat=bool(options.vanish),
         )
     shared = f"{left} others for the annotators" if left else "shared with the annotators"
     print(f"{options.cores} cores for {options.workers} workers and Postgres, {shared}")
@@ -228,6 +232,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--threads", type=int, default=0, help="0: as behind a proxy")
+    parser.add_argument("--server", default="", help="another class of gunicorn's workers: gthread")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--kill-web-every", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--exactly", type=int, default=0, metavar="JUDGMENTS")

@@ -120,15 +120,22 @@ def cores(few: int) -> Iterator[int]:
 class Site:
     """gunicorn over a Unix socket; with 0 threads as behind a proxy (gunicorn.conf.py).
 
+    ``server`` names another class of workers than the site's.
+
     ``beat`` has a Celery worker with beat beside it.
     """
 
-    def __init__(self, folder: Path, *, workers: int, threads: int, beat: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int, threads: int, server: str = "", beat: bool = False
+    ) -> None:
         self.socket = folder / "web.sock"
         command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--log-level", "error"]
         command += ["--bind", f"unix:{self.socket}", "--workers", str(workers)]
         if threads:
             command += ["--threads", str(threads)]
+        if server:
+            # gunicorn's own workers read requests in the thread that answers.
+            command += ["--worker-class", server, "--worker-connections", str(threads or 1)]
         environment = {**os.environ, "BEHIND_PROXY": "no" if threads else "yes"}
         self.master = subprocess.Popen(command, env=environment)
         self._processes = [self.master]

@@ -1,0 +1,105 @@
+"""The proxies of docs/deployment.md, as they stand there, before a site with one worker."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from config import bodies
+from tests.config.server.conftest import PATIENCE_SECONDS, Served, rest_of
+from tests.config.server.test_requests import post
+from tests.config.server.test_slow_clients import SLOW
+
+DOCUMENT = (settings.BASE_DIR / "docs" / "deployment.md").read_text()
+HEALTH = b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def block(beginning: str) -> str:
+    (found,) = re.findall(rf"```\n({re.escape(beginning)} {{\n.*?)```", DOCUMENT, re.DOTALL)
+    return str(found)
+
+
+def caddy(folder: Path, site: Path, port: int) -> list[str]:
+    text = block("labels.example.org").replace("labels.example.org", f"http://127.0.0.1:{port}")
+    text = text.replace("reverse_proxy 127.0.0.1:8000", f"reverse_proxy unix/{site}")
+    text = text.replace(f"http://127.0.0.1:{port}", f":{port}")
+    (folder / "Caddyfile").write_text("{\n admin off\n auto_https off\n}\n" + text)
+    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+
+
+def nginx(folder: Path, site: Path, port: int) -> list[str]:
+    text = re.sub(r"\n *ssl_.*", "", block("server"))
+    text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
+    text = text.replace("http://127.0.0.1:8000", f"http://unix:{site}:")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+    around = f"daemon off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n"
+    # Root's nginx gives its workers to nobody, who may not enter a test's folder.
+    user = "user root;\n" if Path("/proc/self").stat().st_uid == 0 else ""
+    (folder / "conf").write_text(f"{user}{around}access_log off;\n{paths}{text}}}\n")
+    return ["nginx", "-c", str(folder / "conf"), "-p", str(folder), "-e", "stderr"]
+
+
+Open = Callable[[bytes], socket.socket]
+
+
+@pytest.fixture(params=[caddy, nginx])
+def through(
+    request: pytest.FixtureRequest, serve: Callable[..., Served], tmp_path: Path
+) -> Iterator[Open]:
+    """Opens a connection to the proxy and sends something."""
+    name = request.param.__name__
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = request.param(tmp_path, serve().path, port)
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/usr/sbin:/bin"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    opened: list[socket.socket] = []
+
+    def send(sent: bytes) -> socket.socket:
+        made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+        opened.append(made)
+        made.sendall(sent)
+        return made
+
+    with process:
+        while not _listens(port):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.05)
+        yield send
+        for one in opened:
+            one.close()
+        process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_site_answers_while_slow_clients_of_every_kind_are_connected(through: Open) -> None:
+    for sent in list(SLOW.values()) * 3:
+        through(sent)
+    assert rest_of(through(HEALTH)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_site_sees_the_client_s_address_whatever_the_client_says(through: Open) -> None:
+    invented = "X-Forwarded-For: 198.51.100.9"
+    sent = post("/test/address", invented, "Connection: close", length=0)
+    assert json.loads(rest_of(through(sent)).partition(b"\r\n\r\n")[2]) == "127.0.0.1"
+
+
+def test_a_stranger_s_large_body_is_refused_before_it_comes(through: Open) -> None:
+    sent = post("/login/", "Connection: close", length=2**31) + bytes(bodies.OF_A_STRANGER + 1)
+    assert through(sent).recv(2**16).startswith(b"HTTP/1.1 413 ")
