@@ -6,6 +6,7 @@ ALLOWED_HOSTS) or without (a private Postgres and Valkey under ``var/`` on this 
 """
 
 import secrets
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,18 @@ WORKER_GPUS = env.int("WORKER_GPUS", default=0)
 TRAINER_PYTHON = env("TRAINER_PYTHON", default="")
 # Threads of a trainer on the CPU; 0 leaves the choice to torch.
 TRAINER_THREADS = env.int("TRAINER_THREADS", default=0)
+# Where trainers run: "local" on the worker's host, "slurm" through the queue of a cluster.
+RUN_LAUNCHER = env.str("RUN_LAUNCHER", default="local")
+if RUN_LAUNCHER not in ("local", "slurm"):
+    raise ImproperlyConfigured(f"RUN_LAUNCHER is local or slurm, not {RUN_LAUNCHER!r}")
+# What sbatch is told beside the run's GPUs: partition, account, time, memory, processors.
+SLURM_OPTIONS = shlex.split(env.str("SLURM_OPTIONS", default=""))
+# A run that asks for more GPUs than this gets several nodes.
+SLURM_GPUS_PER_NODE = env.int("SLURM_GPUS_PER_NODE", default=8)
+# How often Slurm is asked about each job; its controller is shared with everybody.
+SLURM_POLL_SECONDS = env.float("SLURM_POLL_SECONDS", default=10)
+# A job that no worker follows for this long saves and ends itself.
+SLURM_PATIENCE_SECONDS = env.float("SLURM_PATIENCE_SECONDS", default=1800)
 # A worker that is silent for this long loses its run; its trainer is ended before that.
 RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", default=30)
 # What a trainer gets to save its work when it is asked to stop, before it is killed.

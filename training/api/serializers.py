@@ -70,6 +70,7 @@ class AttemptSerializer(serializers.ModelSerializer):
         fields = [
             "number",
             "host",
+            "job",
             "claimed_at",
             "heartbeat_at",
             "ended_at",

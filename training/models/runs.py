@@ -201,6 +201,9 @@ class Attempt(models.Model):
     number = models.PositiveSmallIntegerField()
     token = models.UUIDField(unique=True, editable=False)
     host = models.CharField(max_length=200)
+    job = models.CharField(
+        max_length=100, blank=True, default="", help_text="What a cluster calls its trainer."
+    )
     pid = models.PositiveIntegerField(help_text="The worker's process.")
     claimed_at = models.DateTimeField()
     lease_expires_at = models.DateTimeField()

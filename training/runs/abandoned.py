@@ -19,9 +19,8 @@ from pathlib import Path
 from django.conf import settings
 
 from training.models import Attempt, State
-from training.runs import scheduling
+from training.runs import launchers, scheduling
 from training.runs.locks import try_lock
-from training.runs.trainer import end_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +100,8 @@ def _lose(path: Path) -> int | None:
     attempt = Attempt.objects.filter(token=uuid.UUID(path.name), run__state=State.RUNNING).first()
     lost = None
     if attempt is not None and attempt.ended_at is None:
-        if not end_leftovers(settings.RUNS_ROOT / str(attempt.run_id)):
+        directory = settings.RUNS_ROOT / str(attempt.run_id)
+        if not launchers.of_this_worker().end_leftovers(directory):
             return None
         with suppress(scheduling.Fenced):
             scheduling.lose(attempt, f"its worker on {attempt.host} died")

@@ -5,9 +5,11 @@
 3. **Prepare** the run directory under RUNS_ROOT: data, images, base, adapters, spec. A directory
    of an earlier attempt on this host is used as it is; on another host the last uploaded
    checkpoint is put where the engine looks for one to resume.
-4. **Start** the trainer, in a process group that dies with this process.
+4. **Start** the trainer: in a process group that dies with this process, or as a job of a cluster
+   (``launchers``).
 5. **Follow** its events into rows, upload each checkpoint. When the run is to be cancelled or the
-   worker to end, the trainer is stopped, and what it saved is uploaded as well.
+   worker to end, the trainer is stopped, and what it saved is uploaded as well. A cluster's job
+   goes on when the worker ends: the next attempt takes it up.
 6. **Finish**: upload ``final/``, then in one transaction its row, what the kind takes in, and the
    new state. Files that lost the race are deleted again.
 
@@ -37,11 +39,10 @@ from training.checkpoints import checkpoint_files, registry
 from training.figures import tensorboard
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
-from training.runs import abandoned, following, keeping, kinds, scheduling, shutdown
+from training.runs import abandoned, following, keeping, kinds, launchers, scheduling, shutdown
 from training.runs.endings import Cancelled, Failed, GivenBack, Vanished
 from training.runs.heartbeat import Heartbeat
-from training.runs.trainer import DirectoryBusy, Trainer, device_names, log_tail
-from training.runs.usage import Meter
+from training.runs.trainer import DirectoryBusy, log_tail
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def execute(run_id: int) -> None:
     if shutdown.asked():
         return
     asked_at = time.monotonic()
-    attempt = scheduling.claim(run_id, host=host_name(), gpus=settings.WORKER_GPUS)
+    own = settings.WORKER_GPUS if launchers.of_this_worker().leases_gpus else None
+    attempt = scheduling.claim(run_id, host=host_name(), gpus=own)
     if attempt is not None:
         with logs.about(**attempt.log_fields):
             _execute(attempt, asked_at)
@@ -176,15 +178,17 @@ def _restore_checkpoint(run: Run, directory: Path) -> None:
 
 def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dict[str, Any]:
     """Returns the figures of the final checkpoint."""
-    events = directory / following.EVENTS
-    reader = following.Reader(events, replayed=events.stat().st_size if events.exists() else 0)
     gpus = list(attempt.gpu_slots.values_list("index", flat=True))
+    command = kinds.get(run.kind).command(run, directory)
+    trainer = launchers.of_this_worker().start(command, directory, run, gpus=gpus)
+    reader = following.Reader(directory / following.EVENTS, replayed=trainer.replayed)
     follower = Follower(run, attempt, directory, reader, heart)
-    trainer = Trainer.start(kinds.get(run.kind).command(run, directory), directory, gpus=gpus)
     try:
-        with Meter(trainer.group, gpus=device_names(gpus), disk=directory) as meter:
-            heart.watch(trainer, meter)
-            _follow(trainer, follower, heart)
+        heart.watch(trainer)
+        _follow(trainer, attempt, follower, heart)
+    except (scheduling.Fenced, GivenBack):
+        trainer.leave()
+        raise
     finally:
         code = trainer.close()
     heart.insist(partial(scheduling.release_gpus, attempt))
@@ -193,17 +197,39 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
         raise Cancelled
     if shutdown.asked() and code and follower.failure is None:
         raise GivenBack
+    if trainer.trouble is not None and follower.failure is None:
+        raise trainer.trouble
     _judge_exit(code, follower.failure, directory)
     return follower.final_metrics
 
 
-def _follow(trainer: Trainer, follower: Follower, heart: Heartbeat) -> None:
+def _follow(
+    trainer: launchers.Launched, attempt: Attempt, follower: Follower, heart: Heartbeat
+) -> None:
+    told = ""
     while not trainer.wait(POLL_SECONDS):
+        told = _tell_of_job(trainer, attempt, heart, told)
         follower.catch_up()
         if heart.lost.is_set():
             raise scheduling.Fenced("the lease was lost while the trainer ran")
-        if heart.cancel_requested.is_set() or shutdown.asked():
+        if heart.cancel_requested.is_set():
             trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
+        elif shutdown.asked():
+            if trainer.outlives_worker:
+                raise GivenBack
+            trainer.stop(grace_seconds=settings.RUN_STOP_SECONDS)
+
+
+def _tell_of_job(trainer: launchers.Launched, attempt: Attempt, heart: Heartbeat, told: str) -> str:
+    """Which job it is, for its attempt, and what the cluster says, as the stage of its run."""
+    if trainer.job != attempt.job:
+        attempt.job = trainer.job
+        heart.insist(partial(attempt.save, update_fields=["job"]))
+    notice = trainer.notice()
+    if notice != told:
+        stage = notice or f"{trainer.job} has started"
+        heart.insist(partial(scheduling.tell, attempt, stage))
+    return notice
 
 
 def _judge_exit(code: int, failure: Failure | None, directory: Path) -> None:

@@ -37,6 +37,12 @@ LONGEST_TEXT = 20_000
 MOST_STEPS = 2**31
 
 
+def written(directory: Path) -> int:
+    """How many bytes of events the run directory holds already."""
+    path = directory / EVENTS
+    return path.stat().st_size if path.exists() else 0
+
+
 @dataclass
 class Reader:
     """Whole new lines of a growing file, as events; a line that is none is counted and skipped."""

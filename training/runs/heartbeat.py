@@ -1,7 +1,7 @@
 """Keeps an attempt's lease alive from a thread of its own, whatever the worker is busy with.
 
 When the lease cannot be renewed, because the run went to somebody else or because the database is
-away for too long, the trainer is killed at once: before another worker may start one.
+away for too long, a trainer on this host is killed at once: before another worker may start one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from django.db import (
 from config import logs
 from training.models import Attempt
 from training.runs import scheduling
-from training.runs.trainer import Trainer
-from training.runs.usage import Meter
+from training.runs.launchers import Launched
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +45,7 @@ class Heartbeat(threading.Thread):
         self._attempt = attempt
         self._renewed_at = claimed_at  # time.monotonic() from before the lease was written
         self._ended = threading.Event()
-        self._trainer: Trainer | None = None
-        self._meter: Meter | None = None
+        self._trainer: Launched | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -62,12 +60,11 @@ class Heartbeat(threading.Thread):
         self._ended.set()
         self.join()
 
-    def watch(self, trainer: Trainer, meter: Meter) -> None:
-        """From now on ``trainer`` dies with the lease, and what it uses is told with each beat."""
+    def watch(self, trainer: Launched) -> None:
+        """From now on ``trainer`` hears of a lost lease, and each beat tells what it uses."""
         self._trainer = trainer
-        self._meter = meter
         if self.lost.is_set():
-            trainer.kill()
+            trainer.lease_lost()
 
     def insist(self, work: Callable[[], T]) -> T:
         """Do ``work``, again and again while the database is away and the lease may still hold.
@@ -98,7 +95,7 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         asked_at = time.monotonic()
         try:
-            usage = self._meter.latest if self._meter is not None else None
+            usage = self._trainer.usage() if self._trainer is not None else None
             beat = scheduling.heartbeat(self._attempt, usage)
         except (DatabaseError, InterfaceError) as error:
             log.warning("attempt %s: lease not renewed: %s", self._attempt, error)
@@ -116,7 +113,7 @@ class Heartbeat(threading.Thread):
     def _lose(self, reason: str) -> None:
         if self._ended.is_set():
             return  # The attempt has just ended in order, which is why it holds nothing.
-        log.warning("attempt %s: trainer killed: %s", self._attempt, reason)
+        log.warning("attempt %s: lease lost: %s", self._attempt, reason)
         self.lost.set()
         if self._trainer is not None:
-            self._trainer.kill()
+            self._trainer.lease_lost()

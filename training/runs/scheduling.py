@@ -34,7 +34,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, CharField, DateTimeField, F, Value, When
+from django.db.models import Case, CharField, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Greatest, Now
 
 from config import logs, wakeup
@@ -142,21 +142,23 @@ def announce_ready() -> int:
 
 
 @transaction.atomic
-def claim(run_id: int, *, host: str, gpus: int) -> Attempt | None:
+def claim(run_id: int, *, host: str, gpus: int | None) -> Attempt | None:
     """Take a ready run for this process, with the GPUs it asks for; None when that cannot be.
 
-    ``gpus`` is how many the host offers. Concurrent claims skip each other's rows: one gets it.
+    ``gpus`` is how many the host offers, None where a cluster gives them (``launchers``).
+    Concurrent claims skip each other's rows: one gets it.
     """
+    fits = Q() if gpus is None else Q(gpus__lte=gpus)
     run = (
         Run.objects.ready()
-        .filter(pk=run_id, gpus__lte=gpus)
+        .filter(fits, pk=run_id)
         .select_for_update(skip_locked=True, of=("self",))
         .first()
     )
     if run is None:
         return None
-    slots = _free_slots(host, gpus)[: run.gpus]
-    if len(slots) < run.gpus:
+    slots = _free_slots(host, gpus)[: run.gpus] if gpus is not None else []
+    if gpus is not None and len(slots) < run.gpus:
         return None
     token = uuid.uuid4()
     taken = Run.objects.filter(pk=run.pk, state=State.QUEUED).update(

@@ -134,7 +134,8 @@ def device_names(gpus: list[int]) -> dict[int, str]:
     return {gpu: visible[gpu] if gpu < len(visible) else str(gpu) for gpu in gpus}
 
 
-def _environment(gpus: list[int]) -> dict[str, str]:
+def passed_environment() -> dict[str, str]:
+    """What a trainer gets of the worker's environment, and what it needs to find the engine."""
     passed = {
         name: value
         for name, value in os.environ.items()
@@ -142,10 +143,14 @@ def _environment(gpus: list[int]) -> dict[str, str]:
     }
     passed["PYTHONPATH"] = str(settings.BASE_DIR)
     passed["PYTHONUNBUFFERED"] = "1"
-    passed["CUDA_VISIBLE_DEVICES"] = ",".join(device_names(gpus).values())
     if settings.TRAINER_THREADS:
         passed["OMP_NUM_THREADS"] = str(settings.TRAINER_THREADS)
     return passed
+
+
+def _environment(gpus: list[int]) -> dict[str, str]:
+    devices = ",".join(device_names(gpus).values())
+    return {**passed_environment(), "CUDA_VISIBLE_DEVICES": devices}
 
 
 def _locked(directory: Path) -> IO[str]:

@@ -1,0 +1,350 @@
+"""Runs through a real Slurm of one node: followed, cancelled, preempted, taken up, refused."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from annotation.exporting import make_release
+from tests.training.factories import make_common, make_run
+from tests.training.labelled import labelled_project
+from tests.training.processes import lives, wait_for
+from tests.training.rlhf import tiny
+from tests.training.runs.test_execution import execute, executing, pid_in
+from tests.training.slurm_cluster import needs_slurm, slurm_cluster
+from training.checkpoints import checkpoint_files, registry
+from training.models import Metric, Run, State
+from training.runs import execution, in_job, requests, scheduling, shutdown
+from training.runs.launchers import slurm_commands
+from training.runs.requests import Step
+
+pytestmark = [pytest.mark.django_db(transaction=True), needs_slurm]
+
+LONG = {"steps": 10_000, "seconds_per_step": 0.05, "checkpoint_every": 10_000}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def through_slurm(settings: Any, cluster: None) -> None:
+    settings.RUN_LAUNCHER = "slurm"
+    settings.SLURM_POLL_SECONDS = 0.2
+    settings.RUN_STOP_SECONDS = 30
+
+
+def job_of(run: Run) -> str:
+    state = json.loads((execution.run_directory(run) / "cluster.json").read_text())
+    return str(state["job"])
+
+
+def stage_of(run: Run) -> str:
+    return Run.objects.get(pk=run.pk).stage
+
+
+def trains(run: Run) -> bool:
+    return Run.objects.get(pk=run.pk).progress_done > 0
+
+
+def submit(*options: str, seconds: float) -> str:
+    """A job of somebody else."""
+    command = ["sbatch", "--parsable", "--output=/dev/null", *options, f"--wrap=sleep {seconds}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def start_now(job: str) -> None:
+    """Slurm waits two minutes before it starts what it requeued; its operator need not."""
+    update = ["scontrol", "update", f"JobId={job}", "StartTime=now"]
+    wait_for(lambda: subprocess.run(update, capture_output=True).returncode == 0)
+
+
+def test_a_run_is_a_job_and_leaves_what_it_leaves_everywhere() -> None:
+    run = execute(make_run(script={"steps": 4}, gpus=2))
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    assert Metric.objects.filter(run=run, name="train/loss").count() == 4
+    assert run.checkpoints.get().final
+    assert run.attempts.get().job.startswith("Slurm job ")
+    left = {path.name for path in execution.run_directory(run).iterdir()}
+    assert left <= execution.KEPT
+
+
+def test_a_job_knows_no_secret_of_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "canary-of-the-worker")
+    run = make_run(script=LONG)
+    with executing(run):
+        found = execution.run_directory(run) / "environment.json"
+        environment = wait_for(lambda: found.exists() and trains(run) and found.read_text())
+        scheduling.cancel(run)
+    assert "canary-of-the-worker" not in str(environment)
+    assert "DATABASE" not in str(environment)
+    assert json.loads(str(environment))["SLURM_JOB_ID"]
+
+
+def test_a_failure_is_told_with_the_words_of_the_trainer() -> None:
+    told = execute(make_run(script={"fail_at": 3}))
+    assert (told.state, told.error) == (State.FAILED, "the data is unusable")
+    silent = execute(make_run(script={"crash_at": 2}))
+    assert silent.error == "the trainer exited with code 3: Traceback: everything broke"
+
+
+def test_cancelling_saves_ends_the_job_and_all_it_started() -> None:
+    run = make_run(script={**LONG, "helper": True})
+    with executing(run):
+        pids = [pid_in(run, "trainer-pid"), pid_in(run, "helper")]
+        wait_for(lambda: trains(run))
+        job = job_of(run)
+        scheduling.cancel(run)
+    run.refresh_from_db()
+    assert run.state == State.CANCELLED
+    assert run.checkpoints.get(final=False).step == run.progress_done
+    wait_for(lambda: not [pid for pid in pids if lives(pid)])
+    found = slurm_commands.look(job)
+    assert found is not None
+    assert found.ended
+
+
+def test_a_job_that_waits_says_why_and_can_be_cancelled() -> None:
+    other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
+    run = make_run(script=LONG)
+    with executing(run):
+        told = wait_for(lambda: "(Resources)" in stage_of(run) and stage_of(run))
+        scheduling.cancel(run)
+    slurm_commands.cancel(other)
+    run.refresh_from_db()
+    assert "it is next, and waits until enough is free (Resources)" in told
+    assert run.state == State.CANCELLED
+
+
+def test_a_job_that_slurm_preempts_goes_on_from_its_last_checkpoint() -> None:
+    run = make_run(script={"steps": 60, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    with executing(run):
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
+        job = job_of(run)
+        other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
+        wait_for(lambda: "waits in the queue, for the second time" in stage_of(run))
+        slurm_commands.cancel(other)
+        start_now(job)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    assert run.attempt_count == 1
+    assert Metric.objects.filter(run=run, name="train/loss").count() == 60
+    starts = (execution.run_directory(run) / "events.jsonl").read_text().count("training from step")
+    assert starts == 2
+
+
+def test_a_job_told_to_end_by_slurm_is_submitted_again_and_goes_on() -> None:
+    run = make_run(script={"steps": 60, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    with executing(run):
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
+        job = job_of(run)
+        slurm_commands.ask_to_end(job)  # As before its time is up.
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    attempt = run.attempts.get()
+    assert attempt.job not in ("", f"Slurm job {job}")
+
+
+def test_a_job_cancelled_in_slurm_fails_the_run_in_words() -> None:
+    run = make_run(script=LONG)
+    with executing(run):
+        wait_for(lambda: trains(run))
+        job = job_of(run)
+        slurm_commands.cancel(job)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (
+        State.FAILED,
+        f"Slurm job {job} was cancelled in Slurm, not here",
+    )
+
+
+def test_the_job_outlives_its_worker_and_the_next_takes_it_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(script={"steps": 40, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    with executing(run):
+        wait_for(lambda: trains(run))
+        job = job_of(run)
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    given_back = Run.objects.get(pk=run.pk)
+    assert given_back.state == State.QUEUED
+    monkeypatch.setattr(shutdown, "asked", lambda: False)
+    run = execute(run)
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    assert {attempt.job for attempt in run.attempts.all()} == {f"Slurm job {job}"}
+    events = (execution.run_directory(run) / "events.jsonl").read_text()
+    assert events.count("training from step") == 1
+    assert Metric.objects.filter(run=run, name="train/loss").count() == 40
+
+
+@pytest.mark.parametrize(("script", "state"), [({}, State.SUCCEEDED), ({"fail_at": 2}, "failed")])
+def test_what_ended_while_nobody_followed_is_taken_in_not_done_again(
+    monkeypatch: pytest.MonkeyPatch, script: dict[str, Any], state: str
+) -> None:
+    run = make_run(script={"steps": 10, "seconds_per_step": 0.1, **script})
+    with executing(run):
+        wait_for(lambda: (execution.run_directory(run) / "trainer-pid").exists())
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    monkeypatch.setattr(shutdown, "asked", lambda: False)
+    wait_for(lambda: (execution.run_directory(run) / in_job.EXIT).exists())
+    run = execute(run)
+    assert run.state == state
+    events = (execution.run_directory(run) / "events.jsonl").read_text()
+    assert events.count("training from step") == 1
+
+
+def test_a_job_whose_number_was_never_written_down_is_found_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(script={"steps": 40, "seconds_per_step": 0.05})
+    with executing(run):
+        wait_for(lambda: trains(run))
+        job = job_of(run)
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    (execution.run_directory(run) / "cluster.json").unlink()
+    monkeypatch.setattr(shutdown, "asked", lambda: False)
+    run = execute(run)
+    assert run.state == State.SUCCEEDED
+    assert {attempt.job for attempt in run.attempts.all()} == {f"Slurm job {job}"}
+
+
+def test_a_job_that_nobody_follows_saves_and_ends_itself(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SLURM_PATIENCE_SECONDS = 1
+    run = make_run(script=LONG)
+    with executing(run):
+        wait_for(lambda: trains(run))
+        job = job_of(run)
+        monkeypatch.setattr(shutdown, "asked", lambda: True)
+    directory = execution.run_directory(run)
+    wait_for(lambda: (directory / in_job.EXIT).exists())
+    assert list((directory / "checkpoints").glob("step-*"))
+    found = wait_for(lambda: (one := slurm_commands.look(job)) and one.ended and one)
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--partition=nowhere", "invalid partition specified: nowhere"),
+        ("--gpus-per-node=9", "Requested node configuration is not available"),
+        ("--no-such-option", "unrecognized option"),
+    ],
+)
+def test_what_slurm_refuses_fails_at_once_with_its_words(
+    settings: Any, option: str, words: str
+) -> None:
+    settings.SLURM_OPTIONS = [option]
+    run = execute(make_run())
+    assert run.state == State.FAILED
+    assert run.error.startswith("Slurm refused the job: ")
+    assert words in run.error
+    assert "SLURM_OPTIONS" in run.error
+
+
+def test_gpus_that_do_not_divide_among_nodes_are_refused(settings: Any) -> None:
+    settings.SLURM_GPUS_PER_NODE = 2
+    run = execute(make_run(gpus=3))
+    assert run.state == State.FAILED
+    assert "do not divide evenly among 2 nodes" in run.error
+
+
+def test_a_host_without_slurm_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    run = execute(make_run())
+    assert run.state == State.FAILED
+    assert "install Slurm's client commands" in run.error
+
+
+def test_a_controller_that_is_away_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = os.environ["SLURM_CONF"]
+    away = tmp_path / "slurm.conf"
+    away.write_text(Path(there).read_text().replace("SlurmctldPort=", "SlurmctldPort=1 #"))
+    (tmp_path / "gres.conf").write_text("")
+    monkeypatch.setenv("SLURM_CONF", str(away))
+    run = make_run(script={"steps": 2})
+    with executing(run):
+        wait_for(lambda: "takes no job now" in stage_of(run), seconds=120)
+        monkeypatch.setenv("SLURM_CONF", there)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+
+
+def answering(words: str, code: int) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return lambda command: subprocess.CompletedProcess(command, code, stdout=words, stderr=words)
+
+
+@pytest.mark.parametrize(
+    ("words", "transient"),
+    [
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", True),
+        ("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy", True),
+        ("sbatch: error: Batch job submission failed: Invalid account specified", False),
+    ],
+)
+def test_a_full_queue_is_waited_for_and_a_wrong_account_is_not(
+    monkeypatch: pytest.MonkeyPatch, words: str, transient: bool
+) -> None:
+    monkeypatch.setattr(slurm_commands, "_run", answering(words, 1))
+    with pytest.raises(slurm_commands.Refused) as refused:
+        slurm_commands.submit(Path("script"), [])
+    assert refused.value.transient is transient
+    assert "sbatch: error" not in str(refused.value)
+
+
+def test_killing_what_runs_on_the_node_is_told_like_any_killed_trainer() -> None:
+    run = make_run(script=LONG)
+    with executing(run):
+        pid = pid_in(run, "trainer-pid")
+        os.kill(pid, signal.SIGKILL)
+    run.refresh_from_db()
+    assert run.state == State.QUEUED
+    assert run.attempts.get().reason == "the trainer was ended by signal 9"
+
+
+@pytest.mark.chain
+def test_a_preempted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.TRAINER_THREADS = 1
+    project = labelled_project()
+    release = make_release(project, held_out_share=0.3)
+    base = registry.register_base("tiny", folder=tiny.save_base(tmp_path / "tiny"))
+    common = make_common(project, base=base, release=release, preset="small-world", seed=3)
+    changes = {"lora": {"rank": 4, "alpha": 4}, "max_steps": 12, "checkpoint_every": 2}
+    batches = {"batch_size": 2, "micro_batch_size": 2, "evaluate_every": 100, "epochs": 20}
+    step = Step("reward", changes={**changes, **batches})
+    preempted, whole = (requests.request_run(common, step) for _ in range(2))
+    with executing(preempted):
+        saved = execution.run_directory(preempted) / "checkpoints"
+        wait_for(lambda: list(saved.glob("step-*")), seconds=120)
+        job = job_of(preempted)
+        other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
+        wait_for(lambda: "for the second time" in stage_of(preempted))
+        slurm_commands.cancel(other)
+        start_now(job)
+    settings.RUN_LAUNCHER = "local"
+    execute(whole)
+    preempted.refresh_from_db()
+    assert (preempted.state, preempted.attempt_count) == (State.SUCCEEDED, 1), preempted.error
+    tensors = []
+    for run in (preempted, whole):
+        with checkpoint_files.open_file(
+            run.checkpoints.get(), "adapter_model.safetensors"
+        ) as stored:
+            tensors.append(load(stored.read()))
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    assert any(tensor.any() for name, tensor in tensors[0].items() if "lora_B" in name)

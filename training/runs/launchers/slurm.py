@@ -1,0 +1,325 @@
+"""Through Slurm: a run is a job, and the worker that follows it may come and go.
+
+RUNS_ROOT lies on a file system that workers and nodes share under one path. The job runs the same
+engine command as everywhere, under ``in_job``. What a stranger would get wrong:
+
+- Only Slurm says whether a job has ended; the file that ``in_job`` leaves says how.
+- A job that was asked to end by somebody else (preempted, out of time) has saved its work. It is
+  submitted again and goes on from its last checkpoint, as long as there is progress between.
+- Slurm requeues preempted jobs and those of lost nodes by itself: then the job simply waits again.
+- When the worker ends or loses its lease the job goes on; the next attempt takes it up. A job that
+  nobody follows ends itself after SLURM_PATIENCE_SECONDS.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shlex
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from training.models import Run
+from training.runs import following, in_job
+from training.runs.endings import Failed, Vanished
+from training.runs.launchers import slurm_commands
+from training.runs.launchers.slurm_commands import Job, Refused
+from training.runs.trainer import LOG, passed_environment
+
+log = logging.getLogger(__name__)
+
+STATE = "cluster.json"
+SCRIPT = "cluster-job.sh"
+OWN_TIME_SECONDS = 120
+"""Before its time is up a job is told, so that it can save."""
+LEAST_PAUSE_SECONDS = 0.1
+
+
+class Slurm:
+    leases_gpus = False
+
+    def start(
+        self, command: list[str], directory: Path, run: Run, *, gpus: list[int]
+    ) -> SlurmTrainer:
+        options, command = _shape(command, run.gpus)
+        _write_script(directory, command)
+        name = f"factloop-run-{run.pk}-{run.created_at:%Y%m%d%H%M%S%f}"
+        return SlurmTrainer(directory, [f"--job-name={name}", *options], name)
+
+    def end_leftovers(self, directory: Path) -> bool:
+        """A job goes on without its worker: the next attempt takes it up."""
+        return True
+
+
+class SlurmTrainer:
+    """The job of one run, and its successors where it had to be submitted again."""
+
+    outlives_worker = True
+
+    def __init__(self, directory: Path, options: list[str], name: str) -> None:
+        self.trouble: Exception | None = None
+        self._directory = directory
+        self._options = options
+        self._name = name
+        self._left = False
+        self._stopping = False
+        self._notice = ""
+        self._code: int | None = None
+        self._restarts = 0
+        self._next_look = 0.0
+        self._state = _read(directory / STATE)
+        self.replayed = int(self._state.get("replayed", following.written(directory)))
+        self._touch()
+        self._take_up()
+
+    @property
+    def job(self) -> str:
+        return f"Slurm job {self._job}" if self._job else ""
+
+    def notice(self) -> str:
+        return self._notice
+
+    def usage(self) -> dict[str, Any]:
+        return _read(self._directory / in_job.USAGE)
+
+    def wait(self, seconds: float) -> bool:
+        """Looks at the file that the job leaves each time, and asks Slurm only now and then."""
+        if self._code is not None:
+            return True
+        if time.monotonic() >= self._next_look or self._exit() is not None:
+            self._next_look = time.monotonic() + settings.SLURM_POLL_SECONDS
+            self._touch()
+            self._look()
+        if self._code is None:
+            time.sleep(max(seconds, LEAST_PAUSE_SECONDS))
+        return self._code is not None
+
+    def stop(self, *, grace_seconds: float) -> None:
+        self._stopping = True
+        deadline = time.monotonic() + grace_seconds
+        if self._job and not self._pending():
+            slurm_commands.ask_to_end(self._job)
+            while not self.wait(LEAST_PAUSE_SECONDS) and time.monotonic() < deadline:
+                pass
+        self._end()
+
+    def lease_lost(self) -> None:
+        """Nothing: whoever holds the run now follows the same job."""
+
+    def leave(self) -> None:
+        self._left = True
+
+    def close(self) -> int:
+        if self._left:
+            return 0
+        self._end()
+        if self._code:
+            # A run that is resumed gets a job of its own; a result that is not stored yet stays.
+            (self._directory / STATE).unlink(missing_ok=True)
+        return self._code or 0
+
+    # ----------------------------------------------------------------------------------------
+
+    @property
+    def _job(self) -> str:
+        return str(self._state.get("job", ""))
+
+    def _take_up(self) -> None:
+        """Follow the job of an earlier attempt, or of a worker that died between submitting and
+        writing the number down; submit one otherwise."""
+        try:
+            if self._job:
+                found = slurm_commands.look(self._job)
+                if found is None or found.ended:
+                    self._ended(found)
+                return
+            self._submit_unless_there()
+        except Refused as error:
+            self._refused(error)
+
+    def _submit_unless_there(self) -> None:
+        """Slurm may have requeued the job by itself, or a worker died before it wrote it down."""
+        there = slurm_commands.named(self._name)
+        if there:
+            self._remember(job=there[-1])
+        else:
+            self._submit()
+
+    def _submit(self) -> None:
+        (self._directory / in_job.EXIT).unlink(missing_ok=True)
+        job = slurm_commands.submit(self._directory / SCRIPT, self._options)
+        self._remember(job=job, replayed=self.replayed, progress=self._progress())
+        log.info("%s: submitted as Slurm job %s", self._directory, job)
+
+    def _refused(self, error: Refused) -> None:
+        if error.transient and self._job:
+            self._notice = f"{self.job} is followed, but Slurm does not answer: {error}"
+        elif error.transient:
+            self._notice = f"Slurm takes no job now; it is asked again and again: {error}"
+        else:
+            words = f"Slurm refused the job: {error}. Look at SLURM_OPTIONS"
+            self._end_with(1, Failed(words))
+
+    def _look(self) -> None:
+        if not self._job:
+            self._take_up()
+            return
+        try:
+            job = slurm_commands.look(self._job)
+            if job is None or job.ended:
+                self._ended(job)
+            else:
+                self._goes_on(job)
+        except Refused as error:
+            self._refused(error)
+
+    def _goes_on(self, job: Job) -> None:
+        if job.restarts != self._restarts:
+            self._restarts = job.restarts
+            (self._directory / in_job.EXIT).unlink(missing_ok=True)  # Of the time before.
+        if job.state == "PENDING":
+            again = f", for the {_nth(job.restarts + 1)} time" if job.restarts else ""
+            self._notice = f"{self.job} waits in the queue{again}: {job.waits}"
+        elif job.state in ("RUNNING", "COMPLETING", "CONFIGURING"):
+            self._notice = ""
+        else:
+            self._notice = f"{self.job} is {job.state.lower()}"
+
+    def _ended(self, job: Job | None) -> None:
+        left = self._exit()
+        state = job.state if job is not None else ""
+        if left is not None and not left["asked_to_end"]:
+            self._end_with(int(left["code"]), None)
+        elif self._stopping:
+            self._end_with(int(left["code"]) if left else 143, None)
+        elif state == "CANCELLED":
+            self._end_with(1, Failed(f"{self.job} was cancelled in Slurm, not here"))
+        elif state == "OUT_OF_MEMORY":
+            self._end_with(1, Failed(f"{self.job} needed more memory than --mem gives it"))
+        elif left is None and state == "FAILED" and job is not None:
+            self._end_with(job.exit_code or 1, None)
+        else:
+            self._again(state)
+
+    def _again(self, state: str) -> None:
+        """The job was taken away; what it saved is in the directory."""
+        taken = {"TIMEOUT": "out of time", "NODE_FAIL": "lost with its node"}
+        why = taken.get(state, "preempted or ended by Slurm")
+        if self._progress() <= int(self._state.get("progress", 0)) and self._state.get("again"):
+            message = f"{self.job} was {why}, twice without a checkpoint between"
+            self._end_with(1, Vanished(message))
+            return
+        self._notice = f"{self.job} was {why}; it is submitted again and goes on"
+        self._remember(again=True, job="")
+        self._submit_unless_there()
+
+    def _end_with(self, code: int, trouble: Exception | None) -> None:
+        self._code, self.trouble, self._notice = code, trouble, ""
+
+    def _end(self) -> None:
+        """Cancel, and wait until Slurm says that nothing runs any more."""
+        if self._code is not None:
+            return
+        self._stopping = True
+        if not self._job:
+            self._end_with(143, None)
+            return
+        slurm_commands.cancel(self._job)
+        deadline = time.monotonic() + settings.RUN_STOP_SECONDS
+        while not self.wait(LEAST_PAUSE_SECONDS):
+            self._next_look = 0.0
+            if time.monotonic() > deadline:
+                log.warning("%s does not end; Slurm was told to end it", self.job)
+                self._end_with(143, None)
+
+    def _pending(self) -> bool:
+        with suppress(Refused):
+            job = slurm_commands.look(self._job)
+            return job is not None and job.state == "PENDING"
+        return False
+
+    def _exit(self) -> dict[str, Any] | None:
+        """What ``in_job`` left, if this job left it."""
+        left = _read(self._directory / in_job.EXIT)
+        return left if left and str(left.get("job")) == self._job else None
+
+    def _progress(self) -> int:
+        steps = (self._directory / "checkpoints").glob("step-*")
+        numbers = [path.name.removeprefix("step-") for path in steps]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    def _remember(self, **changes: Any) -> None:
+        self._state = {**self._state, **changes}
+        in_job.write(self._directory / STATE, self._state)
+
+    def _touch(self) -> None:
+        with suppress(OSError):
+            (self._directory / in_job.WORKER).touch()
+
+
+def _shape(command: list[str], gpus: int) -> tuple[list[str], list[str]]:
+    """Options of sbatch for so many GPUs, and the command as it runs on all nodes."""
+    per_node = settings.SLURM_GPUS_PER_NODE
+    nodes = max(1, math.ceil(gpus / per_node))
+    if gpus % nodes:
+        raise Failed(
+            f"{gpus} GPUs do not divide evenly among {nodes} nodes of {per_node} "
+            "(SLURM_GPUS_PER_NODE)"
+        )
+    options = [f"--nodes={nodes}", f"--ntasks={nodes}"]
+    if gpus:
+        options.append(f"--gpus-per-node={gpus // nodes}")
+    return [*options, *settings.SLURM_OPTIONS], _on_all(command, nodes)
+
+
+def _on_all(command: list[str], nodes: int) -> list[str]:
+    """accelerate's command once per node; the first node is where the processes meet."""
+    if nodes == 1:
+        return command
+    at = command.index("accelerate.commands.launch") + 1
+    meeting = ["--num_machines", str(nodes), "--same_network"]
+    words = shlex.join([*command[:at], *meeting])
+    where = '--machine_rank "$SLURM_NODEID" --main_process_ip "$MEETING" --main_process_port'
+    port = str(29500 + os.getpid() % 1000)
+    task = f"exec {words} {where} {port} {shlex.join(command[at:])}"
+    return ["srun", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1",
+            "bash", "-c", task]  # fmt: skip
+
+
+def _write_script(directory: Path, command: list[str]) -> None:
+    """The job's environment is the allow-list of ``trainer`` and Slurm's own: no secret of ours."""
+    guard = [
+        settings.TRAINER_PYTHON or sys.executable, "-m", "training.runs.in_job",
+        "--directory", str(directory), "--patience", str(settings.SLURM_PATIENCE_SECONDS), "--",
+    ]  # fmt: skip
+    variables = passed_environment()
+    variables.pop("CUDA_VISIBLE_DEVICES", None)  # Slurm's to set.
+    lines = [
+        "#!/bin/bash",
+        "#SBATCH --requeue --open-mode=append --export=NIL",
+        f"#SBATCH --signal=B:TERM@{OWN_TIME_SECONDS}",
+        f"#SBATCH --output={directory / LOG}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())),
+        'MEETING=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1); export MEETING',
+        f"cd {shlex.quote(str(settings.BASE_DIR))} || exit 1",
+        f"exec {shlex.join([*guard, *command])}",
+    ]
+    (directory / SCRIPT).write_text("\n".join(lines) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text())
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
+def _nth(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
