@@ -1,4 +1,4 @@
-"""A real Slurm cluster of this one host, for tests: its own ports, folders and configuration."""
+"""A real Slurm cluster on this one host, for tests: its own ports, folders and configuration."""
 
 import os
 import shutil
@@ -25,13 +25,12 @@ SlurmdUser=root
 AuthType=auth/none
 CredType=cred/none
 SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -45,32 +44,27 @@ KillWait=20
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-MaxJobCount={most_jobs}
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 Gres=gpu:2 State=UNKNOWN
+{nodes}
 PartitionName=batch Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE State=UP
 PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP
 """
 
 
 @contextmanager
-def slurm_cluster(folder: Path, *, most_jobs: int = 100) -> Iterator[None]:
-    """Within the block sbatch, scontrol, squeue and scancel of this process mean this cluster."""
-    host = socket.gethostname()
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
-    for name in ("gpu0", "gpu1"):
-        (folder / name).touch()
-    configuration = folder / "slurm.conf"
-    configuration.write_text(
-        CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(), most_jobs=most_jobs)
-    )
-    (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/gpu[0-1]\n")
+def slurm_cluster(folder: Path, *, nodes: int = 1) -> Iterator[None]:
+    """Within the block sbatch, scontrol, squeue and scancel of this process mean this cluster.
+
+    Each node has two processors and two GPUs, which are files.
+    """
+    configuration = _configure(folder, nodes)
     before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(configuration)
-    daemons = [_start(folder, "slurmctld"), _start(folder, "slurmd")]
+    daemons = [_start(folder, "slurmctld")]
+    daemons += [_start(folder, "slurmd", "-N", f"node{number}") for number in range(nodes)]
     try:
-        wait_for(lambda: "idle" in _say("sinfo", "--noheader", "--format", "%T"))
+        ready = ["idle"] * nodes
+        wait_for(lambda: _say("sinfo", "-hN", "-p", "batch", "-o", "%T").split() == ready)
         yield
     finally:
         _say("scancel", "--user", "root")
@@ -83,17 +77,37 @@ def slurm_cluster(folder: Path, *, most_jobs: int = 100) -> Iterator[None]:
             os.environ["SLURM_CONF"] = before
 
 
+def _configure(folder: Path, nodes: int) -> Path:
+    (folder / "state").mkdir()
+    for name in ("gpu0", "gpu1"):
+        (folder / name).touch()
+    host, ports = socket.gethostname(), _free_ports(1 + nodes)
+    described = [
+        f"NodeName=node{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1 + number]} "
+        "CPUs=2 RealMemory=1000 Gres=gpu:2 State=UNKNOWN"
+        for number in range(nodes)
+    ]
+    configuration = folder / "slurm.conf"
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, host=host, ports=ports, nodes="\n".join(described))
+    )
+    (folder / "gres.conf").write_text(
+        "".join(f"NodeName=node{n} Name=gpu File={folder}/gpu[0-1]\n" for n in range(nodes))
+    )
+    return configuration
+
+
 def _say(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
 
 
-def _start(folder: Path, daemon: str) -> subprocess.Popen[bytes]:
-    with (folder / f"{daemon}.out").open("wb") as output:
-        return subprocess.Popen([daemon, "-D"], stdout=output, stderr=output)
+def _start(folder: Path, daemon: str, *options: str) -> subprocess.Popen[bytes]:
+    with (folder / "output").open("ab") as output:
+        return subprocess.Popen([daemon, "-D", *options], stdout=output, stderr=output)
 
 
-def _free_ports() -> list[int]:
-    sockets = [socket.socket() for _ in range(2)]
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
             one.bind(("127.0.0.1", 0))

@@ -32,7 +32,7 @@ LONG = {"steps": 10_000, "seconds_per_step": 0.05, "checkpoint_every": 10_000}
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with slurm_cluster(tmp_path_factory.mktemp("slurm")):
+    with slurm_cluster(tmp_path_factory.mktemp("slurm"), nodes=1):
         yield
 
 
@@ -348,3 +348,24 @@ def test_a_preempted_training_ends_with_the_weights_of_an_uninterrupted_one(
     assert tensors[0].keys() == tensors[1].keys()
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
     assert any(tensor.any() for name, tensor in tensors[0].items() if "lora_B" in name)
+
+
+@pytest.mark.chain
+def test_a_training_on_two_nodes_meets_on_the_first(tmp_path: Path, settings: Any) -> None:
+    settings.TRAINER_THREADS = 1
+    settings.SLURM_GPUS_PER_NODE = 1
+    project = labelled_project()
+    release = make_release(project, held_out_share=0.3)
+    base = registry.register_base("tiny", folder=tiny.save_base(tmp_path / "tiny"))
+    common = make_common(project, base=base, release=release, preset="small-world", gpus=2)
+    changes = {"lora": {"rank": 4, "alpha": 4}, "max_steps": 2, "batch_size": 2}
+    run = requests.request_run(common, Step("reward", changes=changes))
+    (tmp_path / "two").mkdir()
+    with slurm_cluster(tmp_path / "two", nodes=2):
+        run = execute(run)
+        number = run.attempts.get().job.removeprefix("Slurm job ")
+        told = ["scontrol", "--oneliner", "show", "job", number]
+        described = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    assert run.state == State.SUCCEEDED, run.attempts.get().log_tail
+    assert "NumNodes=2" in described
+    assert run.checkpoints.get().metrics["held_out/accuracy"] >= 0

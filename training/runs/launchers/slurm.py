@@ -15,10 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import os
-import shlex
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -29,16 +25,13 @@ from django.conf import settings
 from training.models import Run
 from training.runs import following, in_job
 from training.runs.endings import Failed, Vanished
-from training.runs.launchers import slurm_commands
+from training.runs.launchers import slurm_commands, slurm_script
 from training.runs.launchers.slurm_commands import Job, Refused
-from training.runs.trainer import LOG, passed_environment
 
 log = logging.getLogger(__name__)
 
 STATE = "cluster.json"
 SCRIPT = "cluster-job.sh"
-OWN_TIME_SECONDS = 120
-"""Before its time is up a job is told, so that it can save."""
 LEAST_PAUSE_SECONDS = 0.1
 
 
@@ -48,8 +41,8 @@ class Slurm:
     def start(
         self, command: list[str], directory: Path, run: Run, *, gpus: list[int]
     ) -> SlurmTrainer:
-        options, command = _shape(command, run.gpus)
-        _write_script(directory, command)
+        options, command = slurm_script.shape(command, run.gpus)
+        slurm_script.write(directory / SCRIPT, command)
         name = f"factloop-run-{run.pk}-{run.created_at:%Y%m%d%H%M%S%f}"
         return SlurmTrainer(directory, [f"--job-name={name}", *options], name)
 
@@ -262,56 +255,6 @@ class SlurmTrainer:
     def _touch(self) -> None:
         with suppress(OSError):
             (self._directory / in_job.WORKER).touch()
-
-
-def _shape(command: list[str], gpus: int) -> tuple[list[str], list[str]]:
-    """Options of sbatch for so many GPUs, and the command as it runs on all nodes."""
-    per_node = settings.SLURM_GPUS_PER_NODE
-    nodes = max(1, math.ceil(gpus / per_node))
-    if gpus % nodes:
-        raise Failed(
-            f"{gpus} GPUs do not divide evenly among {nodes} nodes of {per_node} "
-            "(SLURM_GPUS_PER_NODE)"
-        )
-    options = [f"--nodes={nodes}", f"--ntasks={nodes}"]
-    if gpus:
-        options.append(f"--gpus-per-node={gpus // nodes}")
-    return [*options, *settings.SLURM_OPTIONS], _on_all(command, nodes)
-
-
-def _on_all(command: list[str], nodes: int) -> list[str]:
-    """accelerate's command once per node; the first node is where the processes meet."""
-    if nodes == 1:
-        return command
-    at = command.index("accelerate.commands.launch") + 1
-    meeting = ["--num_machines", str(nodes), "--same_network"]
-    words = shlex.join([*command[:at], *meeting])
-    where = '--machine_rank "$SLURM_NODEID" --main_process_ip "$MEETING" --main_process_port'
-    port = str(29500 + os.getpid() % 1000)
-    task = f"exec {words} {where} {port} {shlex.join(command[at:])}"
-    return ["srun", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1",
-            "bash", "-c", task]  # fmt: skip
-
-
-def _write_script(directory: Path, command: list[str]) -> None:
-    """The job's environment is the allow-list of ``trainer`` and Slurm's own: no secret of ours."""
-    guard = [
-        settings.TRAINER_PYTHON or sys.executable, "-m", "training.runs.in_job",
-        "--directory", str(directory), "--patience", str(settings.SLURM_PATIENCE_SECONDS), "--",
-    ]  # fmt: skip
-    variables = passed_environment()
-    variables.pop("CUDA_VISIBLE_DEVICES", None)  # Slurm's to set.
-    lines = [
-        "#!/bin/bash",
-        "#SBATCH --requeue --open-mode=append --export=NIL",
-        f"#SBATCH --signal=B:TERM@{OWN_TIME_SECONDS}",
-        f"#SBATCH --output={directory / LOG}",
-        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())),
-        'MEETING=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1); export MEETING',
-        f"cd {shlex.quote(str(settings.BASE_DIR))} || exit 1",
-        f"exec {shlex.join([*guard, *command])}",
-    ]
-    (directory / SCRIPT).write_text("\n".join(lines) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:
