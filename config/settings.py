@@ -89,6 +89,8 @@ MIDDLEWARE = [
     "config.bodies.BodyLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "annotation.whose_page.PagesSpeakForTheirPerson",
+    "annotation.whose_page.LogInLeadsBackToThePage",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",

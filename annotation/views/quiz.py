@@ -103,5 +103,7 @@ def answer(request: PersonRequest, pk: int) -> HttpResponse:
         quiz.answer(question, form.cleaned_data["more_hallucinated"])
     except quiz.AnsweredAlready as error:
         messages.info(request, error.detail)
+    if request.htmx:
+        return HttpResponse(status=204)
     label = reverse("annotation:label", args=[project.slug])
     return redirect(f"{label}?answered={question.pk}")

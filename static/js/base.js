@@ -41,7 +41,41 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  if (question && !asked.has(event.target) && !window.confirm(question)) event.preventDefault();
+});
+
+// A page is made for one person, and sends in their name alone: the server answers 401 unless it is
+// they who are logged in (annotation.whose_page). The token of forms is read at the time of sending,
+// because logging in again in another tab changes it.
+const owner = document.body.dataset.owner ?? "";
+const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+const LOGGED_OUT = "You are logged out. Nothing on this page is lost: log in again in another tab, then do this once more.";
+
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (!owner) return;
+  detail.headers["X-Person"] = owner;
+  detail.headers["X-CSRFToken"] = csrfToken();
+  delete detail.parameters.csrfmiddlewaretoken;
+});
+
+// A form in which somebody has written, or to which files belong, would be lost if it were sent
+// after the end of its session: it asks first, and stays as it is when the answer is no.
+const asked = new WeakSet();
+
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  const written = form.getAttribute("method") === "post" && form.querySelector("textarea, input[type=file]");
+  if (event.defaultPrevented || !owner || !written || asked.has(form)) return;
+  event.preventDefault();
+  asked.add(form);
+  const answer = await fetch("/healthz/live", { headers: { "X-Person": owner } }).catch(() => null);
+  if (answer?.status === 401) toast(LOGGED_OUT, { error: true });
+  else if (!answer) toast("The server cannot be reached. Nothing on this page is lost: try again.", { error: true });
+  else {
+    form.elements.csrfmiddlewaretoken.value = csrfToken();
+    form.requestSubmit(submitter);
+  }
+  asked.delete(form);
 });
 
 // A copy button names its source: <button data-copy="#element-id">.
@@ -109,7 +143,9 @@ function complain({ detail }, words) {
 
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  if (status === 403) complain(event, "You may not do that any more. Reload the page and log in again.");
+  if (status === 401 && isPolled(event.detail)) location.reload(); // to the log-in, which leads back here
+  else if (status === 401) complain(event, LOGGED_OUT);
+  else if (status === 403) complain(event, "You may not do that any more. Reload the page and log in again.");
   else if (status === 404) complain(event, "This no longer exists. Reload the page.");
   else complain(event, `The server answered with error ${status}.`);
 });

@@ -2,13 +2,13 @@
  * The labelling page. One comparison is on screen, the next ones wait in memory with their images
  * decoded, so that an answer shows the next one at once; the answer itself travels by the outbox.
  *
- * A question of the entry quiz is shown on the same page; it is an ordinary form, and nothing here
- * sends it.
+ * A question of the entry quiz is shown on the same page; its answer travels by the outbox too, and
+ * the page goes on when the server has it.
  */
 
 import { clock } from "./clock.js";
 import { Marker } from "./marks.js";
-import { freshUuid, Outbox, postFragment } from "./outbox.js";
+import { freshUuid, LoggedOut, Outbox, postFragment } from "./outbox.js";
 import { tellPending } from "./pending.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
@@ -18,7 +18,7 @@ const RETRY_SECONDS = 5;
 const page = document.querySelector("[data-label-page]");
 const holder = document.getElementById("task-holder");
 const status = document.getElementById("label-status");
-const outbox = new Outbox(page.dataset.owner);
+const outbox = new Outbox(document.body.dataset.owner, document.body.dataset.ownerName);
 const marker = new Marker(document.getElementById("span-menu"), (words) => (status.textContent = words));
 
 let current = null; // the article on screen
@@ -60,11 +60,10 @@ function show(article, { focus = true } = {}) {
 
 /** Guidelines that have changed since the page was loaded: shown between two comparisons. */
 async function readAgain() {
-  const answer = await fetch(location.pathname).catch(() => null);
+  const answer = await fetch(location.pathname, { headers: { "X-Person": outbox.owner } }).catch(() => null);
   if (!answer?.ok) return; // asked for again with the next comparison
   const loaded = new DOMParser().parseFromString(await answer.text(), "text/html");
   const dialog = loaded.getElementById("guidelines-dialog");
-  if (!dialog) return; // the log-in
   document.getElementById("guidelines-dialog").replaceWith(dialog);
   page.dataset.guidelines = loaded.querySelector("[data-label-page]").dataset.guidelines;
   dialog.showModal();
@@ -83,13 +82,18 @@ async function fetchNext() {
   // The server knows what is answered only once it has the answer; until then it would hand the
   // same comparison out again.
   await outbox.flush();
-  if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
+  mustBeEmpty();
   const held = [current, ...ahead].filter(isNew).map((article) => article.dataset.task);
   const article = parse(await postFragment(page.dataset.nextUrl, new URLSearchParams(held.map((token) => ["beside", token]))));
   if (!isTask(article)) return article;
   await article.querySelector("[data-viewer] img").decode().catch(() => {});
   ahead.push(article);
   return article;
+}
+
+function mustBeEmpty() {
+  if (outbox.trouble === "login" || outbox.trouble === "other") throw new LoggedOut();
+  if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
 }
 
 async function advance() {
@@ -99,8 +103,8 @@ async function advance() {
   try {
     const article = await prepare();
     if (current === left) show(ahead.shift() ?? article);
-  } catch {
-    if (current === left) waitForServer();
+  } catch (error) {
+    if (current === left) waitForServer(error instanceof LoggedOut ? "login-notice" : "offline-notice");
   } finally {
     holder.removeAttribute("aria-busy");
   }
@@ -108,9 +112,10 @@ async function advance() {
 }
 
 /** Says that nothing can be shown now, and tries again by itself. */
-function waitForServer() {
-  if (!current.matches("[data-waiting]")) {
-    const notice = document.getElementById("offline-notice").content.firstElementChild.cloneNode(true);
+function waitForServer(kind) {
+  if (current.dataset.waiting !== kind) {
+    const notice = document.getElementById(kind).content.firstElementChild.cloneNode(true);
+    notice.dataset.waiting = kind;
     notice.querySelector("[data-retry]").addEventListener("click", advance);
     show(notice);
   }
@@ -122,8 +127,11 @@ function waitForServer() {
 async function start() {
   const first = holder.firstElementChild;
   show(first, { focus: false });
-  const waiting = await outbox.look();
-  if (current === first && isNew(first) && waiting.some((entry) => entry.token === first.dataset.task)) advance();
+  await outbox.look();
+  const { waiting } = outbox;
+  const answered = waiting.some(({ token, url }) => token === first.dataset.task || url === quizForm()?.action);
+  if (answered && quizForm()) return waitForFeedback();
+  if (current === first && isNew(first) && answered) advance();
   else outbox.flush();
 }
 // --- Answering --------------------------------------------------------------------------------
@@ -215,7 +223,7 @@ async function takeBack() {
 
 async function fetchPrevious() {
   await outbox.flush();
-  if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
+  mustBeEmpty();
   const before = current.dataset.editing ?? "";
   const article = parse(await postFragment(page.dataset.previousUrl, before ? { before } : {}));
   return isTask(article) ? article : null;
@@ -282,15 +290,30 @@ document.addEventListener("click", (event) => {
   if (reason) skip(reason);
 });
 holder.addEventListener("submit", (event) => {
-  if (!isTask(current)) return; // a question of the quiz
+  if (!isTask(current) && event.target !== quizForm()) return; // the quiz begins
   event.preventDefault();
   const { name, value } = event.submitter;
-  answer(name, value);
+  if (isTask(current)) return void answer(name, value);
+  outbox.add(event.target.action, { client_uuid: freshUuid(), [name]: value }, event.target.action);
+  waitForFeedback();
 });
+
+// --- The entry quiz ---------------------------------------------------------------------------
+
+const quizForm = () => current?.querySelector("form[data-then]");
+
+/** The answer waits or is on its way: nothing else can be chosen. */
+function waitForFeedback() {
+  for (const button of quizForm().querySelectorAll("button")) button.disabled = true;
+  outbox.flush();
+}
 
 // --- What the person is told ------------------------------------------------------------------
 
 tellPending(outbox, document.getElementById("pending"));
+outbox.addEventListener("sent", ({ detail }) => {
+  if (detail.entry.url === quizForm()?.action) location.assign(quizForm().dataset.then);
+});
 outbox.addEventListener("change", () => {
   if (outbox.waiting.length || outbox.trouble) return;
   // The server is there again.
@@ -307,8 +330,8 @@ outbox.addEventListener("sent", ({ detail }) => {
 });
 outbox.addEventListener("refused", ({ detail }) => {
   for (const act of acts) act.sent ||= act.id === detail.entry.id;
-  const reason = detail.status === 404 ? "You may no longer answer in this project." : detail.text.slice(0, 300);
-  toast(`An answer was not accepted: ${reason}`, { error: true });
+  toast(`An answer was not accepted: ${detail.text}`, { error: true });
+  if (detail.entry.url === quizForm()?.action) location.reload();
 });
 
 // A lease lasts as long as the page is in use.

@@ -2,6 +2,11 @@
  * Answers on their way to the server. Each waits in this browser (waiting.js) until the server has
  * it, so that neither a lost network nor a closed tab loses one. Sending twice is harmless: an
  * answer carries a UUID by which the server knows it again.
+ *
+ * An answer belongs to the person who gave it, and travels in their name alone. While somebody else
+ * is logged in, or nobody, the server refuses it and it stays here. What the server refuses for
+ * another reason stays too, marked so, until its owner sends it again or throws it away: only
+ * "stored" and the owner's own word take an answer out of this browser.
  */
 
 import { Waiting } from "./waiting.js";
@@ -15,18 +20,20 @@ function csrfToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 }
 
-function post(url, fields, options = {}) {
+/** Posts in the name of ``owner``: the server answers 401 unless it is they who are logged in. */
+function post(owner, url, fields, options = {}) {
   return fetch(url, {
     method: "POST",
     body: fields instanceof URLSearchParams ? fields : new URLSearchParams(fields),
-    headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
+    headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true", "X-Person": owner },
     redirect: "manual",
     ...options,
   });
 }
 
-/** Why the server has not taken an answer; null when it has, or has refused it for good. */
-function troubleOf({ type, status }) {
+/** Why the server could not look at an answer; null when it took it, or refused it. */
+function troubleOf({ type, status, headers }) {
+  if (status === 401 && headers.get("X-Person") === "other") return "other";
   // 403 to a member is a session or a token of forms that has changed: the answer is still good.
   if (type === "opaqueredirect" || status === 401 || status === 403) return "login";
   return status === 408 || status === 429 || status >= 500 ? "server" : null;
@@ -34,15 +41,21 @@ function troubleOf({ type, status }) {
 
 export class Outbox extends EventTarget {
   /**
-   * Events: "change" (waiting or trouble changed), "sent" and "refused" {entry, text, status}, the
-   * latter two in every tab, because any tab may send what another one has added.
+   * Events: "change" (what is kept or trouble changed), "sent" and "refused" {entry, text, status},
+   * the latter two in every tab, because any tab may send what another one has added.
+   * owner: the pseudonym of whose answers are sent; name: what they are called on this page.
    */
-  constructor(owner) {
+  constructor(owner, name = "") {
     super();
-    this.store = new Waiting(owner);
-    this.waiting = []; // as last seen: what the page tells its person
+    this.owner = owner;
+    this.store = new Waiting(owner, name);
+    // As last seen, what the page tells its person: their answers that wait, those that the server
+    // did not accept, and those of other people who use this browser.
+    this.waiting = [];
+    this.refused = [];
+    this.others = [];
     this.failures = 0;
-    this.trouble = null; // null | "network" | "server" | "login"
+    this.trouble = null; // null | "network" | "server" | "login" (nobody is) | "other" (somebody else is)
     this.sending = null; // what is on its way now
     this.flushing = null; // the promise of the flush under way
     this.asked = false; // whether a flush was asked for since the one under way began
@@ -61,7 +74,10 @@ export class Outbox extends EventTarget {
   }
 
   async look() {
-    this.waiting = await this.store.all();
+    const mine = await this.store.all();
+    this.waiting = mine.filter((entry) => !entry.refused);
+    this.refused = mine.filter((entry) => entry.refused);
+    this.others = await this.store.others();
     this.dispatchEvent(new Event("change"));
     return this.waiting;
   }
@@ -90,6 +106,18 @@ export class Outbox extends EventTarget {
     const back = await this.store.recall(id);
     await this.changed();
     return back;
+  }
+
+  /** The owner's word on an answer that the server did not accept: once more, or away with it. */
+  async sendAgain(id) {
+    await this.store.accept(id);
+    await this.changed();
+    return this.flush();
+  }
+
+  async discard(id) {
+    await this.store.remove(id);
+    await this.changed();
   }
 
   /** Sends what waits, oldest first; one flush at a time. Never rejects. */
@@ -145,26 +173,36 @@ export class Outbox extends EventTarget {
     let answer;
     let text;
     try {
-      answer = await post(entry.url, entry.fields, { keepalive: true, signal: AbortSignal.timeout(SENDING_SECONDS * 1000) });
+      answer = await post(this.owner, entry.url, entry.fields, { keepalive: true, signal: AbortSignal.timeout(SENDING_SECONDS * 1000) });
       text = answer.type === "opaqueredirect" ? "" : await answer.text();
     } catch {
       return "network";
     }
     const trouble = troubleOf(answer);
     if (trouble) return trouble;
-    await this.store.remove(entry.id);
-    const detail = { entry, text, ok: answer.ok, status: answer.status };
+    if (answer.ok) await this.store.remove(entry.id);
+    else await this.store.refuse(entry, { status: answer.status, reason: reasonOf(answer.status, text) });
+    const detail = { entry, text: answer.ok ? text : reasonOf(answer.status, text), ok: answer.ok, status: answer.status };
     this.tell(detail);
     this.tabs.postMessage(detail);
     return null;
   }
 }
 
+/** What the server said against an answer, for people. */
+function reasonOf(status, text) {
+  return status === 404 ? "You may no longer answer in this project." : text.slice(0, 300) || `Error ${status}.`;
+}
+
+/** The person whom the page was made for is not logged in any more. */
+export class LoggedOut extends Error {}
+
 /** POST that answers with a fragment; throws when there is none (network, log-in, error). */
 export async function postFragment(url, fields) {
-  const answer = await post(url, fields);
-  if (!answer.ok) throw new Error(answer.type === "opaqueredirect" ? "You are logged out." : await answer.text());
-  return answer.text();
+  const answer = await post(document.body.dataset.owner ?? "", url, fields);
+  if (answer.ok) return answer.text();
+  const trouble = troubleOf(answer);
+  throw trouble === "login" || trouble === "other" ? new LoggedOut() : new Error(await answer.text());
 }
 
 /** A random UUID; browsers have their own only where the page came by HTTPS. */

@@ -21,9 +21,9 @@ function done(request) {
 }
 
 export class Waiting {
-  /** owner: whose answers; those of other people in this browser wait until they are back. */
-  constructor(owner) {
-    this.owner = owner;
+  /** owner, name: whose answers; those of other people in this browser wait until they are back. */
+  constructor(owner, name = "") {
+    Object.assign(this, { owner, name });
     // The same after a reload, which may cut off a sending.
     this.tab = sessionStorage.getItem("tab") ?? `${Date.now()}-${Math.random()}`;
     sessionStorage.setItem("tab", this.tab);
@@ -36,11 +36,23 @@ export class Waiting {
     return this.memory.size;
   }
 
-  /** The answers that wait, oldest first. */
+  /** The owner's answers, oldest first; one that the server did not accept has ``refused``. */
   async all() {
     const kept = await this.run("readonly", (store) => this.kept(store)).catch(() => []);
     const both = new Map([...this.memory, ...kept.map((entry) => [entry.id, entry])]);
     return inOrder([...both.values()]);
+  }
+
+  /** [name, count] of the other people whose answers this browser keeps. */
+  async others() {
+    const kept = await this.run("readonly", (store) => done(store.getAll())).catch(() => []);
+    const counts = new Map();
+    for (const { owner, name } of kept) {
+      if (owner === this.owner) continue;
+      const [, count] = counts.get(owner) ?? [name, 0];
+      counts.set(owner, [name || "somebody else", count + 1]);
+    }
+    return [...counts.values()];
   }
 
   kept(store) {
@@ -51,7 +63,7 @@ export class Waiting {
     // In memory first: an answer is never nowhere while the database is busy.
     this.memory.set(entry.id, entry);
     try {
-      await this.run("readwrite", (store) => done(store.put({ ...entry, owner: this.owner })));
+      await this.run("readwrite", (store) => done(store.put({ ...entry, owner: this.owner, name: this.name })));
       this.memory.delete(entry.id);
     } catch (error) {
       console.info(`An answer is held in memory only: ${error}`);
@@ -63,7 +75,7 @@ export class Waiting {
    * Gives {entry}, or {wait: milliseconds} while another tab is sending, or {} when none waits.
    */
   async take(except = new Set()) {
-    const free = (entry) => !except.has(entry.token);
+    const free = (entry) => !except.has(entry.token) && !entry.refused;
     const [held] = inOrder([...this.memory.values()].filter(free));
     const taken = await this.run("readwrite", (store) => this.takeKept(store, free, held)).catch(async () => {
       // A disk without room lets nothing be written down; what is kept is sent all the same.
@@ -85,8 +97,24 @@ export class Waiting {
   }
 
   /** Gives an answer that could not be sent back to all tabs. */
-  async release(id) {
-    await this.change(id, (store, entry) => done(store.put({ ...entry, taken: null })));
+  release(id) {
+    return this.set(id, { taken: null });
+  }
+
+  /** Marks an answer that the server did not accept: it is kept, and sent no more by itself. */
+  refuse(entry, refused) {
+    return this.set(entry.id, { refused, taken: null });
+  }
+
+  /** Takes the mark away. */
+  accept(id) {
+    return this.set(id, { refused: undefined });
+  }
+
+  async set(id, fields) {
+    const held = this.memory.get(id);
+    if (held) this.memory.set(id, { ...held, ...fields });
+    await this.change(id, (store, entry) => done(store.put({ ...entry, ...fields })));
   }
 
   async remove(id) {
