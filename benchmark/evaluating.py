@@ -109,8 +109,9 @@ def coverage_of(indexes: Iterable[int]) -> str:
 def conclude(evaluation: Evaluation) -> None:
     """Compute the figures and say whether they are complete."""
     summary = scoring.summarise(evaluation)
-    open_verdicts = summary["unparsed"] + summary["failed"]
-    ended = State.INCOMPLETE if open_verdicts else State.COMPLETE
+    headline = summary[evaluation.question_set.headline.name]
+    settled = headline is not None and not summary["unparsed"] + summary["failed"]
+    ended = State.COMPLETE if settled else State.INCOMPLETE
     Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING).update(
         state=ended, summary=summary, error="", finished_at=timezone.now()
     )

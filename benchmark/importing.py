@@ -67,27 +67,41 @@ def import_questions(
 
 
 def import_answers(
-    question_set: QuestionSet, path: Path, *, judge: Judge, model_name: str, **fields: Any
+    question_set: QuestionSet,
+    path: Path,
+    *,
+    judge: Judge,
+    model_name: str,
+    leave_out_others: bool = False,
+    **fields: Any,
 ) -> Evaluation:
     """An evaluation of answers that a model gave elsewhere, waiting for ``judge``.
 
     How answers are joined is the benchmark's matter; never by position. A question without an
-    answer is left out and counted; an answer to a question that the set does not have is NotTaken.
+    answer is left out and counted; an answer to a question that the set does not have
+    is NotTaken, unless these are to be left out: then they are counted too.
     """
-    answers = _answers(question_set, path)
+    answers, others = _answers(question_set, path, leave_out_others)
     with transaction.atomic():
         evaluation = evaluating.start(
-            question_set=question_set, judge=judge, model_name=model_name, **fields
+            question_set=question_set,
+            judge=judge,
+            model_name=model_name,
+            answers_left_out=others,
+            **fields,
         )
         evaluating.store_answers(evaluation, answers)
     return evaluation
 
 
-def _answers(question_set: QuestionSet, path: Path) -> dict[Question, Said]:
+def _answers(
+    question_set: QuestionSet, path: Path, leave_out_others: bool
+) -> tuple[dict[Question, Said], int]:
     questions = list(question_set.questions.all())
+    records = [question.data for question in questions]
     with refusing():
-        said = question_set.rules.read_answers(path, [question.data for question in questions])
-    return {questions[place]: Said(text) for place, text in said.items()}
+        joined = question_set.rules.read_answers(path, records, leave_out_others=leave_out_others)
+    return {questions[place]: Said(text) for place, text in joined.answers.items()}, joined.others
 
 
 def _find_images(

@@ -28,7 +28,9 @@ def progress(evaluation: Evaluation) -> Progress:
         run = evaluation.run
         done, total = (run.progress_done, run.progress_total) if run else (0, 0)
         return Progress(done, total, f"{done} of {total} answers" if total else "Waiting to answer")
-    total = evaluation.answers.count() * len(evaluation.question_set.rules.orders)
+    total = evaluation.answers.count() * len(
+        evaluation.question_set.rules.orders_for(evaluation.judge.kind)
+    )
     done = evaluation.verdicts().count()
     if not done and _judge_is_busy(evaluation):
         return Progress(done, total, f"Waits until {evaluation.judge} has rated another model")

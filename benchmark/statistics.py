@@ -5,7 +5,7 @@ Everything is seeded: the same ratings give the same interval on every page and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -195,7 +195,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _by_question(first: Sequence[Pair], second: Sequence[Pair]) -> NDArray[np.float64]:
+def _by_question(first: Sequence[Any], second: Sequence[Any]) -> NDArray[np.float64]:
     """``[questions, 2 models, (reference, model)]``."""
     if not len(first) or len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} pairs of scores are not paired")
@@ -274,3 +274,105 @@ MEAN = Measure(
 PERCENT_OF_REFERENCE = Measure(
     percent_of_reference, paired_ratio_test, paired_ratio_p_value, detectable_ratio_difference
 )
+
+
+# --------------------------------------------------------------------------------------------
+# Figures of sums: ratios of counts, F1 and their like, which are no means over questions
+# --------------------------------------------------------------------------------------------
+
+SumFigure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Maps what all questions contribute together ``[..., k]`` to the figure ``[...]``."""
+
+
+def ratio(part: Any, whole: Any) -> Any:
+    """``part / whole``, and 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def resampled_sums(rows: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
+    """Sums over questions drawn with replacement: ``[questions, k] -> [RESAMPLES, k]``.
+
+    Equal rows are drawn together, from a multinomial distribution: thousands of questions have
+    few different outcomes. Raises ValueError where there is no question.
+    """
+    array = np.asarray(rows, dtype=np.float64)
+    if not len(array):
+        raise ValueError("an interval needs at least one question")
+    distinct, counts = np.unique(array, axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(len(array), counts / len(array), size=RESAMPLES)
+    return np.asarray(drawn @ distinct)
+
+
+def estimate_of_sums(rows: ArrayLike, figure: SumFigure) -> dict[str, float]:
+    """A figure of sums with its bootstrap interval over questions."""
+    array = np.asarray(rows, dtype=np.float64)
+    low, high = _ends(figure(resampled_sums(array)))
+    return {"value": float(figure(array.sum(axis=0))), "low": low, "high": high}
+
+
+def sums(figure: SumFigure) -> Measure:
+    """How two models are tested on a figure of sums: each question's contributions are exchanged
+    between them, as in ``paired_ratio_test``."""
+
+    def paired(first: Sequence[Any], second: Sequence[Any]) -> PairedTest:
+        pairs = _by_question(first, second)
+        before, after = pairs[:, 0], pairs[:, 1]
+        drawn = resampled_sums(pairs.reshape(len(pairs), -1)).reshape(RESAMPLES, 2, -1)
+        low, high = _ends(figure(drawn[:, 1]) - figure(drawn[:, 0]))
+        return PairedTest(
+            count=len(pairs),
+            difference=float(figure(after.sum(axis=0)) - figure(before.sum(axis=0))),
+            interval=Interval(low, high),
+            p_value=p_value(first, second),
+            detectable=detectable(first, second),
+        )
+
+    def p_value(first: Sequence[Any], second: Sequence[Any]) -> float:
+        pairs = _by_question(first, second)
+        changed = np.flatnonzero((pairs[:, 0] != pairs[:, 1]).any(axis=1))
+        totals, moved = pairs.sum(axis=0), pairs[changed, 1] - pairs[changed, 0]
+        observed = abs(figure(totals[1]) - figure(totals[0])) - 1e-9
+        as_extreme, drawn = 0, 0
+        for patterns in _patterns(len(changed)):
+            gained = patterns @ moved
+            exchanged = figure(totals[1] - gained) - figure(totals[0] + gained)
+            as_extreme += int((np.abs(exchanged) >= observed).sum())
+            drawn += len(patterns)
+        exact = len(changed) <= EXACT_UP_TO
+        return as_extreme / drawn if exact else (as_extreme + 1) / (drawn + 1)
+
+    def detectable(first: Sequence[Any], second: Sequence[Any]) -> float | None:
+        """By the delta method, as in ``paired_ratio_test``."""
+        pairs = _by_question(first, second)
+        shares = [_shares(pairs[:, side], figure) for side in (0, 1)]
+        return detectable_difference(shares[1] - shares[0])
+
+    return Measure(lambda samples: figure(samples.sum(axis=1)), paired, p_value, detectable)
+
+
+def _patterns(changed: int, *, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """Which of the changed questions are exchanged: all patterns, or random ones, in batches."""
+    if changed <= EXACT_UP_TO:
+        yield (np.arange(2**changed)[:, None] >> np.arange(changed) & 1).astype(np.float64)
+        return
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _VALUES_AT_ONCE // changed)
+    for start in range(0, RESAMPLES, at_once):
+        shape = (min(at_once, RESAMPLES - start), changed)
+        yield generator.integers(0, 2, size=shape, dtype=np.int8).astype(np.float64)
+
+
+def _shares(rows: NDArray[np.float64], figure: SumFigure) -> NDArray[np.float64]:
+    """What each question adds to a figure of sums, to first order, times their number."""
+    totals = rows.sum(axis=0)
+    step = np.maximum(np.abs(totals), 1) * 1e-4
+    moves = np.diag(step)
+    slopes = (figure(totals + moves) - figure(totals - moves)) / (2 * step)
+    return np.asarray(len(rows) * (rows @ slopes))
+
+
+def _ends(figures: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2 * 100
+    low, high = np.percentile(figures, [tail, 100 - tail])
+    return float(low), float(high)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from benchmark.models import Evaluation, Judge, QuestionSet
 from benchmark.protocols.protocol import Item
@@ -33,13 +34,21 @@ def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
     if judge.kind != Judge.Kind.OPENAI or not judge.can_judge(question_set):
         return None
     prompts = [
-        sum(len(message["content"]) for message in question_set.rules.messages(item))
+        sum(_length(message["content"]) for message in question_set.rules.messages(item))
         for pk, data in question_set.questions.values_list("pk", "data")
         for order in question_set.rules.orders
         for item in [Item(id=pk, question=data, answer=UNKNOWN_ANSWER, order=order)]
     ]
     tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
     return Cost(len(prompts), tokens, _price(judge, tokens))
+
+
+def _length(content: Any) -> int:
+    """Characters of a message; a picture counts as about a thousand tokens."""
+    if isinstance(content, str):
+        return len(content)
+    picture = 1000 * CHARACTERS_PER_TOKEN
+    return sum(len(part["text"]) if "text" in part else picture for part in content)
 
 
 def expected_by_choice() -> list[tuple[QuestionSet, Judge, Cost]]:

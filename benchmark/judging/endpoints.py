@@ -12,6 +12,7 @@ may enter an endpoint must not be able to have another secret of this installati
 from __future__ import annotations
 
 import email.utils
+import json
 import os
 import random
 import re
@@ -25,12 +26,18 @@ from typing import Any
 
 import httpx
 
-from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol
+from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _REFUSED = {401, 402, 403, 404, 405}
+_CUT = {"length", "max_tokens"}
+_LONGER = (
+    "More room helps: --options '{\"max_tokens\": 4096}', or max_completion_tokens where the "
+    "endpoint calls it so."
+)
+_WORDS_LOOKED_AT = 4000
 
 
 class JudgeError(Exception):
@@ -46,11 +53,22 @@ class JudgeUnavailable(JudgeError):
 
 
 class _Again(Exception):
-    """A reply worth another try; ``after_seconds`` is what the endpoint asked for."""
+    """A reply worth another try; ``after_seconds`` is what the endpoint asked for, ``tokens`` what
+    it billed all the same."""
 
-    def __init__(self, reason: str, after_seconds: float | None = None) -> None:
+    def __init__(self, reason: str, after_seconds: float | None = None, tokens: int = 0) -> None:
         super().__init__(reason)
         self.after_seconds = after_seconds
+        self.tokens = tokens
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What a judge said, the tokens that it was billed for, and whether the limit cut it."""
+
+    text: str
+    tokens: int
+    cut: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,33 +157,49 @@ def _judge_one(
         **endpoint.options,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    reason = ""
+    reason, tokens = "", 0
     for attempt in range(1, endpoint.attempts + 1):
         try:
-            text, tokens = _ask(client, endpoint, body)
+            reply = _ask(client, endpoint, body)
         except _Again as again:
-            reason = str(again)
+            reason, tokens = str(again), tokens + again.tokens
             if attempt == endpoint.attempts or stop.wait(_delay(endpoint, attempt, again)):
                 break
             continue
         except JudgeUnavailable as error:
-            return Outcome(text=str(error), state="failed", calls=attempt)
-        said = protocol.read(item, text, mode=mode)
-        return Outcome(
-            text=text,
-            rating=said.rating,
-            scores=said.scores,
-            found=said.found,
-            state="parsed" if said.clear else "unparsed",
-            calls=attempt,
-            tokens=tokens,
-        )
+            return Outcome(text=str(error), state="failed", calls=attempt, tokens=tokens)
+        return _outcome(protocol, item, reply, mode, calls=attempt, tokens=tokens + reply.tokens)
     problem = f"No usable reply after {attempt} attempts; the last: {reason}."
-    return Outcome(text=problem, state="failed", calls=attempt)
+    return Outcome(text=problem, state="failed", calls=attempt, tokens=tokens)
 
 
-def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> tuple[str, int]:
-    """The judge's text and the tokens it was billed for."""
+def _outcome(
+    protocol: Protocol, item: Item, reply: _Reply, mode: Mode, *, calls: int, tokens: int
+) -> Outcome:
+    """A reply that the length limit cut is no verdict, whatever stands in it: it may be half a
+    thought. Asking again would be cut again, and be paid for again."""
+    paid: dict[str, Any] = {"calls": calls, "tokens": tokens}
+    if reply.cut and not reply.text.strip():
+        return Outcome(
+            text=f"The reply was cut at the length limit. {_LONGER}", state="failed", **paid
+        )
+    if reply.cut:
+        text = f"{reply.text}\n\n(Cut at the length limit. {_LONGER})"
+        return Outcome(text=text, state="unparsed", **paid)
+    said = protocol.read(item, reply.text, mode=mode)
+    state: State = "parsed" if said.clear else "unparsed"
+    return Outcome(
+        text=reply.text,
+        rating=said.rating,
+        scores=said.scores,
+        found=said.found,
+        state=state,
+        **paid,
+    )
+
+
+def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Reply:
+    """Raises _Again, JudgeUnavailable for this question, or JudgeRefused for all of them."""
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
     try:
         with client.stream("POST", url, json=body) as response:
@@ -181,6 +215,10 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> tupl
         raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
     if status in _RETRIED:
         raise _Again(f"status {status}", _retry_after(response))
+    if status in (400, 422) and (names := _options_refused(content, body)):
+        raise JudgeRefused(
+            f"the judge's endpoint refuses {', '.join(names)}: {_excerpt(content)} {_advice(names)}"
+        )
     if status != 200:
         raise JudgeUnavailable(f"The judge's endpoint answered {status}: {_excerpt(content)}")
     return _text_of(response, content)
@@ -200,19 +238,40 @@ def _without(key: str, content: bytes) -> bytes:
     return content.replace(key.encode(), b"(key)") if key else content
 
 
-def _text_of(response: httpx.Response, content: bytes) -> tuple[str, int]:
+def _text_of(response: httpx.Response, content: bytes) -> _Reply:
     try:
         data = httpx.Response(200, content=content).json()
-        said = data["choices"][0]["message"]["content"]
         usage = data.get("usage") or {}
         tokens = int(usage.get("total_tokens") or 0)
+        choice = data["choices"][0]
+        said = choice["message"]["content"]
+        cut = choice.get("finish_reason") in _CUT
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
     if isinstance(said, list):
         said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
-    if not isinstance(said, str) or not said.strip():
-        raise _Again("a reply without text")
-    return said, tokens
+    text = said if isinstance(said, str) else ""
+    if not text.strip() and not cut:
+        raise _Again("a reply without text", tokens=tokens)
+    return _Reply(text, tokens, cut)
+
+
+def _options_refused(content: bytes, body: dict[str, Any]) -> list[str]:
+    """The members of the request, other than the question itself, that a refusal names: every
+    other question would be refused for the same reason."""
+    words = content.decode(errors="replace")[:_WORDS_LOOKED_AT]
+    if "context" in words.lower() and "length" in words.lower():
+        return []  # This one question was too long.
+    options = sorted(body.keys() - {"model", "messages"})
+    return [name for name in options if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", words)]
+
+
+def _advice(names: Sequence[str]) -> str:
+    """Which options of the judge help."""
+    helping: dict[str, Any] = dict.fromkeys(names)
+    if "max_tokens" in helping:
+        helping["max_completion_tokens"] = 4096
+    return f"A judge made with --options '{json.dumps(helping)}' would not send it."
 
 
 def _delay(endpoint: Endpoint, attempt: int, again: _Again) -> float:

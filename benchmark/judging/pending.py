@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
 from benchmark.judging import endpoints
-from benchmark.models import Answer, Evaluation, Verdict
+from benchmark.models import Answer, Evaluation, Judge, Question, Verdict
 from benchmark.protocols.protocol import Item, Outcome
 from config.outside import storable
 
@@ -12,10 +14,10 @@ def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:
     """Its answers without a verdict of its own judge in its own wording, each with the order that
     is missing."""
     judged = set(evaluation.verdicts().values_list("answer", "order"))
-    orders = evaluation.question_set.rules.orders
+    orders = evaluation.question_set.rules.orders_for(evaluation.judge.kind)
     return [
         (answer, order)
-        for answer in evaluation.answers.select_related("question")
+        for answer in evaluation.answers.select_related("question__image")
         for order in orders
         if (answer.pk, order) not in judged
     ]
@@ -25,6 +27,9 @@ def items(evaluation: Evaluation) -> list[Item]:
     """What to ask the judge. Raises JudgeRefused where its wording is not the evaluation's."""
     if evaluation.judge.wording_for(evaluation.question_set) != evaluation.prompt_hash:
         raise endpoints.JudgeRefused("the wording has changed since this evaluation began")
+    shown = (
+        evaluation.question_set.rules.shows_pictures and evaluation.judge.kind == Judge.Kind.OPENAI
+    )
     return [
         Item(
             id=answer.pk,
@@ -32,9 +37,19 @@ def items(evaluation: Evaluation) -> list[Item]:
             answer=answer.text,
             order=order,
             finished=answer.finished,
+            image=_data_url(answer.question) if shown else "",
         )
         for answer, order in unjudged(evaluation)
     ]
+
+
+def _data_url(question: Question) -> str:
+    """Its picture as it is sent to a judge; empty where it is not here."""
+    if question.image is None:
+        return ""
+    with question.image.file.open("rb") as handle:
+        content = base64.b64encode(handle.read()).decode()
+    return f"data:{question.image.content_type};base64,{content}"
 
 
 def verdict(evaluation: Evaluation, item: Item, outcome: Outcome) -> Verdict:

@@ -71,6 +71,9 @@ class Evaluation(models.Model):
     coverage = models.CharField(
         max_length=SHA256_LENGTH, blank=True, help_text="Names the set of answered questions."
     )
+    answers_left_out = models.PositiveIntegerField(
+        default=0, help_text="Answers of the file to questions that the set does not have."
+    )
     state = models.CharField(max_length=12, choices=State, default=State.ANSWERING)
     summary: models.JSONField[Any] = models.JSONField(default=dict, blank=True)
     error = models.TextField(blank=True)

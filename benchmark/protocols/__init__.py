@@ -5,12 +5,32 @@ To add a benchmark, add a folder with a ``protocol.Protocol`` and a line to ``TA
 
 from __future__ import annotations
 
-from benchmark.protocols import llava_bench, mmhal, pope, small_world
+from benchmark.protocols import (
+    amber,
+    dash_b,
+    llava_bench,
+    mmhal,
+    pope,
+    repope,
+    small_world,
+    vl_rewardbench,
+)
 from benchmark.protocols.protocol import Protocol
 
 TABLE: dict[str, Protocol] = {
     one.name: one
-    for one in (mmhal.PROTOCOL, small_world.PROTOCOL, pope.PROTOCOL, llava_bench.PROTOCOL)
+    for one in (
+        mmhal.PROTOCOL,
+        small_world.PROTOCOL,
+        pope.PROTOCOL,
+        llava_bench.PROTOCOL,
+        repope.PROTOCOL,
+        dash_b.PROTOCOL,
+        amber.PROTOCOL,
+        amber.GENERATIVE,
+        amber.YES_NO,
+        vl_rewardbench.PROTOCOL,
+    )
 }
 
 

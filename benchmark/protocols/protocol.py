@@ -46,6 +46,15 @@ class ReadQuestion:
     image_names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Joined:
+    """What a file of answers says: by the place of the question, and how many answers to other
+    questions were left out."""
+
+    answers: dict[int, str]
+    others: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """One request to a judge; ``id`` is the caller's."""
@@ -57,6 +66,8 @@ class Item:
     order: str = RATING
     finished: bool = True
     """Whether the answer ended by itself rather than at the length limit."""
+    image: str = ""
+    """The picture as a data URL, for a benchmark that shows it to its judges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +170,12 @@ class Protocol:
         """What pages call the question set of a file."""
         return self.title
 
-    def read_answers(self, path: Path, questions: Sequence[dict[str, Any]]) -> dict[int, str]:
-        """A model's answers by the place of their question in ``questions``. Joined by all that
-        both sides carry, never by the order of lines. Raises ValueError (``Refused``)."""
+    def read_answers(
+        self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
+    ) -> Joined:
+        """A model's answers to ``questions``. Joined by all that both sides carry, never by the
+        order of lines. Raises ValueError (``Refused``), for answers to other questions too unless
+        these are to be left out."""
         raise NotImplementedError
 
     # ---- the judge -----------------------------------------------------------------------------
@@ -172,11 +186,18 @@ class Protocol:
     """The verdicts that each answer gets: one, or one per order of what is shown."""
     order_titles: ClassVar[Mapping[str, str]] = {}
 
+    shows_pictures: ClassVar[bool] = False
+    """Whether an endpoint is sent the question's picture."""
+
+    def orders_for(self, kind: str) -> tuple[str, ...]:
+        """``orders``, as far as a judge of this kind is asked in them."""
+        return self.orders
+
     def wording(self, kind: str) -> str | None:
         """The hash of what a judge of this kind is asked or rules by; None: it cannot judge."""
         raise NotImplementedError
 
-    def messages(self, item: Item) -> list[dict[str, str]]:
+    def messages(self, item: Item) -> list[dict[str, Any]]:
         """The chat messages that ask an endpoint."""
         raise NotImplementedError
 
@@ -277,6 +298,7 @@ class Protocol:
     """The inputs of a form that settles ``verdict`` of a ``question``."""
     known_template: ClassVar[str] = ""
     """A fragment that shows what is known of a ``question``'s picture; empty for nothing."""
+    known_title: ClassVar[str] = "Known to be in the picture"
     reference_title: ClassVar[str] = "Truth"
     reference_label: ClassVar[str] = "Truth"
     """What the answer in ``gt_answer`` is: above it, and beside it."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmark import plain
-from benchmark.protocols import yes_no
+from benchmark.protocols import answers, yes_no
 from benchmark.protocols.by_id import ById
 from benchmark.protocols.protocol import (
     EXACT,
@@ -27,12 +26,7 @@ from benchmark.protocols.protocol import (
 @functools.cache
 def rule_hash() -> str:
     """Names the rule by which answers are read as yes or no."""
-    patterns = sorted(
-        (name, value.pattern)
-        for name, value in vars(yes_no).items()
-        if isinstance(value, re.Pattern)
-    )
-    rule = inspect.getsource(yes_no.parse_answer) + inspect.getsource(plain) + repr(patterns)
+    rule = "".join(map(inspect.getsource, (yes_no, answers, plain)))
     return hashlib.sha256(rule.encode()).hexdigest()
 
 
@@ -52,7 +46,7 @@ class RightOrWrong(ById):
     """A verdict is 1 or 0. No judge but the rule that reads yes or no."""
 
     unsuitable = "{questions} is answered by yes or no; it takes the exact judge."
-    answer_types = ("present", "absent")
+    answer_types: ClassVar[tuple[str, ...]] = ("present", "absent")
     outcome_template = "benchmark/outcomes/right.html"
     settle_template = "benchmark/settle/yes_no.html"
     unread = "yes or no"
@@ -65,13 +59,18 @@ class RightOrWrong(ById):
 
     def judge_exactly(self, items: Sequence[Item], *, mode: Mode) -> Iterator[tuple[Item, Outcome]]:
         for item in items:
-            label = str(item.question["gt_answer"])
-            found = yes_no.parse_answer(item.answer, mode=mode)
-            if found is None:
-                yield item, Outcome(text="Neither yes nor no.", state="unparsed")
-            else:
-                text = f"Read as {found}; the truth is {label}."
-                yield item, Outcome(text=text, rating=int(found == label), state="parsed")
+            yield item, self.ruled(item, mode)
+
+    def ruled(self, item: Item, mode: Mode) -> Outcome:
+        """What the rule makes of one answer; one that was cut at the length limit says nothing."""
+        label, asked = str(item.question["gt_answer"]), str(item.question["question"])
+        if mode == "careful" and not item.finished:
+            return Outcome(text="Cut at the length limit.", state="unparsed")
+        found = yes_no.parse_answer(item.answer, asked=asked, mode=mode)
+        if found is None:
+            return Outcome(text="Neither yes nor no.", state="unparsed")
+        text = f"Read as {found}; the truth is {label}."
+        return Outcome(text=text, rating=int(found == label), state="parsed")
 
     def settled(self, said: Mapping[str, str]) -> dict[str, Any]:
         if said.get("rating") not in ("0", "1"):

@@ -25,11 +25,15 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     after_seconds: float = 0.0
+    ended: str = "stop"
 
     def content(self) -> bytes:
         if self.body is not None:
             return self.body
-        choice = {"message": {"role": "assistant", "content": self.text}, "finish_reason": "stop"}
+        choice = {
+            "message": {"role": "assistant", "content": self.text},
+            "finish_reason": self.ended,
+        }
         return json.dumps({"choices": [choice], "usage": {"total_tokens": 40}}).encode()
 
 

@@ -31,6 +31,7 @@ from benchmark.protocols.protocol import (
     Compared,
     Given,
     Item,
+    Joined,
     Judged,
     Mode,
     Outcome,
@@ -81,9 +82,11 @@ class Legs(Protocol):
             for animal, legs in json.loads(path.read_text()).items()
         ]
 
-    def read_answers(self, path: Path, questions: Sequence[dict[str, Any]]) -> dict[int, str]:
+    def read_answers(
+        self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
+    ) -> Joined:
         said = json.loads(path.read_text())
-        return {place: said[data["animal"]] for place, data in enumerate(questions)}
+        return Joined({place: said[data["animal"]] for place, data in enumerate(questions)})
 
     def wording(self, kind: str) -> str | None:
         return "e" * 64 if kind == EXACT else None

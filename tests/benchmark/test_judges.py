@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import threading
 from collections import Counter
 from typing import Any
@@ -225,3 +226,54 @@ def test_a_key_that_the_endpoint_repeats_is_kept_nowhere(status: int) -> None:
         assert set(judge.authorizations) == {f"Bearer {key}"}
     assert "(key)" in said
     assert key not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [("At first sight Rating: 5 fits. But wait", "unparsed"), ("", "failed"), (None, "failed")],
+)
+def test_a_reply_that_the_limit_cut_is_no_verdict_and_is_paid_for_once(
+    text: str | None, state: str
+) -> None:
+    with fake_judge(lambda prompt, before: Reply(text, ended="length")) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.state, outcome.rating, outcome.calls, outcome.tokens) == (state, None, 1, 40)
+    assert "length limit" in outcome.text and "max_tokens" in outcome.text
+    assert len(judge.requests) == 1
+
+
+def test_tokens_of_unusable_replies_are_counted() -> None:
+    with fake_judge(lambda prompt, before: Reply("Rating: 4" if before else " ")) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.rating, outcome.calls, outcome.tokens) == (4, 2, 80)
+
+
+UNSUPPORTED = json.dumps(
+    {
+        "error": {
+            "message": "Unsupported parameter: 'max_tokens' is not supported with this model.",
+            "param": "max_tokens",
+        }
+    }
+).encode()
+TOO_LONG = json.dumps(
+    {"error": {"message": "max_tokens is too large: the maximum context length is 4096 tokens."}}
+).encode()
+
+
+def test_a_refused_option_refuses_every_question_once() -> None:
+    with fake_judge(lambda prompt, before: Reply(status=400, body=UNSUPPORTED)) as judge:
+        with pytest.raises(endpoints.JudgeRefused, match=r"is not supported.*--options") as caught:
+            ask(judge, items(8), concurrency=1)
+        assert '"max_completion_tokens": 4096' in str(caught.value)
+    assert len(judge.requests) == 1
+
+
+def test_a_question_that_is_too_long_fails_alone() -> None:
+    with fake_judge(
+        lambda prompt, before: (
+            Reply(status=400, body=TOO_LONG) if "answer 1." in prompt else Reply("Rating: 4")
+        )
+    ) as judge:
+        outcomes = ask(judge, items(3))
+    assert [outcomes[n].state for n in range(3)] == ["parsed", "failed", "parsed"]

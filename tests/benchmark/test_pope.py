@@ -114,7 +114,7 @@ def test_join_goes_by_id_not_by_position() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: is not a question"),
+        ("{", "line 2: is not JSON"),
         ('{"question_id": 2, "image": "a", "label": "yes"}', "line 2: is not a question"),
         ('{"question_id": 2, "image": "a", "text": "?", "label": "Y"}', "label is 'Y'"),
         ('{"question_id": 1, "image": "a", "text": "?", "label": "no"}', "question_id 1 occurs"),

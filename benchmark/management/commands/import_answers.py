@@ -24,6 +24,11 @@ class Command(BaseCommand):
             "--project", default="", help="Slug; without one every reviewer may see the result."
         )
         parser.add_argument(
+            "--leave-out-others",
+            action="store_true",
+            help="Leave out answers to questions that the set does not have, and say how many.",
+        )
+        parser.add_argument(
             "--wait", action="store_true", help="Judge here instead of leaving it to a worker."
         )
 
@@ -35,16 +40,27 @@ class Command(BaseCommand):
                 options["file"],
                 judge=_named(Judge, name=options["judge"]),
                 model_name=options["model"],
+                leave_out_others=options["leave_out_others"],
                 project=_named(Project, slug=slug) if slug else None,
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
+        self._report(evaluation)
         if options["wait"]:
             work.judge(evaluation.pk)
             evaluation = Evaluation.objects.get(pk=evaluation.pk)
         self.stdout.write(f"evaluation {evaluation.pk}: {evaluation.get_state_display().lower()}")
         if evaluation.state == Evaluation.State.FAILED:
             raise CommandError(evaluation.error)
+
+    def _report(self, evaluation: Evaluation) -> None:
+        total = evaluation.question_set.questions.count()
+        without = total - evaluation.answers.count()
+        if without:
+            self.stdout.write(f"{without} of {total} questions without an answer")
+        if evaluation.answers_left_out:
+            others = evaluation.answers_left_out
+            self.stdout.write(f"{others} answers to other questions are left out")
 
 
 def _named(model: Any, **key: str) -> Any:

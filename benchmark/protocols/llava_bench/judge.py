@@ -7,6 +7,7 @@ import re
 from typing import Any, Literal
 
 from benchmark.plain import fold
+from benchmark.protocols.answers import final_answer
 from benchmark.protocols.protocol import Pair
 
 LOWEST_SCORE, HIGHEST_SCORE = 1.0, 10.0
@@ -18,11 +19,15 @@ _LINE = re.compile(rf"\(?\s*{_NUMBER}\s*(?:\s|[,;&|:]|\band\b|\bvs\.?)\s*{_NUMBE
 _SCORES_ARE = re.compile(
     rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s*{_NUMBER}\s*(?:,|\band\b)\s*{_NUMBER}\s*\)?"
 )
+_FRAME = re.compile(r"</?(?:score|scores|answer)>|^\[\[?|\]\]?$|^(?:scores?|output):", re.MULTILINE)
+"""What stands around a line of two scores: "[[8 9]]", "<score>8 9</score>", "Scores: 8 9"."""
 _ASSISTANT = re.compile(
     r"\bassistant\s*(?P<who>[12])\s*(?:'s\s+)?(?:score|rating)?\s*(?:\([^)\n]*\)\s*)?"
     rf"(?:[:=]|\bis\b)[^\S\n]*{_NUMBER}"
-    r"(?=\s*(?:[,;(.\n-]|assistant|and\b|\Z))(?!\.\d)"
+    r"(?=\s*(?:[,;(.\n|}-]|assistant|and\b|\Z))(?!\.\d)"
 )
+_NAMED = re.compile(r"\"?\bassistant ?([12])\"? ?[|:] ?")
+"""A row of a table, a member of JSON."""
 
 JUDGE_INSTRUCTIONS = """\
 You compare two answers to a question about a picture. You cannot see the picture. You are given, \
@@ -58,7 +63,7 @@ PROMPT_HASH = hashlib.sha256(f"{JUDGE_INSTRUCTIONS}\n{_MATERIAL}".encode()).hexd
 """Names this wording: scores given under different wordings are not comparable."""
 
 
-def judge_messages(question: dict[str, Any], answer: str, order: str) -> list[dict[str, str]]:
+def judge_messages(question: dict[str, Any], answer: str, order: str) -> list[dict[str, Any]]:
     """The chat messages that ask for two scores; ``question`` is as ``record`` makes it.
 
     The marker lines hold a digest of the material, which no answer can foresee and so close early.
@@ -90,7 +95,10 @@ def parse_scores(text: str) -> Pair | None:
     9", else "the scores are (8, 9)". None where there is none, where two readings disagree, or
     where a score leaves 1 to 10.
     """
-    plain = fold(text)
+    final = final_answer(text)
+    if final is None:
+        return None
+    plain = _NAMED.sub(r"assistant \1: ", _FRAME.sub("", fold(final)))
     lines = [_LINE.fullmatch(line.strip()) for line in plain.splitlines()]
     pairs = {_pair(match[1], match[2]) for match in lines if match}
     if not pairs:

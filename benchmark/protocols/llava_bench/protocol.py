@@ -113,7 +113,7 @@ class LlavaBench(ById):
     def wording(self, kind: str) -> str | None:
         return judge.PROMPT_HASH if kind == OPENAI else None
 
-    def messages(self, item: Item) -> list[dict[str, str]]:
+    def messages(self, item: Item) -> list[dict[str, Any]]:
         return judge.judge_messages(item.question, item.answer, item.order)
 
     def read(self, item: Item, text: str, *, mode: Mode) -> Reading:

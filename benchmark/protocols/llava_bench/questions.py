@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.protocols import files
+from benchmark.protocols.protocol import Refused
+
+A_QUESTION = "a question"
 CATEGORIES = ("conv", "detail", "complex")
 
 QUESTIONS_FILE = "qa90_questions.jsonl"
@@ -15,7 +18,7 @@ CAPTIONS_FILE = "caps_boxes_coco2014_val_80.jsonl"
 """The names under which the three parts are published."""
 
 
-class QuestionError(ValueError):
+class QuestionError(Refused):
     """A question or answer file that does not follow the form; the message names the line."""
 
 
@@ -42,38 +45,71 @@ def load_questions(
     Raises QuestionError for a question without reference or captions, or with an id that occurs
     twice.
     """
-    answers = {int(line["question_id"]): str(line["text"]) for line in _lines(references)}
-    shown = {str(line["image"]): line for line in _lines(captions)} if captions else {}
+    try:
+        return _joined(Path(questions), references, captions)
+    except Refused as error:
+        raise QuestionError(error.reasons) from error
+
+
+def _joined(questions: Path, references: str | Path, captions: str | Path | None) -> list[Question]:
+    answers = {
+        files.number(data, "question_id", where): files.text(data, "text", where)
+        for where, data in files.objects(references)
+    }
+    shown = (
+        {files.text(data, "image", where): (where, data) for where, data in files.objects(captions)}
+        if captions
+        else {}
+    )
     found: dict[int, Question] = {}
-    for place, line in enumerate(_lines(questions), start=1):
-        try:
-            number, image, text = int(line["question_id"]), str(line["image"]), str(line["text"])
-            category = line["category"]
-        except (KeyError, ValueError, TypeError) as error:
-            raise QuestionError(f"{Path(questions).name}, question {place}: {error!r}") from error
+    for where, data in files.objects(questions, A_QUESTION):
+        number = files.number(data, "question_id", where, A_QUESTION)
+        image = files.text(data, "image", where, A_QUESTION)
+        category = data.get("category")
         if number in found:
-            raise QuestionError(f"question {number} occurs twice")
+            raise Refused(f"{where}: question {number} occurs twice")
         if number not in answers:
-            raise QuestionError(f"question {number} has no reference answer")
+            raise Refused(f"{where}: question {number} has no reference answer")
         if captions is not None and image not in shown:
-            raise QuestionError(f"question {number}: image {image} has no captions")
+            raise Refused(f"{where}: question {number}: image {image} has no captions")
         if category not in CATEGORIES:
-            raise QuestionError(f"question {number}: category is {category!r}")
-        about = shown.get(image, {})
+            raise Refused(f"{where}: question {number}: category is {category!r}")
+        about_where, about = shown.get(image, ("", {}))
         found[number] = Question(
             question_id=number,
             image=image,
-            text=text,
+            text=files.text(data, "text", where, A_QUESTION),
             category=category,
             reference=answers[number],
-            captions=tuple(about.get("captions", ())),
-            objects=tuple(
-                f"{one['category']}: {one['bbox']}" for one in about.get("instances", ())
-            ),
+            captions=_captions(about, about_where),
+            objects=_objects(about, about_where),
         )
     if not found:
-        raise QuestionError(f"{Path(questions).name}: holds no question")
+        raise Refused(f"{questions.name}: holds no question")
     return list(found.values())
+
+
+def _captions(about: dict[str, Any], where: str) -> tuple[str, ...]:
+    """One text is one caption; the member is called "caption" where a picture has one."""
+    if not about:
+        return ()
+    given = next((about[name] for name in ("captions", "caption") if about.get(name)), None)
+    if given is None:
+        raise Refused(f"{where}: captions is missing")
+    captions = [given] if isinstance(given, str) else given
+    if not isinstance(captions, list) or not all(isinstance(one, str) for one in captions):
+        raise Refused(f"{where}: captions is not a list of texts")
+    return tuple(captions)
+
+
+def _objects(about: dict[str, Any], where: str) -> tuple[str, ...]:
+    instances = about.get("instances") or []
+    if not isinstance(instances, list):
+        raise Refused(f"{where}: instances is not a list")
+    for one in instances:
+        if not isinstance(one, dict) or "category" not in one or "bbox" not in one:
+            raise Refused(f"{where}: an instance has no category or no bbox")
+    return tuple(f"{one['category']}: {one['bbox']}" for one in instances)
 
 
 def record(question: Question) -> dict[str, Any]:
@@ -90,15 +126,3 @@ def record(question: Question) -> dict[str, Any]:
         "gt_answer": question.reference,
         "model_answer": "",
     }
-
-
-def _lines(path: str | Path) -> list[dict[str, Any]]:
-    found = []
-    text = Path(path).read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                found.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise QuestionError(f"{Path(path).name}, line {number}: {error}") from error
-    return found

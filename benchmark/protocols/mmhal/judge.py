@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from benchmark.protocols.mmhal.questions import Question
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING, LOWEST_RATING, rating_in
@@ -56,7 +57,7 @@ PROMPT_HASH = hashlib.sha256(f"{JUDGE_INSTRUCTIONS}\n{_MATERIAL}".encode()).hexd
 """Names this wording: ratings made with different wordings are not comparable."""
 
 
-def judge_messages(question: Question, answer: str) -> list[dict[str, str]]:
+def judge_messages(question: Question, answer: str) -> list[dict[str, Any]]:
     """The chat messages that ask a judge about ``answer``.
 
     The marker lines hold a digest of the material, which no answer can foresee and so close early.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from benchmark.protocols.mmhal.published import PAPER, SINCE_THEN
 from benchmark.protocols.mmhal.questions import load_questions
 from benchmark.protocols.mmhal.rated import Rated
-from benchmark.protocols.protocol import ReadQuestion, Refused
+from benchmark.protocols.protocol import Joined, ReadQuestion, Refused
 from benchmark.protocols.shown import Table
 
 
@@ -44,13 +44,18 @@ class MMHal(Rated):
         """What a question lacks beyond the published form."""
         return []
 
-    def read_answers(self, path: Path, questions: Sequence[dict[str, Any]]) -> dict[int, str]:
+    def read_answers(
+        self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
+    ) -> Joined:
         known = {_key(data): place for place, data in enumerate(questions)}
         reasons: list[str] = []
         answers: dict[int, str] = {}
+        others = 0
         for number, item in enumerate(load_questions(path), start=1):
             place = known.get((item.image_id, item.question))
-            if place is None:
+            if place is None and leave_out_others:
+                others += 1
+            elif place is None:
                 reasons.append(f"{path.name}, question {number}: is not in {self.title}")
             elif place in answers:
                 reasons.append(f"{path.name}, question {number}: is answered twice")
@@ -60,7 +65,7 @@ class MMHal(Rated):
             reasons.append(f"{path.name}: holds no model_answer")
         if reasons:
             raise Refused(reasons)
-        return answers
+        return Joined(answers, others)
 
 
 def _key(data: dict[str, Any]) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class Rated(Protocol):
     def wording(self, kind: str) -> str | None:
         return {OPENAI: judge.PROMPT_HASH, PERSON: person.WORDING_HASH}.get(kind)
 
-    def messages(self, item: Item) -> list[dict[str, str]]:
+    def messages(self, item: Item) -> list[dict[str, Any]]:
         return judge.judge_messages(Question.from_json(item.question), item.answer)
 
     def read(self, item: Item, text: str, *, mode: Mode) -> Reading:

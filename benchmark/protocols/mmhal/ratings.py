@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 
 from benchmark.plain import fold
+from benchmark.protocols.answers import final_answer
 
 LOWEST_RATING, HIGHEST_RATING = 0, 6
 
 _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _STRUCK_OUT = re.compile(r"~~.*?~~", re.DOTALL)
 
 _SCALE_NOTE = (
@@ -65,26 +65,38 @@ _DENIED = re.compile(
     r"|\bbelow\b|\bat\s+least\b|\bat\s+most\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]*\Z"
 )
 _CLAUSE_LENGTH = 120  # How far back a "not" is looked for.
-_HONEST = re.compile(r"\b(?:no|without(?:\s+any)?)\s+hallucinations?\b")
-_HALLUCINATED = re.compile(r"(?<!not )\bwith\s+(?:an?\s+|some\s+)?hallucinations?\b")
+_HONEST = re.compile(
+    r"\b(?:no|without(?:\s+any)?)\s+hallucinations?\b|\"hallucination\":\s?\"?(?:no|false)\b"
+)
+_HALLUCINATED = re.compile(
+    r"(?<!not )\bwith\s+(?:(?:an?|one|some|minor|slight)\s+){0,3}hallucinations?\b"
+    r"|\"hallucination\":\s?\"?(?:yes|true)\b"
+)
+_TAKEN_BACK = re.compile(r"\s?\b(?:would|could|might|is too|seems|may)\b")
 
 
 def rating_in(text: str) -> int | None:
     """The rating from 0 to 6 that ``text`` states, or None where that is unclear."""
-    plain = _plain(text)
+    final = final_answer(text)
+    if final is None:
+        return None
+    plain = _plain(final)
     bare = _BARE.fullmatch(plain)
     if bare:
         return _on_scale(bare["number"])
     for pattern in _LABELLED:
-        stated = [match for match in pattern.finditer(plain) if not _quoted(match, plain)]
+        found = [match for match in pattern.finditer(plain) if not _quoted(match, plain)]
+        stated = _without_the_scale(found, plain)
+        if found and not stated:
+            return None
         if stated:
             return _value_after(stated[-1], plain)
     return _prose_rating(plain)
 
 
 def _plain(text: str) -> str:
-    """Folded text without a model's thoughts, what it struck out, and quotes around all of it."""
-    plain = fold(_STRUCK_OUT.sub(" ", _THINKING.sub(" ", text)))
+    """Folded text without what was struck out, and without quotes around all of it."""
+    plain = fold(_STRUCK_OUT.sub(" ", text))
     for quote in "\"'":
         if len(plain) > 1 and plain[0] == plain[-1] == quote and plain.count(quote) == 2:
             plain = plain[1:-1].strip()
@@ -97,6 +109,16 @@ def _quoted(match: re.Match[str], text: str) -> bool:
     A JSON key is closed again before its colon, so it is no quotation.
     """
     return bool(match["open"]) and not match["close"]
+
+
+def _without_the_scale(found: list[re.Match[str]], text: str) -> list[re.Match[str]]:
+    """The statements that are left once a judge has repeated the scale that it was given."""
+    numbers = [value["number"] if (value := _VALUE.match(text, m.end())) else None for m in found]
+    whole = {str(number) for number in range(LOWEST_RATING, HIGHEST_RATING + 1)}
+    for end in range(len(whole), len(found) + 1):
+        if set(numbers[end - len(whole) : end]) == whole:
+            return found[end:]
+    return found
 
 
 def _value_after(label: re.Match[str], text: str) -> int | None:
@@ -143,7 +165,7 @@ def _end_of_value(text: str, end: int) -> int | None:
     line_end = text.find("\n", end)
     rest = text[end : line_end if line_end >= 0 else len(text)]
     asked = rest.lstrip(" )]}>\"'").startswith("?")
-    return None if asked or _HEDGE.match(rest) else end
+    return None if asked or _HEDGE.match(rest) or _TAKEN_BACK.match(rest) else end
 
 
 def _contradicts(rating: int, rest: str) -> bool:
@@ -151,7 +173,7 @@ def _contradicts(rating: int, rest: str) -> bool:
     line = rest.split("\n", 1)[0]
     honest, hallucinated = bool(_HONEST.search(line)), bool(_HALLUCINATED.search(line))
     if honest == hallucinated:
-        return False
+        return honest
     return honest != (rating >= 3)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmark.protocols.pope import questions, scores
 from benchmark.protocols.pope.published import PAPER
 from benchmark.protocols.protocol import Compared, Judged, ReadQuestion, Value
 from benchmark.protocols.right_or_wrong import RightOrWrong, right, said
-from benchmark.protocols.shown import Axis, Shown
+from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.statistics import MEAN
 
 
@@ -19,10 +19,16 @@ def _said_yes(judged: Judged) -> Value | None:
     return None if answer is None else float(answer == "yes")
 
 
+_SOURCES = (("gqa", "GQA"), ("aokvqa", "A-OKVQA"), ("repope", "corrected"))
+"""What a file's name says of where its questions come from; COCO's, the usual ones, say nothing."""
+
+
 class Pope(RightOrWrong):
     name = "pope"
     title = "POPE"
-    files = tuple(f"*coco_pope_{split}.json" for split in questions.SPLITS)
+    files = tuple(
+        f"*_pope_{variant}{split}.json*" for split in questions.SPLITS for variant in ("", "seem_")
+    )
     figures = (
         Shown("f1", "F1", "yes is positive", style="share_tenths"),
         Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths"),
@@ -33,7 +39,7 @@ class Pope(RightOrWrong):
     tested = "accuracy"
     compared = {"accuracy": Compared(right, MEAN), "yes_ratio": Compared(_said_yes, MEAN)}
     headline_axis = Axis("F1", "0 to 1", 0, 1)
-    published = (PAPER,)
+    published: ClassVar[tuple[Table, ...]] = (PAPER,)
     compare_note = (
         "F1, precision and recall are no means over questions, so no paired test is made for them."
     )
@@ -45,9 +51,11 @@ class Pope(RightOrWrong):
         ]
 
     def set_name(self, path: Path, count: int) -> str:
-        """By split and count, since two variants share the splits' names."""
+        """By source, split and count, since variants share the splits' names."""
         split = next((name for name in questions.SPLITS if name in path.stem), "")
-        return f"{self.title}{split and ' '}{split}, {count:,} questions"
+        source = next((title for name, title in _SOURCES if name in path.stem.lower()), "")
+        named = " ".join(part for part in (self.title, source, split) if part)
+        return f"{named}, {count:,} questions"
 
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
         labels = [one.question["gt_answer"] for one in answers]

@@ -7,18 +7,20 @@ position.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.protocols import files
+from benchmark.protocols.protocol import Refused
 from benchmark.protocols.yes_no import Answer
 
+A_QUESTION = "a question"
 SPLITS = ("random", "popular", "adversarial")
 
 
-class QuestionError(ValueError):
+class QuestionError(Refused):
     """A question or answer file that does not follow the form; the message names the line."""
 
 
@@ -33,33 +35,35 @@ class Question:
 
 
 def load_questions(path: str | Path) -> list[Question]:
-    """Questions of a split, one JSON object a line; QuestionError names the line at fault."""
-    path = Path(path)
+    """Questions of a split, one JSON object a line or in one array; QuestionError names the place
+    at fault."""
     questions: list[Question] = []
     seen: set[int] = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name}, line {number}"
-        try:
-            data = json.loads(line)
-            question = Question(
-                question_id=int(data["question_id"]),
-                image=str(data["image"]),
-                text=str(data["text"]),
-                label=data["label"],
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise QuestionError(f"{where}: is not a question ({error!r})") from error
-        if question.label not in ("yes", "no"):
-            raise QuestionError(f"{where}: label is {question.label!r}, not 'yes' or 'no'")
-        if question.question_id in seen:
-            raise QuestionError(f"{where}: question_id {question.question_id} occurs twice")
-        seen.add(question.question_id)
-        questions.append(question)
+    try:
+        for where, data in files.objects(path, A_QUESTION):
+            question = _question(data, where)
+            if question.question_id in seen:
+                raise Refused(f"{where}: question_id {question.question_id} occurs twice")
+            seen.add(question.question_id)
+            questions.append(question)
+    except Refused as error:
+        raise QuestionError(error.reasons) from error
     if not questions:
-        raise QuestionError(f"{path.name}: holds no question")
+        raise QuestionError(f"{Path(path).name}: holds no question")
     return questions
+
+
+def _question(data: dict[str, Any], where: str) -> Question:
+    label = data.get("label")
+    question = Question(
+        question_id=files.number(data, "question_id", where, A_QUESTION),
+        image=files.text(data, "image", where, A_QUESTION),
+        text=files.text(data, "text", where, A_QUESTION),
+        label="yes" if label == "yes" else "no",
+    )
+    if label not in ("yes", "no"):
+        raise Refused(f"{where}: label is {label!r}, not 'yes' or 'no'")
+    return question
 
 
 def record(question: Question) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""What of a reply is its final answer: the rule for judges, yes or no, and all other protocols.
+
+Models think aloud before they answer, between tags of several spellings, and the template of a
+chat often swallows the opening tag. A thought is no answer, however much it looks like one: what
+counts stands after the last closing tag, and where a thought never ends there is no answer at all.
+
+Every pattern here is looked for at fixed places and has no part that repeats another, so that a
+text of any length is read in time proportional to it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad)"
+_TAG = re.compile(
+    rf"(?:<\|?(?P<angle>/?)\|?{_NAMES}\|?>|◁(?P<kimi>/?)think▷|\[(?P<square>/?)THINK\]"
+    r"|<\|(?P<word>begin|end)_of_thought\|>)",
+    re.IGNORECASE,
+)
+_CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>")
+_CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
+_END_OF_TEXT = re.compile(r"(?:</s>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
+
+
+def final_answer(text: str) -> str | None:
+    """What stands after the last thought, without surrounding white space; the whole text where
+    nothing was thought aloud, and None where a thought began and never ended."""
+    channels = list(_CHANNEL.finditer(text))
+    if channels:
+        final = [match for match in channels if match["name"] == "final"]
+        if not final:
+            return None
+        text = _CHANNEL_ENDS.split(text[final[-1].end() :], maxsplit=1)[0]
+    start, opened = 0, False
+    for tag in _TAG.finditer(text):
+        closes = "/" in (tag["angle"], tag["kimi"], tag["square"]) or tag["word"] == "end"
+        opened = not closes
+        start = tag.end() if closes else start
+    if opened:
+        return None
+    return _END_OF_TEXT.sub("", text[start:]).strip()

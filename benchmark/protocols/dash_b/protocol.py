@@ -1,0 +1,112 @@
+"""DASH-B as a protocol: yes or no about pictures that tempt to see what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.protocols.by_id import Line, check, read_said
+from benchmark.protocols.dash_b import questions, scores
+from benchmark.protocols.dash_b.published import PAPER
+from benchmark.protocols.protocol import Compared, Joined, Judged, ReadQuestion, Refused, Value
+from benchmark.protocols.right_or_wrong import RightOrWrong
+from benchmark.protocols.shown import Axis, Shown
+from benchmark.statistics import estimate_of_sums, sums
+
+
+def _row(judged: Judged) -> Value | None:
+    if judged.rating is None:
+        return None
+    label = "yes" if judged.type == "present" else "no"
+    return scores.row(label, right=bool(judged.rating))
+
+
+_VALUE: Callable[[Judged], Value | None] = _row
+
+
+class DashB(RightOrWrong):
+    name = "dash_b"
+    title = "DASH-B"
+    files = (questions.FILES["no"],)
+    figures = (
+        Shown("harmonic_mean", "Harmonic mean", "of TNR and TPR", style="share_tenths"),
+        Shown("accuracy", "Accuracy", "mean of TNR and TPR", style="share_tenths"),
+        Shown("tnr", "TNR", "right where it is not there", style="share_tenths"),
+        Shown("tpr", "TPR", "right where it is there", style="share_tenths"),
+    )
+    tested = "harmonic_mean"
+    compared = {name: Compared(_VALUE, sums(figure)) for name, figure in scores.FIGURES.items()}
+    headline_axis = Axis("harmonic mean", "0 to 1", 0, 1)
+    published = (PAPER,)
+    compare_note = (
+        "TNR and TPR are looked at together: who always says no is right about all tempting "
+        "pictures. The test exchanges each question's answers between the models."
+    )
+
+    def read_questions(self, path: Path) -> list[ReadQuestion]:
+        return [
+            ReadQuestion(questions.record(one), questions.image_names(one))
+            for one in questions.load_questions(path)
+        ]
+
+    def read_answers(
+        self, path: Path, asked: Sequence[dict[str, Any]], *, leave_out_others: bool = False
+    ) -> Joined:
+        """Joined by image and object, where the lines name them, else by id."""
+        by_picture = {_picture(data): place for place, data in enumerate(asked)}
+        by_id = {data["question_id"]: place for place, data in enumerate(asked)}
+        answers: dict[int, str] = {}
+        others: list[str] = []
+        for line, data in read_said(path):
+            place = _place(line, data, by_picture, by_id)
+            if place is None:
+                others.append(f"{line.where}: its image and object are not in the question set")
+            elif place in answers:
+                raise Refused(f"{line.where}: is answered twice")
+            else:
+                check(line, asked[place])
+                answers[place] = line.text
+        if others and not leave_out_others:
+            raise Refused(others)
+        if not answers:
+            raise Refused(f"{path.name}: holds no answer")
+        return Joined(answers, len(others))
+
+    def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
+        rows = [row for one in answers if (row := _row(one)) is not None]
+        if len(rows) != len(answers):
+            return {**dict.fromkeys(scores.FIGURES), "by_type": {}}
+        figures = {name: estimate_of_sums(rows, of) for name, of in scores.FIGURES.items()}
+        return {**figures, "by_type": {}}
+
+
+def _picture(data: dict[str, Any]) -> tuple[str, str, str]:
+    kind, object_name, name = str(data["image_src"]).split("/", 2)
+    return (kind, object_name, name)
+
+
+def _place(
+    line: Line,
+    data: dict[str, Any],
+    by_picture: dict[tuple[str, str, str], int],
+    by_id: dict[int, int],
+) -> int | None:
+    """The question that an answer names by path ("neg/dog/1.png"), by object and picture where
+    only one of both folders has it, or by id."""
+    name, object_name = line.image.replace("\\", "/"), data.get("object")
+    parts = [part for part in name.split("/") if part]
+    if not parts:
+        return by_id.get(line.question_id)
+    kinds = [kind for kind in ("neg", "pos") if kind in parts] or ["neg", "pos"]
+    objects = [object_name] if isinstance(object_name, str) else parts[-2:-1]
+    found = {
+        by_picture[key]
+        for kind in kinds
+        for one in objects
+        if (key := (kind, one, parts[-1])) in by_picture
+    }
+    return found.pop() if len(found) == 1 else by_id.get(line.question_id)
+
+
+PROTOCOL = DashB()

@@ -1,0 +1,66 @@
+"""DASH-B's figures: how often a model is right where the object is, and where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.statistics import SumFigure, ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """All 0 to 1, and None while an answer is unclear."""
+
+    tnr: float | None
+    tpr: float | None
+    accuracy: float | None
+    """The mean of TNR and TPR."""
+    harmonic_mean: float | None
+    unparsed: int
+
+
+def row(label: str, *, right: bool) -> tuple[float, ...]:
+    """What one answer contributes: negatives, right ones, positives, right ones."""
+    there = label == "yes"
+    return tuple(map(float, (not there, right and not there, there, right and there)))
+
+
+def _rates(sums: NDArray[np.float64]) -> tuple[Any, Any]:
+    return ratio(sums[..., 1], sums[..., 0]), ratio(sums[..., 3], sums[..., 2])
+
+
+def _harmonic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    tnr, tpr = _rates(sums)
+    return np.asarray(ratio(2 * tnr * tpr, tnr + tpr))
+
+
+FIGURES: dict[str, SumFigure] = {
+    "harmonic_mean": _harmonic,
+    "accuracy": lambda sums: sum(_rates(sums)) / 2,
+    "tnr": lambda sums: _rates(sums)[0],
+    "tpr": lambda sums: _rates(sums)[1],
+}
+
+
+def summarise(labels: Sequence[str], answers: Sequence[str | None]) -> Summary:
+    """Figures of answers ("yes", "no", None where unclear) against the truth, pair by pair.
+
+    Raises ValueError for unequal lengths, no question, or another word than yes and no.
+    """
+    if not labels or len(labels) != len(answers):
+        raise ValueError(f"{len(labels)} labels and {len(answers)} answers")
+    for word in (*labels, *(answer for answer in answers if answer is not None)):
+        if word not in ("yes", "no"):
+            raise ValueError(f"{word!r} is neither 'yes' nor 'no'")
+    unparsed = sum(answer is None for answer in answers)
+    pairs = zip(labels, answers, strict=True)
+    sums = np.asarray([row(label, right=label == said) for label, said in pairs]).sum(axis=0)
+    return Summary(
+        unparsed=unparsed,
+        **{name: None if unparsed else float(of(sums)) for name, of in FIGURES.items()},
+    )

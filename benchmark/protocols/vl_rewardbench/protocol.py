@@ -1,0 +1,203 @@
+"""VL-RewardBench as a protocol: what is measured is a reward model, or a judge.
+
+A reward model states a number for each response: nothing is to be read, and a rule compares. A
+judge behind an endpoint is asked in both orders; its outcome is the mean of both. Whoever judges
+is what is ranked here, so evaluations of all of them stand in one ranking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmark.protocols import files
+from benchmark.protocols.protocol import (
+    EXACT,
+    OPENAI,
+    RATING,
+    Cell,
+    Compared,
+    Given,
+    Item,
+    Joined,
+    Judged,
+    Mode,
+    Outcome,
+    Protocol,
+    Reading,
+    ReadQuestion,
+    Refused,
+    Value,
+)
+from benchmark.protocols.shown import Axis, Shown
+from benchmark.protocols.vl_rewardbench import judge, pairs, scores
+from benchmark.protocols.vl_rewardbench.published import PAPER
+from benchmark.statistics import MEAN
+
+
+def _outcome(judged: Judged) -> Value | None:
+    """In percent: the rule's one verdict, or the mean of both orders."""
+    found = [one.found["outcome"] for one in judged.given if one.found is not None]
+    whole = found and (len(found) == len(judge.ORDERS) or judged.given[0].order == RATING)
+    return 100 * fmean(found) if whole else None
+
+
+class VLRewardBench(Protocol):
+    name = "vl_rewardbench"
+    title = "VL-RewardBench"
+    files = ("data.jsonl",)
+    unsuitable = "{questions} measures reward models and judges behind endpoints, not {judge}."
+    orders = judge.ORDERS
+    order_titles = {"as_given": "As given", "swapped": "Swapped"}
+    figures = (
+        Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
+        Shown("macro", "Macro mean", "of the three groups", style="percent_tenths"),
+        Shown("general", "General", "of its pairs", style="percent_tenths"),
+        Shown("hallucination", "Hallucination", "of its pairs", style="percent_tenths"),
+        Shown("reasoning", "Reasoning", "of its pairs", style="percent_tenths"),
+    )
+    tested = "overall"
+    compared = {"overall": Compared(_outcome, MEAN)}
+    answer_types = pairs.GROUPS
+    headline_axis = Axis("accuracy", "%", 0, 100)
+    ranks_judges = True
+    shows_pictures = True
+    published = (PAPER,)
+    outcome_template = "benchmark/outcomes/preference.html"
+    settle_template = "benchmark/settle/preference.html"
+    known_template = "benchmark/known/responses.html"
+    known_title = "The responses"
+    reference_title = "The response that people prefer"
+    reference_label = "Preferred"
+    unread = "a preference"
+    unjudged = "pair"
+    shows = {"hallucinated": "Disagrees with people", "honest": "Agrees with people"}
+    compare_note = "A tie is half a point. Chance is 50 %."
+    change_note = "100 is what people prefer, 50 a tie; both orders of a judge averaged."
+    explorer_note = "Agreement with people; 50 % is a tie, or a judge who changes with the order."
+    verdict_columns = ("outcome", "reward_1", "reward_2", "states", "verdicts")
+
+    def read_questions(self, path: Path) -> list[ReadQuestion]:
+        return [
+            ReadQuestion(pairs.record(one), (one.image, one.image.rsplit("/", 1)[-1]))
+            for one in pairs.load_pairs(path)
+        ]
+
+    def read_answers(
+        self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
+    ) -> Joined:
+        """Rewards computed elsewhere: lines with the pair's id, query and response, and
+        ``rewards`` (a list of two), or ``better`` (0, 1, or null for a tie)."""
+        known = {data["key"]: place for place, data in enumerate(questions)}
+        answers: dict[int, str] = {}
+        others: list[str] = []
+        for where, data in files.objects(path, pairs.A_PAIR):
+            query = files.text(data, "query", where, pairs.A_PAIR).strip()
+            key = pairs.key_of(str(data.get("id")), query, pairs.responses_of(data, where))
+            if key not in known:
+                others.append(f"{where}: this pair is not in {self.title}")
+            elif known[key] in answers:
+                raise Refused(f"{where}: this pair stands there before")
+            else:
+                answers[known[key]] = json.dumps({"rewards": _rewards_of(data, where)})
+        if others and not leave_out_others:
+            raise Refused(others)
+        if not answers:
+            raise Refused(f"{path.name}: holds no rewards")
+        return Joined(answers, len(others))
+
+    def wording(self, kind: str) -> str | None:
+        rule = hashlib.sha256(inspect.getsource(_by_rewards).encode()).hexdigest()
+        return {EXACT: rule, OPENAI: judge.PROMPT_HASH}.get(kind)
+
+    def orders_for(self, kind: str) -> tuple[str, ...]:
+        """A rule needs no order."""
+        return (RATING,) if kind == EXACT else self.orders
+
+    def messages(self, item: Item) -> list[dict[str, Any]]:
+        asked = item.question
+        return judge.messages(asked["question"], asked["responses"], item.order, item.image)
+
+    def read(self, item: Item, text: str, *, mode: Mode) -> Reading:
+        better = judge.parse_better(text)
+        if better is None:
+            return Reading()
+        return Reading(
+            found={"outcome": judge.outcome(better, item.order, item.question["better"])}
+        )
+
+    def judge_exactly(self, items: Sequence[Item], *, mode: Mode) -> Iterator[tuple[Item, Outcome]]:
+        for item in items:
+            yield item, _by_rewards(item)
+
+    def settled(self, said: Mapping[str, str]) -> dict[str, Any]:
+        outcome = {"right": 1.0, "tie": 0.5, "wrong": 0.0}.get(said.get("outcome", ""))
+        if outcome is None:
+            raise ValueError("A preference is right, wrong or a tie.")
+        return {"found": {"outcome": outcome}}
+
+    def good(self, verdicts: Any, *, wanted: bool) -> Any:
+        right = {"found__outcome": 1.0}
+        settled = verdicts.exclude(found=None)
+        return (settled.filter(**right) if wanted else settled.exclude(**right)).values("answer")
+
+    def verdict_row(self, reviews: Sequence[Any]) -> dict[str, Any]:
+        found = [review.found for review in reviews if review.found]
+        rewards = next((one["rewards"] for one in found if "rewards" in one), [None, None])
+        return {
+            "outcome": fmean(one["outcome"] for one in found) if found else None,
+            "reward_1": rewards[0],
+            "reward_2": rewards[1],
+            "states": " ".join(review.state for review in reviews),
+            "verdicts": "\n---\n".join(review.text for review in reviews),
+        }
+
+    def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
+        values = [_outcome(one) for one in answers]
+        outcomes = [value / 100 if isinstance(value, float) else None for value in values]
+        ties = sum(outcome == 0.5 for outcome in outcomes)
+        figures = scores.figures_of([one.type for one in answers], outcomes)
+        return {**figures, "ties": ties, "by_type": {}}
+
+    def extremes(self, answer: Judged) -> tuple[Given, ...]:
+        return (Given(found={"outcome": 0.0}), Given(found={"outcome": 1.0}))
+
+    def _open(self, answer: Judged) -> bool:
+        return _outcome(answer) is None
+
+    def cell(self, value: Value) -> Cell:
+        percent = self.own(value)
+        return Cell(f"{percent:g} %", percent > 50, percent)
+
+
+def _rewards_of(data: dict[str, Any], where: str) -> list[float]:
+    rewards = data.get("rewards")
+    if rewards is None and "better" in data:
+        rewards = {0: [1.0, 0.0], 1: [0.0, 1.0], None: [0.0, 0.0]}.get(data["better"])
+    numbers = isinstance(rewards, list) and len(rewards) == 2
+    if not numbers or not all(isinstance(one, int | float) for one in rewards or ()):
+        raise Refused(f"{where}: rewards is not a list of two numbers")
+    return [float(one) for one in rewards or ()]
+
+
+def _by_rewards(item: Item) -> Outcome:
+    """The rule: the higher reward is preferred, equal ones are a tie."""
+    try:
+        first, second = json.loads(item.answer)["rewards"]
+    except (ValueError, KeyError, TypeError):
+        return Outcome(text="No two rewards.", state="unparsed")
+    better, other = (first, second) if item.question["better"] == 0 else (second, first)
+    outcome = 0.5 if better == other else float(better > other)
+    preferred = item.question["better"] + 1
+    text = f"Rewards {first:.3g} and {second:.3g}; people prefer response {preferred}."
+    return Outcome(
+        text=text, found={"outcome": outcome, "rewards": [first, second]}, state="parsed"
+    )
+
+
+PROTOCOL = VLRewardBench()

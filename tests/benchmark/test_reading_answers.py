@@ -1,0 +1,138 @@
+"""What a reply's final answer is, and yes or no read against the question that was asked."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+
+import pytest
+
+from benchmark.protocols import llava_bench, mmhal, pope
+from benchmark.protocols.answers import final_answer
+from benchmark.protocols.yes_no import object_names
+from tests.shared import shared_data
+
+THOUGHT = "No dog at first sight. Rating: 5 fits.\n8 9\nBut wait: yes."
+
+
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        ("Yes", "Yes"),
+        ("", ""),
+        (f"<think>{THOUGHT}</think>\n\nRating: 1", "Rating: 1"),
+        (f"{THOUGHT}\n</think>\n\n**1**", "**1**"),
+        (f"<thinking>{THOUGHT}</thinking>a<think>{THOUGHT}</think>b", "b"),
+        (f"◁think▷{THOUGHT}◁/think▷Yes", "Yes"),
+        (f"[THINK]{THOUGHT}[/THINK]No", "No"),
+        (f"<seed:think>{THOUGHT}</seed:think>No", "No"),
+        (f"<|begin_of_thought|>{THOUGHT}<|end_of_thought|>No", "No"),
+        (
+            f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant"
+            "<|channel|>final<|message|>Rating: 1<|return|>",
+            "Rating: 1",
+        ),
+        (f"<think>{THOUGHT}", None),
+        (f"<think>{THOUGHT}</think> No. <think>or", None),
+        (f"<|channel|>analysis<|message|>{THOUGHT}", None),
+        ("A sign that says [think] twice</s>", "A sign that says [think] twice"),
+    ],
+)
+def test_the_final_answer_is_no_thought(text: str, final: str | None) -> None:
+    if "[think]" not in text:
+        assert final_answer(text) == final
+    read = (pope.parse_answer(text), mmhal.parse_rating(text), llava_bench.parse_scores(text))
+    if final is None:
+        assert read == (None, None, None)
+    else:
+        assert "5" not in str(read)
+        assert read[2] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "expected"),
+    [
+        ("dog", "I do not see any dogs in this picture.", "no"),
+        ("dog", "I don't see a dog; only a cat.", "no"),
+        ("cat", "I don't see a dog, but there is a cat.", "yes"),
+        ("dog", "There is no cat, dog, or bird.", "no"),
+        ("dog", "A dog is not visible.", "no"),
+        ("dog", "No cars here. There is a dog.", "yes"),
+        ("dog", "No cars here.", None),
+        ("dog", "Absolutely not", None),
+        ("dog", "Based on the image, no, there is no dog.", "no"),
+        ("dog", "Yes\n\nExplanation: no cat", "yes"),
+        ("dog", "The question asks whether there is a dog.", None),
+        ("knife", "The image contains knives.", "yes"),
+        ("person", "There are several people.", "yes"),
+        ("person", "There is a bench, but nobody is there.", "no"),
+        ("traffic light", "The scene has no visible traffic light", "no"),
+        ("dining table", "There is a white bus in front of a station", None),
+        ("hot air balloon", "### Answer\n**No**", "no"),
+    ],
+)
+def test_a_sentence_counts_for_what_was_asked(
+    asked: str, answer: str, expected: str | None
+) -> None:
+    question = f"Is there a {asked} in the image?"
+    assert pope.parse_answer(answer, asked=question) == expected
+    assert pope.parse_answer(answer, asked=asked) == expected
+
+
+def test_the_object_is_found_in_each_benchmark_s_question() -> None:
+    for question in (
+        "Is there a snowboard in the image?",
+        "Can you see a snowboard in this image? Please answer only with yes or no.",
+        "Does the image contain a snowboard?",
+        "Are there any snowboards visible?",
+    ):
+        assert {"snowboard", "snowboards"} <= object_names(question)
+    assert object_names("Is the sky sunny in this image?") == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>" * 40_000,
+        "no " * 100_000,
+        "answer " * 50_000,
+        "there is " * 50_000 + "a",
+        "( " * 90_000,
+    ],
+)
+def test_a_long_reply_is_read_in_time_proportional_to_it(text: str) -> None:
+    """Quadratic reading of 300,000 characters would take minutes."""
+    begun = time.monotonic()
+    final_answer(text)
+    pope.parse_answer(text, asked="Is there a dog in the image?")
+    assert time.monotonic() - begun < 20
+
+
+def test_real_answers_are_read_as_people_read_them() -> None:
+    rows = list(
+        csv.DictReader(
+            shared_data("cases", "10-pope-answers-misread", "answers.tsv").open(), delimiter="\t"
+        )
+    )
+    for row in rows:
+        question = f"Is there a {row['object']} in the image?"
+        read = pope.parse_answer(row["answer"], asked=question) or "unclear"
+        assert read in row["expected"].split(" or "), row
+    lines = shared_data("cases", "11-pope-thinking-models", "answers.jsonl").open()
+    for case in map(json.loads, lines):
+        assert (pope.parse_answer(case["text"]) or "unclear") in case["expected"].split(" or "), (
+            case
+        )
+
+
+def test_real_judge_texts_give_the_expected_number_or_none() -> None:
+    for case in json.loads(shared_data("cases", "24-judge-texts", "mmhal.json").read_text()):
+        rating = mmhal.parse_rating(case["text"])
+        assert rating is None or str(rating) == case["expected"][0], case
+    for case in json.loads(shared_data("cases", "24-judge-texts", "llava_bench.json").read_text()):
+        scores = llava_bench.parse_scores(case["text"])
+        if isinstance(case["expected"], list):
+            assert scores == tuple(case["expected"]), case
+        elif scores is not None:
+            assert ", ".join(f"{score:g}" for score in scores) in case["expected"], case
