@@ -9,12 +9,13 @@ from collections.abc import Callable
 from django.conf import settings
 from django.contrib.auth import logout
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from annotation import second_factor
 from annotation.models import User
 from annotation.storage import StorageTrouble
+from config import errors
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class AdministratorsShowSecondFactor:
             return self._get_response(request)
         if request.path_info.startswith("/api/"):
             detail = "Administrators need a second factor on this site."
-            return JsonResponse({"title": "Forbidden", "detail": detail}, status=403)
+            return errors.answer(request, 403, "A second factor is needed", detail)
         if second_factor.device_of(request.user) is not None:
             # A session from before it was set up: the log-in asks for the code.
             logout(request)
@@ -57,7 +58,7 @@ class AdministratorsShowSecondFactor:
 
 
 class SaysStorageTrouble:
-    """Answers what a view let pass with 503 and the reason: a page, or text for a script."""
+    """Answers what a view let pass with 503 and the reason."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -69,6 +70,5 @@ class SaysStorageTrouble:
         if not isinstance(error, StorageTrouble):
             return None
         log.error("%s: %s", request.path, error, exc_info=error)
-        if request.accepts("text/html") and not request.headers.get("HX-Request"):
-            return render(request, "annotation/storage_trouble.html", {"error": error}, status=503)
-        return HttpResponse(error.detail, status=503, content_type="text/plain; charset=utf-8")
+        lost = "What you sent was not saved. If it stays so, tell the person who runs this site."
+        return errors.answer(request, 503, error.title, f"{error.detail}. {lost}")

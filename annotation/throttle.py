@@ -4,10 +4,14 @@ The first alone would let one address try every name, and many addresses one nam
 alone would let one stranger lock everybody out. So they hold only where the name has not logged in
 from the address lately: whoever comes from where they always come from is locked out by wrong
 passwords for their name from there, and by nothing else (docs/decisions/018d).
+
+Where nobody knows the address, because a proxy does not say it, everybody has the same: names alone
+are counted then, with their higher limit, or a stranger would lock out whomever they like.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
@@ -17,6 +21,10 @@ from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.db.models import Sum
 
+from config import proxies
+
+log = logging.getLogger(__name__)
+
 
 class Throttle(AxesDatabaseHandler):
     """The ``AXES_HANDLER``."""
@@ -25,6 +33,9 @@ class Throttle(AxesDatabaseHandler):
         """Those of the name at the address, or AXES_FAILURE_LIMIT where another count is full."""
         name, address = get_client_username(request, credentials), request.axes_ip_address
         failures: int = super().get_failures(request, credentials)
+        if not proxies.is_known(request):
+            log.warning("The proxy in front does not say who logs in: see CLIENT_ADDRESS_HEADER")
+            return failures if failures >= settings.LOGIN_FAILURES_OF_A_NAME else 0
         if AccessLog.objects.filter(username=name, ip_address=address).exists():
             return failures
         recent = AccessAttempt.objects.filter(attempt_time__gte=get_cool_off_threshold(request))

@@ -1,22 +1,107 @@
 """Errors in our own words: a page for people, a sentence for a fragment, problem details for REST.
 
-Django's handlers (404, 403, 400, 500), its words for a form from elsewhere, the answers of
-``require_POST`` and what middleware refuses all end here.
+Whatever refuses a request outside of a view ends here: Django's handlers, a form of another
+session, ``require_POST``, a body that is too large. Views say 422 and the like themselves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from django.core.exceptions import (
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 PROBLEM = "application/problem+json"
+WORDS = {
+    400: (
+        "This request cannot be read",
+        "Something in the address, or in what was sent, has a form that nothing here has.",
+    ),
+    403: (
+        "You may not open this page",
+        "Your role in the project does not include it. A manager of the project can change that.",
+    ),
+    404: (
+        "Nothing is here",
+        "The address may be wrong, or you are not a member of the project it belongs to.",
+    ),
+    405: (
+        "This address is not a page",
+        "It takes only what a form sends. If you have just logged in: what you sent before that "
+        "has not been saved. Go back, reload the page and send it again.",
+    ),
+    413: ("Too much at once", "What was sent is larger than this page takes."),
+    429: ("Too many requests", "Try again in a minute."),
+    500: (
+        "Something went wrong on the server",
+        "The error is in the server's log. What you sent may not have been saved.",
+    ),
+}
+OTHER_SESSION = (
+    "This form belongs to another session",
+    "You have logged in or out since the page was opened, or the browser keeps no cookies. Nothing "
+    "was saved. Go back, reload the page and send it again.",
+)
+TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
-def answer(request: HttpRequest, status: int, title: str, detail: str) -> HttpResponse:
+def answer(request: HttpRequest, status: int, title: str = "", detail: str = "") -> HttpResponse:
+    """An error; without ``title`` and ``detail`` in the usual words for its status."""
+    title, detail = title or WORDS[status][0], detail or WORDS[status][1]
     if request.path_info.startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return JsonResponse(problem, status=status, content_type=PROBLEM)
     if request.headers.get("HX-Request"):
-        return HttpResponse(detail, status=status, content_type="text/plain; charset=utf-8")
+        plain = "text/plain; charset=utf-8"
+        return HttpResponse(f"{title}. {detail}", status=status, content_type=plain)
+    if status == 500:
+        # Nothing that this page would ask for (a person, the database) may fail once more.
+        return HttpResponse(render_to_string("500.html"), status=500)
     said = {"status": status, "title": title, "detail": detail}
     return render(request, "error.html", said, status=status)
+
+
+class OwnWords:
+    """Middleware: an error without a word, such as that of ``require_POST``, gets ours."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if response.status_code not in WORDS or response.streaming or response.content:
+            return response
+        ours = answer(request, response.status_code)
+        if "Allow" in response:
+            ours["Allow"] = response["Allow"]
+        return ours
+
+
+# --- What Django calls ----------------------------------------------------------------------
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(request, 413 if isinstance(exception, TOO_LARGE) else 400)
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return answer(request, 500)
+
+
+def other_session(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """CSRF_FAILURE_VIEW."""
+    return answer(request, 403, *OTHER_SESSION)

@@ -14,7 +14,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from config import embedded
+from config import embedded, proxies
 
 env = environ.Env()
 
@@ -52,6 +52,10 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # One reverse proxy in front: what it says of the client and of HTTPS is believed.
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+# In which header it says the client's address; it must overwrite or append to this one.
+CLIENT_ADDRESS_HEADER = env("CLIENT_ADDRESS_HEADER", default="X-Forwarded-For")
+if CLIENT_ADDRESS_HEADER not in proxies.HEADERS:
+    raise ImproperlyConfigured(f"CLIENT_ADDRESS_HEADER must be one of {', '.join(proxies.HEADERS)}")
 
 # --- Applications ---------------------------------------------------------------------------
 
@@ -95,7 +99,9 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",
     "annotation.middleware.SaysStorageTrouble",
+    "config.errors.OwnWords",
 ]
+CSRF_FAILURE_VIEW = "config.errors.other_session"
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -230,6 +236,7 @@ LOGIN_REDIRECT_URL = "annotation:projects"
 LOGOUT_REDIRECT_URL = "login"
 
 AXES_HANDLER = "annotation.throttle.Throttle"
+AXES_CLIENT_IP_CALLABLE = "config.proxies.counted_address"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 # Of strangers alone, within the same quarter of an hour (annotation.throttle).

@@ -10,6 +10,11 @@ from annotation.views import login
 from config import api_docs
 from training.views import health
 
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.not_allowed"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
     path("login/", login.LogIn.as_view(), name="login"),

@@ -22,6 +22,7 @@ from benchmark import access
 from benchmark.board import leaderboard, limits, standing, summaries
 from benchmark.forms import AnswerFilter
 from benchmark.models import Evaluation, SharedLink
+from config import errors, proxies
 
 ANSWERS_ON_A_PAGE = 12
 SUMMARY_SECONDS = 300
@@ -39,12 +40,12 @@ def public(view: View) -> View:
         try:
             link = access.shared_link(token)
         except Http404:
-            stranger = request.META.get("REMOTE_ADDR", "")
+            stranger = proxies.counted_address(request)
             if not limits.within(f"stranger.{stranger}", limits.OF_A_STRANGER):
-                return _too_many()
+                return _too_many(request)
             raise
         if not limits.within(f"link.{link.pk}", limits.OF_A_LINK):
-            return _too_many()
+            return _too_many(request)
         answer = view(request, link, token=token, **arguments)
         answer["X-Robots-Tag"] = "noindex, nofollow"
         answer["Referrer-Policy"] = "no-referrer"
@@ -128,8 +129,7 @@ def _about(request: HttpRequest, link: SharedLink, token: str) -> dict[str, Any]
     return {"link": link, "token": token, "picture": request.build_absolute_uri(picture)}
 
 
-def _too_many() -> HttpResponse:
-    answer = HttpResponse("Too many requests; try again in a minute.", status=429)
-    answer["Content-Type"] = "text/plain; charset=utf-8"
+def _too_many(request: HttpRequest) -> HttpResponse:
+    answer = errors.answer(request, 429)
     answer["Retry-After"] = str(limits.WINDOW_SECONDS)
     return answer

@@ -141,13 +141,18 @@ function complain({ detail }, words) {
   if (!said) toast(words, { error: true });
 }
 
+// What the server itself says of an error (config/errors.py).
+function wordsOf(xhr) {
+  return xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") ? xhr.responseText : "";
+}
+
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 401 && isPolled(event.detail)) location.reload(); // to the log-in, which leads back here
   else if (status === 401) complain(event, LOGGED_OUT);
   else if (status === 403) complain(event, "You may not do that any more. Reload the page and log in again.");
   else if (status === 404) complain(event, "This no longer exists. Reload the page.");
-  else complain(event, `The server answered with error ${status}.`);
+  else complain(event, wordsOf(event.detail.xhr) || `The server answered with error ${status}.`);
 });
 document.addEventListener("htmx:sendError", (event) => complain(event, "The server cannot be reached."));
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
