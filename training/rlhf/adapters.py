@@ -18,13 +18,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.rlhf import bases
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.lora import add_once
+from training.rlhf.tensors import read_tensors, write_tensors
 
 POLICY, REFERENCE, VALUE = "policy", "reference", "value"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -68,7 +68,7 @@ class AdaptedBase:
             raise ModelError(f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
         try:
             self._inject(name, LoraConfig.from_pretrained(str(folder)))
-            self.load_adapter_weights(name, load_file(folder / ADAPTER_WEIGHTS))
+            self.load_adapter_weights(name, read_tensors(folder / ADAPTER_WEIGHTS))
         except (ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise ModelError(
                 f"adapter {folder.name} does not fit the base model: {error}"
@@ -102,8 +102,7 @@ class AdaptedBase:
     def save_adapter(self, name: str, folder: Path) -> None:
         """Write the adapter so that ``PeftModel.from_pretrained(base, folder)`` reads it."""
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.contiguous() for k, v in self.adapter_weights(name).items()}
-        save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        write_tensors(folder / ADAPTER_WEIGHTS, self.adapter_weights(name))
         config = LoraConfig(**_lora_fields(self._peft.peft_config[name]))
         config.base_model_name_or_path = self.base.config.name_or_path
         config.inference_mode = True
@@ -118,14 +117,14 @@ class AdaptedBase:
 
     def save_head(self, name: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.heads[name].state_dict(), folder / HEAD_WEIGHTS)
+        write_tensors(folder / HEAD_WEIGHTS, self.heads[name].state_dict())
 
     def load_head(self, name: str, folder: Path) -> None:
         """Raises ModelError when the head is missing or of another width."""
         if name not in self.heads:
             self.add_head(name)
         try:
-            self.heads[name].load_state_dict(load_file(folder / HEAD_WEIGHTS))
+            self.heads[name].load_state_dict(read_tensors(folder / HEAD_WEIGHTS))
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{folder.name}/{HEAD_WEIGHTS} does not fit: {error}") from error
 

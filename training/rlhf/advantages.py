@@ -10,14 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.rlhf.losses import masked_mean
+from training.rlhf.losses import bounded_log_ratio, masked_mean
 
 
 def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor, *, estimator: str) -> Tensor:
     """Estimate KL(policy || reference) per token from the sampled token alone.
 
     ``k1`` is the plain log-ratio (unbiased, may be negative), ``k1_clamped`` cuts it at 0 (the
-    paper's; biased upwards), ``k3`` is ``exp(-k1) - 1 + k1`` (unbiased and never negative).
+    paper's; biased upwards), ``k3`` is ``exp(-k1) - 1 + k1`` (unbiased and never negative;
+    its log-ratio is bounded).
     Returns ``[batch, response]``; raises ValueError for another name.
     """
     log_ratio = logprobs - reference_logprobs
@@ -26,6 +27,7 @@ def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor, *, estimator: str) 
     if estimator == "k1_clamped":
         return log_ratio.clamp(min=0)
     if estimator == "k3":
+        log_ratio = bounded_log_ratio(logprobs, reference_logprobs)
         return torch.expm1(-log_ratio) + log_ratio
     raise ValueError(f"estimator is {estimator!r}, not one of 'k1', 'k1_clamped', 'k3'")
 
@@ -62,7 +64,7 @@ def truncated_importance_weights(
     of another program by Yao et al. 2025). Since it is never negative, weighing the loss by it is
     weighing the advantages by it. Returns ``[batch, response]``.
     """
-    weights = torch.exp(logprobs - sampler_logprobs).clamp(max=cap)
+    weights = torch.exp(bounded_log_ratio(logprobs, sampler_logprobs)).clamp(max=cap)
     return weights.masked_fill(mask == 0, 0)
 
 

@@ -27,6 +27,8 @@ class Example:
     ids: list[int]
     learnt: list[int]
     """1 on answer tokens with their end tokens, 0 on what the other side says between them."""
+    record: str
+    """The id of the record it is of."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.ids)
@@ -57,7 +59,7 @@ def answered(
     prompt = model.chat.prompt(record.conversation, image)
     room = _room(model, record, prompt, max_length)
     endings = [[*model.chat.response_ids(answer), model.chat.end_id][:room] for answer in answers]
-    return [Example(prompt, ids, [1] * len(ids)) for ids in endings]
+    return [Example(prompt, ids, [1] * len(ids), record.id) for ids in endings]
 
 
 def conversation(
@@ -86,7 +88,7 @@ def conversation(
         ids += answer + between
         learnt += [1] * len(answer) + [ends] + [0] * (len(between) - 1)
     room = _room(model, record, prompt, max_length)
-    return Example(prompt, ids[:room], learnt[:room])
+    return Example(prompt, ids[:room], learnt[:room], record.id)
 
 
 def padded(model: VisionLanguageModel, examples: Sequence[Example]) -> Padded:

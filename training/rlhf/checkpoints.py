@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf.errors import CheckpointError
+from training.rlhf.tensors import read_tensors, write_tensors
 
 STATE = "state.json"
 OPTIMIZER = "{name}.optimizer.safetensors"
@@ -49,7 +49,7 @@ class Checkpoint:
         """State of the optimiser ``name``."""
         path = self.folder / OPTIMIZER.format(name=name)
         try:
-            return load_file(path)
+            return read_tensors(path)
         except Exception as error:  # safetensors raises a type of its own per cause
             raise CheckpointError(f"{self.folder.name}/{path.name} is damaged: {error}") from error
 
@@ -91,8 +91,7 @@ def saving(
 
 def save_optimizer(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> None:
     """Put an optimiser's state into a checkpoint that is being written."""
-    contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    save_file(contiguous, folder / OPTIMIZER.format(name=name))
+    write_tensors(folder / OPTIMIZER.format(name=name), tensors)
 
 
 def newest(root: Path, *, tidy: bool = True) -> Checkpoint | None:

@@ -6,6 +6,7 @@ which batch, or which process, a prompt is answered in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from training.rlhf.contract import SamplingSettings
+from training.rlhf.finite import NonFinite
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix
 
@@ -33,7 +35,8 @@ def decode(
     """Ids ``[rows, response_length]`` on the CPU, padding behind the first stop token.
 
     ``last_ids`` are the last tokens of the prompts, which the prefixes leave out; ``draws`` are
-    numbers in [0, 1), ``[rows, response_length]``.
+    numbers in [0, 1), ``[rows, response_length]``. Raises NonFinite, with the row, for a model that
+    predicts nothing.
     """
     device = model.device
     sampled = torch.full((len(owners), settings.response_length), model.pad_id)
@@ -41,8 +44,10 @@ def decode(
     rows = torch.arange(len(owners))
     state = _State(model, prefix, owners)
     tokens = torch.tensor(list(last_ids), device=device)
+    broken = torch.zeros(len(rows), dtype=torch.bool, device=device)
     for slot in range(settings.response_length):
         hidden = state.step(tokens)
+        broken[rows.to(device)] |= ~torch.isfinite(hidden).all(-1)  # asked at the end: no waiting
         tokens = chosen_tokens(model, hidden, draws[rows, slot].to(device), settings)
         going = ~torch.isin(tokens, stops)
         sampled[rows, slot] = tokens.cpu()
@@ -55,6 +60,8 @@ def decode(
             keep = going.nonzero().squeeze(1)
             state.keep(keep)
             tokens, rows = tokens[keep], rows[keep.cpu()]
+    if bool(broken.any()):
+        raise NonFinite("prediction", math.nan, row=int(broken.nonzero()[0]))
     return _padded_behind_stop(sampled, stops.cpu(), model.pad_id)
 
 
@@ -75,7 +82,8 @@ def chosen_tokens(
     # In double precision: the last of 150,000 tokens must get its share, and no more.
     edges = probabilities.double().cumsum(-1)
     wanted = draws.double()[:, None] * edges[:, -1:]
-    return torch.searchsorted(edges, wanted, right=True).squeeze(1)
+    chosen = torch.searchsorted(edges, wanted, right=True).squeeze(1)
+    return chosen.clamp(max=edges.shape[-1] - 1)  # where the edges are no numbers it would be past
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:

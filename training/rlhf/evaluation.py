@@ -12,6 +12,7 @@ from training.rlhf.contract import PreferencePair, ResponsePair
 from training.rlhf.data import TokenSequence, batches
 from training.rlhf.errors import DataError
 from training.rlhf.facts import shuffled
+from training.rlhf.finite import check_finite
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
 
@@ -52,6 +53,7 @@ def pair_rewards(
         for one, two in sequences_of(run, reward_model, group):
             sequences += [two, one] if swapped else [one, two]
         scores = reward_model.score(sequences, batch_size=2 * batch_size, shared=True).view(-1, 2)
+        check_finite("reward", scores, [pair.id for pair in group])
         rows.append(scores.flip(1) if swapped else scores)
     return torch.cat(rows)
 

@@ -7,7 +7,6 @@ latest event of a step.
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,13 @@ from training.rlhf.contract import (
     Sample,
     Stage,
 )
+from training.rlhf.finite import check_finite
+
+
+def _figures(values: Mapping[str, float]) -> dict[str, float]:
+    for name, value in values.items():
+        check_finite(name, value)
+    return {name: float(value) for name, value in values.items()}
 
 
 class EventWriter:
@@ -67,9 +73,9 @@ class EventWriter:
         self.emit(Progress(time=time.time(), done=done, total=total, unit=unit))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Figures of a step; one that is not a number is left out (JSON has no NaN)."""
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        self.emit(Metric(time=time.time(), step=step, values=finite))
+        """Figures of a step; raises NonFinite when one is not finite."""
+        figures = _figures(values)
+        self.emit(Metric(time=time.time(), step=step, values=figures))
 
     def sample(
         self,
@@ -103,9 +109,10 @@ class EventWriter:
         final: bool = False,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        finite = {k: float(v) for k, v in (metrics or {}).items() if math.isfinite(v)}
+        """A checkpoint is complete; raises NonFinite as ``metrics`` does."""
+        figures = _figures(metrics or {})
         self.emit(
-            CheckpointSaved(time=time.time(), step=step, path=path, final=final, metrics=finite)
+            CheckpointSaved(time=time.time(), step=step, path=path, final=final, metrics=figures)
         )
 
     def failure(self, message: str, detail: str = "") -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
+from training.rlhf.finite import check_finite
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
 from training.rlhf.prefixes import Prefix
@@ -75,6 +76,7 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
         after_batch=measure_batch,
     )
     found.gather()
+    found.check([record.id for record in records])
     scores = scores_of(learner, records, prompts, sampled.responses)
     trajectory = _trajectory(learner, records, prompts, sampled.responses, found)
     if sampled.logprobs is not None:
@@ -125,6 +127,13 @@ class Measured:
         for whole, measured in zip(self._tensors(), part._tensors(), strict=True):
             if whole is not None and measured is not None:
                 whole[rows, : measured.shape[1]] = measured
+
+    def check(self, records: Sequence[str]) -> None:
+        """Raise NonFinite that names the first of ``records`` of which something is not finite."""
+        names = ("log-probability", "reference log-probability", "entropy", "value")
+        for name, tensor in zip(names, self._tensors(), strict=True):
+            if tensor is not None:
+                check_finite(name, tensor, records)
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
         return self.logprobs, self.reference, self.entropy, self.values

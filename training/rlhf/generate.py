@@ -88,6 +88,7 @@ def _answers(
         settings.sampling,
         adapter=adapter,
         batch_size=settings.batch_size * settings.samples_per_prompt,
+        names=[record.id for record in records for _ in range(settings.samples_per_prompt)],
     )
     return _grouped(records, responses, settings.samples_per_prompt)
 

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+LOG_RATIO_LIMIT = 20.0
+"""Log-ratios are cut here before they are exponentiated, as verl does: e^20 is 5e8."""
+
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean of ``x`` where ``mask`` is 1; both of one shape; 0 where the mask is empty. Scalar."""
@@ -37,6 +40,17 @@ def preference_loss(
     targets = torch.ones_like(logits) if labels is None else labels.to(logits.dtype)
     loss = functional.binary_cross_entropy_with_logits(logits, targets)
     return loss + center_coefficient * (chosen_rewards + rejected_rewards).mean().abs()
+
+
+def bounded_log_ratio(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
+    """Their difference within +-``LOG_RATIO_LIMIT``, without gradient beyond; like ``logprobs``."""
+    return (logprobs - other_logprobs).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+
+
+def cut_share(logprobs: Tensor, other_logprobs: Tensor, mask: Tensor) -> Tensor:
+    """Share of the masked tokens whose log-ratio ``bounded_log_ratio`` cuts; scalar, detached."""
+    cut = (logprobs - other_logprobs).detach().abs() > LOG_RATIO_LIMIT
+    return masked_mean(cut.to(logprobs.dtype), mask)
 
 
 def reduced(x: Tensor, mask: Tensor, reduction: str) -> Tensor:
@@ -70,7 +84,7 @@ def policy_loss(
     more, or "sequences", where each weighs the same (GRPO, arXiv 2402.03300, eq. 3). Returns the
     scalar loss and the share of masked tokens whose loss was the clipped one (detached).
     """
-    ratio = torch.exp(logprobs - old_logprobs)
+    ratio = torch.exp(bounded_log_ratio(logprobs, old_logprobs))
     unclipped = -advantages * ratio
     clipped = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
     clip_fraction = masked_mean((clipped > unclipped).to(logprobs.dtype), mask)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from training.rlhf.contract import OptimizerSettings
 from training.rlhf.errors import CheckpointError
+from training.rlhf.finite import check_finite
 from training.rlhf.processes import processes
 
 
@@ -55,16 +56,25 @@ class Optimizer:
         processes().sum_gradients(self.parameters.values())
 
     def clip(self) -> float:
-        """Clip the gradient norm as the settings say; returns the norm before."""
+        """Clip the gradient norm as the settings say; returns the norm before.
+
+        Raises NonFinite when it is not finite.
+        """
         return clip_gradients(self.parameters, self.settings.gradient_norm)
 
     def step(self, number: int) -> float:
-        """Apply the gradients as step ``number`` (from 0), forget them; returns the rate used."""
+        """Apply the gradients as step ``number`` (from 0), forget them; returns the rate used.
+
+        Raises NonFinite when a weight is not finite afterwards.
+        """
         rate = learning_rate(self.settings, number, self.total_steps)
         for group in self._adamw.param_groups:
             group["lr"] = rate
         self._adamw.step()
         self._adamw.zero_grad(set_to_none=True)
+        # One number of each parameter, brought from the device together.
+        norms = torch._foreach_norm(list(self.parameters.values()))
+        check_finite("norm of the weights", torch.stack([norm.float() for norm in norms]))
         return rate
 
     def state(self) -> dict[str, Tensor]:
@@ -90,9 +100,14 @@ class Optimizer:
 
 
 def clip_gradients(parameters: Mapping[str, nn.Parameter], norm: float) -> float:
-    """Scale gradients down to ``norm`` together (0 only measures); returns the norm before."""
+    """Scale gradients down to ``norm`` together (0 only measures); returns the norm before.
+
+    Raises NonFinite when that is not finite.
+    """
     limit = norm if norm > 0 else math.inf
-    return float(torch.nn.utils.clip_grad_norm_(list(parameters.values()), limit))
+    before = float(torch.nn.utils.clip_grad_norm_(list(parameters.values()), limit))
+    check_finite("norm of the gradient", before)
+    return before
 
 
 def learning_rate(settings: OptimizerSettings, step: int, total_steps: int) -> float:

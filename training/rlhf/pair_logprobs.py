@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
@@ -18,10 +17,12 @@ from training.rlhf.adapters import POLICY
 from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import DpoSettings, PreferencePair
 from training.rlhf.data import batches
+from training.rlhf.finite import check_finite
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
+from training.rlhf.tensors import read_tensors, write_tensors
 
 PAIRS_IN_MEMORY = 64
 _REFERENCE = "reference"
@@ -40,7 +41,7 @@ def reference_logprobs(
     digest = hashlib.sha256(repr([(p.id, p.output_1, p.output_2) for p in pairs]).encode())
     kept = run.checkpoints / _REFERENCE / _REFERENCE_LOGPROBS
     if kept.is_file():
-        found = load_file(kept).get(digest.hexdigest())
+        found = read_tensors(kept).get(digest.hexdigest())
         if found is not None:
             return found
     run.events.stage("measuring the reference")
@@ -53,7 +54,7 @@ def reference_logprobs(
     processes().sum_(reference)
     if processes().leads:
         with checkpoints.atomic_folder(kept.parent) as folder:
-            save_file({digest.hexdigest(): reference}, folder / kept.name)
+            write_tensors(folder / kept.name, {digest.hexdigest(): reference})
     return reference
 
 
@@ -103,4 +104,5 @@ def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Exa
     logprobs, _ = token_logprobs(
         model, hidden, answers.ids, answers.mask, temperature=1.0, suppress=False
     )
+    check_finite("log-probability", logprobs, [example.record for example in examples])
     return logprobs.sum(1).view(-1, 2)

@@ -18,7 +18,8 @@ from training.rlhf.contract import PpoSettings
 from training.rlhf.credit import advantages_of
 from training.rlhf.data import batches
 from training.rlhf.experience import Learner, Part
-from training.rlhf.losses import masked_mean, policy_loss, reduced, value_loss
+from training.rlhf.finite import check_finite
+from training.rlhf.losses import cut_share, masked_mean, policy_loss, reduced, value_loss
 from training.rlhf.optimization import clip_gradients, steps_in
 from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.processes import processes
@@ -52,6 +53,7 @@ def update(
         trajectory.logprobs, trajectory.reference_logprobs, estimator=settings.kl_estimator
     )
     advantages, returns = advantages_of(learner, trajectory, scores, kl)
+    check_finite("advantage", advantages, [record.id for record in trajectory.records])
     metrics = round_figures(learner, trajectory, scores, kl, returns)
 
     sums: dict[str, float] = {}
@@ -114,7 +116,7 @@ def _optimize(
 
 def _figures_of(settings: PpoSettings) -> tuple[str, ...]:
     return (
-        *("policy_loss", "clip_fraction", "update_kl"),
+        *("policy_loss", "clip_fraction", "ratio_cut", "update_kl"),
         *(("value_loss", "value_clip_fraction") if settings.has_critic else ()),
         *(("kl_loss",) if settings.kl_in == "loss" else ()),
     )
@@ -146,6 +148,10 @@ class _Targets:
         columns = part.ids.shape[1]
         return [tensor[rows, :columns].to(self.learner.model.device) for tensor in tensors]
 
+    def records(self, rows: list[int]) -> list[str]:
+        """Ids of the records of these rows."""
+        return [self.trajectory.records[row].id for row in rows]
+
     def share(self, part: Part, reduction: str = "tokens") -> float:
         """What a mean over ``part`` counts for in the mean over the whole step."""
         own = float(part.slots.sum()) if reduction == "tokens" else len(part.ids)
@@ -164,6 +170,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
     logprobs, _ = token_logprobs(
         model, hidden, part.ids, part.mask, temperature=settings.sampling.temperature
     )
+    check_finite("log-probability", logprobs, batch.records(rows))
     loss, clipped = policy_loss(
         logprobs,
         old_logprobs,
@@ -182,6 +189,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
     moved = kl_penalty(old_logprobs, logprobs.detach(), estimator="k3")
     figures["policy_loss"] += float(loss.detach()) * weight
     figures["clip_fraction"] += float(clipped) * tokens
+    figures["ratio_cut"] += float(cut_share(logprobs, old_logprobs, slots)) * tokens
     figures["update_kl"] += float(masked_mean(moved, slots)) * tokens
 
 
@@ -192,8 +200,10 @@ def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> 
     assert learner.value is not None and old is not None and batch.returns is not None
     old_values, returns = batch.cut(part, rows, old, batch.returns)
     hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask, slots=part.slots)
+    values = model.head_values(VALUE, hidden)
+    check_finite("value", values[part.slots.bool().to(values.device)])
     loss, clipped = value_loss(
-        model.head_values(VALUE, hidden),
+        values,
         old_values,
         returns,
         part.slots.to(model.device),

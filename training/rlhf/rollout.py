@@ -16,6 +16,7 @@ from torch.nn import functional
 from training.rlhf.contract import PromptRecord, SamplingSettings
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.decoding import decode
+from training.rlhf.finite import NonFinite
 from training.rlhf.merging import MergedAdapter
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import (
@@ -83,6 +84,7 @@ def sample(
     adapter: str | None,
     batch_size: int,
     shared: bool = False,
+    names: Sequence[str] = (),
     before_batch: Callable[[], None] = lambda: None,
     after_batch: Callable[[list[int], Responses, Prefix], None] = lambda *_: None,
 ) -> Responses:
@@ -105,7 +107,12 @@ def sample(
         prefix = prompt_prefix(model, adapter, [prompts[row] for row in rows])
         last_ids = [prompts[row].ids[-1] for row in rows]
         with merged.applied():
-            ids[rows] = decode(model, prefix, owners, last_ids, draws[rows], settings)
+            try:
+                ids[rows] = decode(model, prefix, owners, last_ids, draws[rows], settings)
+            except NonFinite as error:
+                if not names or error.row is None:
+                    raise
+                raise error.of(names[rows[error.row]]) from None
         after_batch(rows, cut_at_stop(model, ids[rows]), prefix)
 
     everyone = processes() if shared else Processes()

@@ -21,6 +21,8 @@ from training.rlhf.contract import ContractError, Kind, Record, RunSpec
 from training.rlhf.data import RecordType, image_path, read_records
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.events import EventWriter
+from training.rlhf.finite import NonFinite
+from training.rlhf.optimization import seed_step
 from training.rlhf.processes import processes, together
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -43,6 +45,13 @@ class Run:
         self.spec = spec
         self.events = events
         self._terminate = False
+        self.position = ""
+        """Where the run is, for messages: "step 12"."""
+
+    def begin_step(self, number: int, *, unit: str = "step") -> None:
+        """Seed the random numbers of step ``number`` (from 0), and note that it is under way."""
+        self.position = f"{unit} {number + 1}: "
+        seed_step(self.spec.seed, self.spec.kind, number)
 
     @property
     def images(self) -> Path:
@@ -171,6 +180,8 @@ def _carry_out(
         previous = signal.signal(signal.SIGTERM, run.terminate)
         try:
             work(run)
+        except NonFinite as error:
+            raise EngineError(f"{run.position}{error}") from error
         finally:
             signal.signal(signal.SIGTERM, previous)
     except Interrupted:

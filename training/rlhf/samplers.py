@@ -91,6 +91,7 @@ class TransformersSampler:
             adapter=POLICY,
             batch_size=settings.rollout_micro_batch_size,
             shared=True,
+            names=[question.record.id for question in questions],
             before_batch=before_batch,
             after_batch=after_batch,
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.facts import correctness_bonus, length_penalty
+from training.rlhf.finite import check_finite
 from training.rlhf.images import EncodedImage
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import Responses
@@ -57,6 +58,7 @@ def score(
         )
     ]
     raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size, shared=True)
+    check_finite("reward", raw, [record.id for record in records])
     symbolic = [
         correctness_bonus(text, record.caption_type) if settings.symbolic_rewards else 0.0
         for record, text in zip(records, responses.texts, strict=True)

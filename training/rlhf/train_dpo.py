@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
@@ -30,6 +29,7 @@ from training.rlhf.pair_logprobs import (
 )
 from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
+from training.rlhf.tensors import read_tensors
 
 SAMPLE_PAIRS = 4
 _FIGURES = ("loss", "accuracy", "margin", "chosen_reward", "rejected_reward")
@@ -69,7 +69,7 @@ def train_dpo(run: Run) -> None:
     order = EndlessOrder(len(pairs), run.spec.seed)
     metrics: dict[str, float] = {}
     while done < total and not bar.long_ago(settings.patience):
-        seed_step(run.spec.seed, Kind.DPO, done)
+        run.begin_step(done)
         chosen = [i for _, i in order.slice(done * settings.batch_size, settings.batch_size)]
         metrics = learner.step([pairs[i] for i in chosen], reference[chosen], number=done)
         done += 1
@@ -112,7 +112,7 @@ def _model(run: Run, settings: DpoSettings) -> VisionLanguageModel:
 
 
 def _load(model: VisionLanguageModel, folder: Path) -> None:
-    model.load_adapter_weights(POLICY, load_file(folder / POLICY / ADAPTER_WEIGHTS))
+    model.load_adapter_weights(POLICY, read_tensors(folder / POLICY / ADAPTER_WEIGHTS))
 
 
 class _Learner:

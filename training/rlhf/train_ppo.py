@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from safetensors.torch import load_file
-
 from training.rlhf import checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY, REFERENCE, VALUE
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
@@ -31,6 +29,7 @@ from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
 from training.rlhf.samplers import sampler_of
+from training.rlhf.tensors import read_tensors
 
 SAMPLE_PROMPTS = 4
 
@@ -63,7 +62,7 @@ def train_ppo(run: Run) -> None:
     run.events.stage(_plan(settings, total, len(records)))
     order = EndlessOrder(len(records), run.spec.seed)
     while done < total and not stopped:
-        seed_step(run.spec.seed, Kind.PPO, done)
+        run.begin_step(done, unit="round")
         count = prompts_in(settings)
         chosen = order.slice(done * count, count)
         run.events.stage(f"rollout {done + 1}/{total}")
@@ -172,6 +171,7 @@ def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -
         learner.settings.sampling,
         adapter=POLICY,
         batch_size=len(prompts),
+        names=[record.id for record in records],
     )
     scores = scores_of(learner, records, prompts, responses)
     rewards = scores.total.tolist()
@@ -213,7 +213,7 @@ def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, floa
 
 def _resume(learner: Learner, checkpoint: checkpoints.Checkpoint) -> None:
     for name, optimizer in _optimizers(learner).items():
-        weights = load_file(checkpoint.folder / name / ADAPTER_WEIGHTS)
+        weights = read_tensors(checkpoint.folder / name / ADAPTER_WEIGHTS)
         learner.model.load_adapter_weights(name, weights)
         optimizer.load_state(checkpoint.optimizer(name))
     if learner.value is not None:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
@@ -21,12 +20,14 @@ from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.data import EndlessOrder, batches
 from training.rlhf.errors import Interrupted
 from training.rlhf.evaluation import evaluate, sequences_of
+from training.rlhf.finite import check_finite
 from training.rlhf.losses import preference_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.run_directory import Run
+from training.rlhf.tensors import read_tensors
 
 NORMALISATION_PAIRS = 512
 SAMPLE_PAIRS = 4
@@ -62,7 +63,7 @@ def train_reward(run: Run) -> None:
     run.events.stage("training the reward model")
     order = EndlessOrder(len(pairs), run.spec.seed)
     while done < total and not bar.long_ago(settings.patience):
-        seed_step(run.spec.seed, Kind.REWARD, done)
+        run.begin_step(done)
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         batch = [(pairs[index], f"{run.spec.seed}-{epoch}") for epoch, index in chosen]
         metrics = train_step(run, reward_model, optimizer, batch, step=done)
@@ -146,6 +147,7 @@ class _Group:
         """Of the better and the worse output of each pair, ``[rows]``."""
         sequences = [sequence for row in rows for sequence in self._both[row]]
         rewards = self._reward_model.raw_rewards(sequences).view(-1, 2)
+        check_finite("reward", rewards, [self._pairs[row].id for row in rows])
         better = torch.tensor([self._pairs[row].preference - 1 for row in rows])[:, None]
         better = better.to(rewards.device)
         return rewards.gather(1, better).squeeze(1), rewards.gather(1, 1 - better).squeeze(1)
@@ -240,7 +242,7 @@ def _load(
     optimizer: Optimizer | None = None,
     checkpoint: checkpoints.Checkpoint | None = None,
 ) -> None:
-    model.load_adapter_weights(ADAPTER, load_file(folder / ADAPTER / ADAPTER_WEIGHTS))
+    model.load_adapter_weights(ADAPTER, read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS))
     model.load_head(ADAPTER, folder / ADAPTER)
     if optimizer is not None and checkpoint is not None:
         optimizer.load_state(checkpoint.optimizer(ADAPTER))

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.rlhf import checkpoints
@@ -20,6 +19,7 @@ from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import EngineError, Interrupted
+from training.rlhf.finite import check_finite
 from training.rlhf.losses import answer_loss
 from training.rlhf.mixture import TABLE
 from training.rlhf.models import VisionLanguageModel
@@ -27,6 +27,7 @@ from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
+from training.rlhf.tensors import read_tensors, write_tensors
 
 _FULL_WEIGHTS = "language_model.safetensors"
 
@@ -56,7 +57,7 @@ def train_sft(run: Run) -> None:
     order = EndlessOrder(len(records), run.spec.seed)
     metrics: dict[str, float] = {}
     while done < total:
-        seed_step(run.spec.seed, Kind.SFT, done)
+        run.begin_step(done)
         chosen = order.slice(done * settings.batch_size, settings.batch_size)
         metrics = _train_step(run, model, optimizer, [records[i] for _, i in chosen], step=done)
         done += 1
@@ -184,6 +185,7 @@ def _loss(
     logprobs, _ = token_logprobs(
         model, hidden, answers.ids, learnt, temperature=1.0, suppress=False
     )
+    check_finite("log-probability", logprobs, [example.record for example in examples])
     return answer_loss(logprobs, learnt, average=settings.average, total=total)
 
 
@@ -214,8 +216,7 @@ def _save(
         run.checkpoints, step, {}, keep=settings.keep_checkpoints, merit=merit
     ) as folder:
         if settings.full_model:
-            weights = {name: p.detach().contiguous() for name, p in optimizer.parameters.items()}
-            save_file(weights, folder / _FULL_WEIGHTS)
+            write_tensors(folder / _FULL_WEIGHTS, optimizer.parameters)
         else:
             model.save_adapter(POLICY, folder / POLICY)
         checkpoints.save_optimizer(folder, POLICY, optimizer.state())
@@ -229,11 +230,11 @@ def _resume(
     checkpoint: checkpoints.Checkpoint,
 ) -> None:
     if settings.full_model:
-        weights = load_file(checkpoint.folder / _FULL_WEIGHTS)
+        weights = read_tensors(checkpoint.folder / _FULL_WEIGHTS)
         with torch.no_grad():
             for name, parameter in optimizer.parameters.items():
                 parameter.copy_(weights[name])
     else:
-        weights = load_file(checkpoint.folder / POLICY / ADAPTER_WEIGHTS)
+        weights = read_tensors(checkpoint.folder / POLICY / ADAPTER_WEIGHTS)
         model.load_adapter_weights(POLICY, weights)
     optimizer.load_state(checkpoint.optimizer(POLICY))

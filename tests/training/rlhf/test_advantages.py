@@ -37,6 +37,11 @@ def test_kl_penalty_of_each_estimator(estimator: str, expected: list[float]) -> 
     assert kl.flatten().tolist() == pytest.approx(expected, abs=1e-12)
 
 
+def test_k3_of_probabilities_far_apart_is_finite() -> None:
+    kl = kl_penalty(tensor([-1000.0, 1000.0]), tensor([0.0, 0.0]), estimator="k3")
+    assert kl.flatten().tolist() == pytest.approx([math.exp(20) - 21, math.exp(-20) + 19])
+
+
 def test_kl_penalty_rejects_another_estimator() -> None:
     with pytest.raises(ValueError, match="k2"):
         kl_penalty(tensor([0.0]), tensor([0.0]), estimator="k2")

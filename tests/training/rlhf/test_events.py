@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
+
 from training.rlhf.contract import (
     CheckpointSaved,
     Failure,
@@ -13,6 +15,7 @@ from training.rlhf.contract import (
     parse_event,
 )
 from training.rlhf.events import EventWriter
+from training.rlhf.finite import NonFinite
 
 
 def test_events_go_to_the_file_and_the_stream_and_are_read_back(tmp_path: Path) -> None:
@@ -20,11 +23,11 @@ def test_events_go_to_the_file_and_the_stream_and_are_read_back(tmp_path: Path) 
     with EventWriter(tmp_path / "events.jsonl", stream=stream) as events:
         events.stage("loading")
         events.progress(1, 3)
-        events.metrics(1, {"train/loss": 0.5, "train/odd": float("nan")})
+        events.metrics(1, {"train/loss": 0.5})
         events.sample(
             1, prompt_id="p", image="i.png", prompt="<image>\nwhat ?", response="ü", facts=["f"]
         )
-        events.checkpoint(1, "final", final=True, metrics={"a": 1.0, "b": float("inf")})
+        events.checkpoint(1, "final", final=True, metrics={"a": 1.0})
         events.failure("broken", detail="why")
     text = (tmp_path / "events.jsonl").read_text(encoding="utf-8")
     assert text == stream.getvalue()
@@ -35,6 +38,16 @@ def test_events_go_to_the_file_and_the_stream_and_are_read_back(tmp_path: Path) 
     assert isinstance(sample, Sample) and (sample.prompt, sample.response) == ("what ?", "ü")
     assert isinstance(checkpoint, CheckpointSaved) and checkpoint.metrics == {"a": 1.0}
     assert isinstance(failure, Failure) and failure.detail == "why"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_figures_that_are_no_finite_numbers_end_the_run(tmp_path: Path, value: float) -> None:
+    with EventWriter(tmp_path / "events.jsonl", stream=io.StringIO()) as events:
+        with pytest.raises(NonFinite, match="the train/odd is"):
+            events.metrics(1, {"train/loss": 0.5, "train/odd": value})
+        with pytest.raises(NonFinite, match="the train/odd is"):
+            events.checkpoint(1, "final", final=True, metrics={"train/odd": value})
+    assert (tmp_path / "events.jsonl").read_text() == ""
 
 
 def test_each_event_is_written_at_once(tmp_path: Path) -> None:

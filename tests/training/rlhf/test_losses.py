@@ -7,6 +7,7 @@ import torch
 
 from training.rlhf.losses import (
     answer_loss,
+    cut_share,
     direct_preference_loss,
     masked_mean,
     policy_loss,
@@ -90,6 +91,21 @@ def test_policy_loss_averages_over_tokens_or_sequences(
         reduction=reduction,
     )
     assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("far", [25.0, 1000.0, -1000.0])
+def test_log_ratios_are_cut_as_verl_cuts_them_and_counted(far: float) -> None:
+    logprobs = tensor([far, 0.0, 1000.0]).requires_grad_()
+    mask = tensor([1, 1, 0])
+    loss, _ = policy_loss(
+        logprobs, torch.zeros_like(logprobs), -torch.ones_like(logprobs), mask, clip_range=0.2
+    )
+    ratio = math.exp(20) if far > 0 else 0.8  # a low ratio is clipped before it matters
+    assert loss.item() == pytest.approx((ratio + 1) / 2, rel=1e-9)
+    loss.backward()
+    assert logprobs.grad is not None and torch.isfinite(logprobs.grad).all()
+    assert logprobs.grad[0, 0] == 0 < logprobs.grad[0, 1]
+    assert cut_share(logprobs, torch.zeros_like(logprobs), mask).item() == pytest.approx(0.5)
 
 
 def test_a_mean_of_sequences_leaves_out_what_has_no_token() -> None:

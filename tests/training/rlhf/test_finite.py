@@ -1,0 +1,110 @@
+"""A run that diverges ends, says where, and leaves nothing that is not finite."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.test_train_ppo import FOUR_ROUNDS
+from training.rlhf.__main__ import main
+from training.rlhf.contract import Kind, OptimizerSettings
+from training.rlhf.finite import NonFinite, check_finite
+from training.rlhf.images import EncodedImage, ImageEncoder
+from training.rlhf.tensors import read_tensors, write_tensors
+
+WILD = OptimizerSettings(learning_rate=1e20)
+STEPS: dict[str, Any] = {"max_steps": 6, "epochs": 9.0, "batch_size": 4, "checkpoint_every": 1}
+PPO: dict[str, Any] = FOUR_ROUNDS | {"batch_size": 6, "checkpoint_every": 1}
+GRPO: dict[str, Any] = PPO | {"advantage": "group", "responses_per_prompt": 3, "kl_in": "loss"}
+RUNS: dict[str, tuple[Kind, dict[str, Any], str]] = {
+    "sft": (Kind.SFT, STEPS, "optimizer"),
+    "reward": (Kind.REWARD, STEPS, "optimizer"),
+    "dpo": (Kind.DPO, STEPS, "optimizer"),
+    "ppo": (Kind.PPO, PPO, "policy_optimizer"),
+    "ppo, value": (Kind.PPO, PPO, "value_optimizer"),
+    "grpo": (Kind.PPO, GRPO, "policy_optimizer"),
+}
+
+
+def failure_of(directory: Path, kind: Kind) -> str:
+    assert main([kind.value, "--run-dir", str(directory)]) == 1
+    [failure] = events(directory, "error")
+    assert not (directory / "final").exists()
+    return str(failure["message"])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_diverging_run_fails_and_leaves_finite_checkpoints(
+    make_run: MakeRun, reward_folder: Path, name: str
+) -> None:
+    kind, settings, optimizer = RUNS[name]
+    reward = reward_folder if kind is Kind.PPO else None
+    directory = make_run(kind, reward_model=reward, **settings | {optimizer: WILD})
+    message = failure_of(directory, kind)
+    unit = "round" if kind is Kind.PPO else "step"
+    assert message.startswith(f"{unit} ") and "no finite number" in message
+    for path in (directory / "checkpoints").rglob("*.safetensors"):
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(path).values()), path
+
+
+@pytest.mark.parametrize("name", ["sft", "reward", "dpo", "ppo", "generate"])
+def test_the_record_behind_a_number_that_is_none_is_named(
+    make_run: MakeRun, reward_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An image of which the vision tower makes nothing; the fifth record has it."""
+    original = ImageEncoder.__call__
+
+    def call(self: ImageEncoder, paths: Sequence[Any]) -> list[EncodedImage]:
+        encoded = original(self, paths)
+        return [
+            replace(image, features=torch.full_like(image.features, math.nan))
+            if "004-" in str(path)
+            else image
+            for path, image in zip(paths, encoded, strict=True)
+        ]
+
+    monkeypatch.setattr(ImageEncoder, "__call__", call)
+    kind, settings, _ = RUNS.get(name, (Kind.GENERATE, {}, ""))
+    reward = reward_folder if kind is Kind.PPO else None
+    message = failure_of(make_run(kind, reward_model=reward, **settings), kind)
+    ids = {Kind.SFT: "conversation", Kind.REWARD: "pair", Kind.DPO: "pair"}
+    assert f"of record {ids.get(kind, 'prompt')}-4 is nan" in message
+
+
+def test_what_is_named_is_the_first_wrong_row() -> None:
+    values = torch.tensor([[0.0, 1.0], [math.inf, math.nan]])
+    with pytest.raises(NonFinite, match="the reward of record b is inf, no finite number"):
+        check_finite("reward", values, ["a", "b"])
+    check_finite("reward", values[:1], ["a"])
+    with pytest.raises(NonFinite, match="the loss is nan"):
+        check_finite("loss", math.nan)
+
+
+def test_tensors_that_are_not_finite_are_neither_written_nor_read(tmp_path: Path) -> None:
+    good, bad = torch.ones(2), torch.tensor([1.0, math.nan])
+    with pytest.raises(NonFinite, match="tensor b is nan"):
+        write_tensors(tmp_path / "new.safetensors", {"a": good, "b": bad})
+    assert not (tmp_path / "new.safetensors").exists()
+    save_file({"a": good, "b": bad}, tmp_path / "old.safetensors")
+    with pytest.raises(NonFinite, match="tensor b of"):
+        read_tensors(tmp_path / "old.safetensors")
+
+
+def test_tensors_go_to_disk_in_one_place_only() -> None:
+    root = Path(__file__).parents[3] / "training" / "rlhf"
+    importing = {
+        path.name
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "safetensors.torch"
+    }
+    assert importing == {"tensors.py"}
