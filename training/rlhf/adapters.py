@@ -142,17 +142,21 @@ class AdaptedBase:
                 layer._active_adapter, layer._disable_adapters = active, disabled
 
     def can_merge(self, adapter: str) -> bool:
-        """Whether base weight plus a matrix is this adapter: not in 4 bits, not with DoRA."""
+        """Whether base weight plus a matrix is this adapter.
+
+        Not in 4 bits, not with DoRA, and not in bfloat16, where half an ulp of a weight is more
+        than training changes in many steps: merged, the policy would mostly answer like the base.
+        """
         config: Any = self._peft.peft_config[adapter]
-        return not getattr(self.base, "is_quantized", False) and not config.use_dora
+        if getattr(self.base, "is_quantized", False) or config.use_dora:
+            return False
+        return all(weight.dtype == torch.float32 for weight, _ in self._adapted(adapter))
 
     @torch.no_grad()
     def merge_parts(self, adapter: str) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Each adapted weight of the base and what the adapter adds to it, of one shape."""
-        layer: Any
-        for layer in self._layers:
-            if adapter in layer.lora_A:
-                yield layer.get_base_layer().weight, layer.get_delta_weight(adapter)
+        for weight, layer in self._adapted(adapter):
+            yield weight, layer.get_delta_weight(adapter)
 
     def trainable(self, name: str) -> dict[str, nn.Parameter]:
         """Parameters of an adapter and of the head of its name, by a name that never changes."""
@@ -192,6 +196,13 @@ class AdaptedBase:
     def _peft(self) -> PeftModel:
         assert self._injected is not None, "there is no adapter yet"
         return self._injected
+
+    def _adapted(self, adapter: str) -> Iterator[tuple[nn.Parameter, Any]]:
+        """The base weights that ``adapter`` is on, and PEFT's layers around them."""
+        layer: Any
+        for layer in self._layers:
+            if adapter in layer.lora_A:
+                yield layer.get_base_layer().weight, layer
 
     def _target_pattern(self) -> str:
         # Bare names such as q_proj would also match the vision tower.

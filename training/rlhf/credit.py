@@ -6,6 +6,7 @@ is compared with the other responses to the same prompt.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from training.rlhf.advantages import (
@@ -41,13 +42,12 @@ def advantages_of(
     else:
         each = _compared(learner, response_rewards(learner, trajectory, scores, kl))
         advantages = each[:, None] * trajectory.slots
-    if trajectory.sampler_logprobs is not None:
-        advantages = advantages * truncated_importance_weights(
-            trajectory.logprobs,
-            trajectory.sampler_logprobs,
-            trajectory.responses.mask,
-            cap=settings.importance_cap,
+    responses = trajectory.responses
+    if settings.importance_cap and responses.drawn_with is not None:
+        weights = truncated_importance_weights(
+            trajectory.logprobs, responses.drawn_with, responses.mask, cap=settings.importance_cap
         )
+        advantages = torch.where(responses.mask.bool(), advantages * weights, advantages)
     return advantages, returns
 
 

@@ -31,8 +31,10 @@ def decode(
     last_ids: Sequence[int],
     draws: Tensor,
     settings: SamplingSettings,
-) -> Tensor:
-    """Ids ``[rows, response_length]`` on the CPU, padding behind the first stop token.
+) -> tuple[Tensor, Tensor]:
+    """Ids ``[rows, response_length]``, and the log-probabilities that they were drawn with.
+
+    Both on the CPU; behind the first stop token stands padding, with 0.
 
     ``last_ids`` are the last tokens of the prompts, which the prefixes leave out; ``draws`` are
     numbers in [0, 1), ``[rows, response_length]``. Raises NonFinite, with the row, for a model that
@@ -40,6 +42,7 @@ def decode(
     """
     device = model.device
     sampled = torch.full((len(owners), settings.response_length), model.pad_id)
+    logprobs = torch.zeros(sampled.shape)
     stops = torch.tensor(model.stop_ids, device=device)
     rows = torch.arange(len(owners))
     state = _State(model, prefix, owners)
@@ -48,9 +51,9 @@ def decode(
     for slot in range(settings.response_length):
         hidden = state.step(tokens)
         broken[rows.to(device)] |= ~torch.isfinite(hidden).all(-1)  # asked at the end: no waiting
-        tokens = chosen_tokens(model, hidden, draws[rows, slot].to(device), settings)
+        tokens, drawn_with = chosen_tokens(model, hidden, draws[rows, slot].to(device), settings)
         going = ~torch.isin(tokens, stops)
-        sampled[rows, slot] = tokens.cpu()
+        sampled[rows, slot], logprobs[rows, slot] = tokens.cpu(), drawn_with.cpu()
         going = going & state.going
         state.going = going
         unfinished = int(going.sum())
@@ -62,19 +65,21 @@ def decode(
             tokens, rows = tokens[keep], rows[keep.cpu()]
     if bool(broken.any()):
         raise NonFinite("prediction", math.nan, row=int(broken.nonzero()[0]))
-    return _padded_behind_stop(sampled, stops.cpu(), model.pad_id)
+    behind = _behind_stop(sampled, stops.cpu())
+    return sampled.masked_fill(behind, model.pad_id), logprobs.masked_fill(behind, 0)
 
 
 def chosen_tokens(
     model: VisionLanguageModel, hidden: Tensor, draws: Tensor, settings: SamplingSettings
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The token each row of ``hidden`` ``[rows, hidden]`` says next, given ``draws`` ``[rows]``.
 
     A draw picks the token whose share of [0, 1) it falls in; at temperature 0 the likeliest is
-    taken.
+    taken. The second tensor, ``[rows]``, is the log-probability of that.
     """
     if settings.temperature == 0:
-        return model.logits(hidden).argmax(-1)
+        likeliest = model.logits(hidden).argmax(-1)
+        return likeliest, torch.zeros(likeliest.shape, device=likeliest.device)
     logits = model.logits(hidden, temperature=settings.temperature)
     probabilities = torch.softmax(logits, dim=-1)
     if settings.top_p < 1:
@@ -83,7 +88,10 @@ def chosen_tokens(
     edges = probabilities.double().cumsum(-1)
     wanted = draws.double()[:, None] * edges[:, -1:]
     chosen = torch.searchsorted(edges, wanted, right=True).squeeze(1)
-    return chosen.clamp(max=edges.shape[-1] - 1)  # where the edges are no numbers it would be past
+    # Where the edges are no numbers it would be past them.
+    chosen = chosen.clamp(max=edges.shape[-1] - 1)
+    share = probabilities.gather(-1, chosen[:, None]).squeeze(1) / edges[:, -1]
+    return chosen, share.log().float()
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
@@ -94,9 +102,9 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     return torch.zeros_like(probabilities).scatter(-1, places, ordered)
 
 
-def _padded_behind_stop(ids: Tensor, stops: Tensor, pad_id: int) -> Tensor:
+def _behind_stop(ids: Tensor, stops: Tensor) -> Tensor:
     is_stop = torch.isin(ids, stops).long()
-    return ids.masked_fill(is_stop.cumsum(1) - is_stop > 0, pad_id)
+    return is_stop.cumsum(1) - is_stop > 0
 
 
 class _State:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import PpoSettings, PromptRecord
@@ -65,7 +64,7 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
         part = [prompts[row] for row in rows]
         found.put(rows, measure_rows(learner, part, responses, policy_prefix=prefix))
 
-    sampled = learner.sampler.sample(
+    responses = learner.sampler.sample(
         learner.model,
         [
             Question(record, prompt, learner.run.image_files(record))
@@ -77,12 +76,8 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     )
     found.gather()
     found.check([record.id for record in records])
-    scores = scores_of(learner, records, prompts, sampled.responses)
-    trajectory = _trajectory(learner, records, prompts, sampled.responses, found)
-    if sampled.logprobs is not None:
-        gap = trajectory.responses.ids.shape[1] - sampled.logprobs.shape[1]
-        trajectory.sampler_logprobs = functional.pad(sampled.logprobs, (0, gap))
-    return trajectory, scores
+    scores = scores_of(learner, records, prompts, responses)
+    return _trajectory(learner, records, prompts, responses, found), scores
 
 
 def scores_of(

@@ -5,16 +5,25 @@ more, and again in the backward pass. Here the narrow product is scaled, and the
 as it is multiplied. Where an adapter is kept in float32 over a base that is not, PEFT takes every
 input to float32, multiplies there and keeps it for the backward pass; here the adapter is rounded
 for the product, as autocast would, and its gradients are summed and applied in float32.
+
+In bfloat16 a layer's output is rounded, and what a young adapter adds to it is less than half an
+ulp: added afterwards, most of it vanishes, whether the adapter is merged or not. So there base and
+adapter are one product, ``[x, A x] @ [W, B]``, which is summed in float32 and rounded once. ``W``
+lies in a buffer with room for ``B`` behind each row, so that needs no second copy of the base.
 """
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Any
 
 import torch
 from peft.tuners.lora.layer import LoraVariant
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+_STEP = 16
+"""Columns behind a weight come in so many at once: rows stay aligned for a GPU's matrix units."""
 
 
 class AddedOnce(LoraVariant):
@@ -37,6 +46,85 @@ class AddedOnce(LoraVariant):
         return torch.addmm(result.flatten(0, -2), narrow.flatten(0, -2), up.T).view_as(result)
 
 
+class _OneProduct(torch.autograd.Function):
+    """``[x, narrow] @ wide.T + bias``, of which ``x``, ``narrow`` and ``up`` get gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, narrow: Tensor, up: Tensor, wide: Tensor, bias: Any) -> Tensor:
+        """``up`` ``[out, rank]`` is what stands in the last columns of ``wide``."""
+        ctx.save_for_backward(narrow, up)
+        ctx.weight = wide[
+            :, : x.shape[-1]
+        ]  # frozen; the columns behind it may be another's by then
+        return functional.linear(torch.cat([x, narrow], dim=-1), wide, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        [gradient] = gradients
+        narrow, up = ctx.saved_tensors
+        of_x = gradient @ ctx.weight if ctx.needs_input_grad[0] else None
+        of_up = gradient.flatten(0, -2).T @ narrow.flatten(0, -2)
+        return of_x, gradient @ up, of_up, None, None
+
+
+class _Wide:
+    """A layer's weight ``[out, in]`` and, behind it, columns to write an adapter's B into."""
+
+    def __init__(self, weight: Tensor, room: int) -> None:
+        rows, self.columns = weight.shape
+        self.buffer = weight.new_zeros(rows, self.columns + room, requires_grad=False)
+        self.buffer[:, : self.columns] = weight.data
+        weight.data = self.buffer[:, : self.columns]
+        self._written: tuple[Any, ...] = ()
+
+    def holds(self, weight: Tensor, rank: int) -> bool:
+        """Whether the weight is still what lies here, and there is room for such an adapter."""
+        enough = self.columns + rank <= self.buffer.shape[1]
+        return enough and weight.data_ptr() == self.buffer.data_ptr()
+
+    def behind(self, parameter: nn.Parameter, up: Tensor) -> Tensor:
+        """``[out, in + rank]`` with ``up``, which is ``parameter`` in the weight's type."""
+        whole = self.buffer[:, : self.columns + up.shape[1]]
+        now = (id(parameter), parameter._version)
+        if torch.is_grad_enabled() or self._written != now:  # when sampling it is the same for long
+            whole[:, self.columns :].copy_(up.detach())
+            self._written = now
+        return whole
+
+
+def _forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
+    """What stands in place of PEFT's forward: one product where that is possible."""
+    active = layer.active_adapters
+    wide: _Wide | None = layer.__dict__.get("_wide")
+    base = layer.get_base_layer()
+    one = len(active) == 1 and isinstance(layer.lora_variant.get(active[0]), AddedOnce)
+    if wide is None or not one or layer.disable_adapters or layer.merged or args or options:
+        result: Tensor = type(layer).forward(layer, x, *args, **options)
+        return result
+    [adapter] = active
+    parameter = layer.lora_B[adapter].weight
+    if not wide.holds(base.weight, parameter.shape[1]):
+        result = type(layer).forward(layer, x)
+        return result
+    down, up = (
+        m.weight.to(base.weight.dtype) for m in (layer.lora_A[adapter], layer.lora_B[adapter])
+    )
+    narrow = functional.linear(layer.lora_dropout[adapter](x), down) * layer.scaling[adapter]
+    product: Tensor = _OneProduct.apply(x, narrow, up, wide.behind(parameter, up), base.bias)
+    return product
+
+
+def _make_room(layer: Any, rank: int) -> None:
+    """Let a plain layer of a half-precision base compute ``_forward``."""
+    base = layer.get_base_layer()
+    if type(base) is not nn.Linear or base.weight.dtype not in (torch.bfloat16, torch.float16):
+        return
+    wide: _Wide | None = layer.__dict__.get("_wide")
+    if wide is None or not wide.holds(base.weight, rank):
+        layer.__dict__["_wide"] = _Wide(base.weight, -(-rank // _STEP) * _STEP)
+    layer.forward = MethodType(_forward, layer)
+
+
 def add_once(layer: Any, adapter: str) -> None:
     """Let ``layer`` compute ``adapter`` so, unless it is another kind of LoRA.
 
@@ -45,5 +133,6 @@ def add_once(layer: Any, adapter: str) -> None:
     plain = adapter in layer.lora_A and adapter not in layer.lora_variant
     if plain and layer.lora_B[adapter].bias is None:
         layer.lora_variant[adapter] = AddedOnce()
+        _make_room(layer, layer.lora_B[adapter].weight.shape[1])
     variants = [layer.lora_variant.get(name) for name in layer.lora_A]
     layer.cast_input_dtype_enabled = not all(isinstance(one, AddedOnce) for one in variants)

@@ -1,7 +1,8 @@
-"""An adapter written into the base weights while it samples, and taken out again exactly.
+"""An adapter written into float32 weights while it samples, and taken out again exactly.
 
 Nothing is subtracted, which would leave rounding errors behind: the merged weights are other
-tensors, and the base's own are put back. It takes the memory of the adapted layers once more.
+tensors, and the base's own are put back. It takes the memory of the adapted layers once more. In
+bfloat16 nothing is merged: the sum would lose the adapter (``AdaptedBase.can_merge``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 
 from training.rlhf.models import VisionLanguageModel
@@ -24,7 +24,7 @@ class MergedAdapter:
         self._merged: list[tuple[nn.Parameter, Tensor]] = []
         if adapter is not None and model.can_merge(adapter):
             self._merged = [
-                (weight, _sum(weight, update)) for weight, update in model.merge_parts(adapter)
+                (weight, weight.data + update) for weight, update in model.merge_parts(adapter)
             ]
 
     @contextlib.contextmanager
@@ -39,8 +39,3 @@ class MergedAdapter:
         finally:
             for (weight, _), before in zip(self._merged, own, strict=True):
                 weight.data = before
-
-
-@torch.no_grad()
-def _sum(weight: Tensor, update: Tensor) -> Tensor:
-    return (weight.float() + update.float()).to(weight.dtype)

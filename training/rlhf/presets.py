@@ -89,6 +89,7 @@ _PAPER: dict[Kind, Settings] = {
         mask_padding=False,
         whiten_advantages=True,
         reward_scale=10.0,
+        importance_cap=0.0,
     ),
     # the paper has no DPO: its adapters, and the settings of DPO's own paper
     Kind.DPO: DpoSettings(lora=_PAPER_LORA),

@@ -17,6 +17,7 @@ from training.rlhf.contract import PromptRecord, SamplingSettings
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.decoding import decode
 from training.rlhf.finite import NonFinite
+from training.rlhf.losses import masked_mean
 from training.rlhf.merging import MergedAdapter
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import (
@@ -40,6 +41,8 @@ class Responses:
     """1 on response tokens including the end token."""
     finished: list[bool]
     texts: list[str]
+    drawn_with: Tensor | None = None
+    """Log-probabilities by which the sampler drew, ``[count, response]``, 0 on padding."""
 
     @property
     def lengths(self) -> Tensor:
@@ -54,6 +57,7 @@ class Responses:
             self.mask[rows, :width],
             [self.finished[row] for row in rows],
             [self.texts[row] for row in rows],
+            None if self.drawn_with is None else self.drawn_with[rows, :width],
         )
 
 
@@ -71,8 +75,14 @@ class Trajectory:
     values: Tensor | None
     """None where there is no critic."""
     entropy: Tensor
-    sampler_logprobs: Tensor | None = None
-    """Those of a sampler of its own, or None when the policy itself has sampled."""
+
+    @property
+    def sampler_gap(self) -> float:
+        """Mean of |log-probability here - that which the token was drawn with|, in nats."""
+        if self.responses.drawn_with is None:
+            return 0.0
+        gap = (self.logprobs - self.responses.drawn_with).abs()
+        return float(masked_mean(gap, self.responses.mask))
 
 
 @torch.no_grad()
@@ -99,6 +109,7 @@ def sample(
     model.base.eval()
     merged = MergedAdapter(model, adapter)
     ids = torch.zeros((len(prompts), settings.response_length), dtype=torch.long)
+    drawn_with = torch.zeros(ids.shape)
     draws = torch.rand(ids.shape, dtype=torch.float64)
     keys = [key_of(prompt) for prompt in prompts]
 
@@ -108,7 +119,9 @@ def sample(
         last_ids = [prompts[row].ids[-1] for row in rows]
         with merged.applied():
             try:
-                ids[rows] = decode(model, prefix, owners, last_ids, draws[rows], settings)
+                ids[rows], drawn_with[rows] = decode(
+                    model, prefix, owners, last_ids, draws[rows], settings
+                )
             except NonFinite as error:
                 if not names or error.row is None:
                     raise
@@ -120,14 +133,17 @@ def sample(
     for rows in everyone.share([*family_batches(keys, [len(p) for p in prompts], size)]):
         before_batch()
         model.fit("sampling").in_parts(rows, answer)
-    everyone.sum_(ids)
-    return cut_at_stop(model, ids)
+    everyone.sum_(ids, drawn_with)
+    return cut_at_stop(model, ids, drawn_with)
 
 
-def cut_at_stop(model: VisionLanguageModel, ids: Tensor) -> Responses:
+def cut_at_stop(
+    model: VisionLanguageModel, ids: Tensor, drawn_with: Tensor | None = None
+) -> Responses:
     """Responses from raw samples ``[count, slots]``: what follows the first stop token is padding.
 
-    The result is as wide as the longest response.
+    ``drawn_with`` are their log-probabilities, if known. The result is as wide as the longest
+    response.
     """
     stops = torch.isin(ids, torch.tensor(model.stop_ids))
     finished = stops.any(1)
@@ -139,7 +155,9 @@ def cut_at_stop(model: VisionLanguageModel, ids: Tensor) -> Responses:
     for row, keep, ended in zip(ids, mask, finished.tolist(), strict=True):
         content = row[keep.bool()]
         texts.append(model.chat.decode((content[:-1] if ended else content).tolist()))
-    return Responses(ids, mask, finished.tolist(), texts)
+    if drawn_with is not None:
+        drawn_with = drawn_with[:, :width] * mask
+    return Responses(ids, mask, finished.tolist(), texts, drawn_with)
 
 
 def widened(responses: Responses, width: int, *, pad_id: int) -> Responses:
@@ -147,7 +165,10 @@ def widened(responses: Responses, width: int, *, pad_id: int) -> Responses:
     gap = width - responses.ids.shape[1]
     ids = functional.pad(responses.ids, (0, gap), value=pad_id)
     mask = functional.pad(responses.mask, (0, gap))
-    return replace(responses, ids=ids, mask=mask)
+    drawn_with = responses.drawn_with
+    if drawn_with is not None:
+        drawn_with = functional.pad(drawn_with, (0, gap))
+    return replace(responses, ids=ids, mask=mask, drawn_with=drawn_with)
 
 
 def response_batch(

@@ -34,6 +34,7 @@ def round_figures(
         "ppo/entropy": float(masked_mean(trajectory.entropy, responses.mask)),
         "ppo/response_tokens": float(responses.lengths.float().mean()),
         "ppo/finished": sum(responses.finished) / len(responses.finished),
+        "ppo/sampler_gap": trajectory.sampler_gap,
     }
     if returns is None:
         rewards = response_rewards(learner, trajectory, scores, kl)
@@ -45,9 +46,6 @@ def round_figures(
         figures["ppo/explained_variance"] = _explained_variance(
             trajectory.values, returns, trajectory.slots
         )
-    if trajectory.sampler_logprobs is not None:
-        gap = (trajectory.logprobs - trajectory.sampler_logprobs).abs()
-        figures["ppo/sampler_gap"] = float(masked_mean(gap, responses.mask))
     return figures
 
 

@@ -1,8 +1,9 @@
 """Who samples the responses of a round: this process, or vLLM beside it.
 
-Another program's kernels give a token a slightly other probability than the one that is trained on.
-So a sampler may hand over the log-probabilities it drew with, and PPO weighs each token by the
-truncated ratio of the two (``advantages.truncated_importance_weights``).
+A sampler's kernels give a token a slightly other probability than the one that is trained on:
+another program's, and in bfloat16 our own as well. So a sampler hands over the log-probabilities it
+drew with, and PPO weighs each token by the truncated ratio of the two
+(``advantages.truncated_importance_weights``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import PpoSettings, PromptRecord
@@ -43,15 +43,6 @@ class Question:
     images: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """Responses, and what the sampler itself thought of their tokens."""
-
-    responses: Responses
-    logprobs: Tensor | None = None
-    """``[count, response]``, 0 on padding; None when they need no correction."""
-
-
 class Sampler(Protocol):
     """Answers questions with the policy as it is now."""
 
@@ -63,8 +54,8 @@ class Sampler(Protocol):
         *,
         before_batch: Callable[[], None],
         after_batch: AfterBatch,
-    ) -> Sampled:
-        """One response to each question, in their order.
+    ) -> Responses:
+        """One response to each question, in their order, with what its tokens were drawn with.
 
         ``before_batch`` may raise to give up. ``after_batch`` is called once for each row, in parts
         of at most ``settings.rollout_micro_batch_size``.
@@ -82,9 +73,9 @@ class TransformersSampler:
         *,
         before_batch: Callable[[], None],
         after_batch: AfterBatch,
-    ) -> Sampled:
+    ) -> Responses:
         """See ``Sampler``."""
-        responses = sample(
+        return sample(
             model,
             [question.prompt for question in questions],
             settings.sampling,
@@ -95,7 +86,6 @@ class TransformersSampler:
             before_batch=before_batch,
             after_batch=after_batch,
         )
-        return Sampled(responses)
 
 
 class VllmSampler:
@@ -134,7 +124,7 @@ class VllmSampler:
         *,
         before_batch: Callable[[], None],
         after_batch: AfterBatch,
-    ) -> Sampled:
+    ) -> Responses:
         """See ``Sampler``; ModelError when vLLM makes other tokens of a prompt than we do."""
         before_batch()
         outputs = self._engine.generate(
@@ -158,14 +148,13 @@ class VllmSampler:
             ):
                 ids[row, slot] = token
                 logprobs[row, slot] = choices[token].logprob
-        responses = cut_at_stop(model, ids)
-        width = responses.ids.shape[1]
+        responses = cut_at_stop(model, ids, logprobs)
         keys = [key_of(question.prompt) for question in questions]
         lengths = [len(question.prompt) for question in questions]
         for rows in family_batches(keys, lengths, settings.rollout_micro_batch_size):
             before_batch()
             after_batch(rows, responses.of(rows), None)
-        return Sampled(responses, logprobs[:, :width] * responses.mask)
+        return responses
 
     def _input(self, model: VisionLanguageModel, question: Question) -> dict[str, Any]:
         if len(question.images) > 1:

@@ -14,7 +14,7 @@ from training.rlhf import checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY, REFERENCE, VALUE
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
-from training.rlhf.errors import DataError, Interrupted
+from training.rlhf.errors import DataError, EngineError, Interrupted
 from training.rlhf.experience import (
     Learner,
     prompts_of,
@@ -75,6 +75,7 @@ def train_ppo(run: Run) -> None:
             if done > saved:
                 _save(learner, step=done, stopped=False, metrics=metrics)
             raise
+        _watch_sampler(run, settings, trajectory.sampler_gap, first=done == 0)
         metrics = update(learner, trajectory, scores, round_number=done)
         done += 1
         stopped = 0 < settings.kl_stop < metrics["ppo/kl"]
@@ -97,6 +98,22 @@ def train_ppo(run: Run) -> None:
         with checkpoints.atomic_folder(run.final) as folder:
             learner.model.save_adapter(POLICY, folder)
         run.events.checkpoint(done, run.final.name, final=True, metrics=metrics)
+
+
+def _watch_sampler(run: Run, settings: PpoSettings, gap: float, *, first: bool) -> None:
+    """Tell people when the policy learns from tokens that were drawn with other probabilities.
+
+    In the first round it is no policy that has moved on, but something wrong: EngineError.
+    """
+    if not 0 < settings.sampler_gap_limit < gap:
+        return
+    text = (
+        f"the sampler's log-probabilities are {gap:.3g} nats per token away from the policy's, "
+        f"more than {settings.sampler_gap_limit:g} (settings.sampler_gap_limit)"
+    )
+    if first:
+        raise EngineError(f"{text}: it is not the policy that answers")
+    run.events.stage(f"warning: {text}")
 
 
 def _plan(settings: PpoSettings, rounds: int, prompts: int) -> str:
@@ -180,7 +197,7 @@ def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -
             step,
             prompt_id=record.id,
             image=record.image,
-            prompt=record.conversation[-1].text,
+            prompt=record.question,
             response=text,
             reward=reward,
             facts=record.captions,

@@ -22,7 +22,7 @@ class FourTokens:
 
 
 def tokens(draws: list[float], **settings: float) -> list[int]:
-    found = chosen_tokens(
+    found, _ = chosen_tokens(
         FourTokens(),  # type: ignore[arg-type]
         torch.zeros(len(draws), 1),
         torch.tensor(draws, dtype=torch.float64),
@@ -58,7 +58,7 @@ def test_tokens_without_probability_are_never_picked(model: VisionLanguageModel)
     torch.manual_seed(0)
     hidden = torch.randn(1, model.hidden_size).expand(2000, -1)
     draws = torch.linspace(0, 1, 2001, dtype=torch.float64)[:-1]
-    found = chosen_tokens(model, hidden, draws, SamplingSettings())
+    found, _ = chosen_tokens(model, hidden, draws, SamplingSettings())
     assert not torch.isin(found, torch.tensor(model.suppressed_ids)).any()
 
 

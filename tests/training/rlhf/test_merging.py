@@ -46,9 +46,18 @@ def test_merged_weights_compute_what_the_adapter_does(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_base_weights_come_back_bit_for_bit(base_folder: Path, dtype: str) -> None:
-    model = adapted(base_folder, dtype)
+def test_in_bfloat16_nothing_is_merged(base_folder: Path) -> None:
+    model = adapted(base_folder, "bfloat16")
+    before = {name: p.clone() for name, p in model.base.named_parameters()}
+    assert not model.can_merge("policy")
+    with MergedAdapter(model, "policy").applied():
+        for name, parameter in model.base.named_parameters():
+            assert torch.equal(parameter, before[name]), name
+
+
+@torch.no_grad()
+def test_base_weights_come_back_bit_for_bit(base_folder: Path) -> None:
+    model = adapted(base_folder)
     before = {name: p.clone() for name, p in model.base.named_parameters()}
     merged = MergedAdapter(model, "policy")
     changed = 0

@@ -35,6 +35,7 @@ from training.rlhf.contract.records import (
     Record,
     ResponsePair,
     Turn,
+    without_placeholder,
 )
 from training.rlhf.contract.settings import (
     DpoSettings,
@@ -94,4 +95,5 @@ __all__ = [
     "setting",
     "settings_from_json",
     "to_json",
+    "without_placeholder",
 ]

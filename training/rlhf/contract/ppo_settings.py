@@ -163,9 +163,17 @@ class PpoSettings:
     )
     importance_cap: float = setting(
         2.0,
-        "With vllm: the most that a token counts for being likelier here than it was there.",
-        source="Yao et al. 2025: 2",
-        minimum=1,
+        "The most that a token counts for being likelier to the policy than to its sampler, whose "
+        "rounding differs; 0 does not correct for that.",
+        source="Yao et al. 2025: 2; paper's code: no correction",
+        minimum=0,
+    )
+    sampler_gap_limit: float = setting(
+        0.1,
+        "Alarm when log-probabilities of policy and sampler are further apart than this, in nats "
+        "per token; in the first round it ends the run. Rounding in bfloat16 makes 0.01 to 0.03. "
+        "0 never alarms.",
+        minimum=0,
     )
 
     @property
@@ -193,6 +201,8 @@ class PpoSettings:
                 f"is {self.responses_per_prompt}: advantage {self.advantage!r} compares the "
                 "responses to one prompt with each other, so it must be at least 2",
             )
+        if 0 < self.importance_cap < 1:
+            raise ContractError("importance_cap", f"is {self.importance_cap:g}, neither 0 nor >= 1")
         for name in ("rollout_batch_size", "batch_size"):
             if getattr(self, name) % self.responses_per_prompt:
                 raise ContractError(name, "must be a multiple of responses_per_prompt")

@@ -16,9 +16,23 @@ class Turn:
     text: str
 
 
+def without_placeholder(text: str) -> str:
+    """The first human turn of a record without its image placeholder.
+
+    The placeholder stands at the beginning or the end, once; the same characters anywhere else are
+    what somebody wrote.
+    """
+    text = text.strip()
+    if text.startswith(IMAGE_TOKEN):
+        return text.removeprefix(IMAGE_TOKEN).strip()
+    return text.removesuffix(IMAGE_TOKEN).strip()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What all records share: an image and the conversation about it, ending with a human turn.
+
+    The image is that of the first human turn (``without_placeholder``).
 
     The wire format ends ``conversations`` with an empty ``gpt`` turn, as the paper's does. Where
     ``image`` is a list there, the conversation has an ``<image>`` for each, in their order.
@@ -34,6 +48,15 @@ class Record:
     @property
     def images(self) -> tuple[str, ...]:
         return (self.image, *self.more_images)
+
+    @property
+    def question(self) -> str:
+        """The turn to answer, as people read it."""
+        text = self.conversation[-1].text
+        if self.more_images:
+            return text.replace(IMAGE_TOKEN, "").strip()
+        alone = all(turn.speaker != "human" for turn in self.conversation[:-1])
+        return without_placeholder(text) if alone else text.strip()
 
     @property
     def _image_json(self) -> str | list[str]:
@@ -234,7 +257,7 @@ def _images(data: dict[str, Any], conversation: list[Turn]) -> list[str]:
         return [named]
     if not named or not all(isinstance(name, str) for name in named):
         raise ContractError("image", "is neither a text nor a list of texts")
-    places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation)
+    places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation if turn.speaker == "human")
     if len(named) > 1 and places != len(named):
         raise ContractError(
             "image", f"names {len(named)} images, but the conversations have {places} {IMAGE_TOKEN}"
