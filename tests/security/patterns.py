@@ -262,13 +262,17 @@ def grows_faster_than_linearly(
 ) -> bool:
     """Whether ``TIMES`` as much text takes far more than ``TIMES`` as long, the best of several
     tries compared; quadratic would be ``TIMES`` squared."""
-    for length in lengths:
-        if _seconds(run, made(length), tries=1) > suspect_seconds:
-            long = _seconds(run, made(length), tries=3)
-            short = _seconds(run, made(length // TIMES), tries=5)
-            if long > 2 * TIMES * short:
-                return True
-    return False
+    return any(
+        # Another process may slow one measurement down, but hardly each of three.
+        _seconds(run, made(length), tries=1) > suspect_seconds
+        and all(_far_more(run, made, length) for _ in range(3))
+        for length in lengths
+    )
+
+
+def _far_more(run: Callable[[str], object], made: Callable[[int], str], length: int) -> bool:
+    short = _seconds(run, made(length // TIMES), tries=5)
+    return _seconds(run, made(length), tries=3) > 2 * TIMES * short
 
 
 def _seconds(run: Callable[[str], object], text: str, *, tries: int) -> float:
