@@ -7,11 +7,14 @@ by beat, and a request never waits for Redis.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.core.files import File
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
@@ -22,6 +25,7 @@ from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
+from annotation.models.exchange import left_out_path
 from annotation.releases import freezing
 from config import wakeup
 from config.beating import LOST_AFTER, beating
@@ -62,8 +66,10 @@ def run_import(job_id: int) -> None:
         return
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
-        with beating(job, "beat_at"):
-            done = _import(job)
+        with beating(job, "beat_at"), tempfile.TemporaryDirectory() as folder:
+            left_out = Path(folder) / "left-out.csv"
+            done = _import(job, left_out)
+            listed = _keep_left_out(job, left_out) if done.left_out else {}
     except ImportRefused as refused:
         problems = [problem.to_json() for problem in refused.problems]
         _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
@@ -83,21 +89,26 @@ def run_import(job_id: int) -> None:
             ImportJob.State.SUCCEEDED,
             created_count=done.created,
             unchanged_count=done.unchanged,
+            left_out_count=done.left_out,
+            joins=[dataclasses.asdict(join) for join in done.joins],
             warnings=warnings[:MOST_PROBLEMS_KEPT],
+            **listed,
         )
 
 
-def _import(job: ImportJob) -> importing.Imported:
-    options = importing.Options(
-        source=f"import {job.pk}",
-        skip_missing_images=job.skip_missing_images,
-        keep_labels=job.keep_labels,
-    )
+def _import(job: ImportJob, left_out: Path) -> importing.Imported:
     with contextlib.ExitStack() as stack:
 
         def here(upload: FieldFile) -> Path:
             return stack.enter_context(storage.fetched(str(upload.name)))
 
+        options = importing.Options(
+            source=f"import {job.pk}",
+            skip_missing_images=job.skip_missing_images,
+            leave_out_unusable=job.leave_out_unusable,
+            left_out_to=stack.enter_context(left_out.open("w", encoding="utf-8", newline="")),
+            keep_labels=job.keep_labels,
+        )
         uploads = [job.records, job.second_records] if job.second_records else [job.records]
         files = [here(upload) for upload in uploads]
         images: ImageSource = Stored()
@@ -113,6 +124,16 @@ def _import(job: ImportJob) -> importing.Imported:
             options=options,
             report=_report(job),
         )
+
+
+def _keep_left_out(job: ImportJob, path: Path) -> dict[str, Any]:
+    """The list in storage, and the fields of the row that say where."""
+    whole = storage.fingerprint_at(path)
+    name = left_out_path(job, "")
+    with path.open("rb") as file:
+        storage.keep(name, File(file), sha256=whole.sha256, size=whole.size)
+    about = {"left_out_sha256": whole.sha256, "left_out_bytes": whole.size}
+    return {"left_out_list": name, **about}
 
 
 def _report(job: ImportJob) -> importing.Report:

@@ -44,6 +44,11 @@ urlpatterns = [
     path("projects/<slug:slug>/quality/corrupted/<int:pk>/", corrupted.make, name="corrupt"),
     path("projects/<slug:slug>/imports/", exchange.imports, name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>/", exchange.import_job, name="import"),
+    path(
+        "projects/<slug:slug>/imports/<int:pk>/left-out/",
+        exchange.import_left_out,
+        name="import-left-out",
+    ),
     path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),
     path("projects/<slug:slug>/releases/<int:number>/", exchange.release, name="release"),
     path(

@@ -61,6 +61,7 @@ API: dict[str, list[Rule]] = {
     "annotation-api:invitation": [Rule("DELETE", "manager")],
     "annotation-api:imports": [see("manager"), do("manager")],
     "annotation-api:import": [see("manager")],
+    "annotation-api:import-left-out": [see("manager")],
     "annotation-api:guidelines": [see("annotator")],
     "annotation-api:acknowledgement": [Rule("PUT", "annotator")],
     "annotation-api:examples": [do("manager")],
@@ -157,6 +158,7 @@ def world(db: None) -> World:
         "annotation-api:invitation": {**slug, "pk": invitation.pk},
         "annotation-api:example": {**slug, "pk": example.pk},
         "annotation-api:import": {**slug, "pk": job.pk},
+        "annotation-api:import-left-out": {**slug, "pk": job.pk},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},
     }
     return World(project, people, arguments)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.parsers import MultiPartParser
@@ -18,19 +20,30 @@ from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import ProblemSerializer
 from annotation.forms.exchange import ImportForm
 from annotation.models import ImportJob
+from annotation.views.exchange import left_out_response
+
+
+class JoinSerializer(serializers.Serializer):
+    """For how many of how many records or images something was found."""
+
+    what = serializers.CharField()
+    found = serializers.IntegerField()
+    of = serializers.IntegerField()
 
 
 class ImportSerializer(serializers.ModelSerializer):
     """An import, and once it has ended what came of it."""
 
     problems = ProblemSerializer(many=True, help_text="Why it was refused, line by line.")
+    joins = JoinSerializer(many=True, help_text="What had to be found, and how much was.")
     warnings = ProblemSerializer(many=True, help_text="Imported, but worth a look.")
 
     class Meta:
         model = ImportJob
         fields = [
             *("id", "format", "name", "state", "done", "total", "created_count"),
-            *("unchanged_count", "problems", "warnings", "keep_labels", "skip_missing_images"),
+            *("unchanged_count", "left_out_count", "joins", "problems", "warnings"),
+            *("keep_labels", "skip_missing_images", "leave_out_unusable"),
             *("created_at", "started_at", "finished_at"),
         ]
 
@@ -39,7 +52,7 @@ class ImportInSerializer(serializers.Serializer):
     """A multipart form. Documents the shape; the form of the page reads it."""
 
     format = serializers.ChoiceField(ImportJob.Format.choices)
-    records = serializers.FileField(help_text="JSON lines, a JSON list, or Parquet with images.")
+    records = serializers.FileField(help_text="JSON lines, a JSON list, CSV, or Parquet.")
     second_records = serializers.FileField(
         required=False, help_text="The other model's answers, where two files are compared."
     )
@@ -47,6 +60,7 @@ class ImportInSerializer(serializers.Serializer):
     captions = serializers.FileField(required=False, help_text="JSON: image to captions.")
     keep_labels = serializers.BooleanField(required=False, default=False)
     skip_missing_images = serializers.BooleanField(required=False, default=False)
+    leave_out_unusable = serializers.BooleanField(required=False, default=False)
 
 
 class Imports(KnownParameters, generics.ListAPIView):
@@ -90,3 +104,14 @@ class ImportDetail(KnownParameters, APIView):
     def get(self, request: Request, slug: str, pk: int) -> Response:
         project = access.require(request.user, slug, "manage")
         return Response(ImportSerializer(get_object_or_404(project.import_jobs, pk=pk)).data)
+
+
+class ImportLeftOut(KnownParameters, APIView):
+    """What an import left out: CSV of file, line, field and reason."""
+
+    scopes = {"GET": "manage"}
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
+    def get(self, request: Request, slug: str, pk: int) -> StreamingHttpResponse:
+        project = access.require(request.user, slug, "manage")
+        return left_out_response(get_object_or_404(project.import_jobs, pk=pk))

@@ -38,6 +38,11 @@ urlpatterns = [
     ),
     path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),
+    path(
+        "projects/<slug:slug>/imports/<int:pk>/left-out",
+        imports.ImportLeftOut.as_view(),
+        name="import-left-out",
+    ),
     path("projects/<slug:slug>/guidelines", guidelines.Guidelines.as_view(), name="guidelines"),
     path(
         "projects/<slug:slug>/guidelines/acknowledgement",

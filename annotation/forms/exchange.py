@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -20,6 +21,7 @@ class ImportForm(forms.ModelForm):
             "captions",
             "keep_labels",
             "skip_missing_images",
+            "leave_out_unusable",
         ]
         labels = {
             "records": "File of records",
@@ -28,13 +30,16 @@ class ImportForm(forms.ModelForm):
             "captions": "File of captions",
             "keep_labels": "Keep the labels that the file brings",
             "skip_missing_images": "Leave out records whose image is missing",
+            "leave_out_unusable": "Leave out records that cannot be used",
         }
         help_texts = {
-            "records": "JSON lines, a JSON list, or Parquet with images.",
+            "records": "JSON lines, a JSON list, CSV, or Parquet with images.",
             "second_records": "The other model's answers, where two files are compared.",
             "captions": "JSON: image to caption or captions, for records without facts.",
             "images": "Not needed for images uploaded before, or inside a Parquet file.",
             "skip_missing_images": "Otherwise one missing image refuses the whole file.",
+            "leave_out_unusable": "Also broken images, empty answers and broken lines; "
+            "each is named in a list to download.",
         }
 
     def clean(self) -> dict[str, Any]:
@@ -49,7 +54,7 @@ class ImportForm(forms.ModelForm):
     def uploads(self) -> dict[str, Any]:
         """The fields of an ImportJob; its name is that of the files as they were called."""
         files = [self.cleaned_data["records"], self.cleaned_data["second_records"]]
-        names = [" ".join(file.name.replace(",", " ").split()) for file in files if file]
+        names = [re.sub(r"[\s,]+", " ", file.name) for file in files if file]
         return {**self.cleaned_data, "name": ", ".join(names)[:200]}
 
 

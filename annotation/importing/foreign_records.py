@@ -1,6 +1,4 @@
-"""Formats of other projects, one object at a time: RLHF-V and RLAIF-V rows, conversations as LLaVA
-keeps them, and files of captions. Each becomes the records of ``annotation.importing.records``.
-"""
+"""LLaVA's conversations, alone or two files side by side, and files of captions."""
 
 from __future__ import annotations
 
@@ -8,114 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Any
 
-from annotation.importing.record_files import BadField, Problem
+from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.records import (
     LONGEST_ID,
-    Label,
     PairIn,
     PromptIn,
     digest,
-    identifier,
     parse_prompt,
-    prompt_of,
     text_of,
 )
 from annotation.reading.files import Unreadable, document
-from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt
-from config.outside import NotJson, is_storable, parse_json
+from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, key
+from config.outside import is_storable
 
 Conversation = tuple[PromptIn, str]
 """A prompt and the answer that the conversation ends with."""
-
-
-def parse_rlhf_v(line: int, data: Any) -> PairIn:
-    """A row with question, chosen and rejected, as text or (as RLHF-V publishes) inside ``text``.
-
-    ``chosen`` becomes response 1 or 2 by a hash of the row, so that the better one has no place
-    of its own. Raises BadField.
-    """
-    if not isinstance(data, dict):
-        raise BadField("", "is not an object")
-    row = {**data, **_inner(data.get("text"))}
-    question, chosen, rejected = (text_of(row, name) for name in ("question", "chosen", "rejected"))
-    origin = _origin(row.get("origin_split"))
-    first = 1 + int(digest(question, chosen, rejected)[:8], 16) % 2
-    models = _models(origin)
-    sides = [(chosen, models[0]), (rejected, models[1])]
-    (one, model_1), (two, model_2) = sides if first == 1 else sides[::-1]
-    id = _row_id(row, origin, digest(question, chosen, rejected))
-    prompt = PromptIn(
-        line=line,
-        id=id,
-        image=_image_name(row),
-        conversation=[
-            {"from": "human", "value": f"<image>\n{question.replace('<image>', '').strip()}"}
-        ],
-    )
-    return PairIn(
-        prompt=prompt,
-        id=id,
-        response_1=one,
-        response_2=two,
-        model_1=model_1,
-        model_2=model_2,
-        label=Label(preference=first),
-    )
-
-
-def _inner(text: Any) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        value = parse_json(text) if isinstance(text, str) else text
-    except NotJson as error:
-        raise BadField("text", str(error)) from None
-    if not isinstance(value, dict):
-        raise BadField("text", "is not an object")
-    return value
-
-
-def _origin(value: Any) -> dict[str, Any]:
-    """What ``origin_split`` says; a plain name (or nothing) says nothing that is read here."""
-    try:
-        found = parse_json(value) if isinstance(value, str) else value
-    except NotJson:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _models(origin: dict[str, Any]) -> tuple[str, str]:
-    """Of chosen and rejected: ours are named apart, RLAIF-V's are one model."""
-    models = origin.get("models")
-    names = (
-        (models.get("chosen"), models.get("rejected"))
-        if isinstance(models, dict)
-        else (origin.get("model"), origin.get("model"))
-    )
-    first, second = (
-        name if isinstance(name, str) and len(name) <= LONGEST_ID and is_storable(name) else ""
-        for name in names
-    )
-    return first, second
-
-
-def _row_id(row: dict[str, Any], origin: dict[str, Any], content: str) -> str:
-    if row.get("ds_name") == "factloop" and isinstance(origin.get("id"), str):
-        return identifier(origin)
-    name = row.get("ds_name") or row.get("origin_dataset") or "rlhf-v"
-    number = row.get("idx", content[:16])
-    return identifier({"id": f"{name}-{number}"})
-
-
-def _image_name(row: dict[str, Any]) -> str:
-    image = row.get("image")
-    if isinstance(image, dict):
-        image = image.get("path")
-    if isinstance(image, str) and image:
-        return text_of({"image": image}, "image")
-    if row.get("image_path"):
-        return text_of(row, "image_path")
-    raise BadField("image", "is not the name of an image (pictures come beside the file, as a zip)")
 
 
 def parse_conversation(line: int, data: Any) -> Conversation:
@@ -128,38 +33,78 @@ def parse_conversation(line: int, data: Any) -> Conversation:
 
 
 def pair_conversations(
-    first: Sequence[Conversation],
-    second: Sequence[Conversation],
+    first: Sequence[Conversation | None],
+    second: Sequence[Conversation | None],
     *,
     models: tuple[str, str],
-    problems: list[Problem],
-) -> list[PairIn]:
-    """Two files of answers to the same prompts, matched by id in whatever order."""
-    others = {prompt.id: (prompt, answer) for prompt, answer in second}
-    pairs = []
-    for prompt, answer in first:
-        other = others.pop(prompt.id, None)
-        if other is None:
-            reason = f"{prompt.id!r} is not in the second file"
-            problems.append(Problem(prompt.line, "id", reason, file=models[0]))
-        elif (other[0].image, other[0].conversation) != (prompt.image, prompt.conversation):
-            reason = "differs between the two files"
-            problems.append(Problem(prompt.line, "conversations", reason, file=models[0]))
+    faults: Faults,
+    unusable: Faults,
+) -> list[PairIn | None]:
+    """Two files of answers to the same prompts, matched by id and conversation, in any order.
+
+    LLaVA's own files use the number of a picture as the id of all conversations about it.
+    """
+    known = [_by_id(side, name, faults) for side, name in zip((first, second), models, strict=True)]
+    others = known[1]
+    repeated = {id for id, told in known[0].items() if len(told) > 1}
+    differing: set[str] = set()
+    pairs: list[PairIn | None] = []
+    for prompt, answer in (one for one in first if one is not None):
+        about = others.get(prompt.id, {})
+        other = about.pop(_told_by(prompt), None)
+        if other is not None:
+            pairs.append(_pair(prompt, answer, other[1], models, told=prompt.id in repeated))
+            continue
+        pairs.append(None)
+        if about:
+            differing.add(prompt.id)
+            problem = Problem(prompt.line, "conversations", "differs between the two files")
         else:
-            pairs.append(
-                PairIn(
-                    prompt=prompt,
-                    id=f"{prompt.id} {models[0]} {models[1]}"[:LONGEST_ID],
-                    response_1=answer,
-                    response_2=other[1],
-                    model_1=models[0],
-                    model_2=models[1],
-                )
-            )
-    for prompt, _ in others.values():
-        reason = f"{prompt.id!r} is not in the first file"
-        problems.append(Problem(prompt.line, "id", reason, file=models[1]))
+            problem = Problem(prompt.line, "id", f"{prompt.id!r} {_alone(second, 'second')}")
+        unusable.add(replace(problem, file=models[0]))
+    for prompt, _ in (other for about in others.values() for other in about.values()):
+        if prompt.id in differing:
+            continue
+        pairs.append(None)
+        reason = f"{prompt.id!r} {_alone(first, 'first')}"
+        unusable.add(Problem(prompt.line, "id", reason, file=models[1]))
     return pairs
+
+
+def _alone(side: Sequence[Conversation | None], which: str) -> str:
+    """Why a conversation has no partner in a file of which lines may be at fault."""
+    return f"is not {'among the usable lines of' if None in side else 'in'} the {which} file"
+
+
+def _by_id(
+    side: Sequence[Conversation | None], name: str, faults: Faults
+) -> dict[str, dict[str, Conversation]]:
+    """Conversations by id and by what they are told by; one that is there twice is a fault."""
+    found: dict[str, dict[str, Conversation]] = {}
+    for prompt, answer in (one for one in side if one is not None):
+        about = found.setdefault(prompt.id, {})
+        first = about.setdefault(_told_by(prompt), (prompt, answer))
+        if first[0] is not prompt:
+            reason = f"{prompt.id!r} is the id of line {first[0].line} too"
+            faults.add(Problem(prompt.line, "id", reason, file=name))
+    return found
+
+
+def _told_by(prompt: PromptIn) -> str:
+    return digest(key(prompt.image), prompt.conversation)
+
+
+def _pair(prompt: PromptIn, one: str, two: str, models: tuple[str, str], *, told: bool) -> PairIn:
+    if told:
+        prompt = replace(prompt, id=f"{prompt.id} {digest(prompt.conversation)[:8]}")
+    return PairIn(
+        prompt=prompt,
+        id=f"{prompt.id} {models[0]} {models[1]}"[:LONGEST_ID],
+        response_1=one,
+        response_2=two,
+        model_1=models[0],
+        model_2=models[1],
+    )
 
 
 # --------------------------------------------------------------------------------------------
@@ -193,50 +138,37 @@ def _is_caption(text: Any) -> bool:
     return isinstance(text, str) and bool(text.strip()) and is_storable(text)
 
 
-def with_captions(
-    records: Sequence[PairIn | PromptIn],
-    captions: dict[str, list[str]],
-    problems: list[Problem],
-) -> list[PairIn | PromptIn]:
-    """The records with the captions of their images; those that bring facts keep their own.
+class Captions:
+    """A file of captions, to be joined to images by their names.
 
-    An image that several captions fit, and a caption that several images fit, are problems.
+    An image that several captions fit, and a caption that several images fit, are faults.
     """
-    names = Names(captions)
-    alone = OneNameEach()
-    known: dict[str, list[str]] = {}
-    for record in records:
-        prompt = prompt_of(record)
-        if prompt.image not in known and not prompt.captions:
-            known[prompt.image] = _captions_of(prompt, names, captions, alone, problems)
 
-    def of(prompt: PromptIn) -> PromptIn:
-        found = known.get(prompt.image)
-        return replace(prompt, captions=found) if found and not prompt.captions else prompt
+    def __init__(self, file: IO[bytes], faults: Faults) -> None:
+        problems: list[Problem] = []
+        self._captions = read_captions(file, problems)
+        for problem in problems:
+            faults.add(problem)
+        self._names = Names(self._captions)
+        self._alone = OneNameEach()
+        self._faults = faults
 
-    return [
-        replace(record, prompt=of(record.prompt)) if isinstance(record, PairIn) else of(record)
-        for record in records
-    ]
+    def of(self, image: str, line: int) -> list[str]:
+        """The captions of the image that a record of ``line`` names; none is no fault."""
+        try:
+            name = self._names.find(image)
+        except Ambiguous as several:
+            reason = f"{excerpt(image)} fits several captions: {several}"
+            self._faults.add(Problem(line, "image", reason))
+            return []
+        if name is None:
+            return []
+        other = self._alone.other(image, name)
+        if other is not None:
+            reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"
+            self._faults.add(Problem(line, "image", reason))
+        return self._captions[name]
 
-
-def _captions_of(
-    prompt: PromptIn,
-    names: Names,
-    captions: dict[str, list[str]],
-    alone: OneNameEach,
-    problems: list[Problem],
-) -> list[str]:
-    try:
-        name = names.find(prompt.image)
-    except Ambiguous as several:
-        reason = f"{excerpt(prompt.image)} fits several captions: {several}"
-        problems.append(Problem(prompt.line, "image", reason))
-        return []
-    if name is None:
-        return []
-    other = alone.other(prompt.image, name)
-    if other is not None:
-        reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"
-        problems.append(Problem(prompt.line, "image", reason))
-    return captions[name]
+    def example(self) -> str:
+        """How the file calls one of its images."""
+        return excerpt(next(iter(self._captions), "none"))

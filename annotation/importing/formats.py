@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from annotation.importing.foreign_records import (
-    pair_conversations,
-    parse_conversation,
-    parse_rlhf_v,
-    read_captions,
-    with_captions,
-)
-from annotation.importing.record_files import ImportRefused, Problem, parse_all
+from annotation.importing.foreign_pairs import fits, parse_foreign_pair
+from annotation.importing.foreign_records import pair_conversations, parse_conversation
+from annotation.importing.record_files import Faults, ImportRefused, Problem, parse_each
 from annotation.importing.records import (
+    PairIn,
+    PromptIn,
     Records,
     pair_answers,
     parse_answer,
@@ -23,66 +20,96 @@ from annotation.importing.records import (
 )
 from annotation.models import ImportJob
 
+Before = Callable[[Any], Any]
+"""What is done to each parsed value before it is read as a record."""
+Parse = Callable[[int, Any], Any]
+
+
+def parse_any_pair(line: int, data: Any) -> PairIn:
+    """A pair in our own form, or in one of another project. Raises BadField."""
+    return parse_foreign_pair(line, data) if fits(data) else parse_pair(line, data)
+
+
+def parse_row(line: int, data: Any) -> PairIn:
+    """The same, where a row of another project is expected. Raises BadField."""
+    ours = isinstance(data, dict) and "output_1" in data and not fits(data)
+    return parse_pair(line, data) if ours else parse_foreign_pair(line, data)
+
+
+ALONE: dict[str, Parse] = {
+    ImportJob.Format.LLAVA_RLHF: parse_any_pair,
+    ImportJob.Format.RLHF_V: parse_row,
+    ImportJob.Format.PROMPTS: parse_prompt,
+    ImportJob.Format.LLAVA: parse_prompt,
+}
+SIDE_BY_SIDE: dict[str, tuple[Parse, Callable[..., list[PairIn | None]]]] = {
+    ImportJob.Format.MMHAL: (parse_answer, pair_answers),
+    ImportJob.Format.LLAVA: (parse_conversation, pair_conversations),
+}
+
 
 def read_files(
-    files: Sequence[Path], stems: Sequence[str], *, format: str, captions: Path | None
-) -> Records:
-    with files[0].open("rb") as first:
-        if len(files) > 1:
-            with files[1].open("rb") as second:
-                records = read(format, first, second, names=(stems[0], stems[1]))
-        else:
-            records = read(format, first, names=(stems[0], ""))
-    if captions is not None:
-        problems: list[Problem] = []
-        with captions.open("rb") as file:
-            known = read_captions(file, problems)
-        records = with_captions(records, known, problems)
-        if problems:
-            raise ImportRefused(problems)
-    return records
+    files: Sequence[Path],
+    names: Sequence[str],
+    *,
+    format: str,
+    before: Before,
+    faults: Faults,
+    unusable: Faults,
+) -> Iterator[PairIn | PromptIn | None]:
+    """The records of one file, one after the other, or of two side by side; None for an unusable.
+
+    ``names`` are the file names without suffix: the models, where the records name none.
+    """
+    if format not in ALONE and format not in SIDE_BY_SIDE:
+        raise ValueError(f"{format!r} is not one of {', '.join(ImportJob.Format.values)}")
+    if len(files) == 1 and format not in ALONE:
+        raise ImportRefused([Problem(0, "", "the second answer file is missing")])
+    if len(files) == 1:
+        with files[0].open("rb") as file:
+            yield from parse_each(file, _after(before, ALONE[format]), faults, unusable)
+        return
+    with files[0].open("rb") as first, files[1].open("rb") as second:
+        yield from _side_by_side(format, (first, second), (names[0], names[1]), faults, unusable)
+
+
+def _after(before: Before, parse: Parse) -> Parse:
+    return lambda line, value: parse(line, before(value))
 
 
 def read(
     format: str, file: IO[bytes], second: IO[bytes] | None = None, *, names: tuple[str, str]
 ) -> Records:
-    """The records of a file, or of two side by side; raises ImportRefused with every fault of them.
-
-    ``names`` are the file names without suffix: the models, where the records name none.
-    """
-    problems: list[Problem] = []
-    records: Records = ()
-    if format == ImportJob.Format.PROMPTS:
-        records = parse_all(file, parse_prompt, problems)
-    elif format == ImportJob.Format.LLAVA_RLHF:
-        records = parse_all(file, parse_pair, problems)
-    elif format == ImportJob.Format.RLHF_V:
-        records = parse_all(file, parse_rlhf_v, problems)
-    elif format == ImportJob.Format.LLAVA and second is None:
-        records = parse_all(file, parse_prompt, problems)
-    elif format in ImportJob.TWO_FILES:
-        if second is None:
-            raise ImportRefused([Problem(0, "", "the second answer file is missing")])
-        records = _side_by_side(format, (file, second), names, problems)
+    """The records of small files, already open; raises ImportRefused with every fault of them."""
+    faults, unusable = Faults(), Faults()
+    found: list[PairIn | PromptIn | None]
+    if second is None and format not in ALONE:
+        raise ImportRefused([Problem(0, "", "the second answer file is missing")])
+    if second is None:
+        found = list(parse_each(file, ALONE[format], faults, unusable))
     else:
-        raise ValueError(f"{format!r} is not one of {', '.join(ImportJob.Format.values)}")
-    if problems:
-        raise ImportRefused(problems)
-    return records
+        found = list(_side_by_side(format, (file, second), names, faults, unusable))
+    if not found and not faults:
+        faults.add(Problem(0, "", "holds no records"))
+    if faults or unusable:
+        raise ImportRefused([*faults.said(), *unusable.said(len(found))])
+    return [record for record in found if record is not None]
 
 
 def _side_by_side(
-    format: str, files: tuple[IO[bytes], IO[bytes]], names: tuple[str, str], problems: list[Problem]
-) -> Records:
-    """Pairs of two files, unless one of them has a fault, which then names its file."""
-    mmhal = format == ImportJob.Format.MMHAL
+    format: str,
+    files: tuple[IO[bytes], IO[bytes]],
+    names: tuple[str, str],
+    faults: Faults,
+    unusable: Faults,
+) -> Iterator[PairIn | None]:
+    """Pairs of two files, and None for each that has a fault in one of them."""
+    parse, pair = SIDE_BY_SIDE[format]
     parsed: list[list[Any]] = []
     for name, file in zip(names, files, strict=True):
-        found: list[Problem] = []
-        parse: Callable[[int, Any], Any] = parse_answer if mmhal else parse_conversation
-        parsed.append(parse_all(file, parse, found))
-        problems += [Problem(p.line, p.field, p.reason, file=name) for p in found]
-    if problems:
-        return ()
-    pair = pair_answers if mmhal else pair_conversations
-    return pair(*parsed, models=names, problems=problems)
+        found = list(parse_each(file, parse, faults, unusable, name))
+        if not found and not faults:
+            faults.add(Problem(0, "", "holds no records", file=name))
+        parsed.append(found)
+    if not faults:
+        yield from pair(*parsed, models=names, faults=faults, unusable=unusable)

@@ -1,40 +1,61 @@
 """Records in: a file is taken whole, or refused whole with every fault named.
 
-Repeating an import changes nothing: a record whose id and content are here already counts as
-unchanged. The same id with other content is a fault, because a judgment must never end up under a
-text that the judge did not see.
+On request what cannot be used is left out instead, and each record of it is named. Repeating an
+import changes nothing: a record whose id and content are here already counts as unchanged. The
+same id with other content is a fault, because a judgment must never end up under a text that the
+judge did not see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 from django.db import connection, transaction
 
-from annotation.image_sources import ImageSource, absence
+from annotation.image_sources import Either, ImageSource, absence
 from annotation.images import BadImage, Decoder, save
 from annotation.importing import parquet
+from annotation.importing.foreign_records import Captions
 from annotation.importing.formats import read_files
-from annotation.importing.record_files import ImportRefused, Problem
-from annotation.importing.record_writer import BATCH, RecordWriter
-from annotation.importing.records import PairIn, PromptIn, Records, prompt_of
+from annotation.importing.inline_pictures import Inlined
+from annotation.importing.record_files import Faults, ImportRefused, Problem
+from annotation.importing.record_writer import RecordWriter
+from annotation.importing.records import PairIn, PromptIn
+from annotation.importing.spool import BATCH, Spool
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
 from annotation.reading.names import OneNameEach, excerpt
 from config.outside import storable
 
 Report = Callable[[int, int], None]
+Record = PairIn | PromptIn
+
+
+@dataclass(frozen=True)
+class Join:
+    """What a file had to be joined with, and for how many of how many it was found."""
+
+    what: str
+    found: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.what} for {self.found:,} of {self.of:,}"
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did. ``left_out`` are records skipped on request, for want of an image."""
+    """What an import did. ``left_out`` are records skipped on request; each is a warning."""
 
     created: int
     unchanged: int
     left_out: int = 0
     warnings: list[Problem] = field(default_factory=list)
+    joins: list[Join] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +63,10 @@ class Options:
     source: str = ""
     """Written on every comparison: where it is from."""
     skip_missing_images: bool = False
+    leave_out_unusable: bool = False
+    """Also records that cannot be read, and those whose image cannot be taken."""
+    left_out_to: TextIO | None = None
+    """Gets what is left out as CSV, every record of it."""
     keep_labels: bool = True
 
 
@@ -63,56 +88,216 @@ def import_files(
     """Imports a file, or two side by side. ``names`` are what people call them (default: theirs).
 
     ``captions`` is a file of captions by image, for the records that bring no facts of their own.
-    A Parquet file brings its images (annotation.importing.parquet).
+    A Parquet file brings its images (annotation.importing.parquet). Raises ImportRefused; then
+    nothing was added. ``report`` is told how many of the images are done.
     """
     stems = [storable(Path(name).stem) for name in names or files]
-    try:
-        with parquet.unpacked(files, images) as (paths, sources):
-            records = read_files(paths, stems, format=format, captions=captions)
-            return import_records(project, records, sources, options, report)
-    except parquet.NotConverted as error:
-        raise ImportRefused(error.problems) from None
+    alone = format == ImportJob.Format.LLAVA and len(files) == 1
+    with contextlib.ExitStack() as stack:
+        try:
+            paths, sources = stack.enter_context(parquet.unpacked(files, images))
+        except parquet.NotConverted as error:
+            raise ImportRefused(error.problems) from None
+        inlined = Inlined(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        spool = stack.enter_context(Spool(tell_apart=alone))
+        one = _Import(spool, Either((inlined, sources)), options or Options())
+        found = read_files(
+            paths,
+            stems,
+            format=format,
+            before=inlined.taken_out,
+            faults=one.faults,
+            unusable=one.unusable,
+        )
+        one.take(found)
+        if captions is not None:
+            with captions.open("rb") as file:
+                one.join_captions(Captions(file, one.faults))
+        return one.carry_out(project, report)
 
 
 def import_records(
     project: Project,
-    records: Records,
+    records: Iterable[Record],
     images: ImageSource,
     options: Options | None = None,
     report: Report = nobody,
 ) -> Imported:
-    """Adds parsed records to ``project``. Raises ImportRefused; then nothing was added.
+    """Adds parsed records to ``project``. Raises ImportRefused; then nothing was added."""
+    with Spool() as spool:
+        one = _Import(spool, images, options or Options())
+        one.take(records)
+        return one.carry_out(project, report)
 
-    ``report`` is told how many of the images are done, which is what takes the time.
-    """
-    options = options or Options()
-    problems = _repeated_ids(records)
-    found, missing = _find_images(records, images, report, problems)
-    if missing and not options.skip_missing_images:
-        problems += [Problem(line, "image", absence(name, images)) for name, line in missing]
-    if problems:
-        raise ImportRefused(problems)
-    absent = {name for name, _ in missing}
-    kept: Records = [record for record in records if prompt_of(record).image not in absent]
-    warnings = [Problem(0, "images", note) for note in images.notes()]
-    warnings += [
-        Problem(line, "image", f"left out: {absence(name, images)}") for name, line in missing
-    ]
-    for record in kept:
-        warnings += record.warnings() if isinstance(record, PairIn) else []
-    with transaction.atomic():
-        # One import of a project at a time: each then sees what the one before it has added.
-        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        stored = save(found.values())
-        by_name = {name: stored[image.sha256] for name, image in found.items()}
-        writer = RecordWriter(
-            project, by_name, source=options.source, keep_labels=options.keep_labels
+
+class _Import:
+    """One import on its way: what was read, and what is wrong with it or worth a look."""
+
+    def __init__(self, spool: Spool, images: ImageSource, options: Options) -> None:
+        self._spool = spool
+        self._images = images
+        self._options = options
+        self._lines = 0
+        self._joins: list[Join] = []
+        self._warnings = Faults()
+        self.faults = Faults()
+        """Refuse the file."""
+        self.unusable = Faults(options.left_out_to)
+        """Refuse the file, unless they may be left out."""
+
+    def take(self, records: Iterable[Record | None]) -> None:
+        """Reads all records; None stands for one that cannot be used."""
+        for record in records:
+            self._lines += 1
+            if record is not None:
+                self._spool.add(record)
+                for warning in record.warnings() if isinstance(record, PairIn) else ():
+                    self._warnings.add(warning)
+        if not self._lines and not self.faults:
+            self.faults.add(Problem(0, "", "holds no records"))
+        self._spool.settle()
+        for line, id, first in self._spool.repeated_ids():
+            reason = f"{excerpt(id)!r} is the id of line {first} too"
+            self.faults.add(Problem(line, "id", reason))
+        if self.unusable and not self._options.leave_out_unusable:
+            self._refuse()
+
+    def join_captions(self, captions: Captions) -> None:
+        """Gives the images their captions. Those of no image at all are a fault."""
+        wanted = matched = 0
+        without: list[tuple[int, str]] = []
+        for name, line, has_facts in self._spool.images():
+            if has_facts:
+                continue
+            wanted += 1
+            found = captions.of(name, line)
+            if found:
+                matched += 1
+                self._spool.keep_captions(name, found)
+            elif len(without) < 3:
+                without.append((line, name))
+        if self.faults:
+            return
+        if wanted and not matched:
+            reason = f"for 0 of {wanted:,} images: it names {captions.example()}, the records"
+            self.faults.add(Problem(0, "captions", f"{reason} {excerpt(without[0][1])}"))
+        elif matched < wanted:
+            said = ", ".join(f"{excerpt(name)} (line {line})" for line, name in without)
+            reason = f"for {matched:,} of {wanted:,} images; there is none for {said}"
+            self._warnings.add(Problem(0, "captions", reason))
+
+    def carry_out(self, project: Project, report: Report) -> Imported:
+        """Finds the images and writes all rows."""
+        wanted = self._spool.count_images()
+        absent = self._find_images(wanted, report)
+        self._joins.append(Join("images", wanted - len(absent), wanted))
+        if self.faults:
+            self._refuse()
+        self._spool.leave_out(absent)
+        if not len(self._spool):
+            self._refuse()
+        for note in self._images.notes():
+            self._warnings.add(Problem(0, "images", note))
+        with transaction.atomic():
+            # One import of a project at a time: each then sees what the one before it has added.
+            Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+            for kept in self._spool.kept_images():
+                save(Image(**about) for about in kept if len(about) > 1)
+            options = self._options
+            writer = RecordWriter(project, source=options.source, keep_labels=options.keep_labels)
+            facts = _Counter(self._batches())
+            created, unchanged = writer.write(facts)
+        if created >= BATCH:
+            refresh_statistics()
+        return Imported(
+            created,
+            unchanged,
+            left_out=self._lines - created - unchanged,
+            warnings=[*self._left_out_warnings(), *self._warnings.said(self._lines)],
+            joins=[*self._joins, Join("facts", facts.with_facts, facts.count)],
         )
-        created, unchanged = writer.write(kept)
-    if created >= BATCH:
-        refresh_statistics()
-    left_out = len(records) - len(kept)
-    return Imported(created, unchanged, left_out=left_out, warnings=warnings)
+
+    def _batches(self) -> Iterator[list[tuple[Record, str]]]:
+        for batch in self._spool.batches():
+            yield [(record, about["sha256"]) for record, about in batch]
+
+    def _refuse(self) -> None:
+        """Raises ImportRefused with all faults that there are."""
+        problems = self.faults.said(self._lines) + self.unusable.said(self._lines)
+        if self._options.leave_out_unusable and not self.faults:
+            problems.insert(0, Problem(0, "", "holds no record that can be used"))
+        raise ImportRefused(problems)
+
+    def _left_out_warnings(self) -> list[Problem]:
+        return [
+            Problem(one.line, one.field, f"left out: {one.reason}", one.file)
+            for one in self.unusable.said(self._lines)
+        ]
+
+    def _find_images(self, wanted: int, report: Report) -> list[str]:
+        """Remembers the images that there are; the names of those that cannot be used."""
+        absent: list[str] = []
+        alone = OneNameEach()
+        with Decoder() as decoder:
+            for done, (name, line, _) in enumerate(self._spool.images()):
+                report(done, wanted)
+                try:
+                    missing = self._find_image(name, line, alone, decoder)
+                except BadImage as error:
+                    missing = f"{excerpt(name)} {error}"
+                    leave_out = self._options.leave_out_unusable
+                else:
+                    leave_out = (
+                        self._options.leave_out_unusable or self._options.skip_missing_images
+                    )
+                if missing is not None:
+                    absent.append(name)
+                    lines = self._spool.lines_of(name) if leave_out else [line]
+                    for number in lines:
+                        into = self.unusable if leave_out else self.faults
+                        into.add(Problem(number, "image", missing))
+        report(wanted, wanted)
+        return absent
+
+    def _find_image(self, name: str, line: int, alone: OneNameEach, decoder: Decoder) -> str | None:
+        """Remembers one image; why not where it is not there. Raises BadImage."""
+        place = self._images.locate(name)
+        if place is None:
+            return absence(name, self._images)
+        other = None if place.by_content else alone.other(name, place)
+        if other is not None:
+            reason = (
+                f"{excerpt(name)} and {excerpt(other)} both fit one file: {excerpt(place.name)}"
+            )
+            self.faults.add(Problem(line, "image", reason))
+        image = place.load(decoder)
+        self._spool.keep_image(name, _about(image))
+        for note in decoder.taken_notes():
+            self._warnings.add(Problem(line, "image", f"{excerpt(name)} {note}"))
+        return None
+
+
+class _Counter:
+    """Batches as they pass, with how many of their records bring facts."""
+
+    def __init__(self, batches: Iterator[list[tuple[Record, str]]]) -> None:
+        self._batches = batches
+        self.count = self.with_facts = 0
+
+    def __iter__(self) -> Iterator[list[tuple[Record, str]]]:
+        for batch in self._batches:
+            self.count += len(batch)
+            prompts = (r.prompt if isinstance(r, PairIn) else r for r, _ in batch)
+            self.with_facts += sum(bool(prompt.captions) for prompt in prompts)
+            yield batch
+
+
+def _about(image: Image) -> dict[str, Any]:
+    """What makes the row of a new image; of one that has a row, its hash."""
+    if image.pk is not None:
+        return {"sha256": image.sha256}
+    names = ("sha256", "original_sha256", "width", "height", "format", "bytes")
+    return {**{name: getattr(image, name) for name in names}, "file": str(image.file.name)}
 
 
 def refresh_statistics() -> None:
@@ -120,47 +305,3 @@ def refresh_statistics() -> None:
     with connection.cursor() as cursor:
         for model in (Image, Prompt, Comparison):
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
-
-
-def _repeated_ids(records: Iterable[PairIn | PromptIn]) -> list[Problem]:
-    seen: dict[str, int] = {}
-    problems = []
-    for record in records:
-        if record.id in seen:
-            reason = f"{record.id!r} is the id of line {seen[record.id]} too"
-            problems.append(Problem(record.line, "id", reason))
-        seen.setdefault(record.id, record.line)
-    return problems
-
-
-def _find_images(
-    records: Iterable[PairIn | PromptIn],
-    source: ImageSource,
-    report: Report,
-    problems: list[Problem],
-) -> tuple[dict[str, Image], list[tuple[str, int]]]:
-    """Images by name, saved or not, and (name, first line) of those that are not there."""
-    wanted: dict[str, int] = {}
-    for record in records:
-        wanted.setdefault(prompt_of(record).image, record.line)
-    found: dict[str, Image] = {}
-    missing = []
-    alone = OneNameEach()
-    with Decoder() as decoder:
-        for done, (name, line) in enumerate(wanted.items()):
-            report(done, len(wanted))
-            try:
-                place = source.locate(name)
-                if place is None:
-                    missing.append((name, line))
-                    continue
-                other = None if place.by_content else alone.other(name, place)
-                if other is not None:
-                    said = f"{excerpt(name)} and {excerpt(other)} (line {wanted[other]})"
-                    reason = f"{said} both fit one file, {excerpt(place.name)}"
-                    problems.append(Problem(line, "image", reason))
-                found[name] = place.load(decoder)
-            except BadImage as error:
-                problems.append(Problem(line, "image", f"{excerpt(name)} {error}"))
-    report(len(wanted), len(wanted))
-    return found, missing

@@ -83,26 +83,23 @@ def convert(source: str, lines: IO[bytes], images: Images) -> list[dict[str, Any
 
 
 def _row(row: dict[str, Any], images: Images) -> dict[str, Any]:
-    values = {name: _plain(value) for name, value in row.items() if name != "image"}
-    image = _image(row.get("image"), images)
-    return values if image is None else {**values, "image": image}
+    return {name: _plain(value, images) for name, value in row.items()}
 
 
-def _image(image: Any, images: Images) -> Any:
-    """The name of a row's picture, whose bytes stand alone or beside a path."""
-    if isinstance(image, bytes):
-        return images.name_of(image, "")
-    if isinstance(image, dict) and isinstance(image.get("bytes"), bytes):
-        return images.name_of(image["bytes"], image.get("path"))
-    return _plain(image)
+def _plain(value: Any, images: Images) -> Any:
+    """As JSON has it, with the names of pictures in place of their bytes, wherever they stand.
 
-
-def _plain(value: Any) -> Any:
-    """As JSON has it; what JSON cannot say is null, which the reader of records then names."""
+    Bytes stand alone, or beside a path. What JSON cannot say is null, which the reader of records
+    then names.
+    """
+    if isinstance(value, bytes):
+        return images.name_of(value, "")
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+        return images.name_of(value["bytes"], value.get("path"))
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(one, images) for name, one in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(one, images) for one in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (date, datetime)):
@@ -120,7 +117,7 @@ def main(source: str, lines: str, archive: str) -> dict[str, Any]:
     except Refused as refused:
         return {"error": str(refused)}
     except MemoryError:
-        return {"error": "needs too much memory to read"}
+        return {"error": "needs too much memory to read: write it with smaller groups of rows"}
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import IO, Any, TextIO, TypeVar
 
 from annotation.errors import DomainError
 from annotation.reading.files import values
@@ -15,6 +15,8 @@ T = TypeVar("T")
 ALL = "all "
 """How the reason of a fault begins that every line has."""
 MOST_ALIKE = 3
+MOST_KINDS = 10_000
+CSV_COLUMNS = ("file", "line", "field", "reason")
 
 
 @dataclass(frozen=True)
@@ -60,27 +62,80 @@ class ImportRefused(DomainError):
         super().__init__(f"{first}{more}", errors=[p.to_json() for p in self.problems])
 
 
-def said_once(problems: Iterable[Problem], lines: int = 0) -> list[Problem]:
-    """The problems in order, those that many lines share as one; ``lines`` is how many there are.
+class Faults:
+    """Problems as they are found, however many: what many lines share is kept and said once.
 
-    What all lines share belongs to the file.
+    ``to`` is a file that gets every one of them as a row of CSV (file, line, field, reason).
     """
-    alike: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
-    for problem in problems:
-        alike[problem.file, problem.field, problem.reason].append(problem)
-    said: list[Problem] = []
-    for (file, field, reason), group in alike.items():
-        numbers = sorted({problem.line for problem in group if problem.line})
-        if 1 < len(numbers) == lines:
-            named = f"{field} " if field else ""
-            said.append(Problem(0, field, f"{ALL}{lines:,} lines: {named}{reason}", file))
-        elif len(numbers) > MOST_ALIKE:
-            shown = ", ".join(map(str, numbers[1:MOST_ALIKE]))
-            rest = f"lines {shown} and {len(numbers) - MOST_ALIKE:,} more"
-            said.append(Problem(numbers[0], field, f"{reason} (the same in {rest})", file))
+
+    def __init__(self, to: TextIO | None = None) -> None:
+        self.count = 0
+        self._groups: dict[tuple[str, str, str], _Group] = {}
+        self._more = 0
+        self._rows = None if to is None else csv.writer(to)
+        if self._rows is not None:
+            self._rows.writerow(CSV_COLUMNS)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def add(self, problem: Problem) -> None:
+        self.count += 1
+        if self._rows is not None:
+            cells = (problem.file, problem.line or "", problem.field, problem.reason)
+            self._rows.writerow([guarded(cell) for cell in cells])
+        about = (problem.file, problem.field, problem.reason)
+        if about in self._groups or len(self._groups) < MOST_KINDS:
+            self._groups.setdefault(about, _Group()).add(problem.line)
         else:
-            said += group
-    return sorted(said, key=lambda problem: (problem.file, problem.line))
+            self._more += 1
+
+    def said(self, lines: int = 0) -> list[Problem]:
+        """The problems in order, the same of many lines as one; ``lines`` is how many there are.
+
+        What all lines share belongs to the file.
+        """
+        said: list[Problem] = []
+        for (file, field, reason), group in self._groups.items():
+            if 1 < group.count == lines and min(group.first):
+                named = f"{field} " if field else ""
+                said.append(Problem(0, field, f"{ALL}{lines:,} lines: {named}{reason}", file))
+            elif group.count > MOST_ALIKE:
+                shown = ", ".join(map(str, group.first[1:MOST_ALIKE]))
+                rest = f"lines {shown} and {group.count - MOST_ALIKE:,} more"
+                reason = f"{reason} (the same in {rest})"
+                said.append(Problem(group.first[0], field, reason, file))
+            else:
+                said += [Problem(line, field, reason, file) for line in group.first]
+        if self._more:
+            said.append(Problem(0, "", f"and {self._more:,} more faults"))
+        return sorted(said, key=lambda problem: (problem.file, problem.line))
+
+
+class _Group:
+    """The lines of one fault: how many, and the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[int] = []
+
+    def add(self, line: int) -> None:
+        self.count += 1
+        if len(self.first) < MOST_ALIKE:
+            self.first.append(line)
+
+
+def said_once(problems: Iterable[Problem], lines: int = 0) -> list[Problem]:
+    """As ``Faults.said`` has them."""
+    faults = Faults()
+    for problem in problems:
+        faults.add(problem)
+    return faults.said(lines)
+
+
+def guarded(cell: Any) -> Any:
+    """A cell that no spreadsheet runs as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell
 
 
 class BadField(ValueError):
@@ -97,18 +152,48 @@ def read_objects(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int
     return values(file, lambda fault: problems.append(Problem(fault.line, "", fault.reason)))
 
 
+def parse_each(
+    file: IO[bytes],
+    parse: Callable[[int, Any], T],
+    faults: Faults,
+    unusable: Faults,
+    name: str = "",
+) -> Iterator[T | None]:
+    """Every record that parses, and None for each that does not: its fault is ``unusable``.
+
+    What is wrong with the file as a whole is one of ``faults``. ``name`` stands on each.
+    """
+
+    def told(problem: Problem) -> None:
+        (unusable if problem.line else faults).add(replace(problem, file=name))
+
+    waiting: list[Problem] = []
+    for line, value in read_objects(file, waiting):
+        yield from _told(waiting, told)
+        try:
+            record = parse(line, value)
+        except BadField as error:
+            told(Problem(line, error.field, error.reason))
+            yield None
+        else:
+            yield record
+    yield from _told(waiting, told)
+
+
+def _told(waiting: list[Problem], told: Callable[[Problem], None]) -> Iterator[None]:
+    for problem in waiting:
+        told(problem)
+        if problem.line:
+            yield None
+    waiting.clear()
+
+
 def parse_all(file: IO[bytes], parse: Callable[[int, Any], T], problems: list[Problem]) -> list[T]:
     """Every record that parses; the faults of the others are added to ``problems``."""
-    records = []
-    found: list[Problem] = []
-    lines = 0
-    for line, value in read_objects(file, found):
-        lines += 1
-        try:
-            records.append(parse(line, value))
-        except BadField as error:
-            found.append(Problem(line, error.field, error.reason))
-    if not records and not found:
-        found.append(Problem(0, "", "holds no records"))
-    problems += said_once(found, lines + sum(1 for one in found if not one.field and one.line))
-    return records
+    faults, unusable = Faults(), Faults()
+    found = list(parse_each(file, parse, faults, unusable))
+    problems += faults.said()
+    problems += unusable.said(len(found))
+    if not found and not problems:
+        problems.append(Problem(0, "", "holds no records"))
+    return [record for record in found if record is not None]

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from annotation.importing.record_files import ImportRefused, Problem
-from annotation.importing.records import PairIn, PromptIn, Records, digest, prompt_of
-from annotation.models import Comparison, Image, Project, Prompt
+from collections.abc import Iterable
 
-BATCH = 1000
+from annotation.importing.record_files import Faults, ImportRefused, Problem
+from annotation.importing.records import PairIn, PromptIn, digest, prompt_of
+from annotation.models import Comparison, Image, Project, Prompt
 
 
 class RecordWriter:
     """Adds records to a project whose row is locked; collects faults and raises once."""
 
-    def __init__(
-        self, project: Project, images: dict[str, Image], *, source: str, keep_labels: bool
-    ) -> None:
+    def __init__(self, project: Project, *, source: str, keep_labels: bool) -> None:
         self.project = project
-        self.images = images
+        self.images: dict[str, Image] = {}
         self.source = source
         self.keep_labels = keep_labels
-        self.problems: list[Problem] = []
+        self.faults = Faults()
 
-    def write(self, records: Records) -> tuple[int, int]:
+    def write(self, batches: Iterable[list[tuple[PairIn | PromptIn, str]]]) -> tuple[int, int]:
+        """How many records are new and how many were here; with each comes its image's SHA-256.
+
+        Raises ImportRefused when some are here already with other content.
+        """
         created = unchanged = 0
-        for start in range(0, len(records), BATCH):
-            batch = records[start : start + BATCH]
-            pairs = [record for record in batch if isinstance(record, PairIn)]
-            prompts, fresh_prompts = self._prompts([prompt_of(r) for r in batch], reuse=bool(pairs))
+        for batch in batches:
+            rows = Image.objects.in_bulk({sha for _, sha in batch}, field_name="sha256")
+            self.images = {prompt_of(record).image: rows[sha] for record, sha in batch}
+            pairs = [record for record, _ in batch if isinstance(record, PairIn)]
+            wanted = [prompt_of(record) for record, _ in batch]
+            prompts, fresh_prompts = self._prompts(wanted, reuse=bool(pairs))
             fresh = self._comparisons(pairs, prompts) if pairs else fresh_prompts
             created += fresh
             unchanged += len(batch) - fresh
-        if self.problems:
-            raise ImportRefused(self.problems)
+        if self.faults:
+            raise ImportRefused(self.faults.said(created + unchanged))
         return created, unchanged
 
     def _prompts(self, wanted: list[PromptIn], *, reuse: bool) -> tuple[dict[str, Prompt], int]:
@@ -58,9 +62,9 @@ class RecordWriter:
                 by_content.update({content: known} if reuse else {})
             elif known.content_sha256 != content:
                 reason = f"{record.id!r} is here already with another prompt, image or captions"
-                self.problems.append(Problem(record.line, "id", reason))
+                self.faults.add(Problem(record.line, "id", reason))
             result[record.id] = known
-        if not self.problems:
+        if not self.faults:
             Prompt.objects.bulk_create(fresh)
         return result, len(fresh)
 
@@ -91,8 +95,8 @@ class RecordWriter:
                 fresh.append(self._new_comparison(pair, prompt, content))
             elif known[pair.id] != content:
                 reason = f"{pair.id!r} is here already with other responses"
-                self.problems.append(Problem(pair.line, "id", reason))
-        if not self.problems:
+                self.faults.add(Problem(pair.line, "id", reason))
+        if not self.faults:
             Comparison.objects.bulk_create(fresh)
         return len(fresh)
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
-from annotation.importing.record_files import BadField, Problem
+from annotation.importing.record_files import BadField, Faults, Problem
+from annotation.reading.names import key, normal
 from annotation.texts import end_token, is_visible, names_a_model, turns_direction
 from config.outside import is_storable
 
@@ -144,28 +144,28 @@ def parse_pair(line: int, data: Any) -> PairIn:
 
 
 def pair_answers(
-    first: list[dict[str, Any]],
-    second: list[dict[str, Any]],
+    first: Sequence[dict[str, Any] | None],
+    second: Sequence[dict[str, Any] | None],
     *,
     models: tuple[str, str],
-    problems: list[Problem],
-) -> list[PairIn]:
+    faults: Faults,
+    unusable: Faults,
+) -> list[PairIn | None]:
     """Two MMHal-style answer files side by side: one comparison per question.
 
-    The questions must be the same in the same order, as answer files of one benchmark are.
+    The questions must be the same in the same order, as answer files of one benchmark are. None
+    stands for an answer that cannot be used, and makes a pair that cannot be either.
     """
     if len(first) != len(second):
         counts = f"{len(first)} and {len(second)}"
-        problems.append(
-            Problem(0, "", f"the two files hold different numbers of answers: {counts}")
-        )
+        faults.add(Problem(0, "", f"the two files hold different numbers of answers: {counts}"))
         return []
-    pairs = []
+    pairs: list[PairIn | None] = []
     for number, (one, two) in enumerate(zip(first, second, strict=True), start=1):
         try:
-            pairs.append(_answer_pair(number, one, two, models))
+            pairs.append(_answer_pair(number, one, two, models) if one and two else None)
         except BadField as error:
-            problems.append(Problem(number, error.field, error.reason))
+            faults.add(Problem(number, error.field, error.reason))
     return pairs
 
 
@@ -180,6 +180,7 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
         _check_text(name, f"image_content[{position}]")
     return {
         "question": text_of(data, "question"),
+        "image_id": data.get("image_id"),
         "image_src": text_of(data, "image_src"),
         "model_answer": text_of(data, "model_answer"),
         "gt_answer": text_of(data, "gt_answer") if data.get("gt_answer") else "",
@@ -190,20 +191,24 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
 def _answer_pair(
     number: int, one: dict[str, Any], two: dict[str, Any], models: tuple[str, str]
 ) -> PairIn:
-    for name in ("question", "image_src"):
-        if one[name] != two[name]:
-            raise BadField(name, "differs between the two files")
-    facts = []
-    if one["image_content"]:
-        facts.append(f"The image shows: {', '.join(one['image_content'])}.")
-    if one["gt_answer"]:
-        facts.append(one["gt_answer"])
+    images = [PurePosixPath(normal(answer["image_src"])).name for answer in (one, two)]
+    if one["question"].split() != two["question"].split():
+        raise BadField("question", "differs between the two files")
+    # An address or a path of the run: the picture's own name, or its id, says which it is.
+    same_id = one["image_id"] is not None and one["image_id"] == two["image_id"]
+    if key(images[0]) != key(images[1]) and not same_id:
+        raise BadField("image_src", "differs between the two files")
+    references = {answer["gt_answer"] for answer in (one, two)} - {""}
+    if len(references) > 1:
+        raise BadField("gt_answer", "differs between the two files")
+    objects = one["image_content"] or two["image_content"]
+    facts = [f"The image shows: {', '.join(objects)}."] if objects else []
     prompt = PromptIn(
         line=number,
         id=f"mmhal-{number:03d}",
-        image=PurePosixPath(urlsplit(one["image_src"]).path).name,
+        image=images[0],
         conversation=[{"from": "human", "value": f"<image>\n{one['question']}"}],
-        captions=facts,
+        captions=[*facts, *references],
     )
     return PairIn(
         prompt=prompt,

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from annotation.importing import Imported, refresh_statistics
-from annotation.importing.record_writer import BATCH, comparison_sha256
+from annotation.importing.record_writer import comparison_sha256
 from annotation.importing.records import digest
+from annotation.importing.spool import BATCH
 from annotation.models import Comparison, Project, Prompt
 
 

@@ -20,6 +20,11 @@ def import_path(job: ImportJob, filename: str) -> str:
     return f"imports/{job.project_id}/{uuid.uuid4().hex}"
 
 
+def left_out_path(job: ImportJob, filename: str) -> str:
+    """Where the list of what an import left out lies; it stays as long as the row."""
+    return f"left-out/{job.project_id}/{job.pk}.csv"
+
+
 class ImportJob(models.Model):
     """One file on its way in: taken whole, or refused whole with every bad line named."""
 
@@ -58,6 +63,10 @@ class ImportJob(models.Model):
     skip_missing_images = models.BooleanField(
         default=False, help_text="Leave out records whose image is absent instead of refusing all."
     )
+    leave_out_unusable = models.BooleanField(
+        default=False,
+        help_text="Leave out every record that cannot be used instead of refusing all.",
+    )
     keep_labels = models.BooleanField(
         default=True, help_text="Take preferences of the file as decided, not to be judged again."
     )
@@ -66,6 +75,15 @@ class ImportJob(models.Model):
     total = models.PositiveIntegerField(default=0)
     created_count = models.PositiveIntegerField(default=0)
     unchanged_count = models.PositiveIntegerField(default=0)
+    left_out_count = models.PositiveIntegerField(default=0)
+    left_out_list = models.FileField(
+        upload_to=left_out_path, max_length=300, blank=True, help_text="CSV: each with its reason."
+    )
+    left_out_sha256 = models.CharField(max_length=64, blank=True)
+    left_out_bytes = models.PositiveBigIntegerField(default=0)
+    joins: models.JSONField[Any] = models.JSONField(
+        default=list, blank=True, help_text='[{"what": "captions", "found": 81, "of": 96}]'
+    )
     problems: models.JSONField[Any] = models.JSONField(
         default=list, blank=True, help_text='[{"line": …, "field": …, "reason": …}]: why refused.'
     )

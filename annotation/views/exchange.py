@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -9,9 +10,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import access, exporting, jobs
+from annotation import access, exporting, jobs, storage
 from annotation.forms.exchange import ImportForm, ReleaseForm
-from annotation.models import Release
+from annotation.importing.record_files import CSV_COLUMNS
+from annotation.models import ImportJob, Release
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -56,6 +58,25 @@ def import_job(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     if request.htmx:
         return render(request, "annotation/_import_job.html", {"project": project, "job": job})
     return project_page(request, project, "annotation/import_job.html", tab="imports", job=job)
+
+
+@login_required
+@require_GET
+def import_left_out(request: PersonRequest, slug: str, pk: int) -> StreamingHttpResponse:
+    """Every record that an import left out, with its reason, as CSV."""
+    project = access.require(request.user, slug, "manage")
+    return left_out_response(get_object_or_404(project.import_jobs, pk=pk))
+
+
+def left_out_response(job: ImportJob) -> StreamingHttpResponse:
+    """The list; of an import that left nothing out, its head alone."""
+    chunks: Iterable[bytes] = [",".join(CSV_COLUMNS).encode() + b"\r\n"]
+    if job.left_out_list:
+        name, sha256 = str(job.left_out_list.name), job.left_out_sha256
+        chunks = storage.chunks(name, sha256=sha256, size=job.left_out_bytes)
+    response = StreamingHttpResponse(chunks, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="left-out-of-import-{job.pk}.csv"'
+    return response
 
 
 @login_required

@@ -37,7 +37,11 @@ def test_import_says_what_it_did(folder):
     path = written(folder, record(1, output_1="I am GPT-4."), record(2, image="gone.png"))
     arguments = ("import_comparisons", project.slug, path, "--images", str(folder))
     output, errors = run(*arguments, "--skip-missing-images")
-    assert output == "1 created, 0 unchanged, 1 left out\n"
+    assert output.splitlines() == [
+        "1 created, 0 unchanged, 1 left out",
+        "images for 1 of 2",
+        "facts for 1 of 1",
+    ]
     assert "warning: line 1, output_1: names a model: GPT-4" in errors
     assert "warning: line 2, image: left out: there is no gone.png" in errors
     assert Comparison.objects.get().source == "pairs.jsonl"

@@ -119,7 +119,7 @@ PK_OF: dict[str, dict[str, str]] = {
         **same("comparison", "comparison", "gold", "dispute", "corrupt", "example"),
         "invitation-withdraw": "invitation",
         "annotator": "annotator",
-        "import": "import",
+        **same("import", "import", "import-left-out"),
         "example-remove": "example",
         "quiz-answer": "quiz answer",
         "token-revoke": "token",
@@ -131,7 +131,7 @@ PK_OF: dict[str, dict[str, str]] = {
         "gold-one": "gold",
         "example": "example",
         "invitation": "invitation",
-        "import": "import",
+        **same("import", "import", "import-left-out"),
         "judgment": "judgment",
     },
     "training": {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -30,6 +31,15 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=ImportJob.Format.values, help="default: by content")
         parser.add_argument("--captions", type=Path, help="JSON file of captions by image")
         parser.add_argument("--skip-missing-images", action="store_true")
+        parser.add_argument(
+            "--leave-out-unusable",
+            action="store_true",
+            help="leave out records that cannot be used (broken images, empty answers, broken "
+            "lines) and name each, instead of refusing the file",
+        )
+        parser.add_argument(
+            "--left-out", type=Path, metavar="CSV", help="write what is left out to this file"
+        )
         parser.add_argument("--drop-labels", action="store_true", help="judge labelled pairs anew")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,8 +61,24 @@ class Command(BaseCommand):
         captions: Path | None = options["captions"]
         if captions is not None and not captions.is_file():
             raise CommandError(f"there is no file {captions}")
+        with contextlib.ExitStack() as stack:
+            listed: Path | None = options["left_out"]
+            to = None
+            if listed is not None:
+                to = stack.enter_context(listed.open("w", encoding="utf-8", newline=""))
+            self._say(self._import(project, files, format, captions, to, options))
+
+    def _import(
+        self,
+        project: Project,
+        files: list[Path],
+        format: str,
+        captions: Path | None,
+        left_out_to: TextIO | None,
+        options: dict[str, Any],
+    ) -> Imported:
         try:
-            imported = import_files(
+            return import_files(
                 project,
                 files,
                 _images(options["images"]),
@@ -61,6 +87,8 @@ class Command(BaseCommand):
                 options=Options(
                     source=", ".join(path.name for path in files),
                     skip_missing_images=options["skip_missing_images"],
+                    leave_out_unusable=options["leave_out_unusable"],
+                    left_out_to=left_out_to,
                     keep_labels=not options["drop_labels"],
                 ),
                 report=self._report,
@@ -72,7 +100,6 @@ class Command(BaseCommand):
             raise CommandError("nothing was imported:\n" + "\n".join(shown)) from None
         except DomainError as error:
             raise CommandError(f"nothing was imported: {error}") from None
-        self._say(imported)
 
     def _say(self, imported: Imported) -> None:
         for warning in imported.warnings[:MOST_LINES_SHOWN]:
@@ -84,6 +111,8 @@ class Command(BaseCommand):
             f"{imported.created} created, {imported.unchanged} unchanged, "
             f"{imported.left_out} left out"
         )
+        for join in imported.joins:
+            self.stdout.write(str(join))
 
     def _report(self, done: int, total: int) -> None:
         if sys.stderr.isatty() and (done == total or done % 10 == 0):

@@ -160,7 +160,8 @@ def test_one_file_of_conversations_is_its_prompts() -> None:
 def test_conversations_that_do_not_fit_are_named() -> None:
     asked = conversation(1)["conversations"][:-1]
     assert faults("llava", [{**conversation(1), "conversations": asked}], [conversation(1)]) == [
-        ("one", 1, "conversations")
+        ("one", 1, "conversations"),
+        ("two", 1, "id"),
     ]
     assert faults("llava", [conversation(1), conversation(2)], [conversation(1)]) == [
         ("one", 2, "id")
@@ -171,7 +172,8 @@ def test_conversations_that_do_not_fit_are_named() -> None:
     other = conversation(1, image="b.png")
     assert faults("llava", [conversation(1)], [other]) == [("one", 1, "conversations")]
     assert faults("llava", [conversation(1, "")], [conversation(1)]) == [
-        ("one", 1, "conversations[3].value")
+        ("one", 1, "conversations[3].value"),
+        ("two", 1, "id"),
     ]
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotation.image_sources import Folder
-from annotation.importing import Options, import_files, one_import, record_writer
+from annotation.importing import Options, import_files, one_import, spool
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Prompt
 from tests.factories import make_project, picture_bytes
@@ -157,7 +157,7 @@ def test_projects_do_not_share_ids(project, folder):
 
 
 def test_more_records_than_one_batch_are_one_import(project, folder, monkeypatch):
-    for module in (one_import, record_writer):
+    for module in (one_import, spool):
         monkeypatch.setattr(module, "BATCH", 2)
     run(project, folder, record(4))
     with pytest.raises(ImportRefused, match="line 5"):

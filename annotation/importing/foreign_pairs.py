@@ -1,0 +1,368 @@
+"""Pairs of answers as other projects write them, told apart by their members and not by a name.
+
+All of them say four things, each in one of a few places: what was asked (a question, or turns), two
+answers, which one is better, and which image it is about. So one reader finds each of the four:
+RLHF-V and RLAIF-V rows, TRL's messages, LLaMA-Factory's ShareGPT pairs, ms-swift, OpenAI's messages
+and preferences, VL-RewardBench, our own CSV, and tables. Where the better answer has no place of
+its own it becomes response 1 or 2 by a hash of the row.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.importing.labelling_tools import flattened
+from annotation.importing.record_files import BadField
+from annotation.importing.records import (
+    IMAGE_MARK,
+    LONGEST_ID,
+    Label,
+    PairIn,
+    PromptIn,
+    conversation_of,
+    digest,
+    identifier,
+    text_of,
+)
+from annotation.reading.names import excerpt
+from config.outside import NotJson, is_storable, parse_json, whole_number
+
+Row = Mapping[str, Any]
+
+QUESTIONS = ("question", "prompt", "query", "instruction")
+TURNS = ("conversations", "messages", "prompt")
+BETTER_AND_WORSE = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("better", "worse"),
+)
+REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
+"""Beside turns whose last one is the better answer."""
+FIRST_AND_SECOND = (
+    ("response_1", "response_2"),
+    ("response1", "response2"),
+    ("response_a", "response_b"),
+    ("answer_1", "answer_2"),
+    ("answer1", "answer2"),
+    ("answer_a", "answer_b"),
+)
+PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner", "human_ranking")
+IMAGES = ("image", "images", "image_path", "image_url", "img")
+_FIRST = ("1", "first", "left", "a", "response_1", "response1", "answer1", "answer_1", "model_a")
+_SECOND = ("2", "second", "right", "b", "response_2", "response2", "answer2", "answer_2", "model_b")
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Two answers in the order of the record; ``preference`` is the better, if it is known."""
+
+    one: str
+    two: str
+    preference: int | None
+    placed: bool
+    """Whether the record itself puts them first and second."""
+
+
+def fits(data: Any) -> bool:
+    """Whether two answers are where one of the forms has them."""
+    if not isinstance(data, dict):
+        return False
+    row = flattened(data)
+    pairs = [*BETTER_AND_WORSE, *FIRST_AND_SECOND]
+    return (
+        any(one in row and two in row for one, two in pairs)
+        or any(name in row for name in REJECTED)
+        or isinstance(row.get("response"), list)
+        or isinstance(row.get("text"), (str, dict))
+    )
+
+
+def parse_foreign_pair(line: int, data: Any) -> PairIn:
+    """A pair of any of the forms above. Raises BadField, which names the field of the record."""
+    if not isinstance(data, dict):
+        raise BadField("", "is not an object")
+    row = flattened({**data, **_inner(data.get("text"))})
+    turns, field = _turns(row)
+    sides = _sides(row, turns)
+    conversation = conversation_of(_without_answer(turns, sides), field)
+    origin = _origin(row.get("origin_split"))
+    models = _models(row, origin)
+    content = digest(_question_of(conversation), sides.one, sides.two)
+    preference = sides.preference
+    answers = [(sides.one, models[0]), (sides.two, models[1])]
+    if not sides.placed:
+        preference = 1 + int(content[:8], 16) % 2
+        answers = answers if preference == 1 else answers[::-1]
+    (response_1, model_1), (response_2, model_2) = answers
+    id = _row_id(row, origin, content)
+    return PairIn(
+        prompt=PromptIn(
+            line=line,
+            id=id,
+            image=_image_name(row, turns),
+            conversation=conversation,
+            captions=_captions(row),
+        ),
+        id=id,
+        response_1=response_1,
+        response_2=response_2,
+        model_1=model_1,
+        model_2=model_2,
+        label=_label(row, preference, placed=sides.placed),
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# What was asked
+# --------------------------------------------------------------------------------------------
+
+
+def _turns(row: Row) -> tuple[list[Any], str]:
+    """The turns of the record as ``from`` and ``value``, and the field where they stand."""
+    asked = row.get("input")
+    if isinstance(asked, dict) and isinstance(asked.get("messages"), list):
+        return _plain_turns(asked["messages"], "input.messages"), "input.messages"
+    for name in TURNS:
+        if isinstance(row.get(name), list):
+            return _plain_turns(row[name], name), name
+    chosen = row.get("chosen")
+    if isinstance(chosen, list) and len(chosen) > 1:  # TRL's form with the prompt in both answers
+        return _plain_turns(chosen, "chosen"), "chosen"
+    name = next((name for name in QUESTIONS if row.get(name) is not None), "question")
+    question = text_of(dict(row), name).replace(IMAGE_MARK, "").strip()
+    return [{"from": "human", "value": f"{IMAGE_MARK}\n{question}"}], name
+
+
+def _plain_turns(turns: list[Any], field: str) -> list[Any]:
+    plain = [_plain_turn(turn, f"{field}[{number}]") for number, turn in enumerate(turns)]
+    if plain and plain[0]["from"] == "system":
+        raise BadField(f"{field}[0]", "is a system turn, which people are not shown")
+    if plain and IMAGE_MARK not in plain[0]["value"]:
+        plain[0] = {**plain[0], "value": f"{IMAGE_MARK}\n{plain[0]['value']}"}
+    return plain
+
+
+def _plain_turn(turn: Any, where: str) -> dict[str, Any]:
+    """A turn of any spelling as {"from", "value"}; parts of content become one text."""
+    if not isinstance(turn, dict):
+        raise BadField(where, "is not an object")
+    role = turn.get("from", turn.get("role"))
+    content = turn.get("value", turn.get("content"))
+    if isinstance(content, list):
+        content = _text_of_parts(content, where)
+    if content is not None and not isinstance(content, str):
+        raise BadField(where, "holds neither a text nor parts of content")
+    return {"from": str(role), "value": content or ""}
+
+
+def _text_of_parts(parts: list[Any], where: str) -> str:
+    texts, images = [], 0
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("text", "input_text"):
+            texts.append(text_of(part, "text", where, empty=True))
+        elif kind in ("image", "image_url", "input_image"):
+            images += 1
+        elif isinstance(part, str):
+            texts.append(part)
+        else:
+            raise BadField(where, "holds a part that is neither text nor an image")
+    return (IMAGE_MARK + "\n") * bool(images) + "\n".join(texts)
+
+
+def _question_of(conversation: list[dict[str, str]]) -> Any:
+    """What the content of a record is told by: of one question its text alone, as ever."""
+    if len(conversation) == 1:
+        return conversation[0]["value"].replace(IMAGE_MARK, "").strip()
+    return conversation
+
+
+def _without_answer(turns: list[Any], sides: _Sides) -> list[Any]:
+    """The turns up to the question: a last turn of the model is one of the answers, or a fault."""
+    last = turns[-1] if turns else {}
+    answers = (sides.one.strip(), sides.two.strip(), "")
+    if last.get("from") in ("gpt", "assistant", "model"):
+        if str(last.get("value")).strip() not in answers:
+            reason = "is filled, but is neither of the two answers"
+            raise BadField(f"the last of {len(turns)} turns", reason)
+        return turns[:-1]
+    return turns
+
+
+# --------------------------------------------------------------------------------------------
+# The two answers
+# --------------------------------------------------------------------------------------------
+
+
+def _sides(row: Row, turns: list[Any]) -> _Sides:
+    for better, worse in BETTER_AND_WORSE:
+        if better in row and worse in row:
+            return _Sides(_answer(row, better), _answer(row, worse), 1, placed=False)
+    responses = row.get("response")
+    if isinstance(responses, list):
+        if len(responses) != 2:
+            raise BadField("response", f"holds {len(responses)} answers, not two")
+        one, two = (text_of({"response": text}, "response") for text in responses)
+        return _Sides(one, two, _preference(row), placed=True)
+    for first, second in FIRST_AND_SECOND:
+        if first in row and second in row:
+            return _Sides(_answer(row, first), _answer(row, second), _preference(row), placed=True)
+    worse = next((name for name in REJECTED if name in row), "")
+    if worse and turns and turns[-1].get("from") in ("gpt", "assistant", "model"):
+        chosen = text_of(turns[-1], "value", "the last turn")
+        return _Sides(chosen, _answer(row, worse), 1, placed=False)
+    missing = "rejected" if row.get("chosen") is not None else "chosen"
+    there = ", ".join(excerpt(name, 30) for name in list(row)[:12])
+    raise BadField(missing, f"is missing (there are: {there})")
+
+
+def _answer(row: Row, name: str) -> str:
+    """A text, one turn, or turns of which the last is the answer."""
+    value = row[name]
+    if isinstance(value, list):
+        if not value:
+            raise BadField(name, "is empty")
+        value = _plain_turn(value[-1], f"{name}[{len(value) - 1}]")
+    elif isinstance(value, dict):
+        value = _plain_turn(value, name)
+    if isinstance(value, dict):
+        if value["from"] not in ("gpt", "assistant", "model", "None"):
+            raise BadField(name, "does not end with an answer of the model")
+        return text_of(value, "value", name)
+    return text_of(dict(row), name)
+
+
+def _preference(row: Row) -> int | None:
+    """Which answer is better, 1 or 2; None where nothing is said, or neither is."""
+    name = next((name for name in PREFERENCES if row.get(name) is not None), None)
+    if name is None and "annotation_id" in row:  # Label Studio's JSON-MIN: under any name
+        name = next((name for name, value in row.items() if value in ("left", "right")), None)
+    if name is None:
+        return None
+    value = row[name]
+    if isinstance(value, list):  # VL-RewardBench: a rank for each answer, 0 for the better one
+        if len(value) != 2 or not all(type(rank) in (int, float) for rank in value):
+            raise BadField(name, "is not a rank for each of two answers")
+        return None if value[0] == value[1] else 1 + (value[1] < value[0])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    said = str(value).strip().lower()
+    if isinstance(value, bool) or said not in (*_FIRST, *_SECOND, "tie", "both", "none", "0"):
+        raise BadField(name, f"does not say which answer is better: {excerpt(value, 30)!r}")
+    return 1 if said in _FIRST else 2 if said in _SECOND else None
+
+
+def _label(row: Row, preference: int | None, *, placed: bool) -> Label | None:
+    if preference is None:
+        return None
+    honest = str(row.get("hallucination", "true")).lower() != "false"
+    if not placed:  # the votes of the record are for sides that it does not name
+        return Label(preference=preference, hallucination=honest)
+    return Label(preference=preference, hallucination=honest, **_counts(row))
+
+
+def _counts(row: Row) -> dict[str, Any]:
+    """Votes and margin where the record brings them, in the order of its answers."""
+    votes = row.get("votes")
+    if not isinstance(votes, dict) or not votes:
+        return {}
+    counts = {side: whole_number(votes.get(side, 0)) for side in ("1", "2", "tie")}
+    if None in counts.values():
+        raise BadField("votes", "is not an object of counts")
+    total = sum(count or 0 for count in counts.values())
+    lead = abs((counts["1"] or 0) - (counts["2"] or 0))
+    return {"votes": counts, "margin": lead / total if total else 1.0}
+
+
+# --------------------------------------------------------------------------------------------
+# What it is about, and what it is called
+# --------------------------------------------------------------------------------------------
+
+
+def _inner(text: Any) -> dict[str, Any]:
+    """RLHF-V publishes question, chosen and rejected as JSON inside the column ``text``."""
+    if text is None:
+        return {}
+    try:
+        value = parse_json(text) if isinstance(text, str) else text
+    except NotJson as error:
+        raise BadField("text", str(error)) from None
+    if not isinstance(value, dict):
+        raise BadField("text", "is not an object")
+    return value
+
+
+def _origin(value: Any) -> dict[str, Any]:
+    """What ``origin_split`` says; a plain name (or nothing) says nothing that is read here."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _models(row: Row, origin: dict[str, Any]) -> tuple[str, str]:
+    """Of the answers in the record's order: ours are named apart, RLAIF-V's are one model."""
+    models = origin.get("models")
+    if isinstance(models, dict):
+        names = [models.get("chosen"), models.get("rejected")]
+    elif isinstance(row.get("models"), list) and len(row["models"]) == 2:
+        names = list(row["models"])
+    elif "better_model" in row or "worse_model" in row:
+        names = [row.get("better_model"), row.get("worse_model")]
+    elif "model_1" in row or "model_2" in row:
+        names = [row.get("model_1"), row.get("model_2")]
+    else:
+        names = [origin.get("model")] * 2
+    first, second = (
+        name if isinstance(name, str) and len(name) <= LONGEST_ID and is_storable(name) else ""
+        for name in names
+    )
+    return first, second
+
+
+def _row_id(row: Row, origin: dict[str, Any], content: str) -> str:
+    if row.get("ds_name") == "factloop" and isinstance(origin.get("id"), str):
+        return identifier(origin)
+    if not _is_absent(row.get("id")):
+        return identifier(dict(row))
+    name = row.get("ds_name") or row.get("origin_dataset") or "rlhf-v"
+    number = content[:16] if _is_absent(row.get("idx")) else identifier(dict(row), "idx")
+    return identifier({"id": f"{name}-{number}"})
+
+
+def _is_absent(value: Any) -> bool:
+    """As tables write nothing: null, NaN or an empty cell."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _image_name(row: Row, turns: list[Any]) -> str:
+    """The one name, in whichever member: a text, a list of one, or an object with a path."""
+    for name in IMAGES:
+        found = list(_names(row.get(name)))
+        if len(found) > 1:
+            raise BadField(name, f"names {len(found)} images; a comparison shows one")
+        if found:
+            return text_of({name: found[0]}, name)
+    raise BadField("image", "is not the name of an image (pictures come beside the file, as a zip)")
+
+
+def _names(value: Any) -> Iterable[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _names(one)
+    elif isinstance(value, dict):
+        yield from _names(value.get("path", value.get("url")))
+    elif not _is_absent(value):
+        yield value
+
+
+def _captions(row: Row) -> list[str]:
+    captions = row.get("captions")
+    if not isinstance(captions, list):
+        return []
+    return [text_of({"captions": one}, "captions") for one in captions]
