@@ -1,7 +1,8 @@
 """What a judge or a model wrote, without its typography, for the parsers."""
 
 import re
-import unicodedata
+
+from config.outside import normalized
 
 _ASCII = str.maketrans(
     {
@@ -22,9 +23,18 @@ _ASCII = str.maketrans(
     }
 )
 _DECORATION = re.compile(r"[*_`#$\u200b-\u200f\u2060\ufeff\ufe0f\u20e3]|\\boxed")
+_BLANKS = re.compile(r"\s+")
 
 
 def fold(text: str) -> str:
-    """Lower case, full-width and typographic characters as ASCII, markup and emphasis removed."""
-    folded = unicodedata.normalize("NFKC", text.translate(_ASCII)).translate(_ASCII).lower()
-    return _DECORATION.sub("", folded).strip()
+    """Lower case, full-width and typographic characters as ASCII, markup and emphasis removed.
+
+    Between words stands one blank, or one newline where there was any: the parsers ask for no more
+    than one, and so cannot be kept busy by a million of them.
+    """
+    folded = normalized(text.translate(_ASCII), "NFKC").translate(_ASCII).lower()
+    return _BLANKS.sub(_one_blank, _DECORATION.sub("", folded)).strip()
+
+
+def _one_blank(blanks: re.Match[str]) -> str:
+    return " " if blanks[0].splitlines() == [blanks[0]] else "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django import forms
@@ -54,7 +53,7 @@ class ImportForm(forms.ModelForm):
     def uploads(self) -> dict[str, Any]:
         """The fields of an ImportJob; its name is that of the files as they were called."""
         files = [self.cleaned_data["records"], self.cleaned_data["second_records"]]
-        names = [re.sub(r"[\s,]+", " ", file.name) for file in files if file]
+        names = [" ".join(file.name.replace(",", " ").split()) for file in files if file]
         return {**self.cleaned_data, "name": ", ".join(names)[:200]}
 
 

@@ -23,6 +23,7 @@ from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, p
 MOST_RECORD_BYTES = 64 * 2**20
 LOOKED_AT = 4096
 _BLANK = b" \t\r\n"
+_COLUMN = re.compile(r'"?[\w .#-]{1,60}"?')
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 _CHINESE = re.compile(r"[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _BINARY = {
@@ -330,8 +331,7 @@ def _is_table(start: bytes) -> bool:
     """Whether the first line names columns: several plain words between one separator."""
     head = start.decode("utf-8-sig", "replace").partition("\n")[0]
     columns = head.split(_separator(head))
-    plain = re.compile(r"""\s*"?[\w .#-]{1,60}"?\s*""")
-    return len(columns) > 1 and all(plain.fullmatch(column) for column in columns)
+    return len(columns) > 1 and all(_COLUMN.fullmatch(column.strip()) for column in columns)
 
 
 def _separator(head: str) -> str:

@@ -9,11 +9,12 @@ What the rule does not decide is never guessed.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from config.outside import normalized
 
 Key = tuple[str, ...]
 
@@ -48,7 +49,7 @@ def normal(name: str) -> str:
         name = f"{address[0]}/{address[1]}"
     elif name.startswith(_SERVED_BY_LABEL_STUDIO):
         name = parse_qs(urlsplit(name).query).get("d", [name])[0]
-    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
+    parts = normalized(name, "NFC").replace("\\", "/").split("/")
     return "/".join(part for part in (part.strip() for part in parts) if part not in ("", "."))
 
 

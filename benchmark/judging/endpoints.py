@@ -27,9 +27,11 @@ from typing import Any
 import httpx
 
 from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
+from config.outside import finite_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
+_LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _REFUSED = {401, 402, 403, 404, 405}
 _CUT = {"length", "max_tokens"}
@@ -286,13 +288,14 @@ def _delay(endpoint: Endpoint, attempt: int, again: _Again) -> float:
 
 def _retry_after(response: httpx.Response) -> float | None:
     value = response.headers.get("retry-after", "")
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
+    seconds = finite_number(value, least=0, most=_LONGEST_RETRY_AFTER)
+    if seconds is not None:
+        return seconds
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    return min(max(0.0, moment - time.time()), _LONGEST_RETRY_AFTER)
 
 
 def _excerpt(content: bytes) -> str:

@@ -29,6 +29,8 @@ _FRAMES = (
 )
 _LEADING = re.compile(r"[^\w]{0,20}(?P<word>yes|no|yeah|yep|yup|nope|nah)\b(?P<rest>[^\n]{0,80})")
 _HEDGED = re.compile(r"[^\w]{0,20}(?:yes|no) ?(?:/|or|and|,)? ?(?:yes|no)\b")
+_IMAGE = re.compile(r" (?:image|picture)")
+_SENTENCE_END = re.compile(r"[.!?\n]")
 _YES = re.compile(r"\b(?:yes|yeah|yep|yup)\b")
 _NO = re.compile(r"\b(?:no|nope|nah)(?= ?(?:[.,;:!?)\"']|\n|$))|\b(?:answer|it) is no\b")
 _GOES_ON = re.compile(
@@ -140,7 +142,7 @@ def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     if _GOES_ON.match(rest) or not rest:
         return "no"
     if not names:
-        return None if _UNSURE.search(plain) or re.match(r" (?:image|picture)", rest) else "no"
+        return None if _UNSURE.search(plain) or _IMAGE.match(rest) else "no"
     denied = (re.match(rf" (?:\w+ )?{re.escape(name)}\b", rest) for name in names)
     return "no" if any(denied) else None
 
@@ -177,7 +179,7 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
 
 def _stated(plain: str) -> Answer | None:
     """What a plain first sentence such as "There is a dog on the grass" says of something."""
-    first = re.split(r"[.!?\n]", plain, maxsplit=1)[0]
+    first = _SENTENCE_END.split(plain, maxsplit=1)[0]
     if _UNSURE.search(first):
         return None
     if _THERE_IS_NOT.search(first):

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from training.rlhf.contract import RewardSettings
 
 _DEFAULTS = RewardSettings()
+_NO = re.compile(r"no\b", re.IGNORECASE)
+_YES = re.compile(r"yes\b", re.IGNORECASE)
 _FIRST_CHOICE = 2  # caption_type of a multiple-choice question whose truth is A
 _LAST_CHOICE = 5
 _TRUTH_IS_NO = 6
@@ -100,9 +102,9 @@ def correctness_bonus(response_text: str, caption_type: int) -> float:
         named = f"correct option is {letter}." in text
         return 2.0 if text.startswith(f"{letter}.") or named else 0.0
     if caption_type == _TRUTH_IS_NO:
-        if re.match(r"no\b", text, re.IGNORECASE):
+        if _NO.match(text):
             return 1.0
-        if re.match(r"yes\b", text, re.IGNORECASE):
+        if _YES.match(text):
             return -1.0
     return 0.0
 

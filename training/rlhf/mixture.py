@@ -36,6 +36,7 @@ from training.rlhf.errors import DataError
 
 TABLE = "mixture.json"
 """Name of the table in ``data/`` and in the ``final/`` of what was trained on it."""
+_TITLE = re.compile(r"[\w-]+")
 _COCO_NAME = re.compile(r"COCO_\w+_(\d{12})")
 
 
@@ -100,7 +101,7 @@ def read_mixture(path: Path) -> Mixture:
             raise DataError(f"{where}.files: has to name {' and '.join(wanted)}, and only these")
         if source.weight <= 0:
             raise DataError(f"{where}.weight: is {source.weight}, not above 0")
-        if not re.fullmatch(r"[\w-]+", source.title):
+        if not _TITLE.fullmatch(source.title):
             raise DataError(f"{where}.name: is {source.name!r}, not letters, digits and dashes")
     titles = [source.title for source in mixture.sources]
     if not titles or len(set(titles)) < len(titles):

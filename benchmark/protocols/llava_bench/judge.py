@@ -14,17 +14,19 @@ LOWEST_SCORE, HIGHEST_SCORE = 1.0, 10.0
 Order = Literal["reference_first", "model_first"]
 ORDERS: tuple[Order, ...] = ("reference_first", "model_first")
 
-_NUMBER = r"(\d+(?:\.\d+)?)(?:\s*/\s*10)?"
-_LINE = re.compile(rf"\(?\s*{_NUMBER}\s*(?:\s|[,;&|:]|\band\b|\bvs\.?)\s*{_NUMBER}\s*\)?[.:]?")
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)(?:\s?/\s?10)?"
+_LINE = re.compile(
+    rf"\(?\s?{_NUMBER}(?:\s?(?:[,;&|:]|\band\b|\bvs\b\.?)\s?|\s){_NUMBER}\s?\)?[.:]?"
+)
 _SCORES_ARE = re.compile(
-    rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s*{_NUMBER}\s*(?:,|\band\b)\s*{_NUMBER}\s*\)?"
+    rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s?{_NUMBER}\s?(?:,|\band\b)\s?{_NUMBER}\s?\)?"
 )
 _FRAME = re.compile(r"</?(?:score|scores|answer)>|^\[\[?|\]\]?$|^(?:scores?|output):", re.MULTILINE)
 """What stands around a line of two scores: "[[8 9]]", "<score>8 9</score>", "Scores: 8 9"."""
 _ASSISTANT = re.compile(
-    r"\bassistant\s*(?P<who>[12])\s*(?:'s\s+)?(?:score|rating)?\s*(?:\([^)\n]*\)\s*)?"
-    rf"(?:[:=]|\bis\b)[^\S\n]*{_NUMBER}"
-    r"(?=\s*(?:[,;(.\n|}-]|assistant|and\b|\Z))(?!\.\d)"
+    r"\bassistant\s?(?P<who>[12])\s?(?:'s\s)?(?:score|rating)?\s?(?:\([^)\n]{0,80}\)\s?)?"
+    rf"(?:[:=]|\bis\b)[^\S\n]?{_NUMBER}"
+    r"(?=\s?(?:[,;(.\n|}-]|assistant|and\b|\Z))(?!\.\d)"
 )
 _NAMED = re.compile(r"\"?\bassistant ?([12])\"? ?[|:] ?")
 """A row of a table, a member of JSON."""

@@ -20,56 +20,56 @@ _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six"
 _STRUCK_OUT = re.compile(r"~~.*?~~", re.DOTALL)
 
 _SCALE_NOTE = (
-    r"(?:\s*[(\[][^()\[\]\n]{0,40}[)\]]"
-    r"|\s+(?:on\s+a\s+scale\s+)?(?:from|of|out\s+of)\s+[0-6](?:\s*(?:-|to)\s*6)?)?"
+    r"(?:\s?[(\[][^()\[\]\n]{0,40}[)\]]"
+    r"|\s(?:on\sa\sscale\s)?(?:from|of|out\sof)\s[0-6](?:\s?(?:-|to)\s?6)?)?"
 )
 _OPENING = r"[\s\"'(\[{<]*"
 _NUMBER = r"(?P<number>-?\d+(?:\.\d+)?)(?![\d%])"
-_WORD = r"(?P<word>zero|one|two|three|four|five|six)\b(?!\s+[a-z])"
+_WORD = r"(?P<word>zero|one|two|three|four|five|six)\b(?!\s[a-z])"
 
 # "Rating: 4", "rating (0-6) = 4", "the rating is 4", "| rating | 4", "<rating>4", "rating\n4".
 _LABEL = (
     r"(?<![/\w])(?P<open>[\"']?)(?P<label>ratings?|{other})(?P<close>[\"']?)"
-    r"(?:\s+(?:for|of)\s+(?:this|the|that)\s+(?:[a-z']+\s+)?(?:response|answer))?"
+    r"(?:\s(?:for|of)\s(?:this|the|that)\s(?:[a-z']+\s)?(?:response|answer))?"
     + _SCALE_NOTE
-    + r"(?P<sign>\s*(?:[:=|>]|->|→|\bis\b|-(?=\s))+|[^\S\n]*\n(?=\s*[\"'(\[{<]*\d))"
+    + r"(?P<sign>\s?(?:[:=|>]|->|→|\bis\b|-(?=\s))+|\n(?=[\"'(\[{<]*\d))"
 )
 _LABELLED = (
     re.compile(_LABEL.replace("|{other}", "")),
     re.compile(_LABEL.replace("ratings?|{other}", "(?:overall |final )?(?:scores?|grade|verdict)")),
 )
-_VALUE = re.compile(rf"{_OPENING}(?:an?\s+)?(?:{_NUMBER}|{_WORD})")
+_VALUE = re.compile(rf"{_OPENING}(?:an?\s)?(?:{_NUMBER}|{_WORD})")
 
 # "a rating of 4", "I rate this answer a 4", "I would give it 4 out of 6".
 _PROSE = (
-    re.compile(rf"\b(?:rating|score|grade)\s+(?:would\s+be|should\s+be|of)\s+{_NUMBER}"),
-    re.compile(rf"\brat(?:e|ed|ing)\s+(?:[a-z'\"]+\s+){{0,5}}?(?:(?:as|at|a|an)\s+)?{_NUMBER}"),
+    re.compile(rf"\b(?:rating|score|grade)\s(?:would\sbe|should\sbe|of)\s{_NUMBER}"),
+    re.compile(rf"\brat(?:e|ed|ing)\s(?:[a-z'\"]+\s){{0,5}}?(?:(?:as|at|a|an)\s)?{_NUMBER}"),
     re.compile(
-        r"\b(?:give|gave|giving|award|assign|deserves?|merits?|earns?|gets?|receives?|scores?)\s+"
-        rf"(?:[a-z'\"]+\s+){{0,5}}?{_NUMBER}(?=\s*(?:/|out\s+of)\s*6\b)"
+        r"\b(?:give|gave|giving|award|assign|deserves?|merits?|earns?|gets?|receives?|scores?)\s"
+        rf"(?:[a-z'\"]+\s){{0,5}}?{_NUMBER}(?=\s?(?:/|out\sof)\s?6\b)"
     ),
 )
-_BARE = re.compile(r"\(?(?P<number>\d+)\)?(?:\s*(?:/|out\s+of)\s*6)?\s*\.?")
+_BARE = re.compile(r"\(?(?P<number>\d+)\)?(?:\s?(?:/|out\sof)\s?6)?\s?\.?")
 
-_OUT_OF_SIX = re.compile(r"\s*[)\]}>\"']*\s*(?:/|\bout\s+of\b)\s*6\b(?!\.\d)")
-_OTHER_SCALE = re.compile(r"\s*(?:/|\bout\s+of\b)\s*\d")
+_OUT_OF_SIX = re.compile(r"\s?[)\]}>\"']*\s?(?:/|\bout\sof\b)\s?6\b(?!\.\d)")
+_OTHER_SCALE = re.compile(r"\s?(?:/|\bout\sof\b)\s?\d")
 _HEDGE = re.compile(
-    r"\s*[)\]}>\"']*\s*"
-    r"(?:(?:,\s*)?(?:or|to|and|maybe|perhaps|possibly|nearly|almost)\b(?:\s+(?:a|an|maybe|even))*"
+    r"\s?[)\]}>\"']*\s?"
+    r"(?:(?:,\s?)?(?:or|to|and|maybe|perhaps|possibly|nearly|almost)\b(?:\s(?:a|an|maybe|even))*"
     r"|->|→|[-~&+,/])?"
-    r"\s*(?:\d|(?:zero|one|two|three|four|five|six)\b)"
+    r"\s?(?:\d|(?:zero|one|two|three|four|five|six)\b)"
 )
-_ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s+(?:a|even))?\s*\Z")
+_ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s(?:a|even))?\s?\Z")
 _DENIED = re.compile(
-    r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\s+of\b|\babove\b"
-    r"|\bbelow\b|\bat\s+least\b|\bat\s+most\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]*\Z"
+    r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\sof\b|\babove\b"
+    r"|\bbelow\b|\bat\sleast\b|\bat\smost\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]{0,120}\Z"
 )
-_CLAUSE_LENGTH = 120  # How far back a "not" is looked for.
+_CLAUSE_LENGTH = 120  # How far a "not" is looked for before, and a second number behind.
 _HONEST = re.compile(
-    r"\b(?:no|without(?:\s+any)?)\s+hallucinations?\b|\"hallucination\":\s?\"?(?:no|false)\b"
+    r"\b(?:no|without(?:\sany)?)\shallucinations?\b|\"hallucination\":\s?\"?(?:no|false)\b"
 )
 _HALLUCINATED = re.compile(
-    r"(?<!not )\bwith\s+(?:(?:an?|one|some|minor|slight)\s+){0,3}hallucinations?\b"
+    r"(?<!not )\bwith\s(?:(?:an?|one|some|minor|slight)\s){0,3}hallucinations?\b"
     r"|\"hallucination\":\s?\"?(?:yes|true)\b"
 )
 _TAKEN_BACK = re.compile(r"\s?\b(?:would|could|might|is too|seems|may)\b")
@@ -162,8 +162,7 @@ def _end_of_value(text: str, end: int) -> int | None:
         end = out_of_six.end()
     elif _OTHER_SCALE.match(text, end):
         return None
-    line_end = text.find("\n", end)
-    rest = text[end : line_end if line_end >= 0 else len(text)]
+    rest = text[end : end + _CLAUSE_LENGTH].split("\n", 1)[0]
     asked = rest.lstrip(" )]}>\"'").startswith("?")
     return None if asked or _HEDGE.match(rest) or _TAKEN_BACK.match(rest) else end
 

@@ -24,13 +24,14 @@ REQUESTS = (
 )
 _TOKEN_LINE = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
 _BAR_LINE = re.compile(r"(?P<image>[^|]+)\|\s*\d+\s*\|(?P<caption>.*)")
+_BLANK_BEFORE_MARK = re.compile(r"\s([.,;:!?])")
 
 
 def flickr30k(files: Mapping[str, Path], dropped: Counter[str]) -> Iterator[ConversationRecord]:
     """One conversation an image from ``captions``: one caption is the answer, all are facts."""
     by_image: dict[str, list[str]] = {}
     for image, caption in _captions(files["captions"]):
-        text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(caption.split()))
+        text = _BLANK_BEFORE_MARK.sub(r"\1", " ".join(caption.split()))
         if text:
             by_image.setdefault(image, []).append(text)
         else:
@@ -46,17 +47,17 @@ def _captions(path: Path) -> Iterator[tuple[str, str]]:
     """Image name and caption of each line, whatever the form of the file."""
     every = lines(path)
     first, where = next(every, ("", path.name))
-    heading = [column.strip() for column in re.split(r"[|,]", first.lower())]
+    heading = [column.strip() for column in first.lower().replace("|", ",").split(",")]
     if heading[:1] == ["image_name"]:
-        form = _BAR_LINE
+        matched = _BAR_LINE.fullmatch
     elif heading == ["image", "caption"]:
         yield from _comma_separated(every)
         return
     else:
-        form = _TOKEN_LINE
-        yield _matched(form, first, where)
+        matched = _TOKEN_LINE.fullmatch
+        yield _columns(matched(first), where)
     for line, where in every:
-        yield _matched(form, line, where)
+        yield _columns(matched(line), where)
 
 
 def _comma_separated(every: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -67,8 +68,7 @@ def _comma_separated(every: Iterator[tuple[str, str]]) -> Iterator[tuple[str, st
         yield columns[0].strip(), columns[1]
 
 
-def _matched(form: re.Pattern[str], line: str, where: str) -> tuple[str, str]:
-    found = form.fullmatch(line)
+def _columns(found: re.Match[str] | None, where: str) -> tuple[str, str]:
     if found is None:
         raise DataError(f"{where}: is not an image, a number and a caption")
     return found["image"].strip(), found["caption"]

@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+_SAID = re.compile(r"\b(\w+)=(\S*)")
 COMMAND_SECONDS = 30
 ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
@@ -106,7 +107,7 @@ def look(job: str) -> Job | None:
         if "invalid job id" in done.stderr.lower():
             return None
         raise _refusal(done.stderr)
-    found = dict(re.findall(r"(\w+)=(\S*)", done.stdout))
+    found = dict(_SAID.findall(done.stdout))
     code, _, number = found.get("ExitCode", "0:0").partition(":")
     return Job(
         state=found.get("JobState", ""),

@@ -1,0 +1,110 @@
+"""Outside text meets only what is linear in it: every pattern, and every reader that loops.
+
+Patterns are found by the statements that compile them, so that a new one is tried without being
+named here; a pattern that is compiled anywhere else than at a module's top fails the test.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+
+import pytest
+
+from annotation.quality import corruption
+from annotation.reading import names
+from annotation.texts import names_a_model
+from benchmark.board import summaries
+from benchmark.judging.injections import addresses_judge
+from benchmark.plain import fold
+from benchmark.protocols import yes_no
+from benchmark.protocols.llava_bench import judge as llava_bench
+from benchmark.protocols.mmhal.ratings import rating_in
+from benchmark.protocols.small_world import rules
+from config.outside import normalized, storable
+from tests.security import patterns
+
+# Patterns built around words that are only known later (escaped, and no more of them): one example
+# for each place.
+BUILT = {
+    "benchmark.judging.endpoints": [r"(?<![\w-])max\-tokens(?![\w-])"],
+    "benchmark.protocols.yes_no": [r"\b(?:dog|dogs)\b", r" (?:\w+ )?dog\b"],
+}
+MODULES = patterns.module_names()
+KNOWN = patterns.patterns(MODULES) + [
+    patterns.Known(f"{name}[{pattern}]", re.compile(pattern))
+    for name, examples in BUILT.items()
+    for pattern in examples
+]
+
+
+def test_patterns_are_compiled_at_the_top_of_modules_and_nowhere_else() -> None:
+    found = {name: list(patterns.elsewhere(patterns.source_of(name))) for name in MODULES}
+    assert {name: len(places) for name, places in found.items() if places} == {
+        name: len(examples) for name, examples in BUILT.items()
+    }, found
+    assert len(KNOWN) > 50
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
+def test_a_pattern_is_linear(known: patterns.Known) -> None:
+    for made in patterns.attacks(known.pattern):
+        assert not patterns.grows_faster_than_linearly(known.run, made), made.__doc__
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\s+$",
+        r"(?m)^\s*x",
+        r"(a+)+b",
+        r"\W*(?:the answer is)?\W*yes",
+        r"note(?: \([^)]*\))?:",
+        r"(?:a|ab|b)*c",
+        r"\d+(?![\d%])x",
+        r"not[^.]*\Z",
+    ],
+)
+def test_the_attacks_find_what_is_not_linear(pattern: str) -> None:
+    known = patterns.Known("slow", re.compile(pattern))
+    assert any(
+        patterns.grows_faster_than_linearly(known.run, made)
+        for made in patterns.attacks(known.pattern)
+    )
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "annotation.texts": lambda text: names_a_model(text, "my-model-7b"),
+    "annotation.quality.corruption": lambda text: corruption.corruptions(text, facts=[text]),
+    "annotation.reading.names": names.normal,
+    "benchmark.board.summaries": lambda text: summaries._MARKUP.sub(r"\\\1", text),
+    "benchmark.judging.injections": addresses_judge,
+    "benchmark.plain": fold,
+    "benchmark.protocols.llava_bench.judge": llava_bench.parse_scores,
+    "benchmark.protocols.mmhal.ratings": rating_in,
+    "benchmark.protocols.small_world.rules": rules.claims,
+    "benchmark.protocols.yes_no": yes_no.parse_answer,
+    "config.outside": lambda text: normalized(storable(text), "NFKC"),
+}
+"""What reads long texts, by the module whose patterns it goes through again and again."""
+
+
+@pytest.mark.parametrize("module", READERS)
+def test_a_reader_of_long_texts_is_linear(module: str) -> None:
+    own = [known.pattern for known in KNOWN if known.name.startswith(f"{module}.")]
+    assert own
+    for pattern in own:
+        for made in itertools.islice(patterns.attacks(pattern), 0, None, 150):
+            assert not grows(READERS[module], made), made.__doc__
+
+
+@pytest.mark.parametrize("pump", ["\u0315\u0316", "\u0316", "é\u0301", "\u1100\u1161"])
+def test_combining_characters_are_sorted_in_linear_time(pump: str) -> None:
+    assert not grows(fold, lambda length: "a" + pump * (length // len(pump)))
+
+
+def grows(read: Callable[[str], object], made: Callable[[int], str]) -> bool:
+    return patterns.grows_faster_than_linearly(
+        read, made, lengths=(1024, 16_384), suspect_seconds=0.01
+    )
