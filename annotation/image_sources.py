@@ -23,6 +23,7 @@ from annotation.reading.files import chinese_encoding
 from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_folder, normal
 
 UTF_8_FLAG = 0x800
+ENCRYPTED_FLAG = 0x1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
@@ -108,13 +109,14 @@ class Folder(ImageSource):
 
 
 class Archive(ImageSource):
-    """Images in a zip, whatever system packed it."""
+    """Images in a zip, whatever system packed it; ``name`` is what people call it."""
 
-    def __init__(self, file: IO[bytes] | Path) -> None:
+    def __init__(self, file: IO[bytes] | Path, name: str = "the archive") -> None:
+        self._called = excerpt(name or "the archive")
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError):
-            raise BadImage("is not a zip archive") from None
+        except Exception:  # a damaged list of entries makes errors of many types
+            raise BadImage(f"{self._called} is not a zip archive, or is cut off") from None
         self._entries: dict[str, list[zipfile.ZipInfo]] = {}
         self._encodings: set[str] = set()
         for entry in self._zip.infolist():
@@ -134,14 +136,17 @@ class Archive(ImageSource):
 
     def load(self, name: str, decoder: Decoder) -> Image:
         [entry] = self._entries[name]
+        entry_of = f"{excerpt(name)} in {self._called}"
         try:
+            if entry.flag_bits & ENCRYPTED_FLAG:
+                raise BadImage(f"cannot be unpacked: {entry_of} needs a password")
             with self._zip.open(entry) as file:
                 # The size that the archive claims is not to be believed.
                 data = file.read(MOST_BYTES + 1)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
-            raise BadImage("cannot be read from the archive") from None
-        except Exception:  # zlib, bz2 and lzma each have an error of their own
-            raise BadImage("cannot be unpacked from the archive") from None
+        except BadImage:
+            raise
+        except Exception:  # zipfile, zlib, bz2 and lzma each have errors of their own
+            raise BadImage(f"cannot be unpacked: {entry_of} is damaged") from None
         return prepare(data, decoder)
 
     def near(self, name: str) -> str | None:

@@ -29,6 +29,7 @@ from annotation.models.exchange import left_out_path
 from annotation.releases import freezing
 from config import wakeup
 from config.beating import LOST_AFTER, beating
+from config.outside import storable
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
     Raises StorageTrouble when storage does not take them all; then none is left there.
     """
     job = ImportJob(project=project, created_by=user, **fields)
+    if job.images:
+        job.images_name = storable(str(job.images.name))[:200]
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -113,7 +116,7 @@ def _import(job: ImportJob, left_out: Path) -> importing.Imported:
         files = [here(upload) for upload in uploads]
         images: ImageSource = Stored()
         if job.images:
-            images = Either((Archive(here(job.images)), Stored()))
+            images = Either((Archive(here(job.images), job.images_name), Stored()))
         return importing.import_files(
             job.project,
             files,

@@ -41,6 +41,7 @@ class Findings:
     aways: list[dict[str, Any]] = field(default_factory=list)
     ends: list[dict[str, int]] = field(default_factory=list)
     processes: list[dict[str, int]] = field(default_factory=list)
+    storage: list[dict[str, Any]] = field(default_factory=list)
     whole: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -53,7 +54,7 @@ class Findings:
         for path in paths:
             read = json.loads(path.read_text())
             for one in fields(cls):
-                getattr(found, one.name).extend(read[one.name])
+                getattr(found, one.name).extend(read.get(one.name, []))
         return found
 
     def table(self, *, slack: float = 1.0) -> list[Line]:
@@ -64,6 +65,7 @@ class Findings:
             *(line for found in self.aways for line in _of_away(found, slack)),
             *_of_ends(self.ends),
             *_of_processes(self.processes),
+            *_of_storage(self.storage),
             Line("all of it", _whole(self.whole)),
         ]
 
@@ -154,6 +156,28 @@ def _of_processes(processes: list[dict[str, int]]) -> list[Line]:
         _none("two trainers of a run", _total(processes, "doubles")),
         _none("processes left after all workers were killed", _total(processes, "left")),
     ]
+
+
+def _of_storage(storage: list[dict[str, Any]]) -> list[Line]:
+    lines = []
+    for scene in dict.fromkeys(found["scene"] for found in storage):
+        of_it = [found for found in storage if found["scene"] == scene]
+        steps = max(found["steps"] for found in of_it)
+        reachable = [fault for found in of_it for fault in found["reachable"]]
+        wrong = [fault for fault in reachable if fault.startswith("a ready release")]
+        left = [fault for found in of_it for fault in found["in_the_end"]]
+        lines += [
+            Line(f"{scene}: killed at a step", f"{_total(of_it, 'killed')} of {steps} steps"),
+            Line("  killed in a write", str(_total(of_it, "torn"))),
+            Line(
+                "  writes failed, disks full", f"{_total(of_it, 'failed')}, {_total(of_it, 'full')}"
+            ),
+            _none("  reachable that was not whole", len(reachable)),
+            _none("  not whole once it was done again", len(left)),
+        ]
+        if scene == "release":
+            lines.append(_none("  ready with another hash", len(wrong)))
+    return lines
 
 
 def _whole(whole: list[dict[str, float]]) -> str:

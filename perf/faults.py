@@ -2,6 +2,7 @@
 
     python -m perf.faults [--runs 20] [--seconds 600] [--queued 10] [--away 20] [--hosts 2]
                           [--kinds sft,reward,ppo] [--kills 3] [--slack 1] [--seed 0] [--save FILE]
+                          [--storage 1000]
     python -m perf.faults --sum FILE...
 
 Everything is real: Postgres, Valkey, a Celery worker for each of some hosts, beat, gunicorn, and
@@ -9,7 +10,10 @@ trainers of a tiny vision-language model. First one run of each kind trains undi
 train while every few seconds a trainer, guardian, pool process or worker is killed, or a worker
 told to end, and Redis is flushed or stopped; then Redis is flushed with a queue; then it stays away
 while people work. Every run must end with the weights of an undisturbed one. No run is asked for
-after ``--seconds``; 0 leaves that phase out. The exit status is 1 when a promise is broken.
+after ``--seconds``; 0 leaves that phase out. Before all that the writers of storage are killed at
+each of their steps (at most ``--storage`` of each kind; 0 leaves that out), in the middle of a
+write, and on a disk that fills, and what they left is looked at. The exit status is 1 when a
+promise is broken.
 ``--sum`` prints one table of what several runs have saved.
 """
 
@@ -24,6 +28,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -53,13 +58,48 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path) -> int:
+    began = time.monotonic()
+    found = Findings()
+    if options.storage:
+        _say("writers of storage die")
+        found.storage += _break_storage(folder, most_kills=options.storage)
+    if options.runs:
+        _break_runs(options, folder, found)
+    seconds = time.monotonic() - began
+    found.whole.append({"seconds": seconds, "load": os.getloadavg()[0]})
+    if options.save:
+        found.save(options.save)
+    kept = report(found.table(slack=options.slack))
+    if not kept and options.runs:
+        _show_logs(folder)
+    return int(not kept)
+
+
+def _break_storage(folder: Path, *, most_kills: int) -> list[dict[str, Any]]:
+    import pytest
+    from django.core.management import call_command
+
+    from perf.storage_faults import break_storage
+    from tests.small_disks import mounted
+
+    call_command("migrate", verbosity=0)
+    work = folder / "storage-faults"
+    work.mkdir()
+    try:
+        with mounted(folder / "small-disk", megabytes=16) as disk:
+            found = break_storage(work, most_kills=most_kills, disk=disk)
+    except pytest.skip.Exception:
+        _say("no small disk may be mounted here: none is filled")
+        found = break_storage(work, most_kills=most_kills)
+    return [one.told() for one in found]
+
+
+def _break_runs(options: argparse.Namespace, folder: Path, found: Findings) -> None:
     from perf.fault_lab import laboratory
     from perf.fault_phases import Kills, flush_with_queue, wait
     from perf.fault_redis import redis_away
     from perf.fault_runs import Bench, ends
 
-    began = time.monotonic()
-    found = Findings()
     with laboratory(folder, hosts=tuple("abcdefgh"[: options.hosts])) as lab:
         bench = Bench.make(folder, tuple(options.kinds.split(",")))
         _say("one run of each kind, undisturbed")
@@ -81,14 +121,6 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
             found.aways.append(asdict(redis_away(lab, bench, seconds=options.away)))
         found.ends.append(asdict(ends(bench, folder)))
     found.processes.append(lab.watcher.told())
-    seconds = time.monotonic() - began
-    found.whole.append({"seconds": seconds, "load": os.getloadavg()[0]})
-    if options.save:
-        found.save(options.save)
-    kept = report(found.table(slack=options.slack))
-    if not kept:
-        _show_logs(folder)
-    return int(not kept)
 
 
 def _show_logs(folder: Path) -> None:
@@ -102,7 +134,8 @@ def _say(text: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=20, help="0 leaves all of runs out")
+    parser.add_argument("--storage", type=int, default=1000, help="0 leaves storage out")
     parser.add_argument("--seconds", type=float, default=600, help="0 leaves the kills out")
     parser.add_argument("--queued", type=int, default=10, help="0 leaves that phase out")
     parser.add_argument("--away", type=float, default=20, help="0 leaves that phase out")

@@ -51,7 +51,7 @@ def unpacked(
         for path in files:
             if is_parquet(path):
                 path, archive = stack.enter_context(converted(path))
-                images = Either((Archive(archive), images))
+                images = Either((Archive(archive, "the Parquet file"), images))
             paths.append(path)
         yield paths, images
 

@@ -57,6 +57,9 @@ class ImportJob(models.Model):
     images = models.FileField(
         upload_to=import_path, max_length=300, blank=True, help_text="A zip of images."
     )
+    images_name = models.CharField(
+        max_length=200, blank=True, help_text="The name of the zip as uploaded."
+    )
     captions = models.FileField(
         upload_to=import_path, max_length=300, blank=True, help_text="Facts: captions by image."
     )

@@ -7,7 +7,10 @@ looks at the tables again.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from annotation.models import Comparison, Project, Release, User
 from annotation.quality.agreement import agreement
 from annotation.releases.artefact import assemble, held_out_images, sha256_of, write_rows
 from annotation.releases.policy import BadPolicy, Policy
+from annotation.storage import in_words
 
 
 class NothingToRelease(DomainError):
@@ -99,10 +103,46 @@ def build(release: Release) -> None:
     release.refresh_from_db()
 
 
+def freeze_again(release: Release) -> bool:
+    """Have a frozen release's artefact made and stored again; whether it came out the same.
+
+    It does until somebody answers, or changes what was answered, in what it was made from.
+    """
+    try:
+        with _built(release) as built:
+            same = sha256_of(built.artefact) == release.sha256
+            if same:
+                _store(release, built.artefact, str(release.artefact.name))
+    except (NothingToRelease, BadPolicy):
+        return False
+    return same
+
+
 def _freeze(release: Release) -> None:
+    with _built(release) as built:
+        release.counts = built.counts
+        release.agreement = agreement(built.answers, seed=release.seed)
+        release.sha256 = sha256_of(built.artefact)
+        name = f"releases/{release.project_id}/{release.sha256}.jsonl"
+        release.artefact.name = _store(release, built.artefact, name)
+    release.state = Release.State.READY
+    release.frozen_at = timezone.now()
+    release.save()
+
+
+@dataclass(frozen=True)
+class _Built:
+    artefact: Path
+    counts: dict[str, int]
+    answers: Counter[tuple[str, ...]]
+
+
+@contextmanager
+def _built(release: Release) -> Iterator[_Built]:
+    """The artefact as a file of this machine, for a while. Raises NothingToRelease, BadPolicy."""
     policy = Policy.from_json(release.policy)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "rows"
+    with tempfile.TemporaryDirectory() as folder, in_words("the temporary folder", "TMPDIR"):
+        rows, artefact = Path(folder) / "rows", Path(folder) / "artefact"
         with rows.open("wb") as file:
             summary = write_rows(release, policy, file)
         if not summary.exported_images:
@@ -110,17 +150,12 @@ def _freeze(release: Release) -> None:
         held_out = held_out_images(
             summary.exported_images, seed=release.seed, share=release.held_out_share
         )
-        artefact = Path(folder) / "artefact"
-        release.counts = assemble(release, rows, artefact, held_out)
-        release.agreement = agreement(summary.answers, seed=release.seed)
-        release.sha256 = sha256_of(artefact)
-        with artefact.open("rb") as built:
-            release.artefact.name = storage.keep(
-                f"releases/{release.project_id}/{release.sha256}.jsonl",
-                File(built),
-                sha256=release.sha256,
-                size=artefact.stat().st_size,
-            )
-    release.state = Release.State.READY
-    release.frozen_at = timezone.now()
-    release.save()
+        counts = assemble(release, rows, artefact, held_out)
+        yield _Built(artefact, counts, summary.answers)
+
+
+def _store(release: Release, artefact: Path, name: str) -> str:
+    """The artefact in storage, read back there and whole; its name. Raises StorageTrouble."""
+    with artefact.open("rb") as built:
+        size = artefact.stat().st_size
+        return storage.keep(name, File(built), sha256=release.sha256, size=size)

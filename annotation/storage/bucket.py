@@ -27,6 +27,8 @@ from annotation.storage.whole_files import Fingerprint, Meter, compare, fingerpr
 MEMORY_BYTES = 32 * 2**20
 """What is read goes to a temporary file beyond this; a checkpoint fills no memory."""
 COPIED_AT_ONCE_BYTES = 2**30
+NO_COPIES = (200, 400, 405, 500, 501)
+"""How servers answer that make no copies; those that do say 403, 404 or 503 when they fail."""
 CHECKSUMS = {
     "request_checksum_calculation": "AWS_REQUEST_CHECKSUM_CALCULATION",
     "response_checksum_validation": "AWS_RESPONSE_CHECKSUM_VALIDATION",
@@ -37,7 +39,7 @@ class BucketStorage(S3Storage):
     """A later file of the same name takes the earlier one's place. Raises StorageTrouble."""
 
     copies = True
-    """False once the server has shown that it cannot copy an object."""
+    """False once the server has shown that it makes no copies of an object."""
 
     def __init__(self, **options: Any) -> None:
         defaults = {"file_overwrite": True, "max_memory_size": MEMORY_BYTES}
@@ -64,21 +66,24 @@ class BucketStorage(S3Storage):
 
     def _place(self, part: str, name: str, content: File[bytes], expected: Fingerprint) -> None:
         """Give what lies under ``part`` its name, by a copy that the server makes at once."""
-        if self.copies:
-            try:
-                self._copy(part, name, expected.size)
-            except ClientError as error:
-                if not _makes_no_copies(error):
-                    raise
-                self.copies = False
         try:
-            if not self.copies:
+            if not (self.copies and self._is_copied(part, name, expected)):
+                self.copies = False
                 self._put(name, content, expected)
-            elif self._told(part) != self._told(name):
-                compare(name, expected, self._fingerprint(name))
         except StorageTrouble:
             super().delete(name)
             raise
+
+    def _is_copied(self, part: str, name: str, expected: Fingerprint) -> bool:
+        """False if the server makes no copies. One that takes the request for an upload keeps an
+        empty object, so what it says of both is compared, and if that differs the content."""
+        try:
+            self._copy(part, name, expected.size)
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in NO_COPIES:
+                return False
+            raise
+        return self._told(part) == self._told(name) or self._fingerprint(name) == expected
 
     def _copy(self, part: str, name: str, size: int) -> None:
         source = {"Bucket": self.bucket_name, "Key": self._key(part)}
@@ -145,9 +150,3 @@ class BucketStorage(S3Storage):
 def _measured(content: File[bytes]) -> Fingerprint:
     content.seek(0)
     return fingerprint_of(content)
-
-
-def _makes_no_copies(error: ClientError) -> bool:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    # An answer that says nothing, which boto3 makes a 500: it was taken for an empty upload.
-    return status in (200, 400, 405, 500, 501)

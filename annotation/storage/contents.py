@@ -148,14 +148,15 @@ def listdir(path: str) -> tuple[list[str], list[str]]:
         return [], []
 
 
-def forget_unfinished(before: datetime) -> int:
-    """Delete what was begun before then and never finished; how many files that were."""
+def forget_unfinished(before: datetime, *, remove: bool = True) -> int:
+    """Delete what was begun before then and never finished; how many files that are."""
     folders = [UNFINISHED, *(f"{top}/{UNFINISHED}" for top in listdir("")[0])]
     names = [f"{folder}/{name}" for folder in folders for name in listdir(folder)[1]]
-    gone = 0
+    found = 0
     for name in names:
         with suppress(FileNotFoundError):  # It has just been finished.
             if default_storage.get_modified_time(name) < before:
-                default_storage.delete(name)
-                gone += 1
-    return gone
+                found += 1
+                if remove:
+                    default_storage.delete(name)
+    return found

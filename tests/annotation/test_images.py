@@ -433,6 +433,39 @@ def test_a_broken_entry_of_an_archive_is_refused(decoder):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    "kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_damaged_member_names_zip_and_entry(decoder, kind):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", kind) as file:
+        file.writestr("folder/a.png", bytes(range(256)) * 20)
+    whole = buffer.getvalue()
+    for place in (0, 26, 28, 35, 50, 60):
+        broken = bytearray(whole)
+        broken[place] ^= 0x55
+        with pytest.raises(BadImage) as caught:
+            Archive(io.BytesIO(bytes(broken)), "pictures.zip").find("a.png", decoder)
+        said = "cannot be unpacked: folder/a.png in pictures.zip is damaged"
+        assert str(caught.value) == said
+
+
+def test_an_archive_is_named_wherever_it_is_cut_off():
+    data = archive(**{"a.png": picture_bytes()}).getvalue()
+    for size in (0, 10, len(data) // 2, len(data) - 5):
+        with pytest.raises(BadImage, match=r"pictures\.zip is not a zip archive"):
+            Archive(io.BytesIO(data[:size]), "pictures.zip")
+
+
+def test_a_member_that_needs_a_password_is_named(decoder):
+    data = bytearray(archive(**{"a.png": picture_bytes()}).getvalue())
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(magic) + flags] |= 1
+    with pytest.raises(BadImage, match=r"a\.png in pictures\.zip needs a password"):
+        Archive(io.BytesIO(bytes(data)), "pictures.zip").find("a.png", decoder)
+
+
+@pytest.mark.django_db
 def test_stored_images_are_found_by_their_content(decoder):
     image = make_image()
     assert Stored().find(image.sha256, decoder) == image

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = "perf.faults --runs 2 --kinds sft --kills 1 --seconds 60 --queued 0 --away 0 --slack 60"
+COMMAND = (
+    "perf.faults --storage 0 --runs 2 --kinds sft --kills 1 --seconds 60 --queued 0 --away 0 "
+    "--slack 60"
+)
 
 
 @pytest.mark.chain

@@ -19,6 +19,7 @@ from typing import Any
 from django.core.files import File
 
 from annotation import storage
+from annotation.storage.checking import Held
 from training.models import Attempt, Checkpoint
 
 CHUNK = storage.CHUNK_BYTES
@@ -216,6 +217,24 @@ def file_of(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
         if file["name"] == name:
             return dict(file)
     raise RegistryError(f"{checkpoint.name} has no file {name}")
+
+
+def held_files() -> Iterator[Held]:
+    """Every file of a checkpoint whose hash was noted, to be checked."""
+    stored = Checkpoint.objects.exclude(path="").order_by("pk")
+    for checkpoint in stored.iterator(chunk_size=100):
+        for file in checkpoint.files:
+            if not file.get("sha256"):
+                continue
+            yield Held(
+                what=f"checkpoint {checkpoint.pk}, {file['name']}",
+                name=f"{checkpoint.path}/{file['name']}",
+                sha256=file["sha256"],
+                size=file["size"],
+                advice="put the file back from a backup (--from), or train that run again"
+                if checkpoint.run_id
+                else "put the file back from a backup (--from), or import that base again",
+            )
 
 
 def discard_files(checkpoint: Checkpoint) -> None:

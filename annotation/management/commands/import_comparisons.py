@@ -125,5 +125,5 @@ def _images(path: Path | None) -> ImageSource:
     if path.is_dir():
         return Either((Folder(path), Stored()))
     if path.is_file():
-        return Either((Archive(path), Stored()))
+        return Either((Archive(path, path.name), Stored()))
     raise CommandError(f"there is no folder or archive {path}")

@@ -1,0 +1,298 @@
+"""What writes to storage, each as a scene: it is acted in a process that dies, then looked at.
+
+A scene has ``begin`` (what is asked for, in the database), ``act`` (the work; it may end anywhere),
+``look`` (what anybody could reach now that is not whole) and ``finish`` (the work is done again, as
+after a restart; what is wrong in the end). Both return faults as texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+
+from annotation import exporting, images, jobs
+from annotation.models import Comparison, Image, ImportJob, Project, Release, User
+from training.checkpoints import checkpoint_files, registry
+from training.models import Checkpoint
+
+RECORDS = 12
+_numbers = itertools.count(1)
+
+
+class Refused(Exception):
+    """The work was refused, and its row says why."""
+
+
+class Scene(Protocol):
+    """``arguments`` are JSON, made by ``begin``."""
+
+    def begin(self, folder: Path) -> dict[str, Any]: ...
+    def act(self, arguments: dict[str, Any]) -> None: ...
+    def look(self, arguments: dict[str, Any]) -> list[str]: ...
+    def finish(self, arguments: dict[str, Any]) -> list[str]: ...
+
+
+def stored_files() -> Iterator[Path]:
+    """Everything in storage that has its final name."""
+    for path in Path(settings.MEDIA_ROOT).rglob("*"):
+        if path.is_file() and ".unfinished" not in path.parts:
+            yield path
+
+
+def named_by_their_hash() -> list[str]:
+    """Images and artefacts of releases that are not what their names say."""
+    return [
+        f"{path.name} has other content"
+        for path in stored_files()
+        if path.parts[-3] in ("images", "releases")
+        and hashlib.sha256(path.read_bytes()).hexdigest() != path.stem
+    ]
+
+
+def photograph(number: int) -> bytes:
+    """A picture of noise, which no format makes small: several chunks to write."""
+    from PIL import Image as Picture
+
+    noise = hashlib.shake_256(str(number).encode()).digest(64 * 64 * 3)
+    buffer = io.BytesIO()
+    Picture.frombytes("RGB", (64, 64), noise).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _common() -> tuple[Project, User]:
+    """A project with decided comparisons, made once."""
+    from tests.factories import judge, make_admin, make_comparison, make_project
+
+    project = Project.objects.filter(name="Storage faults").first()
+    if project is None:
+        project = make_project(k=1, name="Storage faults")
+        for _ in range(RECORDS):
+            judge(make_comparison(project, response_1=f"A {'very ' * 2000}long answer."))
+        make_admin("storage-faults")
+    return project, User.objects.get(username="storage-faults")
+
+
+class FreezeRelease:
+    def begin(self, folder: Path) -> dict[str, Any]:
+        project, _ = _common()
+        # Another seed makes another artefact.
+        return {"pk": exporting.request_release(project, seed=next(_numbers)).pk}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        jobs.build_release(arguments["pk"])
+        for failed in Release.objects.filter(pk=arguments["pk"], state=Release.State.FAILED):
+            raise Refused(failed.error)
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        release = Release.objects.get(pk=arguments["pk"])
+        faults = named_by_their_hash()
+        if release.state == Release.State.READY:
+            faults += self._unequal(release)
+        return faults
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        failed = Release.objects.filter(pk=arguments["pk"], state=Release.State.FAILED)
+        failed.update(state=Release.State.BUILDING)  # A person asks for it again.
+        jobs.build_release(arguments["pk"])
+        release = Release.objects.get(pk=arguments["pk"])
+        if release.state != Release.State.READY:
+            return [f"the release is {release.state}: {release.error}"]
+        return self._unequal(release) + named_by_their_hash()
+
+    def _unequal(self, release: Release) -> list[str]:
+        path = Path(settings.MEDIA_ROOT) / str(release.artefact.name)
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != release.sha256:
+            lines = len(data.splitlines())
+            return [f"a ready release has {lines} lines and another hash"]
+        count = len(b"".join(exporting.stream(release, "votes")).splitlines())
+        return [] if count == RECORDS else [f"a ready release has {count} of {RECORDS} votes"]
+
+
+class StoreImage:
+    def begin(self, folder: Path) -> dict[str, Any]:
+        return {"number": next(_numbers)}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        images.store(photograph(arguments["number"]))
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        return named_by_their_hash() + self._rows()
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        self.act(arguments)
+        return self.look(arguments)
+
+    def _rows(self) -> list[str]:
+        newest = Image.objects.order_by("-pk").first()
+        return [] if newest is None or images.is_whole(newest) else ["an image is not whole"]
+
+
+class ImportRecords:
+    """The uploads are stored, and carried out by a worker."""
+
+    PICTURES = 2
+
+    def begin(self, folder: Path) -> dict[str, Any]:
+        project, user = _common()
+        return {"project": project.pk, "user": user.pk, "number": next(_numbers)}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        files = {
+            name: ContentFile(data, name=name) for name, data in self._uploads(arguments).items()
+        }
+        job = jobs.request_import(
+            Project.objects.get(pk=arguments["project"]),
+            User.objects.get(pk=arguments["user"]),
+            name=f"faults-{arguments['number']}.jsonl",
+            **files,
+        )
+        jobs.run_import(job.pk)
+        job.refresh_from_db()
+        if job.state == ImportJob.State.FAILED:
+            raise Refused(job.problems)
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        faults = named_by_their_hash()
+        uploads = self._uploads(arguments)
+        for job in self._jobs(arguments):
+            for name, data in uploads.items():
+                path = Path(settings.MEDIA_ROOT) / str(getattr(job, name).name)
+                if not job.ended and (not path.is_file() or path.read_bytes() != data):
+                    faults.append(f"an import waits for an upload that is not whole: {name}")
+        return faults
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        lost = self._jobs(arguments).exclude(state=ImportJob.State.SUCCEEDED)
+        lost = lost.exclude(state=ImportJob.State.FAILED)
+        lost.update(state=ImportJob.State.QUEUED)  # As beat does it.
+        for job in lost:
+            jobs.run_import(job.pk)
+        if not self._jobs(arguments).filter(state=ImportJob.State.SUCCEEDED).exists():
+            self.act(arguments)  # A person uploads it again.
+        found = Comparison.objects.filter(external_id__startswith=f"f{arguments['number']}-")
+        faults = self.look(arguments)
+        if found.count() != self.PICTURES:
+            faults.append(f"{found.count()} of {self.PICTURES} records were imported")
+        for image in Image.objects.filter(prompts__comparisons__in=found):
+            faults += [] if images.is_whole(image) else ["an imported image is not whole"]
+        return faults
+
+    def _jobs(self, arguments: dict[str, Any]) -> Any:
+        return ImportJob.objects.filter(name=f"faults-{arguments['number']}.jsonl")
+
+    def _uploads(self, arguments: dict[str, Any]) -> dict[str, bytes]:
+        number = arguments["number"]
+        lines, packed = [], io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for one in range(self.PICTURES):
+                entry = zipfile.ZipInfo(f"{one}.png")
+                archive.writestr(entry, photograph(1000 * number + one))
+                lines.append(json.dumps(self._record(number, one)))
+        return {"records": "\n".join(lines).encode(), "images": packed.getvalue()}
+
+    def _record(self, number: int, one: int) -> dict[str, Any]:
+        return {
+            "id": f"f{number}-{one}",
+            "image": f"{one}.png",
+            "conversations": [{"from": "human", "value": "<image>\nWhat is shown?"}],
+            "output_1": {"from": "gpt", "value": f"One. {number}"},
+            "output_2": {"from": "gpt", "value": f"Two. {number}"},
+            "captions": ["noise"],
+        }
+
+
+class WriteFolder:
+    """A release on a disk of its own, as ``manage.py export_release`` and runs write it."""
+
+    def begin(self, folder: Path) -> dict[str, Any]:
+        project, _ = _common()
+        release = project.releases.filter(state=Release.State.READY).first()
+        release = release or exporting.make_release(project)
+        whole = folder / "whole"
+        if not whole.exists():
+            exporting.write_folder(release, whole, "llava_rlhf")
+        target = Path(settings.MEDIA_ROOT).parent / f"export-{next(_numbers)}"
+        return {"pk": release.pk, "whole": str(whole), "target": str(target)}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        release = Release.objects.select_related("project").get(pk=arguments["pk"])
+        exporting.write_folder(release, Path(arguments["target"]), "llava_rlhf")
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        whole, target = Path(arguments["whole"]), Path(arguments["target"])
+        return [
+            f"{path.name} is not whole in an export"
+            for path in target.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+            if path.read_bytes() != (whole / path.relative_to(target)).read_bytes()
+        ]
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        self.act(arguments)
+        whole, target = Path(arguments["whole"]), Path(arguments["target"])
+        names = [path.relative_to(whole) for path in whole.rglob("*")]
+        missing = [f"{name} is missing" for name in names if not (target / name).exists()]
+        return self.look(arguments) + missing
+
+
+class StoreCheckpoint:
+    """A base model, taken in as checkpoints of runs are."""
+
+    def begin(self, folder: Path) -> dict[str, Any]:
+        number = next(_numbers)
+        model = folder / f"model-{number}"
+        model.mkdir()
+        (model / "config.json").write_text(json.dumps({"number": number}))
+        (model / "model.safetensors").write_bytes(
+            hashlib.shake_256(str(number).encode()).digest(3_000_000)
+        )
+        return {"name": f"faults-{number}", "folder": str(model)}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        registry.register_base(arguments["name"], folder=Path(arguments["folder"]))
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        folder = Path(arguments["folder"])
+        faults = [
+            f"{path.name} of a checkpoint is not whole"
+            for path in stored_files()
+            if path.parts[-3] == "bases" and path.read_bytes() != (folder / path.name).read_bytes()
+        ]
+        for checkpoint in Checkpoint.objects.filter(name=arguments["name"]):
+            faults += self._unequal(checkpoint, folder)
+        return faults
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        self.act(arguments)
+        faults = self.look(arguments)
+        Checkpoint.objects.filter(name=arguments["name"]).delete()
+        shutil.rmtree(Path(settings.MEDIA_ROOT) / "bases")
+        return faults
+
+    def _unequal(self, checkpoint: Checkpoint, folder: Path) -> list[str]:
+        return [
+            f"{file['name']} of a checkpoint that has a row is not whole"
+            for file in checkpoint.files
+            if b"".join(checkpoint_files.file_chunks(checkpoint, file["name"]))
+            != (folder / file["name"]).read_bytes()
+        ]
+
+
+SCENES: dict[str, Scene] = {
+    "release": FreezeRelease(),
+    "image": StoreImage(),
+    "import": ImportRecords(),
+    "export": WriteFolder(),
+    "checkpoint": StoreCheckpoint(),
+}
