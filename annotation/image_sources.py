@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, prepare
+from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, is_whole, prepare
 from annotation.models import Image
 from annotation.reading.files import chinese_encoding
 from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_folder, normal
@@ -189,9 +189,11 @@ class Stored(ImageSource):
         return None if self._last is None else Place(self, sha256, by_content=True)
 
     def load(self, name: str, decoder: Decoder) -> Image:
-        if self._last is not None and self._last.sha256 == name:  # it was located just now
-            return self._last
-        return Image.objects.get(sha256=name)
+        located = self._last is not None and self._last.sha256 == name  # just now
+        image = self._last if located and self._last else Image.objects.get(sha256=name)
+        if not is_whole(image):
+            raise BadImage("is here, but its file in storage is damaged: upload it again")
+        return image
 
 
 class Either(ImageSource):

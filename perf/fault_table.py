@@ -63,8 +63,8 @@ class Findings:
             *_of_kills(self, slack),
             *(line for found in self.flushes for line in _of_flush(found, slack)),
             *(line for found in self.aways for line in _of_away(found, slack)),
-            *_of_ends(self.ends),
-            *_of_processes(self.processes),
+            *(_of_ends(self.ends) if self.ends else []),
+            *(_of_processes(self.processes) if self.processes else []),
             *_of_storage(self.storage),
             Line("all of it", _whole(self.whole)),
         ]

@@ -107,7 +107,10 @@ class FreezeRelease:
         release = Release.objects.get(pk=arguments["pk"])
         if release.state != Release.State.READY:
             return [f"the release is {release.state}: {release.error}"]
-        return self._unequal(release) + named_by_their_hash()
+        faults = self._unequal(release) + named_by_their_hash()
+        (Path(settings.MEDIA_ROOT) / str(release.artefact.name)).unlink(missing_ok=True)
+        release.delete()
+        return faults
 
     def _unequal(self, release: Release) -> list[str]:
         path = Path(settings.MEDIA_ROOT) / str(release.artefact.name)

@@ -441,7 +441,7 @@ def test_a_damaged_member_names_zip_and_entry(decoder, kind):
     with zipfile.ZipFile(buffer, "w", kind) as file:
         file.writestr("folder/a.png", bytes(range(256)) * 20)
     whole = buffer.getvalue()
-    for place in (0, 26, 28, 35, 50, 60):
+    for place in (0, 26, 28, 35, 100):
         broken = bytearray(whole)
         broken[place] ^= 0x55
         with pytest.raises(BadImage) as caught:

@@ -9,12 +9,23 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
-from annotation import exporting
+from annotation import exporting, images
+from annotation.image_sources import Stored
 from annotation.models import Image, Release
 from annotation.storage import Damaged
 from annotation.storage.checking import NotFramed, unframed
-from tests.factories import judge, make_comparison, make_project, picture_bytes
+from benchmark.models import Question
+from tests.benchmark.factories import make_question_set
+from tests.factories import (
+    judge,
+    make_admin,
+    make_comparison,
+    make_project,
+    make_prompt,
+    picture_bytes,
+)
 from tests.training.factories import make_checkpoint, make_run
 from training.checkpoints import checkpoint_files
 
@@ -139,9 +150,16 @@ def test_unfinished_files_are_told_and_deleted_once_they_are_old(settings: Any) 
     assert not stored("releases/.unfinished/left.jsonl").exists()
 
 
-def test_an_image_that_is_damaged_is_whole_once_it_is_uploaded_again(client: Any) -> None:
-    from annotation import images
+def test_an_import_takes_no_image_whose_file_is_damaged() -> None:
+    image = images.store(picture_bytes())
+    with images.Decoder() as decoder:
+        assert Stored().find(image.sha256, decoder) == image
+        truncate(image.file.name)
+        with pytest.raises(images.BadImage, match="damaged: upload it again"):
+            Stored().find(image.sha256, decoder)
 
+
+def test_an_image_that_is_damaged_is_whole_once_it_is_uploaded_again(client: Any) -> None:
     data = picture_bytes()
     image = images.store(data)
     whole = stored(image.file.name).read_bytes()
@@ -152,3 +170,25 @@ def test_an_image_that_is_damaged_is_whole_once_it_is_uploaded_again(client: Any
                 images.opened(image)
             assert images.store(again) == image
             assert stored(image.file.name).read_bytes() == whole
+
+
+def test_a_damaged_file_is_said_on_a_page_to_a_script_and_over_rest(client: Any) -> None:
+    project = make_project(k=1)
+    image = images.store(picture_bytes())
+    make_prompt(project, image=image)
+    truncate(image.file.name)
+    client.force_login(make_admin())
+    answer = client.get(reverse("annotation-api:image", args=[image.sha256]))
+    assert answer.status_code == 503
+    assert "bytes in storage" in answer.json()["detail"]
+    assert "immutable" not in answer.get("Cache-Control", "")
+
+    question = make_question_set().questions.first()
+    assert question is not None
+    Question.objects.filter(pk=question.pk).update(image=image)
+    address = reverse("benchmark:question-image", args=[question.pk])
+    page = client.get(address, headers={"accept": "text/html"})
+    assert page.status_code == 503
+    assert "A file in storage is damaged" in page.content.decode()
+    plain = client.get(address, headers={"accept": "image/png"})
+    assert (plain.status_code, plain["Content-Type"]) == (503, "text/plain; charset=utf-8")
