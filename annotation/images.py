@@ -171,7 +171,7 @@ def is_whole(image: Image) -> bool:
 
 def opened(image: Image) -> File[bytes]:
     """The stored file for reading, once it was seen to be whole. Raises storage.Damaged."""
-    return storage.opened(str(image.file.name), sha256=image.sha256)
+    return storage.opened(str(image.file.name), sha256=image.sha256, size=image.bytes)
 
 
 def save(images: Iterable[Image]) -> dict[str, Image]:

@@ -63,12 +63,12 @@ def fingerprint(name: str) -> Fingerprint:
 # --------------------------------------------------------------------------------------------
 
 
-def opened(name: str, *, sha256: str) -> File[bytes]:
+def opened(name: str, *, sha256: str, size: int | None = None) -> File[bytes]:
     """The file, open for reading, once all of it was seen to have this hash. Raises Damaged."""
     file = _open(name)
     try:
         found = fingerprint_of(file)
-        compare(name, Fingerprint(sha256, found.size), found)
+        compare(name, Fingerprint(sha256, found.size if size is None else size), found)
         file.seek(0)
     except BaseException:
         file.close()

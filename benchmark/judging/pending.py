@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from annotation import images
 from benchmark.judging import endpoints
 from benchmark.models import Answer, Evaluation, Judge, Question, Verdict
 from benchmark.protocols.protocol import Item, Outcome
@@ -47,7 +48,7 @@ def _data_url(question: Question) -> str:
     """Its picture as it is sent to a judge; empty where it is not here."""
     if question.image is None:
         return ""
-    with question.image.file.open("rb") as handle:
+    with images.opened(question.image) as handle:
         content = base64.b64encode(handle.read()).decode()
     return f"data:{question.image.content_type};base64,{content}"
 
