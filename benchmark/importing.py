@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,12 @@ def import_questions(
     found, missing = _find_images(read, images_from)
     if missing and not allow_missing:
         raise NotTaken(f"image {name} is missing" for name in missing)
-    version = _version(read, found)
+    identity = protocols.named(protocol).identity
+    version = _version(read, found, identity)
+    # Sets of before were told apart by all fields as they were spelt.
+    known = (version, _version(read, found, dict))
     with transaction.atomic():
-        existing = QuestionSet.objects.filter(protocol=protocol, version=version).first()
+        existing = QuestionSet.objects.filter(protocol=protocol, version__in=known).first()
         if existing is not None:
             return existing
         question_set = QuestionSet.objects.create(
@@ -129,9 +133,16 @@ def _find_images(
     return found, missing
 
 
-def _version(read: list[ReadQuestion], found: dict[tuple[str, ...], Image]) -> str:
+def _version(
+    read: list[ReadQuestion],
+    found: dict[tuple[str, ...], Image],
+    identity: Callable[[dict[str, Any]], dict[str, Any]],
+) -> str:
     content = [
-        [item.data, image.original_sha256 if (image := found.get(item.image_names)) else None]
+        [
+            identity(item.data),
+            image.original_sha256 if (image := found.get(item.image_names)) else None,
+        ]
         for item in read
     ]
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

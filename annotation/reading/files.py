@@ -85,14 +85,31 @@ def values(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
 def read_all(path: Path) -> list[tuple[int, Any]]:
     """Every record of a file that fits into memory, with its line. Raises Unreadable."""
     faults: list[Fault] = []
-    try:
-        with path.open("rb") as file:
-            found = list(values(file, faults.append))
-    except OSError as error:
-        raise Unreadable([Fault(0, f"cannot be opened ({error.strerror})")]) from None
+    with _open(path) as file:
+        found = list(values(file, faults.append))
     if faults:
         raise Unreadable(faults)
     return found
+
+
+def is_array(path: Path) -> bool:
+    """Whether its records are one JSON array, of which "line" counts the records."""
+    with _open(path) as file:
+        start = file.read(LOOKED_AT)
+    return start.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)[:1] == b"["
+
+
+def read_document(path: Path) -> Any:
+    """``document`` of a file. Raises Unreadable."""
+    with _open(path) as file:
+        return document(file)
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise Unreadable([Fault(0, f"cannot be read ({error.strerror})")]) from None
 
 
 def document(file: IO[bytes]) -> Any:

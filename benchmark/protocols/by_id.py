@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.reading.names import key
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 
@@ -123,6 +124,5 @@ def _plain(text: str) -> str:
 
 
 def _stem(image: str) -> str:
-    """A picture's name without folder and ending, and without the year's name that COCO adds."""
-    name = image.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return name.rsplit("_", 1)[-1].lstrip("0") if name[-1:].isdecimal() else name
+    """A picture's name without folder and ending, COCO's two spellings being one."""
+    return key(image)[-1].partition(".")[0] if image.strip() else ""

@@ -1,18 +1,15 @@
-"""Benchmark files as they are published: one JSON array, or one JSON object a line.
-
-Lines end at line feeds only: U+2028 is text. A byte order mark may stand at the beginning.
-"""
+"""Benchmark files as they are published, read as every file that people bring is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from annotation.reading.files import Unreadable, is_array, read_all, read_document
 from benchmark.protocols.protocol import Refused
-from config.outside import NotJson, parse_json
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+T = TypeVar("T")
 
 
 def objects(path: str | Path, what: str = "a record") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -26,11 +23,7 @@ def objects(path: str | Path, what: str = "a record") -> Iterator[tuple[str, dic
 
 def document(path: str | Path) -> Any:
     """The one JSON value that a file holds. Raises Refused."""
-    path = Path(path)
-    try:
-        return parse_json(_content(path))
-    except NotJson as error:
-        raise Refused(f"{path.name}: {error}") from error
+    return _reading(Path(path), read_document)
 
 
 def number(data: Mapping[str, Any], name: str, where: str, what: str = "a record") -> int:
@@ -54,26 +47,15 @@ def text(data: Mapping[str, Any], name: str, where: str, what: str = "a record")
 
 
 def _values(path: Path) -> Iterator[tuple[str, Any]]:
-    content = _content(path)
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        for place, value in enumerate(document(path), start=1):
-            yield f"{path.name}, record {place}", value
-        return
-    for place, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip(b"\xef\xbb\xbf \t\r"):
-            continue
-        where = f"{path.name}, line {place}"
-        try:
-            yield where, parse_json(line)
-        except NotJson as error:
-            raise Refused(f"{where}: {error}") from error
+    kind = "record" if is_array(path) else "line"
+    for place, value in _reading(path, read_all):
+        yield f"{path.name}, {kind} {place}", value
 
 
-def _content(path: Path) -> bytes:
+def _reading(path: Path, read: Callable[[Path], T]) -> T:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Refused(f"{path.name}: cannot be read ({error.strerror})") from error
-    if content.startswith(_UTF16):
-        raise Refused(f"{path.name}: is UTF-16; UTF-8 is expected")
-    return content
+        return read(path)
+    except Unreadable as error:
+        kind = "line" if error.faults[0].line else ""
+        named = ", ".join([path.name, *([f"{kind} {error.faults[0].line}"] if kind else [])])
+        raise Refused(f"{named}: {error.faults[0].reason}") from error

@@ -166,6 +166,10 @@ class Protocol:
         """The questions of one file. Raises ValueError (``Refused`` for many places)."""
         raise NotImplementedError
 
+    def identity(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What of a question tells the version of its set: all that is read of it."""
+        return data
+
     def set_name(self, path: Path, count: int) -> str:
         """What pages call the question set of a file."""
         return self.title

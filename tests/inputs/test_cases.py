@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import Comparison, Prompt
+from benchmark.models import QuestionSet
 from tests.factories import make_project
 from tests.shared import shared_data
 
@@ -256,3 +257,91 @@ def test_the_names_of_the_rows_do_not_depend_on_how_a_table_writes_them(tmp_path
             "import_comparisons", project.slug, path, format="rlhf_v", images=folder / "images"
         )
     assert Comparison.objects.count() == 3
+
+
+# --- benchmark files ----------------------------------------------------------------------------
+
+
+def _set(protocol, path, *, name, folder=None):
+    arguments = {"name": name, "images": folder or path.parent, "allow_missing": True}
+    call_command("import_questions", protocol, str(path), **arguments)
+    return QuestionSet.objects.filter(protocol=protocol).latest("pk")
+
+
+def test_how_an_image_is_spelt_is_no_part_of_a_question_set():
+    folder = shared_data("cases", "06-mmhal-image-src-spelling")
+    sets = [
+        _set("mmhal", folder / name, name="", folder=folder / "images")
+        for name in ("addresses.json", "local_paths.json")
+    ]
+    assert sets[0] == sets[1] and QuestionSet.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "protocol", "name"),
+    [
+        ("09-pope-files", "pope", "gqa_pope_seem_random.json"),
+        ("12-u2028-and-bom", "mmhal", "mmhal_bom.json"),
+        ("12-u2028-and-bom", "pope", "bom/coco_pope_random.json"),
+        ("32-benchmark-files", "llava_bench", "captions_as_text/qa90_questions.jsonl"),
+        ("32-benchmark-files", "llava_bench", "caption_as_context_jsonl/qa90_questions.jsonl"),
+    ],
+)
+def test_a_benchmark_file_is_read(case, protocol, name):
+    made = _set(protocol, shared_data("cases", case, name), name="")
+    assert made.questions.exists()
+    assert all(len(text) > 1 for one in made.questions.all() for text in one.data["image_content"])
+
+
+@pytest.mark.parametrize(
+    ("case", "protocol", "name", "reason"),
+    [
+        ("09-pope-files", "pope", "popev2.json", "question_id is missing"),
+        ("12-u2028-and-bom", "mmhal", "mmhal_utf16.json", "is UTF-16, not UTF-8 text"),
+        ("32-benchmark-files", "llava_bench", "crash_noid/qa90_questions.jsonl", "question_id"),
+        ("32-benchmark-files", "llava_bench", "crash_noimg/qa90_questions.jsonl", "image"),
+        ("32-benchmark-files", "llava_bench", "crash_nul/qa90_questions.jsonl", "captions"),
+        ("32-benchmark-files", "llava_bench", "crash_inst/qa90_questions.jsonl", "instance"),
+    ],
+)
+def test_a_benchmark_file_is_refused_in_words(case, protocol, name, reason):
+    with pytest.raises(CommandError, match=reason) as refused:
+        _set(protocol, shared_data("cases", case, name), name="")
+    assert "Error" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("case", "questions", "answers", "reason"),
+    [
+        (
+            "09-pope-files",
+            "gqa_pope_random.json",
+            "answers_to_coco.jsonl",
+            "another question|image",
+        ),
+        ("09-pope-files", "coco_pope_random.json", "answers_to_coco.jsonl", "another question"),
+        ("32-benchmark-files", "pope_three_random.json", "answers_of_other_ids.jsonl", "another"),
+        ("12-u2028-and-bom", "plain/coco_pope_random.json", "answers_u2028.jsonl", ""),
+        ("12-u2028-and-bom", "plain/coco_pope_random.json", "answers_u0085.jsonl", ""),
+        ("12-u2028-and-bom", "plain/coco_pope_random.json", "answers_bom_crlf.jsonl", ""),
+        ("07-mmhal-one-empty-answer", "full.json", "answers.jsonl", "is JSON lines"),
+        ("07-mmhal-one-empty-answer", "full.json", "one_empty.json", ""),
+    ],
+)
+def test_answers_are_joined_to_what_they_answer_or_refused(
+    case, questions, answers, reason, capsys
+):
+    folder = shared_data("cases", case)
+    protocol = "mmhal" if case.startswith("07") else "pope"
+    _set(protocol, folder / questions, name="the set", folder=folder)
+    call_command("create_judge", "exact", exact=True)
+    arguments = ("import_answers", "the set", str(folder / answers))
+    if reason:
+        with pytest.raises(CommandError, match=reason):
+            call_command(*arguments, model="m", judge="exact")
+        return
+    if protocol == "mmhal":
+        call_command("create_judge", "j", base_url="http://127.0.0.1:9/v1", model="j")
+    call_command(*arguments, model="m", judge="j" if protocol == "mmhal" else "exact")
+    if protocol == "mmhal":
+        assert "1 of 2 questions without an answer" in capsys.readouterr().out

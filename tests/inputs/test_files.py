@@ -135,5 +135,5 @@ def test_all_of_a_file_or_why_not(tmp_path):
     path.write_text(LINES + "\n{")
     with pytest.raises(Unreadable, match="line 3: is not JSON"):
         read_all(path)
-    with pytest.raises(Unreadable, match="cannot be opened"):
+    with pytest.raises(Unreadable, match="cannot be read"):
         read_all(tmp_path / "absent")

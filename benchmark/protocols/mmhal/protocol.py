@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.protocols.mmhal.published import PAPER, SINCE_THEN
-from benchmark.protocols.mmhal.questions import load_questions
+from benchmark.protocols.mmhal.questions import load_questions, read
 from benchmark.protocols.mmhal.rated import Rated
 from benchmark.protocols.protocol import Joined, ReadQuestion, Refused
 from benchmark.protocols.shown import Table
+
+# "truth" is the small world's.
+_READ = (
+    *("question_type", "question_topic", "image_id", "image_content", "question", "gt_answer"),
+    "truth",
+)
 
 
 class MMHal(Rated):
@@ -22,15 +27,13 @@ class MMHal(Rated):
     published: ClassVar[tuple[Table, ...]] = (PAPER, SINCE_THEN)
 
     def read_questions(self, path: Path) -> list[ReadQuestion]:
-        questions = load_questions(path)
-        records = json.loads(path.read_text(encoding="utf-8"))
-        read = [
+        found = [
             ReadQuestion({**record, "model_answer": ""}, (question.image_name,))
-            for record, question in zip(records, questions, strict=True)
+            for question, record in read(path)
         ]
         reasons: list[str] = []
         seen: dict[tuple[str, str], int] = {}
-        for number, item in enumerate(read, start=1):
+        for number, item in enumerate(found, start=1):
             where = f"{path.name}, question {number}"
             first = seen.setdefault(_key(item.data), number)
             if first != number:
@@ -38,7 +41,12 @@ class MMHal(Rated):
             reasons += [f"{where}: {problem}" for problem in self.problems(item.data)]
         if reasons:
             raise Refused(reasons)
-        return read
+        return found
+
+    def identity(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What is asked and known; neither fields that nobody reads nor how the image is spelt,
+        which has its own id."""
+        return {name: data[name] for name in _READ if name in data}
 
     def problems(self, data: dict[str, Any]) -> list[str]:
         """What a question lacks beyond the published form."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from annotation.reading.files import Unreadable, is_array, read_all, read_document
+from annotation.reading.names import normal
 
 TYPES = (
     "attribute",
@@ -40,7 +42,7 @@ class Question:
     @property
     def image_name(self) -> str:
         """The photograph's file name, the last part of where it came from."""
-        return self.image_src.rsplit("/", 1)[-1]
+        return normal(self.image_src).rpartition("/")[2]
 
     @classmethod
     def from_json(cls, data: Any, *, where: str = "question") -> Question:
@@ -77,15 +79,22 @@ def load_questions(path: str | Path) -> list[Question]:
 
     Raises QuestionError naming the file, the question (counted from 1) and the field.
     """
-    path = Path(path)
+    return [question for question, _ in read(Path(path))]
+
+
+def read(path: Path) -> list[tuple[Question, dict[str, Any]]]:
+    """The same, each with its record as it stands in the file."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise QuestionError(f"{path.name}: cannot be read as JSON ({error})") from error
-    if not isinstance(data, list) or not data:
+        if not is_array(path):
+            read_all(path)
+            raise QuestionError(f"{path.name}: is JSON lines; one JSON list is expected")
+        data = read_document(path)
+    except Unreadable as error:
+        raise QuestionError(f"{path.name}: cannot be read as JSON: {error}") from error
+    if not data:
         raise QuestionError(f"{path.name}: is not a list of questions")
     return [
-        Question.from_json(item, where=f"{path.name}, question {number}")
+        (Question.from_json(item, where=f"{path.name}, question {number}"), item)
         for number, item in enumerate(data, start=1)
     ]
 
