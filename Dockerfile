@@ -13,12 +13,14 @@ ARG CODE_VERSION=""
 ENV CODE_VERSION=$CODE_VERSION
 
 FROM base AS web
+ARG EXTRAS="s3"
 COPY pyproject.toml constraints.txt ./
 # The dependencies first, so that a change of the source does not install them again.
-RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['s3'], sep='\n')" > requirements.txt \
+RUN python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *(one for extra in sys.argv[1:] for one in p['optional-dependencies'][extra]), sep='\n')" $EXTRAS > requirements.txt \
  && pip install --constraint constraints.txt -r requirements.txt
 COPY . .
-RUN DATABASE_URL=postgres://build SECRET_KEY=build ALLOWED_HOSTS=build \
+RUN DATABASE_URL=postgres://build ALLOWED_HOSTS=build \
+    SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(50))") \
     python manage.py collectstatic --noinput --verbosity 0
 USER factloop
 EXPOSE 8000
@@ -26,8 +28,10 @@ EXPOSE 8000
 CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000"]
 
 FROM base AS worker
+# All that forms and commands offer, but vLLM: it brings a torch of its own.
+ARG EXTRAS="engine four-bit parquet s3 tensorboard"
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['engine'], *p['optional-dependencies']['four-bit'], *p['optional-dependencies']['s3'], *p['optional-dependencies']['tensorboard'], sep='\n')" > requirements.txt \
+RUN python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *(one for extra in sys.argv[1:] for one in p['optional-dependencies'][extra]), sep='\n')" $EXTRAS > requirements.txt \
  && pip install --constraint constraints.txt -r requirements.txt
 COPY . .
 USER factloop

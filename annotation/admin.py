@@ -42,12 +42,19 @@ from annotation.models import (
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that other code keeps consistent: visible, but not to be edited here."""
+    """Rows that other code keeps consistent: visible, but neither edited nor deleted here.
+
+    Nor is what they hang on: Django asks for their permission before it deletes a person or a
+    project with them.
+    """
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

@@ -1,6 +1,9 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
+
+from config.going_back import refuse_to_erase
 
 
 class AnnotationConfig(AppConfig):
@@ -9,3 +12,4 @@ class AnnotationConfig(AppConfig):
     def ready(self) -> None:
         # Registers itself with drf-spectacular; api.auth cannot, as DRF's settings import that.
         import_module("annotation.api.schema")
+        pre_migrate.connect(refuse_to_erase, dispatch_uid="refuse_to_erase")

@@ -5,10 +5,12 @@ training runs. Accepts JSON only: a message can never be a pickle.
 """
 
 import os
+import signal
 from typing import Any
 
 import kombu
-from celery import Celery
+from billiard.process import current_process
+from celery import Celery, signals
 from celery.app.amqp import AMQP
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -36,3 +38,13 @@ class PersistentAMQP(AMQP):
 app = Celery("factloop", amqp=PersistentAMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.beat_embedded_init.connect
+def beat_ends_with_its_worker(**_: Any) -> None:
+    """``worker --beat`` starts beat as a process of its own, which would outlive kill -9."""
+    from training.runs.guardian import die_with_parent
+
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != current_process()._parent_pid:
+        os._exit(1)  # It was killed before that.

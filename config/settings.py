@@ -12,6 +12,11 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.checks.security.base import (
+    SECRET_KEY_INSECURE_PREFIX,
+    SECRET_KEY_MIN_LENGTH,
+    SECRET_KEY_MIN_UNIQUE_CHARACTERS,
+)
 from django.core.exceptions import ImproperlyConfigured
 
 from config import embedded, proxies
@@ -31,6 +36,20 @@ def _required(name: str) -> str:
     return value
 
 
+def _strong(key: str) -> str:
+    """``key``, unless it can be guessed: whoever knows it can make sessions and tokens."""
+    if (
+        len(key) < SECRET_KEY_MIN_LENGTH
+        or len(set(key)) < SECRET_KEY_MIN_UNIQUE_CHARACTERS
+        or key.startswith(SECRET_KEY_INSECURE_PREFIX)
+    ):
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is too weak: {SECRET_KEY_MIN_LENGTH} random characters at least, for "
+            "instance of: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
+    return key
+
+
 def _private_secret() -> str:
     """A key of this checkout alone, made on first use and readable by its owner only."""
     path = VAR / "secret-key"
@@ -43,8 +62,8 @@ def _private_secret() -> str:
 
 # --- Identity and hosts ---------------------------------------------------------------------
 
-SECRET_KEY = env("SECRET_KEY", default="") or (
-    _private_secret() if PRIVATE else _required("SECRET_KEY")
+SECRET_KEY = _strong(
+    env("SECRET_KEY", default="") or (_private_secret() if PRIVATE else _required("SECRET_KEY"))
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (
     ["localhost", "127.0.0.1", "[::1]"] if PRIVATE else [_required("ALLOWED_HOSTS")]

@@ -3,25 +3,13 @@
 Whatever a form could change here would go past ``training.runs.scheduling`` and its races.
 """
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 
+from annotation.admin import ReadOnlyAdmin
 from training.models import Attempt, Chain, Checkpoint, GpuSlot, Metric, Run, Sample
 from training.runs import scheduling
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Run)

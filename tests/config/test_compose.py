@@ -6,11 +6,15 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from training.rlhf.contract import PpoSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -122,3 +126,51 @@ def test_volumes_are_mounted_over_folders_that_the_image_s_user_owns() -> None:
 
 def test_images_hold_no_secret_of_the_compose_file() -> None:
     assert ".env" in (ROOT / ".dockerignore").read_text().split()
+
+
+# --- What the images hold ---------------------------------------------------------------------
+
+# Not in the images: private servers, which an installation has no use for, and vLLM, which brings
+# a torch of its own. Its setting says that it needs its package.
+LEFT_OUT = {"embedded", "vllm"}
+
+
+def extras_of(image: str) -> set[str]:
+    (found,) = re.findall(
+        rf'^FROM base AS {image}\n(?:#.*\n)*ARG EXTRAS="([^"]*)"',
+        (ROOT / "Dockerfile").read_text(),
+        re.MULTILINE,
+    )
+    return set(found.split())
+
+
+def test_workers_hold_every_extra_that_there_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extras_of("worker") == set(project["optional-dependencies"]) - LEFT_OUT
+    assert extras_of("web") <= extras_of("worker")
+
+
+def test_what_the_code_looks_for_is_in_the_image_of_the_workers() -> None:
+    """A package that is imported only where it is installed, and what is offered because of it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    held = [*project["dependencies"]]
+    held += [one for name in extras_of("worker") | LEFT_OUT for one in extras[name]]
+    names = {re.split(r"[\[<>=!~ ]", one)[0].lower().replace("-", "_") for one in held}
+    sought = set()
+    for folder in ("annotation", "benchmark", "config", "training"):
+        for path in (ROOT / folder).rglob("*.py"):
+            sought |= set(re.findall(r'find_spec\("(\w+)', path.read_text()))
+    assert len(sought) > 1
+    assert sought <= names
+
+
+def test_the_setting_that_needs_a_package_of_its_own_says_so() -> None:
+    (help_text,) = [
+        field.metadata["help"] for field in fields(PpoSettings) if field.name == "sampler"
+    ]
+    assert "vllm needs its package" in help_text
+
+
+def test_building_needs_no_secret_and_shows_none() -> None:
+    assert "SECRET_KEY=build" not in (ROOT / "Dockerfile").read_text()

@@ -36,6 +36,17 @@ def test_an_installation_names_what_is_missing(missing, tmp_path):
     assert f"{missing} must be set" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "key", ["k", "build", "k" * 80, "django-insecure-" + "abcdefgh" * 10, "abcdefgh" * 6]
+)
+def test_a_key_that_can_be_guessed_serves_nothing(key, tmp_path):
+    """Neither an installation nor a private one: web, workers and commands read these settings."""
+    variables = {**INSTALLED, "DATABASE_URL": ""} if key == "k" else INSTALLED
+    done = evaluate("1", **{**variables, "FACTLOOP_VAR": str(tmp_path), "SECRET_KEY": key})
+    assert done.returncode != 0
+    assert "SECRET_KEY is too weak" in done.stderr
+
+
 def test_two_private_installs_have_different_secret_keys(tmp_path):
     keys = {
         evaluate("settings.SECRET_KEY", FACTLOOP_VAR=str(tmp_path / name)).stdout

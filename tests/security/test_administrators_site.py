@@ -89,3 +89,38 @@ def test_the_address_of_a_judge_is_for_superusers(staff: User) -> None:
 
 def _row(row: Any) -> dict[str, Any]:
     return dict(type(row).objects.filter(pk=row.pk).values().get())
+
+
+# --- Rows that others depend on ---------------------------------------------------------------
+
+
+def test_what_cannot_be_edited_by_hand_cannot_be_deleted_by_hand() -> None:
+    """Counters and votes would no longer fit each other."""
+    client = client_of(factories.make_admin())
+    comparison = factories.make_comparison(factories.make_project())
+    vote = factories.judge(comparison)
+    for model in set(admin.site._registry) - EDITED_WITH_PERMISSION - SUPERUSERS_EDIT:
+        assert b"delete_selected" not in client.get(address_of(model, "changelist")).content
+        assert client.post(address_of(model, "delete", 1), {"post": "yes"}).status_code == 403
+    refused = client.post(address_of(type(vote), "delete", vote.pk), {"post": "yes"})
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("model", [User, Project, Membership])
+def test_whom_and_what_votes_hang_on_stays(model: Any) -> None:
+    client = client_of(factories.make_admin())
+    project = factories.make_project()
+    vote = factories.judge(factories.make_comparison(project))
+    voter = vote.assignment.annotator
+    row = {
+        User: voter,
+        Project: project,
+        Membership: Membership.objects.get(user=voter),
+    }[model]
+    client.post(address_of(model, "delete", row.pk), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    client.post(address_of(model, "changelist"), chosen)
+    assert type(vote).objects.filter(pk=vote.pk).exists()
+    comparison = vote.comparison
+    comparison.refresh_from_db()
+    assert comparison.judgment_count == type(vote).objects.filter(comparison=comparison).count()
