@@ -13,6 +13,8 @@ from billiard.process import current_process
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 
+from config.parents import die_with_parent
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -43,8 +45,6 @@ app.autodiscover_tasks()
 @signals.beat_embedded_init.connect
 def beat_ends_with_its_worker(**_: Any) -> None:
     """``worker --beat`` starts beat as a process of its own, which would outlive kill -9."""
-    from training.runs.guardian import die_with_parent
-
     die_with_parent(signal.SIGKILL)
     if os.getppid() != current_process()._parent_pid:
         os._exit(1)  # It was killed before that.

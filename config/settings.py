@@ -309,6 +309,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ChoiceEnum": "annotation.models.work.Choice",
         "RunState": "training.models.State",
+        "RunPreset": "training.rlhf.presets.OFFERED",
         "ImportFormat": "annotation.models.exchange.ImportJob.Format",
         "ImportState": "annotation.models.exchange.ImportJob.State",
         "ProjectState": "annotation.models.projects.Project.State",

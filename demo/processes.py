@@ -6,7 +6,6 @@ Each gets a process group of its own and the kernel's promise to end it when we 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,7 +13,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-PR_SET_PDEATHSIG = 1
+from config.parents import die_with_parent
+
 GRACE_SECONDS = 20
 
 
@@ -70,8 +70,3 @@ class Processes:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def die_with_parent() -> None:
-    """The kernel ends this process when the one that started it ends, however it ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

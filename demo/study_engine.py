@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from demo.processes import die_with_parent
+from config.parents import die_with_parent
 from training.rlhf.contract import (
     CheckpointSaved,
     ContractError,
