@@ -25,6 +25,7 @@ from benchmark.models import (
     SharedLink,
     Verdict,
 )
+from training.models import Checkpoint
 
 
 def may_read(user: Any) -> bool:
@@ -86,6 +87,16 @@ def question(user: Any, pk: int) -> Question:
     found = Question.objects.select_related("question_set", "image").filter(pk=pk).first()
     if found is None or not may_read(user):
         raise Http404
+    return found
+
+
+def reward_model(user: Any, pk: int) -> Checkpoint:
+    """A reward model of a run whose project ``user`` may review; Http404 otherwise."""
+    rows = Checkpoint.objects.filter(kind=Checkpoint.Kind.REWARD_MODEL).exclude(run=None)
+    found = rows.select_related("run__project", "run__release", "base").filter(pk=pk).first()
+    if found is None or found.run is None:
+        raise Http404
+    access.require(user, found.run.project, Permission.REVIEW)
     return found
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from annotation.models import Project, User
+from benchmark import evaluating
 from benchmark.models import Evaluation, Judge, QuestionSet
 from training.models import Checkpoint, Run
 from training.runs import requests
@@ -28,8 +31,9 @@ class Wanted:
 
 
 def evaluable(projects: QuerySet[Project]) -> QuerySet[Checkpoint]:
-    """Checkpoints that can answer questions: bases, and policies of ``projects``."""
-    kinds = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY]
+    """Checkpoints that benchmarks measure: bases, and policies and reward models of
+    ``projects``."""
+    kinds = [Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY, Checkpoint.Kind.REWARD_MODEL]
     return Checkpoint.objects.in_projects(projects).usable().filter(kind__in=kinds)
 
 
@@ -58,9 +62,54 @@ def repeat(evaluation: Evaluation, requested_by: User) -> Run:
     return requests.request_run(common, step, name=f"{run.name}, again"[:200])
 
 
+_MISFIT = "a reward model is measured on pairs of responses, others on questions, not {questions}"
+
+
+def _request_reward_evaluation(wanted: Wanted) -> Run:
+    """Loaded as it was trained."""
+    model, made_by = wanted.checkpoint, wanted.checkpoint.run
+    base = model.base or (made_by.base if made_by else None)
+    if base is None:
+        raise requests.Refused("checkpoint", "its base is not known")
+    common = requests.Common(
+        project=wanted.project,
+        requested_by=wanted.requested_by,
+        base=base,
+        reward_model=model,
+        preset=made_by.preset if made_by else wanted.preset,
+        model_changes=made_by.model if made_by else {},
+        seed=wanted.seed,
+        gpus=wanted.gpus,
+    )
+    options = {"question_set": wanted.question_set.pk, "judge": wanted.judge.pk}
+    step = requests.Step("reward_evaluation", options=options)
+    return requests.request_run(common, step, name=f"Evaluation of {model}"[:200])
+
+
+def judge_evaluation(question_set: QuestionSet, judge: Judge, **fields: Any) -> Evaluation:
+    """A judge behind an endpoint measured on pairs of responses: it is asked about all of them
+    whose picture is here, in both orders. Raises EvaluationError for what is none.
+    """
+    if not question_set.rules.ranks_judges or judge.kind != Judge.Kind.OPENAI:
+        raise evaluating.NotSuitable(f"{question_set} does not measure {judge}.")
+    asked = question_set.questions.exclude(image=None)
+    with transaction.atomic():
+        name = judge.model or judge.name
+        evaluation = evaluating.start(
+            question_set=question_set, judge=judge, model_name=name, **fields
+        )
+        evaluating.store_answers(evaluation, {question: evaluating.Said("") for question in asked})
+    return evaluation
+
+
 def request_evaluation(wanted: Wanted) -> Run:
     """Queue the run. Raises training.runs.requests.Refused, which names the field at fault."""
     model = wanted.checkpoint
+    rewards = model.kind == Checkpoint.Kind.REWARD_MODEL
+    if rewards != wanted.question_set.rules.ranks_judges:
+        raise requests.Refused("checkpoint", _MISFIT.format(questions=wanted.question_set))
+    if rewards:
+        return _request_reward_evaluation(wanted)
     trained = model.kind == Checkpoint.Kind.POLICY
     common = requests.Common(
         project=wanted.project,

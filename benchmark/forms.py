@@ -12,9 +12,10 @@ from django.utils.formats import date_format
 
 from annotation import access as projects_access
 from annotation.access import Permission
+from annotation.errors import DomainError
 from annotation.models import Project
 from benchmark import protocols, reading, scoring
-from benchmark.asking import Wanted, evaluable, request_evaluation
+from benchmark.asking import Wanted, evaluable, judge_evaluation, request_evaluation
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
 from benchmark.runs import EvaluationOptions
@@ -162,11 +163,18 @@ class RateForm(forms.Form):
 
 
 class StartForm(EvaluationOptions):
-    """An evaluation of a base or of a trained policy, as a run of a project."""
+    """An evaluation of a base, a policy or a reward model, as a run of a project; without a model,
+    of the judge itself."""
+
+    takes_pairs = True
 
     project_choice = forms.ModelChoiceField(Project.objects.none(), label="Project")
     model = forms.ModelChoiceField(
-        Checkpoint.objects.none(), help_text="A base, or a policy that a run has trained."
+        Checkpoint.objects.none(),
+        required=False,
+        empty_label="None: the judge itself",
+        help_text="A base, or a policy or reward model that a run has trained. Pairs of responses "
+        "measure reward models, and judges themselves.",
     )
     preset = forms.ChoiceField(
         choices=[(name, name) for name in PRESETS],
@@ -189,13 +197,37 @@ class StartForm(EvaluationOptions):
             if choices is not None and choices.count() == 1:
                 field.initial = choices.first()
 
-    def start(self) -> Run | None:
-        """The queued run; None, with the error on the form, when training refuses it."""
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        question_set = cleaned.get("question_set")
+        pairs = bool(question_set and question_set.rules.ranks_judges)
+        if "model" in cleaned and cleaned["model"] is None and not pairs:
+            self.add_error("model", "This field is required.")
+        return cleaned
+
+    def start(self) -> Run | Evaluation | None:
+        """The queued run, or the evaluation of a judge that needs none; None, with the error on
+        the form, where it is refused."""
         chosen = dict(self.cleaned_data)
+        if chosen["model"] is None:
+            return self._start_judge()
         project, checkpoint = chosen.pop("project_choice"), chosen.pop("model")
         wanted = Wanted(project=project, checkpoint=checkpoint, requested_by=self.user, **chosen)
         try:
             return request_evaluation(wanted)
         except requests.Refused as error:
             self.add_error(None, str(error))
+            return None
+
+    def _start_judge(self) -> Evaluation | None:
+        chosen = self.cleaned_data
+        try:
+            return judge_evaluation(
+                chosen["question_set"],
+                chosen["judge"],
+                project=chosen["project_choice"],
+                created_by=self.user,
+            )
+        except DomainError as error:
+            self.add_error("judge", str(error))
             return None

@@ -19,9 +19,19 @@ from annotation.models import Image
 from benchmark import access, evaluating
 from benchmark.board import parentage
 from benchmark.evaluating import Said
-from benchmark.models import Evaluation, EvaluationQuerySet, Judge, Question, QuestionSet
+from benchmark.models import (
+    Evaluation,
+    EvaluationQuerySet,
+    Judge,
+    Question,
+    QuestionSet,
+    ReportCard,
+)
+from benchmark.report_cards import showing
+from benchmark.report_cards.kind import ReportCardKind, report_on
+from benchmark.reward_runs import RewardEvaluationKind
 from benchmark.templatetags.benchmark_tags import figure, interval
-from training.checkpoints import lineage
+from training.checkpoints import cards, lineage
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import (
     IMAGE_TOKEN,
@@ -41,6 +51,8 @@ MOST_SCORES = 8
 class EvaluationOptions(OptionsForm):
     """Which questions, which judge, and how answers are drawn."""
 
+    takes_pairs = False
+    """Whether pairs of responses may be chosen: a chain ends with a model that answers."""
     question_set = forms.ModelChoiceField(QuestionSet.objects.all(), label="Benchmark")
     judge = forms.ModelChoiceField(Judge.objects.all())
     temperature = forms.FloatField(
@@ -57,6 +69,8 @@ class EvaluationOptions(OptionsForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         question_set, judge = cleaned.get("question_set"), cleaned.get("judge")
+        if question_set and question_set.rules.ranks_judges and not self.takes_pairs:
+            self.add_error("question_set", f"{question_set} measures reward models and judges.")
         if question_set and judge and not judge.can_judge(question_set):
             self.add_error("judge", f"{judge} cannot judge {question_set}.")
         if question_set and not question_set.questions.exclude(image=None).exists():
@@ -143,7 +157,18 @@ def scores_of(checkpoint: Checkpoint, user: Any) -> list[lineage.Outcome]:
     """Evaluations of the checkpoint that the person may see, newest first, for its lineage."""
     visible = access.evaluations(user)
     mine = visible.filter(checkpoint=checkpoint).with_origin()
-    return [_outcome(evaluation, visible) for evaluation in mine[:MOST_SCORES]]
+    found = [_outcome(evaluation, visible) for evaluation in mine[:MOST_SCORES]]
+    return [*_report(checkpoint), *found]
+
+
+def _report(checkpoint: Checkpoint) -> list[lineage.Outcome]:
+    """A reward model's report card, or where to ask for one."""
+    if checkpoint.kind != Checkpoint.Kind.REWARD_MODEL or checkpoint.run_id is None:
+        return []
+    report = ReportCard.objects.filter(checkpoint=checkpoint).first()
+    note = f"{report.figures['pairs']} held-out pairs" if report else "not made yet"
+    address = reverse("benchmark:report-card", args=[checkpoint.pk])
+    return [lineage.Outcome("Report card", note, address)]
 
 
 def _outcome(evaluation: Evaluation, visible: EvaluationQuerySet) -> lineage.Outcome:
@@ -179,6 +204,10 @@ def _told(evaluation: Evaluation, change: parentage.Change | None) -> str:
 
 def register() -> None:
     kinds.register(EvaluationKind())
+    kinds.register(RewardEvaluationKind())
+    kinds.register(ReportCardKind())
+    kinds.follow(report_on)
+    cards.register_section(showing.section)
     lineage.register_outcomes(scores_of)
 
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from benchmark.views import by_hand, evaluations, exports, leaderboard, questions, sharing
+from benchmark.views import (
+    by_hand,
+    evaluations,
+    exports,
+    leaderboard,
+    models,
+    questions,
+    report_cards,
+    sharing,
+)
 
 app_name = "benchmark"
 urlpatterns = [
@@ -21,6 +30,9 @@ urlpatterns = [
     path("evaluations/<int:pk>/judge-again/", evaluations.judge_again, name="judge-again"),
     path("evaluations/<int:pk>/repeat/", evaluations.repeat, name="repeat"),
     path("evaluations/<int:pk>/summary.<str:form>", sharing.summary, name="summary"),
+    path("models/<int:pk>/", models.detail, name="model"),
+    path("models/<int:pk>/summary.<str:form>", models.summary, name="model-summary"),
+    path("report-cards/<int:pk>/", report_cards.detail, name="report-card"),
     path("links/", sharing.links, name="links"),
     path("links/<int:pk>/revoke/", sharing.revoke, name="revoke-link"),
     path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),

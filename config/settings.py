@@ -430,6 +430,9 @@ JUDGE_PATIENCE = {
     "attempts": env.int("JUDGE_ATTEMPTS", default=7),
 }
 
+# Whether each run that makes a reward model is followed by one that reports what it looks at.
+REPORT_CARDS = env.bool("REPORT_CARDS", default=True)
+
 # --- What is kept for how long ----------------------------------------------------------------
 
 # How long the same request, sent again with its Idempotency-Key, gets the same answer.

@@ -24,3 +24,6 @@ WHITENOISE_AUTOREFRESH = True
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
 # What is committed need not outlive a crash of the machine.
 DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"  # noqa: F405
+
+# A further run after each reward run is asked for by the tests that are about it.
+REPORT_CARDS = False

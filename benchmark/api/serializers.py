@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 from annotation.models import Project
 from benchmark.asking import evaluable
-from benchmark.models import Answer, Evaluation, Judge, QuestionSet, Verdict
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard, Verdict
+from benchmark.report_cards.figures import findings
 from training.models import Checkpoint
 from training.rlhf.presets import PRESETS
 
@@ -103,6 +104,21 @@ class RunStartedSerializer(serializers.Serializer):
     """The run that was queued; its evaluation appears when a worker takes it."""
 
     run = serializers.IntegerField()
+
+
+class ReportCardSerializer(serializers.ModelSerializer):
+    """What a reward model is worth on the held-out pairs of its release, and what it looks at."""
+
+    findings = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ReportCard
+        fields = ["checkpoint", "run", "updated_at", "findings", "figures"]
+        read_only_fields = fields
+
+    def get_findings(self, report: ReportCard) -> list[str]:
+        """What the tests show, in sentences."""
+        return findings(report.figures)
 
 
 class ReviewSerializer(serializers.ModelSerializer):

@@ -10,5 +10,6 @@ urlpatterns = [
     path("judges", views.Judges.as_view(), name="judges"),
     path("evaluations", views.Evaluations.as_view(), name="evaluations"),
     path("evaluations/<int:pk>", views.EvaluationDetail.as_view(), name="evaluation"),
+    path("report-cards/<int:pk>", views.ReportCardDetail.as_view(), name="report-card"),
     path("evaluations/<int:pk>/answers", views.Answers.as_view(), name="answers"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import ValidationError
@@ -21,10 +22,11 @@ from benchmark.api.serializers import (
     EvaluationSerializer,
     JudgeSerializer,
     QuestionSetSerializer,
+    ReportCardSerializer,
     RunStartedSerializer,
 )
 from benchmark.asking import Wanted, request_evaluation
-from benchmark.models import Answer, Evaluation, Judge, QuestionSet
+from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard
 
 
 class QuestionSets(KnownParameters, generics.ListAPIView):
@@ -104,6 +106,17 @@ class EvaluationDetail(KnownParameters, generics.RetrieveAPIView):
 
     def get_object(self) -> Evaluation:
         return access.evaluation(self.request.user, self.kwargs["pk"])
+
+
+class ReportCardDetail(KnownParameters, generics.RetrieveAPIView):
+    """The report card of a reward model, by the number of its checkpoint."""
+
+    scopes = {"GET": "read"}
+    serializer_class = ReportCardSerializer
+
+    def get_object(self) -> ReportCard:
+        checkpoint = access.reward_model(self.request.user, self.kwargs["pk"])
+        return get_object_or_404(ReportCard, checkpoint=checkpoint)
 
 
 class Answers(KnownParameters, generics.ListAPIView):

@@ -7,6 +7,7 @@ Rows here are facts; every figure is computed from them in ``benchmark.scoring``
 
 from benchmark.models.asked import Judge, Question, QuestionSet
 from benchmark.models.evaluations import Evaluation, EvaluationQuerySet
+from benchmark.models.reports import ReportCard
 from benchmark.models.shares import SharedLink
 from benchmark.models.verdicts import Answer, AnswerQuerySet, Verdict
 
@@ -18,6 +19,7 @@ __all__ = [
     "Judge",
     "Question",
     "QuestionSet",
+    "ReportCard",
     "SharedLink",
     "Verdict",
 ]

@@ -136,15 +136,21 @@ class Evaluation(models.Model):
         return self.model_name if named else f"{self.method}: {self.model_name}"
 
     @property
+    def _measures_its_judge(self) -> bool:
+        if not self.question_set_id or not self.question_set.rules.ranks_judges:
+            return False
+        return self.judge.kind == Judge.Kind.OPENAI
+
+    @property
     def method(self) -> str:
         """How it was made: "Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown."""
         if self.checkpoint is None:
-            return ""
+            return "Judge" if self._measures_its_judge else ""
         run = self.checkpoint.run
         if run is None:
             return "Base"
         if run.kind != "ppo":
-            return {"sft": "SFT", "dpo": "DPO"}.get(run.kind, run.kind)
+            return {"sft": "SFT", "dpo": "DPO", "reward": "Reward model"}.get(run.kind, run.kind)
         rewarded_by = run.reward_model.run if run.reward_model else None
         makers = [run] if rewarded_by is None else [run, rewarded_by]
         facts = all(maker.settings.get("with_facts") for maker in makers)

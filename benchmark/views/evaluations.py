@@ -24,10 +24,10 @@ def start(request: HttpRequest) -> HttpResponse:
     access.require_starter(request.user)
     form = StartForm(request.POST or None, user=request.user, initial=request.GET.dict())
     if request.method == "POST" and form.is_valid():
-        run = form.start()
-        if run is not None:
+        started = form.start()
+        if started is not None:
             messages.success(request, "The evaluation waits for a worker.")
-            return redirect(run)
+            return redirect(started)
     status = 422 if form.errors else 200
     context = {"form": form, "costs": costs.expected_by_choice()}
     return render(request, "benchmark/start.html", context, status=status)

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark import scoring
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work

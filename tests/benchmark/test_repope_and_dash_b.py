@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation.images import Folder
+from annotation.image_sources import Folder
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet

@@ -21,6 +21,8 @@ from tests.factories import (
     make_token,
     make_user,
 )
+from tests.training.factories import make_base, make_checkpoint
+from training.models import Checkpoint, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +51,9 @@ PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "settle": ("POST", (302, 404, 403, 403, 302, 302)),
     "rate": ("GET", (302, 404, 404, 200, 200, 200)),
     "rate-undo": ("POST", (302, 404, 404, 302, 302, 302)),
+    "report-card": ("GET", (302, 404, 403, 200, 200, 200)),
+    "model": ("GET", (302, 404, 404, 200, 200, 200)),
+    "model-summary": ("GET", (302, 404, 404, 200, 200, 200)),
     "question": ("GET", (302, 404, 404, 200, 200, 200)),
     "question-image": ("GET", (302, 404, 404, 200, 200, 200)),
 }
@@ -58,6 +63,7 @@ API: dict[str, tuple[str, tuple[int, ...]]] = {
     "evaluations": ("POST", (401, 400, 400, 400, 400, 400)),
     "evaluation": ("GET", (401, 404, 403, 200, 200, 200)),
     "answers": ("GET", (401, 404, 403, 200, 200, 200)),
+    "report-card": ("GET", (401, 404, 403, 404, 404, 404)),
 }
 
 OF_AN_EVALUATION = ("evaluation", "progress", "judge-again", "repeat", "answers")
@@ -77,6 +83,12 @@ def arguments(evaluation: Evaluation, name: str) -> list[Any]:
     if name == "explorer":
         evaluating.settle(evaluation.verdicts().get(rating=None), {"rating": "1"}, make_user())
         return [leaderboard.groups(Evaluation.objects.all())[0].id]
+    if name == "report-card":
+        return [_reward_model(evaluation).pk]
+    if name in ("model", "model-summary"):
+        made = make_base(name="a model")
+        Evaluation.objects.filter(pk=evaluation.pk).update(checkpoint=made)
+        return [made.pk] if name == "model" else [made.pk, "tex"]
     if name == "revoke-link":
         return [1]
     if name in ("question", "question-image"):
@@ -88,6 +100,13 @@ def arguments(evaluation: Evaluation, name: str) -> list[Any]:
     if name.startswith("evaluation-") or name in OF_AN_EVALUATION:
         return [evaluation.pk]
     return []
+
+
+def _reward_model(evaluation: Evaluation) -> Checkpoint:
+    made_by = Run.objects.create(
+        project=evaluation.project, kind="reward", base=make_base(), requested_by=make_admin()
+    )
+    return make_checkpoint(made_by, kind=Checkpoint.Kind.REWARD_MODEL)
 
 
 def person(evaluation: Evaluation, role: str) -> Any:

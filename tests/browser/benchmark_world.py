@@ -27,6 +27,7 @@ from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
 from benchmark.protocols import mmhal
 from tests.benchmark.factories import make_judge, record
+from tests.browser import reward_world
 from tests.browser.still_life import StillLife
 from tests.shared import REPOSITORY
 from tests.training.factories import make_base, make_checkpoint
@@ -69,6 +70,8 @@ def fill(project: Project, admin: User, scratch: Path, *, count: int = 96) -> di
     assert asked is not None and line[-1].checkpoint is not None
     run = line[-1].checkpoint.run
     assert run is not None
+    assert run.base is not None
+    rewards = reward_world.fill(project, admin, scratch, run.base)
     compare = reverse("benchmark:compare")
     complete = Evaluation.objects.filter(pk__in=[row.pk for row in rated])
     ranked = leaderboard.groups(complete)
@@ -92,6 +95,8 @@ def fill(project: Project, admin: User, scratch: Path, *, count: int = 96) -> di
         "shared-ranking": reverse("shared:index", args=[ranking]),
         "shared-evaluation": reverse("shared:index", args=[single]),
         "run-fallen": run.get_absolute_url(),
+        "model": reverse("benchmark:model", args=[line[-1].checkpoint.pk]),
+        **rewards,
     }
 
 

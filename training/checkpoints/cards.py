@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from django.http import StreamingHttpResponse
@@ -22,6 +22,15 @@ from training.models import Checkpoint, Run
 from training.runs import kinds
 
 CARD = "README.md"
+
+Section = tuple[str, list[tuple[str, Any]]]
+_sections: list[Callable[[Checkpoint], Section | None]] = []
+
+
+def register_section(tell: Callable[[Checkpoint], Section | None]) -> None:
+    """Have a higher app add a section to the cards of those checkpoints that it knows of."""
+    if tell not in _sections:
+        _sections.append(tell)
 
 
 def model_card(checkpoint: Checkpoint) -> str:
@@ -44,6 +53,8 @@ def model_card(checkpoint: Checkpoint) -> str:
     if checkpoint.run is not None:
         settings = flat(checkpoint.run.settings) | flat(checkpoint.run.model, "model")
         parts.append(_section("Settings", sorted(settings.items())))
+    told = (tell(checkpoint) for tell in _sections)
+    parts += [_section(title, rows) for title, rows in filter(None, told)]
     parts.append(_section("Files (sha256)", [(f["name"], f["sha256"]) for f in checkpoint.files]))
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from config import logs
 from training.checkpoints import checkpoint_files, registry
@@ -324,6 +325,7 @@ def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None
         for unfinished in held.checkpoints.filter(final=False):
             registry.discard(unfinished)
         scheduling.finish(attempt)
+        transaction.on_commit(partial(kinds.followed, run))
 
 
 def _tidy(directory: Path) -> None:

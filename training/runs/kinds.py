@@ -7,6 +7,8 @@ A kind that offers itself for chains (``chain_order``) appears in the chain form
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +19,8 @@ from training.checkpoints import checkpoint_files, registry
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind, RunSpec
 from training.runs.trainer import engine_command
+
+log = logging.getLogger(__name__)
 
 
 class OptionsForm(forms.Form):
@@ -116,6 +120,24 @@ def register(kind: RunKind) -> None:
     known = _kinds.setdefault(kind.name, kind)
     if type(known) is not type(kind):
         raise ValueError(f"run kind {kind.name!r} is registered by {type(known).__name__}")
+
+
+_followers: list[Callable[[Run], None]] = []
+
+
+def follow(callback: Callable[[Run], None]) -> None:
+    """Have ``callback`` called with each run that has succeeded, after the transaction."""
+    if callback not in _followers:
+        _followers.append(callback)
+
+
+def followed(run: Run) -> None:
+    """Tell those who follow. What goes wrong there is logged: the run has succeeded."""
+    for callback in _followers:
+        try:
+            callback(run)
+        except Exception:
+            log.exception("run %s: what follows it failed", run.pk)
 
 
 def get(name: str) -> RunKind:

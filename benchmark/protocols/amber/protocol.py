@@ -6,8 +6,12 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, ClassVar
+
+from django.db.models import Q
 
 from benchmark.protocols.amber import describing, questions, scores
 from benchmark.protocols.amber.published import PAPER
@@ -136,11 +140,10 @@ class Amber(RightOrWrong):
         return {"found": {"truth": truth, "said": answer}}
 
     def good(self, verdicts: Any, *, wanted: bool) -> Any:
-        from django.db.models import F, Q
-
-        fine = Q(found__hallucinated=0) | Q(found__truth=F("found__said"))
-        settled = verdicts.exclude(found=None)
-        return (settled.filter(fine) if wanted else settled.exclude(fine)).values("answer")
+        described = Q(found__hallucinated=0) if wanted else Q(found__hallucinated__gt=0)
+        said = [(one, one if wanted else other) for one, other in (("yes", "no"), ("no", "yes"))]
+        answered = (Q(found__truth=truth, found__said=answer) for truth, answer in said)
+        return verdicts.filter(reduce(or_, answered, described)).values("answer")
 
     def verdict_row(self, reviews: Sequence[Any]) -> dict[str, Any]:
         verdict = reviews[0] if reviews else None

@@ -1,0 +1,200 @@
+"""The figures of a report card, out of held-out pairs and the rewards that each got.
+
+Each pair is scored several times: as it is, and with its picture, its facts, or both taken away or
+exchanged. A reward model that is as good without them has learnt style. Differences between these
+conditions are paired: every pair is its own control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from benchmark.statistics import estimate, paired_test
+
+WHOLE = "image_and_facts"
+CONDITIONS = {
+    WHOLE: "Image and facts",
+    "image": "Image alone",
+    "facts": "Facts alone",
+    "neither": "Neither",
+    "other_facts": "Facts of another image",
+}
+"""What the reward model is shown; what is taken away is a blank picture, or no facts."""
+BINS = 5
+LEAST_SHOWN = 5
+"""Groups of fewer pairs say nothing and are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One held-out pair: ``first`` is the chance in 0..1 that the reward model gives the first
+    response of being the better one, by condition; ``preference`` is 1 or 2."""
+
+    preference: int
+    honesty: bool
+    """Whether people decided by hallucination, and not by helpfulness."""
+    margin: float
+    lengths: tuple[int, int]
+    """Of both responses, in characters."""
+    first: Mapping[str, float]
+    rewards: tuple[float, float]
+    """As the pair is."""
+
+    def right(self, condition: str) -> float:
+        """1, 0, or half for a tie."""
+        toward = self.first[condition] if self.preference == 1 else 1 - self.first[condition]
+        return 0.5 if toward == 0.5 else float(toward > 0.5)
+
+
+def report(pairs: Sequence[Scored]) -> dict[str, Any]:
+    """All figures as plain JSON types: accuracies as {"value", "low", "high", "count"}, 0 to 1.
+
+    Raises ValueError where there is no pair.
+    """
+    if not pairs:
+        raise ValueError("the release holds no pair out: there is nothing fair to report")
+    shown = [name for name in CONDITIONS if all(name in pair.first for pair in pairs)]
+    whole = shown[0]
+    return {
+        "pairs": len(pairs),
+        "whole": whole,
+        "conditions": {name: _accuracy(pairs, name) for name in shown},
+        "tests": {name: _against(pairs, whole, name) for name in shown[1:]},
+        "calibration": _calibration(pairs, whole),
+        "by_margin": _grouped(pairs, whole, _margin_name),
+        "by_decision": _grouped(
+            pairs, whole, lambda pair: "honesty" if pair.honesty else "helpfulness"
+        ),
+        "by_length": _grouped(pairs, whole, _length_name),
+        "longer_preferred": _longer(pairs, whole),
+        "length_correlation": _correlation(pairs),
+    }
+
+
+def findings(figures: Mapping[str, Any]) -> list[str]:
+    """What the tests show, in sentences for people."""
+    whole = figures["conditions"][figures["whole"]]["value"]
+    told = []
+    for name, test in figures["tests"].items():
+        value = figures["conditions"][name]["value"]
+        if name == "other_facts":
+            told.append(_of_other_facts(test, whole, value))
+        elif name == "neither":
+            told.append(_of_neither(test, whole, value))
+    low = figures["conditions"][figures["whole"]]["low"]
+    if low <= 0.5:
+        told.append("Its accuracy cannot be told from chance, 50 %.")
+    return told
+
+
+def _of_other_facts(test: Mapping[str, Any], whole: float, value: float) -> str:
+    if test["shown"] and test["difference"] < 0:
+        return (
+            f"With the facts of another image its accuracy falls from {whole:.0%} to {value:.0%}: "
+            "it reads the facts."
+        )
+    return (
+        f"With the facts of another image no fall is shown ({whole:.0%} to {value:.0%}): it may "
+        "not read the facts at all."
+    )
+
+
+def _of_neither(test: Mapping[str, Any], whole: float, value: float) -> str:
+    if test["shown"] and test["difference"] < 0:
+        return (
+            f"Without picture and facts its accuracy falls from {whole:.0%} to {value:.0%}: it "
+            "looks at what the responses are about."
+        )
+    return (
+        f"Without picture and facts it is as good as with them, as far as {test['count']} pairs "
+        f"show ({whole:.0%} to {value:.0%}): what it has learnt may be style."
+    )
+
+
+def _accuracy(pairs: Sequence[Scored], condition: str) -> dict[str, float]:
+    right = [pair.right(condition) for pair in pairs]
+    return {**estimate(fmean(right), right), "count": len(right)}
+
+
+def _against(pairs: Sequence[Scored], whole: str, condition: str) -> dict[str, Any]:
+    """The condition minus the whole."""
+    first, second = ([pair.right(name) for pair in pairs] for name in (whole, condition))
+    test = paired_test(first, second)
+    return {
+        "count": test.count,
+        "difference": test.difference,
+        "low": test.interval.low,
+        "high": test.interval.high,
+        "p_value": test.p_value,
+        "shown": test.shown,
+    }
+
+
+def _calibration(pairs: Sequence[Scored], whole: str) -> list[dict[str, float]]:
+    """How often the response is preferred that is stated to be so with a chance of 0.5 to 1."""
+    sure = [max(pair.first[whole], 1 - pair.first[whole]) for pair in pairs]
+    found = []
+    for place in range(BINS):
+        low, high = 0.5 + place / (2 * BINS), 0.5 + (place + 1) / (2 * BINS)
+        last = place == BINS - 1
+        inside = [n for n, one in enumerate(sure) if low <= one < high or (last and one >= high)]
+        if inside:
+            right = [pairs[n].right(whole) for n in inside]
+            stated = fmean(sure[n] for n in inside)
+            observed = {**estimate(fmean(right), right), "count": len(right)}
+            found.append({"from": low, "to": high, "stated": stated, **observed})
+    return found
+
+
+def _grouped(
+    pairs: Sequence[Scored], whole: str, name_of: Callable[[Scored], str]
+) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[Scored]] = {}
+    for pair in pairs:
+        groups.setdefault(name_of(pair), []).append(pair)
+    return {
+        name: _accuracy(group, whole)
+        for name, group in sorted(groups.items())
+        if len(group) >= LEAST_SHOWN
+    }
+
+
+def _margin_name(pair: Scored) -> str:
+    if pair.margin >= 1:
+        return "all votes agree"
+    return "half or more" if pair.margin >= 0.5 else "close"
+
+
+def _length_name(pair: Scored) -> str:
+    """By whether the preferred response is the longer one."""
+    first, second = pair.lengths
+    longer, shorter = max(first, second), max(1, min(first, second))
+    if longer / shorter < 1.1:
+        return "about equal"
+    preferred = 1 if first > second else 2
+    return "longer preferred" if preferred == pair.preference else "shorter preferred"
+
+
+def _longer(pairs: Sequence[Scored], whole: str) -> dict[str, float] | None:
+    """How often the longer response gets more, whatever people prefer."""
+    chosen = []
+    for pair in pairs:
+        first, second = pair.lengths
+        if first != second:
+            stated = pair.first[whole]
+            chosen.append(0.5 if stated == 0.5 else float((stated > 0.5) == (first > second)))
+    return {**estimate(fmean(chosen), chosen), "count": len(chosen)} if chosen else None
+
+
+def _correlation(pairs: Sequence[Scored]) -> float | None:
+    """Pearson's r of reward and length over all responses; None where one of them is constant."""
+    rewards = np.asarray([reward for pair in pairs for reward in pair.rewards])
+    lengths = np.asarray([length for pair in pairs for length in pair.lengths], dtype=np.float64)
+    if rewards.std() == 0 or lengths.std() == 0:
+        return None
+    return float(np.corrcoef(rewards, lengths)[0, 1])

@@ -1,0 +1,169 @@
+"""The run kind "report_card": a reward model scores the held-out pairs of its release, whole and
+with picture or facts taken away or exchanged."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from PIL import Image as Picture
+
+from annotation import exporting
+from benchmark.models import ReportCard
+from benchmark.report_cards import figures
+from benchmark.report_cards.figures import Scored
+from training.checkpoints import registry
+from training.models import Attempt, Checkpoint, Run
+from training.rlhf.contract import Kind, PreferencePair, RunSpec, ScoreSettings
+from training.runs import requests
+from training.runs.kinds import RunKind
+
+BLANK = "blank.png"
+BLANK_PIXELS = (336, 336)
+MOST_PAIRS = 500
+_GREY = (127, 127, 127)
+
+
+class ReportCardKind(RunKind):
+    name = "report_card"
+    title = "Report card of a reward model"
+    description = "Scores held-out pairs with and without picture and facts: what it looks at."
+    engine = Kind.SCORE
+    takes = frozenset({"reward_model"})
+    needs = frozenset({"release", "reward_model"})
+    measures = True
+    decides = frozenset({"labelled"})
+
+    def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
+        assert isinstance(spec.settings, ScoreSettings)
+        return replace(spec, settings=replace(spec.settings, labelled=False))
+
+    def write_data(self, run: Run, directory: Path) -> None:
+        assert run.release is not None
+        exporting.write_training_data(run.release, directory)
+        held_out = directory / "data" / "held_out.jsonl"
+        pairs = _pairs(held_out)[:MOST_PAIRS]
+        if not pairs:
+            raise ValueError("the release holds nothing out: there is nothing fair to report")
+        picture = io.BytesIO()
+        Picture.new("RGB", BLANK_PIXELS, _GREY).save(picture, "PNG")
+        (directory / "images" / BLANK).write_bytes(picture.getvalue())
+        lines = (json.dumps(pair.to_json(), ensure_ascii=False) for pair in conditions(pairs))
+        (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
+        with (directory / "final" / "scores.jsonl").open(encoding="utf-8") as handle:
+            scores = [json.loads(line) for line in handle if line.strip()]
+        pairs = _pairs(directory / "data" / "held_out.jsonl")[:MOST_PAIRS]
+        found = figures.report(scored(pairs, {line["id"]: line for line in scores}))
+        ReportCard.objects.update_or_create(
+            checkpoint=run.reward_model, defaults={"run": run, "figures": found}
+        )
+
+    def result_url(self, run: Run) -> str | None:
+        if run.reward_model_id is None:
+            return None
+        return reverse("benchmark:report-card", args=[run.reward_model_id])
+
+
+def request_report(reward_model: Checkpoint, requested_by: Any) -> Run:
+    """Queue the report card, with the release that the reward model was trained on, loaded as it
+    was trained. Raises Refused for what is no reward model of a run."""
+    made_by = reward_model.run
+    if reward_model.kind != Checkpoint.Kind.REWARD_MODEL or made_by is None or not made_by.base:
+        raise requests.Refused("reward_model", "is not the reward model of a run")
+    common = requests.Common(
+        project=made_by.project,
+        requested_by=requested_by,
+        base=made_by.base,
+        release=made_by.release,
+        reward_model=reward_model,
+        preset=made_by.preset,
+        model_changes=made_by.model,
+        gpus=made_by.gpus,
+    )
+    step = requests.Step("report_card")
+    return requests.request_run(common, step, name=f"Report card of {reward_model}"[:200])
+
+
+def report_on(run: Run) -> None:
+    """What follows a run that made a reward model: its report card, where pairs are held out."""
+    made = registry.final_checkpoint(run)
+    if not settings.REPORT_CARDS or made is None or made.kind != Checkpoint.Kind.REWARD_MODEL:
+        return
+    if run.release is None or not run.release.counts.get("held_out"):
+        return
+    request_report(made, run.requested_by)
+
+
+def conditions(pairs: Sequence[PreferencePair]) -> Iterator[PreferencePair]:
+    """Each pair under each condition, told apart by the beginning of its id.
+
+    Without any facts there are but two: with the picture and without.
+    """
+    facts = any(pair.captions for pair in pairs)
+    for place, pair in enumerate(pairs):
+        yield _as(pair, figures.WHOLE if facts else "image", pair.image, pair.captions)
+        yield _as(pair, "neither", BLANK, ())
+        if facts:
+            yield _as(pair, "image", pair.image, ())
+            yield _as(pair, "facts", BLANK, pair.captions)
+            yield _as(pair, "other_facts", pair.image, _others(pairs, place))
+
+
+def _others(pairs: Sequence[PreferencePair], place: int) -> tuple[str, ...]:
+    """The facts of the next picture that is another one with other facts."""
+    own = pairs[place]
+    for step in range(1, len(pairs)):
+        other = pairs[(place + step) % len(pairs)]
+        if other.image != own.image and other.captions and other.captions != own.captions:
+            return tuple(other.captions)
+    return ()
+
+
+def _as(
+    pair: PreferencePair, condition: str, image: str, captions: Sequence[str]
+) -> PreferencePair:
+    return replace(
+        pair,
+        id=f"{condition}/{pair.id}",
+        image=image,
+        more_images=tuple(BLANK if image == BLANK else one for one in pair.more_images),
+        captions=tuple(captions),
+    )
+
+
+def scored(pairs: Sequence[PreferencePair], lines: dict[str, dict[str, Any]]) -> list[Scored]:
+    """The pairs with what the engine said of them; ``lines`` are those of its scores by id."""
+    found = []
+    for pair in pairs:
+        told = {
+            name: lines[f"{name}/{pair.id}"]
+            for name in figures.CONDITIONS
+            if f"{name}/{pair.id}" in lines
+        }
+        whole = told.get(figures.WHOLE) or told["image"]
+        found.append(
+            Scored(
+                preference=pair.preference,
+                honesty=pair.hallucination,
+                margin=abs(pair.margin),
+                lengths=(len(pair.output_1), len(pair.output_2)),
+                first={name: float(line["probability_1"]) for name, line in told.items()},
+                rewards=(float(whole["reward_1"]), float(whole["reward_2"])),
+            )
+        )
+    return found
+
+
+def _pairs(path: Path) -> list[PreferencePair]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as handle:
+        return [PreferencePair.from_json(json.loads(line)) for line in handle if line.strip()]

@@ -1,0 +1,67 @@
+"""A report card for people: rows of its tables, its charts, and its section of a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.models import ReportCard
+from benchmark.report_cards.figures import CONDITIONS, findings
+from training.models import Checkpoint
+
+GROUPS = {
+    "by_margin": "By how clear the votes were",
+    "by_decision": "By what decided",
+    "by_length": "By which response is longer",
+}
+_AXIS = {"label": "accuracy", "unit": "share", "min": 0, "max": 1}
+
+
+def card(report: ReportCard) -> dict[str, Any]:
+    """What the page shows of it."""
+    figures = report.figures
+    return {
+        "figures": figures,
+        "findings": findings(figures),
+        "conditions": [
+            (CONDITIONS[name], found, figures["tests"].get(name))
+            for name, found in figures["conditions"].items()
+        ],
+        "groups": [(title, figures[name]) for name, title in GROUPS.items() if figures[name]],
+        "chart": _bars({CONDITIONS[name]: found for name, found in figures["conditions"].items()}),
+        "calibration": _calibration(figures["calibration"]),
+    }
+
+
+def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
+    """For the model card; None where there is no report."""
+    report = ReportCard.objects.filter(checkpoint=checkpoint).first()
+    if report is None:
+        return None
+    figures = report.figures
+    rows = [
+        (f"Held-out accuracy, {CONDITIONS[name].lower()}", _percent(found))
+        for name, found in figures["conditions"].items()
+    ]
+    correlation = figures["length_correlation"]
+    if correlation is not None:
+        rows.append(("Correlation of reward and length", f"{correlation:.2f}"))
+    rows += [("Found", sentence) for sentence in findings(figures)]
+    return (f"Report card, {figures['pairs']} held-out pairs", rows)
+
+
+def _percent(found: Mapping[str, float]) -> str:
+    return f"{100 * found['value']:.1f} % ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+
+
+def _bars(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    ends = {"values": "value", "low": "low", "high": "high"}
+    series = {name: [found[end] for found in rows.values()] for name, end in ends.items()}
+    return {**_AXIS, "categories": list(rows), "series": [{"name": "accuracy", **series}]}
+
+
+def _calibration(bins: list[dict[str, float]]) -> dict[str, Any]:
+    observed = _bars({f"{100 * b['from']:.0f} to {100 * b['to']:.0f} %": b for b in bins})
+    stated = {"name": "stated", "values": [one["stated"] for one in bins]}
+    observed["series"][0]["name"] = "observed"
+    return {**observed, "label": "share right", "series": [stated, *observed["series"]]}

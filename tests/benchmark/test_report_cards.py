@@ -1,0 +1,189 @@
+"""What a reward model looks at: conditions of held-out pairs, figures by hand, page, card, run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from benchmark.models import ReportCard
+from benchmark.report_cards import figures
+from benchmark.report_cards.figures import Scored
+from benchmark.report_cards.kind import BLANK, conditions, report_on, scored
+from tests.factories import make_admin, make_member, make_project
+from tests.training.factories import make_base, make_checkpoint
+from training.checkpoints import cards
+from training.models import Checkpoint, Run
+from training.rlhf.contract import PreferencePair, Turn
+
+PAIRS = [
+    PreferencePair(
+        id=f"pair-{n}",
+        image=f"{n % 3}.png",
+        conversation=(Turn(speaker="human", text="What is it?"),),
+        captions=(f"A fact {n % 3}.",),
+        output_1="A cup." if n % 2 else "A cup of tea on a table.",
+        output_2="A dog.",
+        preference=1,
+        hallucination=n % 4 != 0,
+        margin=1.0 if n % 2 else 0.3,
+    )
+    for n in range(24)
+]
+
+
+def answered(pairs: list[PreferencePair], sure: Callable[[PreferencePair], float]) -> list[Scored]:
+    """As an engine would score them: ``sure`` is the stated chance of the first response."""
+    lines = {
+        one.id: {"reward_1": sure(one), "reward_2": 1 - sure(one), "probability_1": sure(one)}
+        for one in conditions(pairs)
+    }
+    return scored(pairs, lines)
+
+
+def test_each_pair_is_shown_under_each_condition() -> None:
+    shown = {one.id.split("/")[0]: one for one in conditions(PAIRS) if one.id.endswith("/pair-4")}
+    assert list(shown) == ["image_and_facts", "neither", "image", "facts", "other_facts"]
+    told = {name: (one.image, one.captions) for name, one in shown.items()}
+    assert told == {
+        "image_and_facts": ("1.png", ("A fact 1.",)),
+        "image": ("1.png", ()),
+        "facts": (BLANK, ("A fact 1.",)),
+        "neither": (BLANK, ()),
+        "other_facts": ("1.png", ("A fact 2.",)),
+    }
+
+
+def test_a_reward_model_that_reads_facts_falls_with_those_of_another_image() -> None:
+    def reads(pair: PreferencePair) -> float:
+        number = int(pair.id.rsplit("-", 1)[1]) % 3
+        return 0.9 if pair.captions == (f"A fact {number}.",) else 0.2
+
+    found = figures.report(answered(PAIRS, reads))
+    values = {name: one["value"] for name, one in found["conditions"].items()}
+    assert values == {
+        "image_and_facts": 1,
+        "facts": 1,
+        "image": 0,
+        "neither": 0,
+        "other_facts": 0,
+    }
+    assert found["tests"]["other_facts"]["shown"]
+    assert found["tests"]["other_facts"]["difference"] == -1
+    assert not found["tests"]["facts"]["shown"]
+    told = " ".join(figures.findings(found))
+    assert "falls from 100% to 0%: it reads the facts" in told
+    assert "looks at what the responses are about" in told
+
+
+def test_a_reward_model_that_has_learnt_style_is_told_so() -> None:
+    """It prefers the longer response, whatever is shown: 12 right, 12 ties of length."""
+
+    def longer(pair: PreferencePair) -> float:
+        return 0.8 if len(pair.output_1) > len(pair.output_2) else 0.5
+
+    found = figures.report(answered(PAIRS, longer))
+    assert found["conditions"]["image_and_facts"]["value"] == 0.75
+    assert {test["difference"] for test in found["tests"].values()} == {0}
+    told = " ".join(figures.findings(found))
+    assert "what it has learnt may be style" in told
+    assert "it may not read the facts at all" in told
+    assert found["length_correlation"] > 0.5
+    assert found["longer_preferred"]["value"] == 1
+    assert found["by_length"]["longer preferred"]["value"] == 1
+    assert found["by_length"]["about equal"]["value"] == 0.5
+    assert {name: one["count"] for name, one in found["by_decision"].items()} == {
+        "helpfulness": 6,
+        "honesty": 18,
+    }
+    assert found["by_margin"]["close"]["value"] == 1
+    (half, sure) = found["calibration"]
+    assert (half["stated"], half["value"], sure["value"]) == (0.5, 0.5, 1)
+    assert sure["stated"] == pytest.approx(0.8)
+
+
+def test_without_facts_there_are_two_conditions() -> None:
+    plain = [PreferencePair(**{**vars(pair), "captions": ()}) for pair in PAIRS]
+    found = figures.report(answered(plain, lambda pair: 0.9))
+    assert list(found["conditions"]) == ["image", "neither"]
+    with pytest.raises(ValueError, match="nothing fair"):
+        figures.report([])
+
+
+@pytest.fixture
+def reward_model() -> Checkpoint:
+    project = make_project()
+    run = Run.objects.create(
+        project=project, kind="reward", base=make_base(), requested_by=make_admin(), name="reward"
+    )
+    return make_checkpoint(run, kind=Checkpoint.Kind.REWARD_MODEL, name="rm")
+
+
+@pytest.mark.django_db
+def test_the_page_says_what_it_looks_at_and_the_model_card_too(reward_model: Checkpoint) -> None:
+    assert reward_model.run is not None
+    address = reverse("benchmark:report-card", args=[reward_model.pk])
+    client = Client()
+    client.force_login(make_member(reward_model.run.project, "reviewer"))
+    empty = client.get(address).content.decode()
+    assert "No report card yet" in empty and "Make the report card" not in empty
+    assert "Report card" not in cards.model_card(reward_model)
+
+    found = figures.report(answered(PAIRS, lambda pair: 0.9 if pair.captions else 0.4))
+    stored: dict[str, Any] = json.loads(json.dumps(found))
+    ReportCard.objects.create(checkpoint=reward_model, run=reward_model.run, figures=stored)
+    page = client.get(address).content.decode()
+    for words in ("Facts of another image", "it may not read", "Calibration", "By what decided"):
+        assert words in page
+    card = cards.model_card(reward_model)
+    assert "Report card, 24 held-out pairs" in card
+    assert "Held-out accuracy, neither | 0.0 %" in card
+    assert client.post(address).status_code == 403
+    stranger = Client()
+    stranger.force_login(make_member(make_project(), "reviewer"))
+    assert stranger.get(address).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_reward_run_is_followed_by_its_report(reward_model: Checkpoint, settings: Any) -> None:
+    run = reward_model.run
+    assert run is not None
+    settings.REPORT_CARDS = True
+    report_on(run)
+    assert not Run.objects.filter(kind="report_card").exists()  # Nothing is held out.
+
+
+@pytest.mark.django_db
+def test_what_the_run_writes_and_takes_in(
+    reward_model: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.report_cards import kind
+
+    for name in ("data", "images", "final"):
+        (tmp_path / name).mkdir()
+    held_out = "\n".join(json.dumps(pair.to_json()) for pair in PAIRS)
+    monkeypatch.setattr(
+        kind.exporting,
+        "write_training_data",
+        lambda release, folder: (folder / "data/held_out.jsonl").write_text(held_out),
+    )
+    run = reward_model.run
+    assert run is not None
+    run.reward_model, run.release_id = reward_model, 1
+    monkeypatch.setattr(type(run), "release", object())
+    card = kind.ReportCardKind()
+    card.write_data(run, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "data/train.jsonl").read_text().splitlines()]
+    assert len(lines) == 5 * len(PAIRS)
+    assert (tmp_path / "images" / BLANK).read_bytes().startswith(b"\x89PNG")
+    scores = [
+        {"id": line["id"], "reward_1": 1.0, "reward_2": 0.0, "probability_1": 0.7} for line in lines
+    ]
+    (tmp_path / "final/scores.jsonl").write_text("\n".join(map(json.dumps, scores)))
+    card.finish(run, None, tmp_path)  # type: ignore[arg-type]
+    assert ReportCard.objects.get(checkpoint=reward_model).figures["pairs"] == 24

@@ -1,0 +1,224 @@
+"""Which of two responses is better, asked of a reward model as a run and of a judge both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from annotation.image_sources import Folder
+from benchmark import asking, scoring
+from benchmark.board import leaderboard
+from benchmark.importing import NotTaken, import_answers, import_questions
+from benchmark.judging import work
+from benchmark.models import Evaluation, Judge, QuestionSet
+from benchmark.protocols import vl_rewardbench
+from benchmark.protocols.vl_rewardbench import parse_better
+from tests.benchmark.factories import make_judge
+from tests.benchmark.fake_judge import Reply, fake_judge
+from tests.factories import make_admin, make_member, make_project, picture_bytes
+from tests.shared import shared_data
+from tests.training.factories import make_base, make_checkpoint
+from training.models import Checkpoint, Run
+from training.runs import kinds
+
+IDS = ("RLAIF-V-1", "mathverse_2", "wildvision-3", "wildvision-3")
+
+
+def published(folder: Path) -> Path:
+    rows = [
+        {
+            "id": pair_id,
+            "image_path": f"images/{pair_id}.png",
+            "query": f"What is in picture {place}?",
+            "response": [f"A cup {place}.", f"A dog {place}.</s>"],
+            "human_ranking": [0, 1] if place != 1 else [1, 0],
+        }
+        for place, pair_id in enumerate(IDS)
+    ]
+    (folder / "images").mkdir()
+    for pair_id in IDS[:3]:
+        (folder / "images" / f"{pair_id}.png").write_bytes(picture_bytes())
+    path = folder / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture
+def question_set(tmp_path: Path) -> QuestionSet:
+    return import_questions("vl_rewardbench", published(tmp_path), images_from=Folder(tmp_path))
+
+
+def exact() -> Judge:
+    return make_judge("rule", kind="exact", base_url="", model="")
+
+
+def rewards_file(path: Path, rewards: list[list[float]]) -> Path:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    told = [
+        {name: row[name] for name in ("id", "query", "response")} | {"rewards": pair}
+        for row, pair in zip(rows, rewards, strict=True)
+    ]
+    out = path.with_name("rewards.jsonl")
+    out.write_text("\n".join(map(json.dumps, told[::-1])))
+    return out
+
+
+def judged(question_set: QuestionSet, folder: Path, name: str, *rewards: list[float]) -> Evaluation:
+    judge = Judge.objects.filter(kind="exact").first() or exact()
+    path = rewards_file(folder / "data.jsonl", list(rewards))
+    evaluation = import_answers(question_set, path, judge=judge, model_name=name)
+    work.judge(evaluation.pk)
+    return Evaluation.objects.get(pk=evaluation.pk)
+
+
+def test_summarise_by_hand() -> None:
+    groups = ["general", "general", "hallucination", "reasoning"]
+    found = vl_rewardbench.summarise(groups, [1.0, 0.5, 0.0, 1.0])
+    assert (found.general, found.hallucination, found.reasoning) == (75, 0, 100)
+    assert (found.overall, found.macro) == (62.5, pytest.approx(175 / 3))
+    unclear = vl_rewardbench.summarise(groups, [1.0, None, 0.0, 1.0])
+    assert (unclear.general, unclear.overall, unclear.macro) == (None, None, None)
+    assert (unclear.reasoning, unclear.unparsed) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "better"),
+    [
+        ("B invents a dog.\n[[A]]", "a"),
+        ("**[[B]]**", "b"),
+        ("Neither.\n[[C]]", "tie"),
+        ("<think>[[A]]</think>[[B]]", "b"),
+        ("A is fine.\nAnswer: A", "a"),
+        ("B", "b"),
+        ("[[A]] or [[B]]", None),
+        ("Response A is good, and B is not bad.", None),
+        ("<think>[[A]]", None),
+        ("", None),
+    ],
+)
+def test_a_reply_names_one_response_or_none(text: str, better: str | None) -> None:
+    assert parse_better(text) == better
+
+
+@pytest.mark.django_db
+def test_pairs_are_known_by_all_that_they_hold(question_set: QuestionSet, tmp_path: Path) -> None:
+    questions = list(question_set.questions.all())
+    assert [question.type for question in questions] == [
+        "hallucination",
+        "reasoning",
+        "general",
+        "general",
+    ]
+    assert questions[0].data["responses"] == ["A cup 0.", "A dog 0."]
+    evaluation = judged(question_set, tmp_path, "m", [1, 0], [1, 0], [0.5, 0.5], [0, 1])
+    values = {name: evaluation.summary[name]["value"] for name in ("overall", "macro", "general")}
+    assert values == {"overall": 37.5, "macro": pytest.approx(125 / 3), "general": 25}
+    assert evaluation.summary["ties"] == 1
+    changed = tmp_path / "other.jsonl"
+    changed.write_text((tmp_path / "rewards.jsonl").read_text().replace("A cup 0.", "A cup."))
+    with pytest.raises(NotTaken, match=r"line 4: this pair is not in"):
+        import_answers(question_set, changed, judge=evaluation.judge, model_name="n")
+
+
+@pytest.mark.django_db
+def test_a_judge_is_asked_both_ways_and_stands_in_the_same_ranking(
+    question_set: QuestionSet, tmp_path: Path
+) -> None:
+    """A judge that always prefers what it reads first agrees with people half of the time."""
+    reward = judged(question_set, tmp_path, "reward", [1, 0], [0, 1], [1, 0], [1, 0])
+    with fake_judge(lambda prompt, before: Reply("[[A]]")) as server:
+        judge = make_judge("first", base_url=server.url)
+        evaluation = asking.judge_evaluation(question_set, judge)
+        work.judge(evaluation.pk)
+        evaluation.refresh_from_db()
+        content = server.requests[0]["messages"][1]["content"]
+    assert len(server.requests) == 8
+    assert content[0]["image_url"]["url"].startswith("data:image/")
+    assert (evaluation.state, evaluation.summary["overall"]["value"]) == ("complete", 50)
+    assert (reward.summary["overall"]["value"], evaluation.method) == (100, "Judge")
+    (group,) = leaderboard.groups(Evaluation.objects.all())
+    assert [row.model_name for row in group.rows] == ["reward", "judge-1"]
+    assert scoring.compare(reward, evaluation)["overall"]["difference"] == -50
+    client = Client()
+    client.force_login(make_admin())
+    board = client.get(reverse("benchmark:leaderboard")).content.decode()
+    assert "Macro mean" in board and "best here" in board
+    page = client.get(evaluation.get_absolute_url()).content.decode()
+    assert "swapped" in page and "disagrees" in page
+
+
+@pytest.mark.django_db
+def test_what_a_judge_does_not_say_is_no_coin(question_set: QuestionSet) -> None:
+    with fake_judge(
+        lambda prompt, before: Reply("Both are good." if "cup 0" in str(prompt) else "[[A]]")
+    ) as server:
+        evaluation = asking.judge_evaluation(question_set, make_judge("j", base_url=server.url))
+        work.judge(evaluation.pk)
+    evaluation.refresh_from_db()
+    assert (evaluation.state, evaluation.summary["unparsed"]) == ("incomplete", 2)
+    assert evaluation.summary["overall"] is None
+    assert evaluation.summary["bounds"]["overall"] == {"low": 37.5, "high": 62.5}
+
+
+@pytest.mark.django_db
+def test_a_reward_model_is_measured_as_a_run(question_set: QuestionSet, tmp_path: Path) -> None:
+    project = make_project()
+    base = make_base()
+    made_by = Run.objects.create(
+        project=project, kind="reward", base=base, requested_by=make_admin(), name="reward"
+    )
+    reward_model = make_checkpoint(made_by, kind=Checkpoint.Kind.REWARD_MODEL, name="rm")
+    judge = exact()
+    client = Client()
+    client.force_login(make_member(project, "manager"))
+    asked: dict[str, Any] = {
+        "project_choice": project.pk,
+        "model": reward_model.pk,
+        "question_set": question_set.pk,
+        "judge": judge.pk,
+        "preset": "default",
+        "gpus": 0,
+        "seed": 0,
+    }
+    wanted = asking.Wanted(
+        project=project,
+        requested_by=make_admin(),
+        checkpoint=reward_model,
+        question_set=question_set,
+        judge=judge,
+    )
+    run = asking.request_evaluation(wanted)
+    directory = tmp_path / "run"
+    for name in ("data", "images", "final"):
+        (directory / name).mkdir(parents=True)
+    kind = kinds.get("reward_evaluation")
+    kind.write_data(run, directory)
+    written = (directory / "data/train.jsonl").read_text().splitlines()
+    lines = [json.loads(line) for line in written]
+    assert [line["output_1"]["value"] for line in lines] == [f"A cup {n}." for n in range(4)]
+    assert {line["image"] for line in lines} == {p.name for p in (directory / "images").iterdir()}
+    scores = [{"id": line["id"], "reward_1": 1.0, "reward_2": 0.0} for line in lines]
+    (directory / "final/scores.jsonl").write_text("\n".join(map(json.dumps, scores)))
+    kind.finish(run, None, directory)  # type: ignore[arg-type]
+    evaluation = Evaluation.objects.get(run=run)
+    work.judge(evaluation.pk)
+    evaluation.refresh_from_db()
+    assert evaluation.summary["overall"]["value"] == 75
+    assert evaluation.checkpoint == reward_model
+    refused = client.post(reverse("benchmark:start"), {**asked, "model": base.pk})
+    assert refused.status_code == 422
+    assert "pairs of responses" in refused.content.decode()
+
+
+def test_the_published_pairs_load_with_their_groups() -> None:
+    pairs = vl_rewardbench.load_pairs(shared_data("vl_rewardbench", "data.jsonl"))
+    groups = [pair.group for pair in pairs]
+    assert len(pairs) == len({pair.key for pair in pairs}) == 1250
+    assert [groups.count(name) for name in vl_rewardbench.GROUPS] == [183, 749, 318]
+    assert sum(pair.better for pair in pairs) == 5
+    assert not any(response.endswith("</s>") for pair in pairs for response in pair.responses)
