@@ -13,7 +13,8 @@ from annotation.forecast import Forecast, forecast
 from annotation.models import Assignment, Figures, Membership, Project, User, WorkDay
 from annotation.progress import Progress
 from annotation.quality import figures
-from annotation.quality.project_report import Share
+from annotation.quality.concerns import Concern, of_project
+from annotation.quality.shares import Share
 
 SHOWN_DAYS = 28
 WEEK_DAYS = 7
@@ -54,6 +55,8 @@ class Dashboard:
     """Of all answers together."""
     seconds_an_answer: float | None
     agreement: dict[str, Any]
+    concerns: list[Concern]
+    """What must be known before the answers are used; empty before there are any."""
     ties: Share
     skips: list[tuple[str, int]]
     """Reason in words and how often, most frequent first."""
@@ -76,6 +79,7 @@ def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
         active_hours=sum(row["active_seconds"] for row in totals.values()) / 3600,
         seconds_an_answer=_ratio(totals, "active_seconds", "timed"),
         agreement=kept.data.get("agreement", {}),
+        concerns=of_project(project, kept) if _sum(totals, "answers") else [],
         ties=Share(_sum(totals, "ties"), _sum(totals, "answers")),
         skips=_skips(kept),
         forecast=forecast(_remaining(kept), whole, today=today),

@@ -52,3 +52,17 @@ def names_a_model(text: str, *names: str) -> str | None:
         return found.group(0)
     lowered = text.lower()
     return next((name for name in names if len(name) > 3 and name.lower() in lowered), None)
+
+
+# Scripts written without spaces: one character says about as much as a word (Brysbaert 2019 gives
+# 260 characters a minute for Chinese beside 238 words for English).
+_WITHOUT_SPACES = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
+_SPACED = rf"[^\W_{_WITHOUT_SPACES}]+"
+_WORD = re.compile(rf"[{_WITHOUT_SPACES}]|{_SPACED}(?:['\u2019-]{_SPACED})*")
+
+
+def word_count(text: str) -> int:
+    """Words of ``text`` in any script; where there are no spaces, each character is one."""
+    return sum(1 for _ in _WORD.finditer(text))

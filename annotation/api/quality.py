@@ -20,7 +20,8 @@ from annotation.importing.records import LONGEST_TEXT
 from annotation.models import Comparison
 from annotation.models.work import Choice
 from annotation.quality import corrupted_gold, figures
-from annotation.quality.project_report import SHARES, Person, Share, report
+from annotation.quality.project_report import SHARES, Person, report
+from annotation.quality.shares import Share
 
 
 class ShareSerializer(serializers.Serializer):
@@ -99,6 +100,14 @@ class DaySerializer(serializers.Serializer):
     active_hours = serializers.FloatField()
 
 
+class ConcernSerializer(serializers.Serializer):
+    """What must be known before the answers are used."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+    grave = serializers.BooleanField(help_text="Freezing a release needs a word of its own.")
+
+
 class QualitySerializer(serializers.Serializer):
     """What the answers of a project say about their quality."""
 
@@ -106,6 +115,7 @@ class QualitySerializer(serializers.Serializer):
         allow_null=True, help_text="Null while it is counted for the first time."
     )
     agreement = AgreementSerializer(allow_null=True)
+    concerns = ConcernSerializer(many=True)
     weeks = WeekSerializer(many=True)
     ties = ShareSerializer()
     together = SharesSerializer()
@@ -136,6 +146,7 @@ class Quality(KnownParameters, APIView):
             "annotators": found.people,
             "skips": kept.data.get("skips", {}),
             "days": board.days,
+            "concerns": board.concerns,
             "forecast": board.forecast,
         }
         return Response(QualitySerializer(about).data)

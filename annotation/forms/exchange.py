@@ -80,6 +80,29 @@ class ReleaseForm(forms.Form):
         help_text="Leaves out votes of annotators estimated to be right less often, 0 to 1.",
     )
 
+    accept_chance_agreement = forms.BooleanField(
+        required=False,
+        label="Freeze it although annotators do not agree beyond chance",
+        help_text="The release, and every model trained on it, will say so.",
+    )
+
+    def __init__(self, *args: Any, grave: bool, **kwargs: Any) -> None:
+        """``grave``: whether the project's answers need that last tick."""
+        super().__init__(*args, **kwargs)
+        self.grave = grave
+        if not grave:
+            del self.fields["accept_chance_agreement"]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        # Without the votes of unreliable annotators the rest may well agree: freezing will tell.
+        filtered = given.get("minimum_reliability")
+        if self.grave and not filtered and not given.get("accept_chance_agreement"):
+            self.add_error(
+                "accept_chance_agreement", "Tick this to freeze answers that may be noise."
+            )
+        return given
+
     def options(self) -> dict[str, Any]:
         """The arguments of a release."""
         return {
@@ -88,5 +111,6 @@ class ReleaseForm(forms.Form):
             "policy": {
                 "honesty_only": self.cleaned_data["honesty_only"],
                 "minimum_reliability": self.cleaned_data["minimum_reliability"] or 0.0,
+                "accept_chance_agreement": self.cleaned_data.get("accept_chance_agreement", False),
             },
         }

@@ -151,6 +151,9 @@ class Release(models.Model):
     agreement: models.JSONField[Any] = models.JSONField(
         default=dict, blank=True, help_text="Krippendorff's alpha and its interval."
     )
+    warnings: models.JSONField[Any] = models.JSONField(
+        default=list, blank=True, help_text="What speaks against its votes, kept for ever."
+    )
     artefact = models.FileField(upload_to=release_path, max_length=300, blank=True)
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the artefact.")
     error = models.TextField(blank=True)

@@ -18,7 +18,16 @@ from annotation.models import Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.quality import figures
 from annotation.quality.plots import Plot, Point, line
-from annotation.quality.project_report import Person, Share, advice, shares
+from annotation.quality.project_report import (
+    Person,
+    advice,
+    from_figures,
+    shares,
+    sums_by_person,
+    tested,
+)
+from annotation.quality.shares import Share
+from annotation.quality.significance import beyond_chance
 
 MOST_WEEKS = 52
 CHECKS = ("gold", "gold_right", "repeats", "repeats_same")
@@ -61,10 +70,13 @@ def annotator_report(project: Project, user: User, *, own: bool = False) -> Anno
         paused=bool(member and member.paused),
         paused_reason=member.paused_reason if member else "",
         answers=sums["answers"],
-        agreement=figures.agreements(kept).get(user.pk, {}),
-        reliability=figures.reliabilities(kept).get(user.pk),
+        **from_figures(kept, user.pk),
         **shares(sums),
     )
+    # Among all of the project, as on the page of its quality, so that both say the same.
+    others = [row for row in sums_by_person(project) if row["annotator"] != user.pk]
+    everybody = tested([*others, {"annotator": user.pk, **sums}], kept)
+    person.beyond_chance = beyond_chance(everybody)[user.pk]
     person.advice = advice(person, project, own=own)
     plots, missing = _plots(project, weeks)
     return AnnotatorReport(

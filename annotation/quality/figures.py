@@ -16,14 +16,16 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Sum
 from django.utils import timezone
 
-from annotation.models import Assignment, Comparison, Figures, Judgment, Project
+from annotation.models import Assignment, Comparison, Figures, Judgment, Project, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.progress import Progress, progress_of
 from annotation.quality.agreement import agreement
+from annotation.quality.reading import Reading, reading
 from annotation.quality.reliability import Reliability, dawid_skene
+from annotation.quality.shares import Share
 from config import wakeup
 
 QUICK_SECONDS = 0.3
@@ -32,6 +34,8 @@ QUICK_JUDGMENTS = 5_000
 """The first time it waits for a project of at most so many judgments."""
 FRESH_TIMES = 50
 """Otherwise counts are kept for so many times what making them took: at most 2 % of the time."""
+GUESSING = 0.5
+"""Right on gold by naming either response at random."""
 MOST_VOTES = 200_000
 """Reliability is estimated from the newest so many votes."""
 
@@ -192,6 +196,8 @@ def _data(project: Project) -> dict[str, Any]:
         "agreement": agreement(kinds),
         "weeks": [{"week": week, **agreement(weeks[week])} for week in sorted(weeks)],
         "people": {who: agreement(counted) for who, counted in people.items()},
+        "readings": {str(who): asdict(one) for who, one in reading(project).items()},
+        "gold_right_surely": _gold_right_surely(project),
         "reliabilities": {str(who): asdict(one) for who, one in _reliabilities(project).items()},
         "skips": _skips(project),
         "settled": _settled(project),
@@ -205,6 +211,15 @@ def _reliabilities(project: Project) -> dict[int, Reliability]:
         .values_list("comparison_id", "assignment__annotator_id", "more_hallucinated")
     )
     return dawid_skene(votes[:MOST_VOTES])
+
+
+def _gold_right_surely(project: Project) -> list[int]:
+    """User ids of those whose answers to gold comparisons are surely better than guesses."""
+    days = WorkDay.objects.filter(project=project).order_by().values("annotator")
+    sums = days.annotate(right=Sum("gold_right"), whole=Sum("gold"))
+    return [
+        row["annotator"] for row in sums if Share(row["right"], row["whole"]).interval[0] > GUESSING
+    ]
 
 
 def _skips(project: Project) -> dict[str, int]:
@@ -236,6 +251,11 @@ def progress(figures: Figures) -> Progress:
 def agreements(figures: Figures) -> dict[int, dict[str, Any]]:
     """By user id, ``quality.agreement`` of the comparisons that somebody else voted on too."""
     return {int(who): found for who, found in figures.data.get("people", {}).items()}
+
+
+def readings(figures: Figures) -> dict[int, Reading]:
+    """By user id, how fast they went through the responses."""
+    return {int(who): Reading(**one) for who, one in figures.data.get("readings", {}).items()}
 
 
 def reliabilities(figures: Figures) -> dict[int, Reliability]:

@@ -1,12 +1,11 @@
 """What a project's answers say about their quality, per annotator and together.
 
-Shares come with Wilson's 95 % interval: of few answers a share says little, and the page must not
-make anybody look bad by chance.
+The page must not make anybody look bad by chance: shares come with their interval, and advice is
+given only for what is beyond chance when all people are looked at together.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,41 +16,11 @@ from django.db.models import Sum
 from annotation.models import Figures, Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.quality import figures
+from annotation.quality.concerns import Concern, carries_no_information, of_project
+from annotation.quality.reading import WORDS_A_SECOND, Reading
 from annotation.quality.reliability import Reliability
-
-FEWEST_ANSWERS = 10
-Z = 1.96
-
-
-@dataclass(frozen=True)
-class Share:
-    """``part`` of ``whole`` answers."""
-
-    part: int = 0
-    whole: int = 0
-
-    @property
-    def value(self) -> float | None:
-        return self.part / self.whole if self.whole else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson (1927), 95 %; from 0 to 1 where there is no answer."""
-        if not self.whole:
-            return (0.0, 1.0)
-        share, number = self.part / self.whole, self.whole
-        centre = share + Z**2 / (2 * number)
-        spread = Z * math.sqrt(share * (1 - share) / number + Z**2 / (4 * number**2))
-        below = 1 + Z**2 / number
-        return ((centre - spread) / below, (centre + spread) / below)
-
-    def surely_not(self, expected: float) -> bool:
-        """Whether ``expected`` lies outside the interval, on enough answers."""
-        low, high = self.interval
-        return self.whole >= FEWEST_ANSWERS and not low <= expected <= high
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.part + other.part, self.whole + other.whole)
+from annotation.quality.shares import NONE, Share
+from annotation.quality.significance import FEWEST_ANSWERS, beyond_chance
 
 
 @dataclass(kw_only=True)
@@ -62,19 +31,25 @@ class Person:
     paused: bool = False
     paused_reason: str = ""
     answers: int = 0
-    gold: Share = Share()
+    gold: Share = NONE
     """Right answers to comparisons with a known answer."""
-    consistent: Share = Share()
+    consistent: Share = NONE
     """Repeats that were answered as the first time."""
-    first_named: Share = Share()
+    first_named: Share = NONE
     """Of answers that name a response, those that name the one shown first; fair is one half."""
-    longer_won: Share = Share()
+    longer_won: Share = NONE
     """Of such answers about responses of different length, those that favour the longer one."""
-    agreed: Share = Share()
+    agreed: Share = NONE
     """Votes of others on the same comparisons that say the same."""
     agreement: dict[str, Any] = field(default_factory=dict)
     """Krippendorff's alpha of the comparisons that they and others voted on, with its interval."""
     reliability: Reliability | None = None
+    reading: Reading | None = None
+    """How fast they went through the responses."""
+    right_on_gold: bool = False
+    """Whether gold shows that they surely do better than guessing."""
+    beyond_chance: frozenset[str] = frozenset()
+    """Names of the shares that are not chance (``quality.significance``)."""
     advice: list[str] = field(default_factory=list)
 
 
@@ -83,6 +58,8 @@ class Report:
     people: list[Person]
     together: Person
     agreement: dict[str, float | int | None]
+    concerns: list[Concern]
+    """What must be known before these answers are used."""
     weeks: list[dict[str, Any]]
     """Monday's date and the agreement of that week's answers, oldest first."""
     as_of: datetime | None
@@ -113,8 +90,8 @@ def report(project: Project, kept: Figures | None = None) -> Report:
         one.user_id: one
         for one in Membership.objects.filter(project=project).select_related("user")
     }
-    estimates, agreements = figures.reliabilities(kept), figures.agreements(kept)
-    rows = _sums(project)
+    rows = sums_by_person(project)
+    beyond = beyond_chance(tested(rows, kept))
     gone = [row["annotator"] for row in rows if row["annotator"] not in members]
     users = {one.pk: one for one in User.objects.filter(pk__in=gone)} if gone else {}
     shown = []
@@ -126,8 +103,8 @@ def report(project: Project, kept: Figures | None = None) -> Report:
             paused=bool(member and member.paused),
             paused_reason=member.paused_reason if member else "",
             answers=row["answers"],
-            agreement=agreements.get(who, {}),
-            reliability=estimates.get(who),
+            beyond_chance=beyond[who],
+            **from_figures(kept, who),
             **shares(row),
         )
         person.advice = advice(person, project)
@@ -140,6 +117,7 @@ def report(project: Project, kept: Figures | None = None) -> Report:
         people=shown,
         together=together,
         agreement=kept.data.get("agreement", {}),
+        concerns=of_project(project, kept) if rows else [],
         weeks=[
             {**week, "week": date.fromisoformat(week["week"])}
             for week in kept.data.get("weeks", [])
@@ -148,39 +126,48 @@ def report(project: Project, kept: Figures | None = None) -> Report:
     )
 
 
-def _sums(project: Project) -> list[dict[str, Any]]:
+def from_figures(kept: Figures, who: int) -> dict[str, Any]:
+    """What the kept figures say of one person."""
+    return {
+        "agreement": figures.agreements(kept).get(who, {}),
+        "reliability": figures.reliabilities(kept).get(who),
+        "reading": figures.readings(kept).get(who),
+        "right_on_gold": who in kept.data.get("gold_right_surely", []),
+    }
+
+
+def sums_by_person(project: Project) -> list[dict[str, Any]]:
+    """The counts of all days of each annotator who has answered, in one query."""
     days = WorkDay.objects.filter(project=project).order_by().values("annotator")
     rows: Any = days.annotate(**{name: Sum(name) for name in COUNTS})
     return [row for row in rows if row["answers"]]
 
 
+def tested(rows: list[dict[str, Any]], kept: Figures) -> dict[int, dict[str, Share]]:
+    """Everything that is tested of everybody, for ``significance.beyond_chance``."""
+    readings = figures.readings(kept)
+    found: dict[int, dict[str, Share]] = {}
+    for row in rows:
+        found[row["annotator"]] = shares(row)
+        if (fast := readings.get(row["annotator"])) is not None:
+            found[row["annotator"]]["too_fast"] = Share(fast.too_fast, fast.timed)
+    return found
+
+
 def advice(person: Person, project: Project, *, own: bool = False) -> list[str]:
     """What to do about what the figures show beyond chance; ``own`` is said to the person."""
-    found = []
-    if person.gold.whole >= FEWEST_ANSWERS and person.gold.interval[1] < 0.8:
-        found.append(
-            "Several known answers were missed: read the guidelines again, or ask a reviewer."
-            if own
-            else "Go through the gold comparisons they got wrong together."
-        )
-    if person.consistent.whole >= FEWEST_ANSWERS and person.consistent.interval[1] < 0.8:
-        found.append(
-            "The same comparison got different answers: take the time that it needs."
-            if own
-            else "They answer the same comparison differently: ask whether they hurry."
-        )
-    if person.first_named.surely_not(0.5):
+    found = [said[own] for name, said in ADVICE.items() if name in person.beyond_chance]
+    if "first_named" in person.beyond_chance:
         side = "first" if person.first_named.part * 2 > person.first_named.whole else "second"
         found.append(
             f"The response shown {side} is named too often: read both before answering."
             if own
             else f"They name the response shown {side} too often: ask them to read both."
         )
-    if person.longer_won.whole >= FEWEST_ANSWERS and person.longer_won.interval[0] > 0.6:
+    if not own and not person.right_on_gold and carries_no_information(person.agreement):
         found.append(
-            "Longer responses are favoured: length is no merit."
-            if own
-            else "They favour longer responses: remind them that length is no merit."
+            "They agree with the others no more than chance would: look at some of their answers "
+            "with them, and leave their votes out of releases by a minimum reliability."
         )
     if person.paused_reason:
         found.append(f"Paused: {person.paused_reason}")
@@ -188,3 +175,26 @@ def advice(person: Person, project: Project, *, own: bool = False) -> list[str]:
     if not found and unmeasured and not own:
         found.append("Mix in gold comparisons to learn more.")
     return found
+
+
+ADVICE = {
+    "too_fast": (
+        f"Most answers came faster than {WORDS_A_SECOND:.0f} words a second, too fast to have "
+        "read both responses: talk with them before you use these answers.",
+        f"Most answers came faster than {WORDS_A_SECOND:.0f} words a second: take the time to "
+        "read both responses.",
+    ),
+    "gold": (
+        "Go through the gold comparisons they got wrong together.",
+        "Several known answers were missed: read the guidelines again, or ask a reviewer.",
+    ),
+    "consistent": (
+        "They answer the same comparison differently: ask whether they hurry.",
+        "The same comparison got different answers: take the time that it needs.",
+    ),
+    "longer_won": (
+        "They favour longer responses: remind them that length is no merit.",
+        "Longer responses are favoured: length is no merit.",
+    ),
+}
+"""For shares beyond chance, what reviewers are told and what the person is told."""

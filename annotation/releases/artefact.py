@@ -41,11 +41,16 @@ def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
         row["exported"] = policy.takes(row)
         if row["exported"]:
             summary.exported_images.add(row["image"]["sha256"])
-        counted = [j["more_hallucinated"] for j in row["judgments"] if not j["surplus"]]
+        counted = [vote["more_hallucinated"] for vote in row["judgments"] if _counts(vote)]
         if len(counted) > 1:
             summary.answers[tuple(sorted(counted))] += 1
         file.write(canonical(row))
     return summary
+
+
+def _counts(vote: dict[str, Any]) -> bool:
+    """Whether a judgment is one of the votes that the release takes."""
+    return not vote["surplus"] and vote.get("reliable", True)
 
 
 def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -> dict[str, int]:

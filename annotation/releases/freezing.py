@@ -22,10 +22,18 @@ from django.utils import timezone
 from annotation import storage
 from annotation.errors import DomainError
 from annotation.models import Comparison, Project, Release, User
+from annotation.quality import concerns
 from annotation.quality.agreement import agreement
 from annotation.releases.artefact import assemble, held_out_images, sha256_of, write_rows
 from annotation.releases.policy import BadPolicy, Policy
 from annotation.storage import in_words
+
+
+class NotAboveChance(DomainError):
+    """Nothing shows that the votes are more than noise, and nobody said to freeze them anyway."""
+
+    status = 409
+    title = "Annotators do not agree beyond chance"
 
 
 class NothingToRelease(DomainError):
@@ -45,7 +53,7 @@ def make_release(
 ) -> Release:
     """A release, built and frozen before this returns.
 
-    Raises NothingToRelease and BadPolicy; then no release was made.
+    Raises NothingToRelease, NotAboveChance and BadPolicy; then no release was made.
     """
     with transaction.atomic():
         release = request_release(
@@ -122,6 +130,7 @@ def _freeze(release: Release) -> None:
     with _built(release) as built:
         release.counts = built.counts
         release.agreement = agreement(built.answers, seed=release.seed)
+        release.warnings = _warnings(release)
         release.sha256 = sha256_of(built.artefact)
         name = f"releases/{release.project_id}/{release.sha256}.jsonl"
         release.artefact.name = _store(release, built.artefact, name)
@@ -159,3 +168,14 @@ def _store(release: Release, artefact: Path, name: str) -> str:
     with artefact.open("rb") as built:
         size = artefact.stat().st_size
         return storage.keep(name, File(built), sha256=release.sha256, size=size)
+
+
+def _warnings(release: Release) -> list[dict[str, Any]]:
+    """What the release will always say of its votes. Raises NotAboveChance."""
+    accepted = Policy.from_json(release.policy).accept_chance_agreement
+    found = concerns.of_release(release)
+    grave = [one.text for one in found if one.grave]
+    if grave and not accepted:
+        text = f"{' '.join(grave)} Look at the quality page, or say that you accept it."
+        raise NotAboveChance(text, field="accept_chance_agreement")
+    return [one.to_json() for one in found]

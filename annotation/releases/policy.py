@@ -28,6 +28,9 @@ class Policy:
     minimum_reliability: float = 0.0
     """Leave out votes of annotators below this estimate (annotation.quality.reliability), 0..1."""
 
+    accept_chance_agreement: bool = False
+    """Freeze it although annotators do not agree beyond chance; the release keeps the warning."""
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Policy:
         """Raises BadPolicy, naming the field."""

@@ -14,6 +14,7 @@ from annotation import access, exporting, jobs, storage
 from annotation.forms.exchange import ImportForm, ReleaseForm
 from annotation.importing.record_files import CSV_COLUMNS
 from annotation.models import ImportJob, Release
+from annotation.quality import concerns
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -85,7 +86,8 @@ def left_out_response(job: ImportJob) -> StreamingHttpResponse:
 def releases(request: PersonRequest, slug: str) -> HttpResponse:
     needed = "manage" if request.method == "POST" else "review"
     project = access.require(request.user, slug, needed)
-    form = ReleaseForm(request.POST or None)
+    found = concerns.of_project(project)
+    form = ReleaseForm(request.POST or None, grave=any(one.grave for one in found))
     if request.method == "POST" and form.is_valid():
         return redirect(jobs.queue_release(project, request.user, **form.options()))
     return project_page(
@@ -94,6 +96,7 @@ def releases(request: PersonRequest, slug: str) -> HttpResponse:
         "annotation/releases.html",
         tab="releases",
         form=form,
+        concerns=found,
         releases=project.releases.order_by("-number"),
         status=422 if form.errors else 200,
     )

@@ -15,7 +15,7 @@ from annotation import queue
 from annotation.dashboard import dashboard
 from annotation.models import Judgment
 from annotation.quality import figures
-from annotation.quality.project_report import Share
+from annotation.quality.shares import Share
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 
 pytestmark = pytest.mark.django_db

@@ -120,6 +120,7 @@ class CheckpointSerializer(serializers.ModelSerializer):
             "size",
             "sha256",
             "metrics",
+            "warnings",
             "code_version",
             "promoted",
             "created_at",

@@ -47,6 +47,7 @@ def model_card(checkpoint: Checkpoint) -> str:
         "---\n" + "\n".join(front) + "\n---",
         f"# {_plain(checkpoint.name)}",
         _purpose(checkpoint),
+        _section("What speaks against its labels", _warnings(checkpoint)),
         _section("Where it comes from", _origin(checkpoint)),
         _section("Figures", curves.by_importance(checkpoint.metrics)),
     ]
@@ -72,6 +73,10 @@ def _purpose(checkpoint: Checkpoint) -> str:
             "`PeftModel.from_pretrained(base, folder)` with this folder."
         )
     return "A base model: `transformers` loads the folder."
+
+
+def _warnings(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
+    return [(one["release"], one["text"]) for one in checkpoint.warnings]
 
 
 def _origin(checkpoint: Checkpoint) -> list[tuple[str, Any]]:

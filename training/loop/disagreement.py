@@ -13,7 +13,7 @@ from django.db.models import Avg, Count, ExpressionWrapper, F, FloatField, Max, 
 from django.db.models.functions import Abs
 
 from annotation.models import Comparison, Project
-from annotation.quality.project_report import Share
+from annotation.quality.shares import Share
 from training.models import RewardScore, Run
 
 Outcome = Comparison.Outcome

@@ -53,6 +53,9 @@ class Checkpoint(models.Model):
     code_version = models.CharField(
         max_length=100, blank=True, help_text="Of the worker that made it."
     )
+    warnings = models.JSONField(
+        default=list, blank=True, help_text="What speaks against the labels behind it."
+    )
     promoted = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from config.version import code_version
-from training.checkpoints import checkpoint_files, registry
+from training.checkpoints import checkpoint_files, registry, warnings
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import CheckpointSaved
 from training.runs import kinds, scheduling, shutdown
@@ -73,6 +73,7 @@ def unsaved(
         final=final,
         metrics=metrics,
         code_version=code_version(),
+        warnings=warnings.behind(run),
         **stored,
     )
 

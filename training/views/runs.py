@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation import access
 from training import visibility
 from training.chain_form import trainable_releases
-from training.checkpoints import lineage
+from training.checkpoints import lineage, warnings
 from training.figures import comparing, curves
 from training.figures import samples as samples_of
 from training.forms import RunFilterForm
@@ -66,6 +66,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {
         "kind": kinds.get(found.kind),
         "outcomes": lineage.outcomes_of(found, request.user),
+        "warnings": warnings.behind(found),
         "charts": curves.drawn(found),
         "settings": sorted(comparing.flat(found.settings).items()),
         "model_settings": sorted(comparing.flat(found.model).items()),

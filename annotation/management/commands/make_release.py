@@ -21,6 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("--minimum-margin", type=float, default=0.0)
         parser.add_argument("--minimum-reliability", type=float, default=0.0)
         parser.add_argument("--honesty-only", action="store_true")
+        parser.add_argument(
+            "--accept-chance-agreement",
+            action="store_true",
+            help="freeze it although annotators do not agree beyond chance",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
@@ -30,6 +35,7 @@ class Command(BaseCommand):
             "minimum_margin": options["minimum_margin"],
             "minimum_reliability": options["minimum_reliability"],
             "honesty_only": options["honesty_only"],
+            "accept_chance_agreement": options["accept_chance_agreement"],
         }
         try:
             release = make_release(
@@ -42,4 +48,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         counts = ", ".join(f"{count} {name}" for name, count in release.counts.items())
         self.stdout.write(f"release {release.pk} (number {release.number}): {counts}")
+        for warning in release.warnings:
+            self.stderr.write(f"warning: {warning['text']}")
         self.stdout.write(f"sha256 {release.sha256}")

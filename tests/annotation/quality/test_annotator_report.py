@@ -15,7 +15,7 @@ from annotation.models import Project, User, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.quality import figures
 from annotation.quality.annotator_report import annotator_report
-from annotation.quality.project_report import Share
+from annotation.quality.shares import Share
 from tests.factories import judge, make_comparison, make_member, make_project
 
 pytestmark = pytest.mark.django_db

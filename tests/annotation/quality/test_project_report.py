@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from annotation import checks, queue
 from annotation.models import Assignment, Comparison, Judgment
-from annotation.quality.project_report import Person, Share, advice, report
+from annotation.quality.project_report import Person, advice, report
+from annotation.quality.shares import Share
+from annotation.quality.significance import beyond_chance
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
 
 pytestmark = pytest.mark.django_db
@@ -91,14 +93,16 @@ def test_gold_and_repeats_are_reported(monkeypatch):
 
 def test_advice_keeps_silent_about_chance():
     project = make_project(gold_rate=0.1)
-    person = of_shares(gold=Share(6, 9), first_named=Share(7, 10), longer_won=Share(6, 10))
-    assert advice(person, project) == []
-    poor = of_shares(gold=Share(5, 20), first_named=Share(1, 20), longer_won=Share(20, 20))
-    assert len(advice(poor, project)) == 3
+    chance = {"gold": Share(6, 9), "first_named": Share(7, 10), "longer_won": Share(6, 10)}
+    assert said_of(chance, project) == []
+    poor = {"gold": Share(5, 20), "first_named": Share(1, 20), "longer_won": Share(20, 20)}
+    assert len(said_of(poor, project)) == 3
 
 
-def of_shares(**shares):
-    return Person(answers=20, **shares)
+def said_of(shares, project):
+    person = Person(answers=20, **shares)
+    person.beyond_chance = beyond_chance({1: shares})[1]
+    return advice(person, project)
 
 
 def test_agreement_is_told_by_week_and_without_checks():

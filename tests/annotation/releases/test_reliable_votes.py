@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from annotation import exporting, queue
+from annotation.releases.freezing import NotAboveChance
 from annotation.releases.reliable_votes import reliable_votes
 from tests.factories import make_comparisons, make_member, make_project
 
@@ -69,7 +70,9 @@ def test_a_release_takes_the_policy():
         lines = b"".join(exporting.stream(release, "llava_rlhf")).splitlines()
         return {json.loads(line)["margin"] for line in lines}
 
-    assert margins() == {0.5}
+    with pytest.raises(NotAboveChance, match="not above chance"):
+        margins()
+    assert margins(accept_chance_agreement=True) == {0.5}
     assert margins(minimum_reliability=0.5) == {1.0}
     with pytest.raises(exporting.BadPolicy, match="minimum_reliability"):
         margins(minimum_reliability=2)
