@@ -73,6 +73,11 @@ def of_agreement(agreement: Mapping[str, Any]) -> list[Concern]:
     return [Concern(code=CHANCE, text=text, grave=True)]
 
 
+def at_chance(kept: Figures) -> bool:
+    """Whether the project's agreement was measured and is not above chance."""
+    return any(one.grave for one in of_agreement(kept.data.get("agreement") or {}))
+
+
 def carries_no_information(agreement: Mapping[str, Any]) -> bool:
     """Whether somebody's agreement with others is surely no more than slight, and maybe none."""
     low, high = agreement.get("low"), agreement.get("high")

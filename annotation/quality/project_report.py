@@ -16,7 +16,7 @@ from django.db.models import Sum
 from annotation.models import Figures, Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.quality import figures
-from annotation.quality.concerns import Concern, carries_no_information, of_project
+from annotation.quality.concerns import Concern, at_chance, carries_no_information, of_project
 from annotation.quality.reading import WORDS_A_SECOND, Reading
 from annotation.quality.reliability import Reliability
 from annotation.quality.shares import NONE, Share
@@ -130,7 +130,8 @@ def from_figures(kept: Figures, who: int) -> dict[str, Any]:
     """What the kept figures say of one person."""
     return {
         "agreement": figures.agreements(kept).get(who, {}),
-        "reliability": figures.reliabilities(kept).get(who),
+        # Where nobody agrees, votes alone cannot tell who is right: the estimate would be noise.
+        "reliability": None if at_chance(kept) else figures.reliabilities(kept).get(who),
         "reading": figures.readings(kept).get(who),
         "right_on_gold": who in kept.data.get("gold_right_surely", []),
     }
