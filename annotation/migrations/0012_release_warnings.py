@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0009_import_heartbeat"),
+        ("annotation", "0011_import_names_its_zip"),
     ]
 
     operations = [
