@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import tempfile
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
 from annotation.models.exchange import left_out_path
 from annotation.releases import freezing
-from config import wakeup
+from config import attempts, wakeup
 from config.beating import LOST_AFTER, beating
 from config.outside import storable
 
@@ -65,7 +66,8 @@ def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
 def run_import(job_id: int) -> None:
     """Carries an import out, unless another worker has it already."""
     taken = ImportJob.objects.filter(pk=job_id, state=ImportJob.State.QUEUED)
-    if not taken.update(state=ImportJob.State.RUNNING, started_at=Now(), beat_at=Now()):
+    now = {"started_at": Now(), "beat_at": Now()}
+    if not attempts.take(taken, state=ImportJob.State.RUNNING, **now):
         return
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
@@ -74,16 +76,13 @@ def run_import(job_id: int) -> None:
             done = _import(job, left_out)
             listed = _keep_left_out(job, left_out) if done.left_out else {}
     except ImportRefused as refused:
-        problems = [problem.to_json() for problem in refused.problems]
-        _end_import(job, ImportJob.State.FAILED, problems=problems[:MOST_PROBLEMS_KEPT])
+        _refuse_import(job, refused.problems)
     except DomainError as error:
         field = "" if isinstance(error, storage.StorageTrouble) else "images"
-        problem = Problem(0, field, str(error))
-        _end_import(job, ImportJob.State.FAILED, problems=[problem.to_json()])
+        _refuse_import(job, [Problem(0, field, str(error))])
     except Exception:
         # Whatever it was, it would be the same next time: say so instead of trying for ever.
-        problem = Problem(0, "", "an error of the program; the administrator's log has it")
-        _end_import(job, ImportJob.State.FAILED, problems=[problem.to_json()])
+        _refuse_import(job, [Problem(0, "", attempts.FAULT)])
         raise
     else:
         warnings = [warning.to_json() for warning in done.warnings]
@@ -147,6 +146,14 @@ def _report(job: ImportJob) -> importing.Report:
     return report
 
 
+def _refuse_import(job: ImportJob, problems: Sequence[Problem]) -> None:
+    def write(why: str) -> None:
+        said = [Problem(0, "", why)] if why == attempts.FAULT else problems[:MOST_PROBLEMS_KEPT]
+        _end_import(job, ImportJob.State.FAILED, problems=[one.to_json() for one in said])
+
+    attempts.note_failure(write, "its problems")
+
+
 def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
     running = ImportJob.objects.filter(pk=job.pk, state=ImportJob.State.RUNNING)
     if running.update(state=state, finished_at=Now(), **fields):
@@ -186,16 +193,20 @@ def build_release(release_id: int) -> None:
 
 
 def announce_forgotten() -> None:
-    """Tells workers again of imports and releases that nobody has taken up."""
+    """Tells workers again of imports and releases that nobody has taken up; gives those up that
+    none of several workers came to an end with."""
     silent = Q(beat_at__lt=Now() - LOST_AFTER) | Q(beat_at=None)
     lost = ImportJob.objects.filter(silent, state=ImportJob.State.RUNNING)
+    problems = [Problem(0, "", attempts.GIVEN_UP).to_json()]
+    ended = {"state": ImportJob.State.FAILED, "finished_at": Now()}
+    attempts.give_up(lost, problems=problems, **ended)
     lost.update(state=ImportJob.State.QUEUED)
+    building = Release.objects.filter(state=Release.State.BUILDING)
+    attempts.give_up(building, state=Release.State.FAILED, error=attempts.GIVEN_UP)
     waiting = ImportJob.objects.filter(
         state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )
-    unbuilt = Release.objects.filter(
-        state=Release.State.BUILDING, created_at__lt=Now() - timedelta(seconds=60)
-    )
+    unbuilt = building.filter(created_at__lt=Now() - timedelta(seconds=60))
     if wakeup.is_empty(wakeup.queue_of(IMPORT)):
         wakeup.announce(IMPORT, waiting.values_list("pk", flat=True))
         wakeup.announce(RELEASE, unbuilt.values_list("pk", flat=True))

@@ -136,7 +136,7 @@ def judge_again(evaluation: Evaluation) -> None:
             answers__isnull=False,
         )
         if not Evaluation.objects.filter(pk__in=moved.values("pk")).update(
-            state=State.JUDGING, error="", finished_at=None
+            state=State.JUDGING, error="", finished_at=None, attempts=0
         ):
             raise EvaluationError("Only an incomplete or failed evaluation can be judged again.")
         evaluation.verdicts().filter(state__in=Verdict.OPEN).delete()

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from annotation.models.projects import Project
+from config.attempts import Attempted
 
 
 def import_path(job: ImportJob, filename: str) -> str:
@@ -25,7 +26,7 @@ def left_out_path(job: ImportJob, filename: str) -> str:
     return f"left-out/{job.project_id}/{job.pk}.csv"
 
 
-class ImportJob(models.Model):
+class ImportJob(Attempted):
     """One file on its way in: taken whole, or refused whole with every bad line named."""
 
     class State(models.TextChoices):
@@ -124,7 +125,7 @@ def release_path(release: Release, filename: str) -> str:
     return f"releases/{release.project_id}/{filename}"
 
 
-class Release(models.Model):
+class Release(Attempted):
     """A frozen export: once ready, its artefact and everything said about it never change."""
 
     class State(models.TextChoices):

@@ -27,6 +27,7 @@ from annotation.quality.agreement import agreement
 from annotation.releases.artefact import assemble, held_out_images, sha256_of, write_rows
 from annotation.releases.policy import BadPolicy, Policy
 from annotation.storage import in_words
+from config import attempts
 
 
 class NotAboveChance(DomainError):
@@ -98,16 +99,27 @@ def request_release(
 
 def build(release: Release) -> None:
     """Freezes a requested release; a failure is written on it. Nothing happens to a ready one."""
+    waiting = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING)
+    # Whoever builds it holds its row: nobody waits to find it built.
+    mine = waiting.select_for_update(no_key=True, skip_locked=True)
+
+    def fail(why: str) -> None:
+        waiting.update(state=Release.State.FAILED, error=why)
+
     try:
         with transaction.atomic():
-            # Whoever builds it holds its row: nobody waits to find it built.
-            mine = Release.objects.select_for_update(no_key=True, skip_locked=True)
-            locked = mine.filter(pk=release.pk, state=Release.State.BUILDING).first()
+            if mine.first() is not None:
+                attempts.take(waiting)
+        with transaction.atomic():
+            locked = mine.first()
             if locked is not None:
                 _freeze(locked)
     except DomainError as error:
-        waiting = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING)
-        waiting.update(state=Release.State.FAILED, error=str(error))
+        attempts.note_failure(fail, error)
+    except Exception:
+        # It would be the same next time; a worker that is killed leaves it to the next one.
+        attempts.note_failure(fail, attempts.FAULT)
+        raise
     release.refresh_from_db()
 
 

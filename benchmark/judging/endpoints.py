@@ -18,6 +18,7 @@ import random
 import re
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -26,11 +27,13 @@ from typing import Any
 
 import httpx
 
+from benchmark.judging import deadlines
 from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
-from config.outside import finite_number
+from config.outside import finite_number, storable, whole_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 LARGEST_REPLY_BYTES = 1 << 20
+"""Of a reply, unpacked."""
 _LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _REFUSED = {401, 402, 403, 404, 405}
@@ -113,11 +116,13 @@ def endpoint_verdicts(
     replies under way are waited for (at most ``timeout_seconds``) and dropped.
     """
     stop = threading.Event()
-    headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    headers = {"Accept-Encoding": "identity"}
+    if endpoint.key:
+        headers["Authorization"] = f"Bearer {endpoint.key}"
     timeout = httpx.Timeout(endpoint.timeout_seconds, connect=15)
     with (
         # The client outlives the pool: closing it would not wake a thread that waits for a reply.
-        httpx.Client(headers=headers, timeout=timeout) as client,
+        httpx.Client(headers=headers, timeout=timeout, transport=deadlines.transport()) as client,
         ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="judge") as pool,
     ):
         waiting = iter(items)
@@ -204,7 +209,10 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Rep
     """Raises _Again, JudgeUnavailable for this question, or JudgeRefused for all of them."""
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
     try:
-        with client.stream("POST", url, json=body) as response:
+        with (
+            deadlines.within(endpoint.timeout_seconds),
+            client.stream("POST", url, json=body) as response,
+        ):
             content = _without(endpoint.key, _read(response))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise JudgeRefused(f"{endpoint.base_url} is not an address of a judge: {error}") from error
@@ -227,12 +235,36 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Rep
 
 
 def _read(response: httpx.Response) -> bytes:
+    """The body within its limit of size.
+
+    An encoding is not undone in one go, as the client would: three kilobytes of nested gzip are
+    four gigabytes.
+    """
     content = bytearray()
-    for chunk in response.iter_bytes():
-        content += chunk
+    unpack = _Unpacker(response.headers.get("content-encoding", ""))
+    for chunk in response.iter_raw():
+        content += unpack(chunk, LARGEST_REPLY_BYTES + 1 - len(content))
         if len(content) > LARGEST_REPLY_BYTES:
             raise _Again("a reply of more than 1 MiB")
     return bytes(content)
+
+
+class _Unpacker:
+    """Undoes one layer of gzip or deflate, a bounded piece at a time; refuses anything else."""
+
+    def __init__(self, encoding: str) -> None:
+        name = encoding.strip().lower()
+        if name not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise _Again("a reply that is packed in a way nobody asked for")
+        self._zlib = None if name in ("", "identity") else zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def __call__(self, data: bytes, most: int) -> bytes:
+        if self._zlib is None:
+            return data
+        try:
+            return self._zlib.decompress(data, most)
+        except zlib.error:
+            raise _Again("a reply that is packed badly") from None
 
 
 def _without(key: str, content: bytes) -> bytes:
@@ -242,17 +274,18 @@ def _without(key: str, content: bytes) -> bytes:
 
 def _text_of(response: httpx.Response, content: bytes) -> _Reply:
     try:
-        data = httpx.Response(200, content=content).json()
+        # However many digits a count has, the verdict beside it was paid for.
+        data = json.loads(content, parse_int=float)
         usage = data.get("usage") or {}
-        tokens = int(usage.get("total_tokens") or 0)
+        tokens = whole_number(usage.get("total_tokens")) or 0
         choice = data["choices"][0]
         said = choice["message"]["content"]
         cut = choice.get("finish_reason") in _CUT
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
     if isinstance(said, list):
         said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
-    text = said if isinstance(said, str) else ""
+    text = storable(said) if isinstance(said, str) else ""
     if not text.strip() and not cut:
         raise _Again("a reply without text", tokens=tokens)
     return _Reply(text, tokens, cut)
@@ -299,5 +332,5 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _excerpt(content: bytes) -> str:
-    text = " ".join(content.decode(errors="replace").split())
+    text = storable(" ".join(content.decode(errors="replace").split()))
     return text[:200] or "(nothing)"

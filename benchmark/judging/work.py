@@ -12,15 +12,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from benchmark import evaluating
 from benchmark.judging import endpoints, pending
 from benchmark.models import Evaluation, Judge, Verdict
 from benchmark.protocols.protocol import Item, Mode, Outcome
+from config import attempts
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +42,39 @@ def judge(evaluation_id: int) -> None:
         # Looked at again: another worker may have ended it before the lock was free.
         if not mine or not waiting.exists():
             return
-        try:
-            if evaluation.judge.kind == Judge.Kind.EXACT:
-                _judge_exactly(evaluation)
-            else:
-                pending.remember(evaluation)
-                for item, outcome in _ask(evaluation):
-                    pending.verdict(evaluation, item, outcome).save(force_insert=True)
-        except (endpoints.JudgeRefused, ValueError) as error:
-            # Ended, not left to be resumed: the same question would be paid for again and again.
-            log.warning("evaluation %s: %s", evaluation.pk, error)
-            evaluating.fail(evaluation, f"{evaluation.judge}: {error}")
-        else:
-            evaluating.conclude(evaluation)
+        _attempt(evaluation)
     _announce_next(evaluation.judge)
+
+
+def _attempt(evaluation: Evaluation) -> None:
+    row = Evaluation.objects.filter(pk=evaluation.pk)
+    failed = partial(evaluating.fail, evaluation)
+    if not attempts.take(row.filter(attempts__lt=attempts.MOST_ATTEMPTS)):
+        failed(attempts.GIVEN_UP)
+        return
+    try:
+        _judge(evaluation)
+    except (endpoints.JudgeRefused, ValueError) as error:
+        # Ended, not left to be resumed: the same question would be paid for again and again.
+        log.warning("evaluation %s: %s", evaluation.pk, error)
+        attempts.note_failure(failed, f"{evaluation.judge}: {error}")
+    except (OperationalError, InterfaceError):
+        raise  # The database is away; what is missing is asked for when it is back.
+    except Exception:
+        attempts.note_failure(failed, attempts.FAULT)
+        raise
+
+
+def _judge(evaluation: Evaluation) -> None:
+    if evaluation.judge.kind == Judge.Kind.EXACT:
+        _judge_exactly(evaluation)
+    else:
+        pending.remember(evaluation)
+        for item, outcome in _ask(evaluation):
+            pending.verdict(evaluation, item, outcome).save(force_insert=True)
+            # Whoever gets on is no poison, however often its worker is replaced.
+            Evaluation.objects.filter(pk=evaluation.pk, attempts__gt=1).update(attempts=1)
+    evaluating.conclude(evaluation)
 
 
 def _ask(evaluation: Evaluation) -> Iterator[tuple[Item, Outcome]]:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from benchmark.models.asked import SHA256_LENGTH, Judge, QuestionSet
+from config.attempts import Attempted
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
@@ -38,7 +39,7 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
         return self.filter(state=Evaluation.State.COMPLETE).order_by("-finished_at", "-pk")
 
 
-class Evaluation(models.Model):
+class Evaluation(Attempted):
     """One model's answers to one question set under one judge.
 
     answering -> judging -> complete | incomplete | failed. ``incomplete`` has verdicts that are

@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from config import wakeup
+from config import attempts, wakeup
 from config.beating import LOST_AFTER, beating
 from training.checkpoints import bases, checkpoint_files, registry
 from training.checkpoints.bases import BaseRefused
@@ -76,25 +77,28 @@ def request_import(user: Any, *, name: str, source: str, copy: bool) -> BaseImpo
 def run_import(pk: int) -> None:
     """Carry an import out, unless another worker has it already."""
     taken = BaseImport.objects.filter(pk=pk, state=State.QUEUED)
-    if not taken.update(state=State.RUNNING, touched_at=Now(), stage="looking"):
+    if not attempts.take(taken, state=State.RUNNING, touched_at=Now(), stage="looking"):
         return
     row = BaseImport.objects.get(pk=pk)
+    fail = partial(_end, row, State.FAILED)
     try:
         with beating(row, "touched_at"):
             made = _import(row)
     except (BaseRefused, checkpoint_files.RegistryError) as error:
-        _end(row, State.FAILED, error=str(error))
-    except Exception as error:
+        attempts.note_failure(fail, error)
+    except Exception:
         # It would be the same next time: said instead of tried for ever.
-        _end(row, State.FAILED, error=f"{type(error).__name__}: {error}"[:2000])
         log.exception("base import %s failed", pk)
+        attempts.note_failure(fail, attempts.FAULT)
     else:
         _end(row, State.SUCCEEDED, checkpoint=made)
 
 
 def announce_forgotten() -> None:
-    """Wake workers for imports whose message was lost or whose worker vanished."""
+    """Wake workers for imports whose message was lost or whose worker vanished; give those up that
+    none of several workers came to an end with."""
     silent = BaseImport.objects.filter(state=State.RUNNING, touched_at__lt=Now() - LOST_AFTER)
+    attempts.give_up(silent, state=State.FAILED, error=attempts.GIVEN_UP, finished_at=Now())
     silent.update(state=State.QUEUED)
     waiting = BaseImport.objects.filter(
         state=State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
@@ -141,9 +145,9 @@ def _say(row: BaseImport, stage: str) -> None:
     BaseImport.objects.filter(pk=row.pk).update(stage=stage)
 
 
-def _end(row: BaseImport, state: str, **fields: Any) -> None:
+def _end(row: BaseImport, state: str, error: str = "", **fields: Any) -> None:
     running = BaseImport.objects.filter(pk=row.pk, state=State.RUNNING)
-    running.update(state=state, finished_at=Now(), **fields)
+    running.update(state=state, error=error, finished_at=Now(), **fields)
 
 
 # --------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from config.attempts import Attempted
+
 
 class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
     def in_projects(self, projects: models.QuerySet[Any]) -> CheckpointQuerySet:
@@ -85,7 +87,7 @@ class Checkpoint(models.Model):
         return reverse("training:checkpoint", args=[self.pk])
 
 
-class BaseImport(models.Model):
+class BaseImport(Attempted):
     """A base model on its way into the registry, from a folder or a hub."""
 
     class State(models.TextChoices):

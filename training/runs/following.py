@@ -7,6 +7,7 @@ more is made up for. Only a Failure behind ``Reader.replayed`` is of this attemp
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from config.outside import storable
 from training.models import Attempt, Metric, Run, Sample
 from training.rlhf.contract import (
     CheckpointSaved,
@@ -73,14 +75,23 @@ class Reader:
 
     def _parse(self, line: bytes) -> Event | None:
         try:
-            event = parse_event(line.decode().replace("\\u0000", ""))
+            event = parse_event(json.dumps(_with_storable_texts(json.loads(line))))
             if not 0 <= getattr(event, "step", 0) < MOST_STEPS:
                 raise ContractError("step", "is out of range")
             return event
-        except (ContractError, UnicodeDecodeError) as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             self.malformed += 1
             log.warning("%s: a line that is no event was skipped: %s", self.path, error)
             return None
+
+
+def _with_storable_texts(value: Any) -> Any:
+    """Numbers stay: what is no figure is left out one by one."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(name): _with_storable_texts(inner) for name, inner in value.items()}
+    return [_with_storable_texts(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _past(event: Event) -> bool:
@@ -158,8 +169,8 @@ def _write_position(run: Run, attempt: Attempt, events: list[Event]) -> None:
         if isinstance(event, Stage):
             changes["stage"] = event.text[:200]
         elif isinstance(event, Progress):
-            changes["progress_done"] = max(event.done, 0)
-            changes["progress_total"] = max(event.total, 0)
+            changes["progress_done"] = min(max(event.done, 0), MOST_STEPS - 1)
+            changes["progress_total"] = min(max(event.total, 0), MOST_STEPS - 1)
             changes["progress_unit"] = event.unit[:40]
     if not changes:
         return

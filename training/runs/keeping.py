@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from config.outside import storable_json
 from config.version import code_version
 from training.checkpoints import checkpoint_files, registry, warnings
 from training.models import Attempt, Checkpoint, Run
@@ -71,7 +72,7 @@ def unsaved(
         base=None if kind == Checkpoint.Kind.BASE else run.base,
         step=step,
         final=final,
-        metrics=metrics,
+        metrics=storable_json(metrics),
         code_version=code_version(),
         warnings=warnings.behind(run),
         **stored,

@@ -24,6 +24,7 @@ token raises ``Fenced`` and changes nothing. Redis is only told, in ``config.wak
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -33,12 +34,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Case, CharField, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Greatest, Now
 
-from config import logs, wakeup
+from config import logs, outside, wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
+
+log = logging.getLogger(__name__)
 
 EXECUTE = "training.tasks.execute_run"
 NOT_STARTED = "not started: "
@@ -292,6 +295,7 @@ def give_back(attempt: Attempt, reason: str) -> None:
 
 
 def _end(attempt: Attempt, state: State, *, reason: str) -> None:
+    reason = outside.reason(reason)
     ended = Run.objects.filter(pk=attempt.run_id, state=State.RUNNING, token=attempt.token).update(
         state=state,
         token=None,
@@ -355,7 +359,16 @@ def _ending(parent: Run) -> str:
 def reap() -> list[int]:
     """Take runs from workers whose lease has expired; returns the ids of those runs."""
     silent = Run.objects.with_expired_lease(Now()).values_list("pk", flat=True)
-    return [run_id for run_id in list(silent) if _reap(run_id)]
+    return [run_id for run_id in list(silent) if _reap_alone(run_id)]
+
+
+def _reap_alone(run_id: int) -> bool:
+    """One run that cannot be taken from its worker keeps no other from it."""
+    try:
+        return _reap(run_id)
+    except (DatabaseError, ValueError):
+        log.exception("run %s could not be taken from its worker", run_id)
+        return False
 
 
 @transaction.atomic

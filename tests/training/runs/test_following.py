@@ -115,11 +115,28 @@ def test_text_that_no_column_takes_is_made_fit(attempt: Attempt, events: Path) -
     stage = {"event": "stage", "text": "s" * 1000}
     record(attempt, events, sample, stage, {"event": "progress", "done": -3, "total": 9})
     kept = Sample.objects.get()
-    assert (kept.prompt_id, kept.image, kept.prompt) == ("p" * 200, "one.png", "ab")
+    assert (kept.prompt_id, kept.image, kept.prompt) == ("p" * 200, "one.png", "a\ufffdb")
     assert len(kept.response) == following.LONGEST_TEXT
     assert kept.reward is None
     run = Run.objects.get()
     assert (len(run.stage), run.progress_done, run.progress_total) == (200, 0, 9)
+
+
+def test_what_no_row_can_hold_ends_no_run(attempt: Attempt, events: Path) -> None:
+    record(
+        attempt,
+        events,
+        {"event": "stage", "text": "half \ud800"},
+        {"event": "progress", "done": 10**300, "total": 2**40, "unit": "a\0"},
+        {"event": "metric", "step": 1, "values": {"a\0": 1.0, "loss": float("inf")}},
+    )
+    events.write_bytes(b'{"event": "metric", "step": 1, "values": {"x": 1' + b"0" * 400 + b"}}\n")
+    reader = following.Reader(events)
+    assert reader.read() == [] and reader.malformed == 1
+    run = Run.objects.get()
+    assert (run.stage, run.progress_unit) == ("half \ufffd", "a\ufffd")
+    assert run.progress_done == run.progress_total == following.MOST_STEPS - 1
+    assert [metric.name for metric in Metric.objects.all()] == ["a\ufffd"]
 
 
 def test_an_overtaken_attempt_records_nothing(attempt: Attempt, events: Path) -> None:

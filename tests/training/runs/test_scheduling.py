@@ -356,3 +356,12 @@ def test_the_database_refuses_an_impossible_run(wrong: dict[str, Any]) -> None:
     run = make_run()
     with pytest.raises(IntegrityError), transaction.atomic():
         Run.objects.filter(pk=run.pk).update(**wrong)
+
+
+@pytest.mark.parametrize("reason", ["a\0b", "half \ud800", "x" * 100_000])
+def test_a_run_ends_whatever_its_reason_is_made_of(reason: str) -> None:
+    run = make_run(max_attempts=1)
+    scheduling.fail(claim(run), reason)
+    run.refresh_from_db()
+    assert run.state == State.FAILED and len(run.error) <= 2000
+    assert run.error.startswith((reason[:1], "half"))

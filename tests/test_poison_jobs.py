@@ -1,0 +1,179 @@
+"""A job that cannot succeed ends, with its reason, after a few attempts: every kind of job.
+
+Three poisons: work that raises, work whose reason cannot be written either, and work that kills its
+worker, which writes nothing at all. Beat goes on announcing for as long as it would in reality.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db.models import Model
+from django.db.models.functions import Now
+
+from annotation import jobs
+from annotation.models import ImportJob, Release
+from annotation.releases import freezing
+from benchmark import evaluating
+from benchmark.judging import work
+from config import attempts, wakeup
+from config.celery import app
+from tests.benchmark.factories import make_judge, waiting
+from tests.factories import judge, make_comparison, make_project, make_user
+from training.checkpoints import base_imports
+from training.models import BaseImport
+
+BEATS = 12
+
+
+class Killed(BaseException):
+    """What kill -9 is to a worker: nothing behind it is carried out."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of job is asked for, tried and announced again, and where its work is done."""
+
+    make: Callable[[], Model]
+    tried: Callable[[int], None]
+    announced: Callable[[], object]
+    place: tuple[Any, str]
+    waits: dict[str, Any]
+    """What tells beat that nobody is at it."""
+    busy: tuple[str, ...]
+    """The states in which it may still be tried."""
+
+
+def an_import() -> ImportJob:
+    records = ContentFile(b"{}", name="pairs.jsonl")
+    return ImportJob.objects.create(project=make_project(), name="pairs.jsonl", records=records)
+
+
+def a_release() -> Release:
+    project = make_project(k=1)
+    judge(make_comparison(project))
+    return freezing.request_release(project)
+
+
+def a_base_import() -> BaseImport:
+    return BaseImport.objects.create(name="x", source="owner/name", created_by=make_user())
+
+
+LONG_AGO = Now() - timedelta(hours=1)
+KINDS = {
+    "import": Kind(
+        an_import,
+        jobs.run_import,
+        jobs.announce_forgotten,
+        (jobs, "_import"),
+        {"beat_at": LONG_AGO, "created_at": LONG_AGO},
+        ("queued", "running"),
+    ),
+    "release": Kind(
+        a_release,
+        jobs.build_release,
+        jobs.announce_forgotten,
+        (freezing, "_freeze"),
+        {"created_at": LONG_AGO},
+        ("building",),
+    ),
+    "evaluation": Kind(
+        lambda: waiting(make_judge(base_url="http://127.0.0.1:9/v1")),
+        work.judge,
+        evaluating.resume_judging,
+        (work, "_ask"),
+        {"created_at": LONG_AGO},
+        ("judging",),
+    ),
+    "base import": Kind(
+        a_base_import,
+        base_imports.run_import,
+        base_imports.announce_forgotten,
+        (base_imports, "_import"),
+        {"touched_at": LONG_AGO, "created_at": LONG_AGO},
+        ("queued", "running"),
+    ),
+}
+# Runs have attempts of their own (training.runs.scheduling); the rest is done at once or by beat.
+NOT_JOBS = {
+    "annotation.tasks.announce_forgotten_jobs",
+    "annotation.tasks.refresh_figures",
+    "annotation.tasks.return_expired_leases",
+    "annotation.tasks.tidy",
+    "benchmark.tasks.resume_judging",
+    "training.tasks.announce_forgotten_imports",
+    "training.tasks.announce_ready_runs",
+    "training.tasks.reap_lost_runs",
+    "training.tasks.tidy_storage",
+}
+JOBS = {
+    "annotation.tasks.run_import",
+    "annotation.tasks.build_release",
+    "benchmark.tasks.judge_evaluation",
+    "training.tasks.import_base",
+    "training.tasks.execute_run",
+}
+
+
+def test_every_task_is_known_to_be_a_job_or_none() -> None:
+    app.loader.import_default_modules()
+    ours = ("annotation.", "benchmark.", "training.", "demo.")
+    assert {name for name in app.tasks if name.startswith(ours)} == JOBS | NOT_JOBS
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    ids: list[int] = []
+    monkeypatch.setattr(wakeup, "is_empty", lambda queue: True)
+    monkeypatch.setattr(wakeup, "announce", lambda task, found, **_: ids.extend(found))
+    return ids
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("poison", [RuntimeError("boom"), ValueError("a\0b"), Killed()], ids=repr)
+@pytest.mark.parametrize("writable", [True, False], ids=["", "unwritable"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_poisoned_job_ends_after_a_few_attempts(
+    name: str,
+    writable: bool,
+    poison: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    announced: list[int],
+) -> None:
+    kind = KINDS[name]
+    job = kind.make()
+    tried = []
+
+    def poisoned(*_: Any, **__: Any) -> Any:
+        tried.append(1)
+        raise poison
+
+    monkeypatch.setattr(*kind.place, poisoned)
+    if not writable:
+        monkeypatch.setattr(attempts, "reason", lambda error: "half of \ud800")
+    rows = type(job)._default_manager.filter(pk=job.pk)
+    try_it(kind, job.pk)
+    for _ in range(BEATS):
+        rows.filter(state__in=kind.busy).update(**kind.waits)
+        announced.clear()
+        kind.announced()
+        if job.pk in announced:
+            try_it(kind, job.pk)
+    ended = rows.get()
+    assert ended.state == "failed"
+    assert 1 <= len(tried) <= attempts.MOST_ATTEMPTS
+    said = str(getattr(ended, "error", "") or getattr(ended, "problems", ""))
+    expected = attempts.GIVEN_UP if isinstance(poison, Killed) else attempts.FAULT
+    told = isinstance(poison, ValueError) and name == "evaluation" and writable
+    assert ("a\ufffdb" if told else expected) in said
+
+
+def try_it(kind: Kind, pk: int) -> None:
+    with contextlib.suppress(Exception, Killed):
+        kind.tried(pk)
