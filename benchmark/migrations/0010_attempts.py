@@ -5,19 +5,12 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0011_import_names_its_zip"),
+        ("benchmark", "0009_report_cards"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="importjob",
-            name="attempts",
-            field=models.PositiveSmallIntegerField(
-                default=0, help_text="How often a worker has taken it up without coming to an end."
-            ),
-        ),
-        migrations.AddField(
-            model_name="release",
+            model_name="evaluation",
             name="attempts",
             field=models.PositiveSmallIntegerField(
                 default=0, help_text="How often a worker has taken it up without coming to an end."

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0007_attempt_job"),
+        ("training", "0008_checkpoint_warnings"),
     ]
 
     operations = [

@@ -5,12 +5,19 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("benchmark", "0008_answers_left_out"),
+        ("annotation", "0012_release_warnings"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="evaluation",
+            model_name="importjob",
+            name="attempts",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="How often a worker has taken it up without coming to an end."
+            ),
+        ),
+        migrations.AddField(
+            model_name="release",
             name="attempts",
             field=models.PositiveSmallIntegerField(
                 default=0, help_text="How often a worker has taken it up without coming to an end."
