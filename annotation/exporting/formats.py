@@ -76,7 +76,7 @@ def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
         row["external_id"],
         row["split"],
         row["image"]["name"],
-        row["conversation"][-1]["value"].replace(IMAGE_MARK, "").strip(),
+        _spoken(row["conversation"])[-1][1].strip(),
         row[f"response_{better}"],
         row[f"response_{worse}"],
         row[f"model_{better}"],
@@ -121,9 +121,9 @@ def trl_record(row: dict[str, Any]) -> dict[str, Any]:
     better, worse = better_and_worse(row)
     return {
         "id": row["external_id"],
-        "prompt": [_message(turn) for turn in row["conversation"]],
-        "chosen": [_message({"from": "gpt", "value": row[f"response_{better}"]})],
-        "rejected": [_message({"from": "gpt", "value": row[f"response_{worse}"]})],
+        "prompt": [_message(*spoken) for spoken in _spoken(row["conversation"])],
+        "chosen": [_message("gpt", row[f"response_{better}"])],
+        "rejected": [_message("gpt", row[f"response_{worse}"])],
     }
 
 
@@ -138,11 +138,24 @@ def dataset_record(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _message(turn: dict[str, str]) -> dict[str, Any]:
-    text = turn["value"]
-    image = [{"type": "image"}] if IMAGE_MARK in text else []
-    spoken = {"type": "text", "text": text.replace(IMAGE_MARK, "").strip() if image else text}
-    return {"role": ROLES[turn["from"]], "content": [*image, spoken]}
+def _spoken(conversation: list[dict[str, str]]) -> list[tuple[str, str, bool]]:
+    """(speaker, text, whether the image stands before it) of each turn.
+
+    The image belongs to the first turn of the human, wherever its mark stands there or does not.
+    In any other turn, as in an answer, "<image>" is a text that somebody wrote.
+    """
+    first = next((n for n, turn in enumerate(conversation) if turn["from"] == "human"), 0)
+    return [
+        (turn["from"], turn["value"].replace(IMAGE_MARK, "").strip(), True)
+        if number == first
+        else (turn["from"], turn["value"], False)
+        for number, turn in enumerate(conversation)
+    ]
+
+
+def _message(speaker: str, text: str, shows_image: bool = False) -> dict[str, Any]:
+    image = [{"type": "image"}] if shows_image else []
+    return {"role": ROLES[speaker], "content": [*image, {"type": "text", "text": text}]}
 
 
 def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
@@ -172,12 +185,11 @@ def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _one_question(conversation: list[dict[str, str]]) -> str:
-    texts = [turn["value"].replace(IMAGE_MARK, "").strip() for turn in conversation]
-    if len(texts) == 1:
-        return texts[0]
+    spoken = _spoken(conversation)
+    if len(spoken) == 1:
+        return spoken[0][1]
     speakers = {"human": "Question", "gpt": "Answer"}
-    spoken = zip(conversation, texts, strict=True)
-    return "\n".join(f"{speakers[turn['from']]}: {text}" for turn, text in spoken)
+    return "\n".join(f"{speakers[speaker]}: {text.strip()}" for speaker, text, _ in spoken)
 
 
 def better_and_worse(row: dict[str, Any]) -> tuple[int, int]:

@@ -66,6 +66,8 @@ def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -
             if row["exported"]:
                 counts[row["split"]] += 1
                 counts["preferences"] += 1
+                counts["with_facts"] += bool(row["captions"])
+                counts["with_marks"] += any(one["spans"] for one in row["judgments"])
                 images[row["split"]].add(sha256)
             counts["comparisons"] += 1
             counts["judgments"] += len(row["judgments"])
@@ -73,7 +75,8 @@ def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -
     for split, found in images.items():
         counts[f"{split}_images"] = len(found)
     names = ("preferences", "train", "held_out", "train_images", "held_out_images")
-    return {name: counts[name] for name in (*names, "comparisons", "judgments")}
+    joined = ("with_facts", "with_marks")
+    return {name: counts[name] for name in (*names, "comparisons", "judgments", *joined)}
 
 
 def _header(release: Release) -> dict[str, Any]:

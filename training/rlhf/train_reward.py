@@ -42,6 +42,9 @@ def train_reward(run: Run) -> None:
     run.events.stage("reading preference pairs")
     pairs = run.records(PreferencePair)
     held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
+    if settings.with_facts:
+        known = sum(bool(pair.captions) for pair in pairs)
+        run.events.stage(f"facts for {known:,} of {len(pairs):,} pairs")
     run.events.stage("loading the base model")
     seed_step(run.spec.seed, Kind.REWARD, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)

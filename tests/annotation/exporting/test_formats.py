@@ -202,3 +202,40 @@ def test_trl_prepares_the_folder_for_dpo(release, tmp_path):
     prepared = in_a_process(PREPARE, folder, tmp_path).splitlines()
     expected = [outputs(native)[0] for native in records(release, "llava_rlhf")]
     assert sorted(map(json.loads, prepared)) == sorted(expected)
+
+
+PLACES = [
+    "闹钟的位置对睡眠质量有什么影响？",  # noqa: RUF001
+    "What is it? <image>",
+    "What <image> is it?",
+    "<image>\n<image>\nWhat is it?",
+]
+
+
+@pytest.mark.parametrize("question", PLACES)
+@pytest.mark.parametrize("turns", [1, 3])
+def test_the_image_stands_once_in_the_first_turn_and_its_mark_is_text_elsewhere(question, turns):
+    project = make_project(k=1)
+    conversation = [
+        {"from": "human", "value": question},
+        {"from": "gpt", "value": "Use <image>."},
+        {"from": "human", "value": "Why <image>?"},
+    ][:turns]
+    prompt = make_prompt(project, conversation=conversation)
+    comparison = make_comparison(
+        project, prompt=prompt, response_1="The <image> element.", response_2="A dog."
+    )
+    judge(comparison, "2")
+    release = make_release(project)
+    [found] = records(release, "trl")
+    blocks = [part["type"] for message in found["prompt"] for part in message["content"]]
+    assert blocks == ["image", *["text"] * turns]
+    texts = [message["content"][-1]["text"] for message in found["prompt"]]
+    assert (
+        texts == [question.replace("<image>", "").strip(), "Use <image>.", "Why <image>?"][:turns]
+    )
+    assert found["chosen"][0]["content"] == [{"type": "text", "text": "The <image> element."}]
+    assert (release.counts["with_facts"], release.counts["with_marks"]) == (
+        bool(prompt.captions),
+        0,
+    )

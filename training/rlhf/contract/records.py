@@ -233,7 +233,13 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
         speaker = turn.get("from")
         if speaker not in ("human", "gpt"):
             raise ContractError(f"{name}.from", f"is {speaker!r}, not 'human' or 'gpt'")
+        if not conversation and speaker != "human":
+            raise ContractError(f"{name}.from", "the first turn is not the human's")
+        if conversation and conversation[-1].speaker == speaker:
+            raise ContractError(f"{name}.from", f"{speaker} follows {speaker}")
         conversation.append(Turn(speaker=speaker, text=_text(turn, "value", name)))
+        if position < len(turns) - 1 and not conversation[-1].text.strip():
+            raise ContractError(f"{name}.value", "is empty")
     if conversation and conversation[-1].speaker == "gpt":
         conversation.pop()
     if not conversation or conversation[-1].speaker != "human":

@@ -1,0 +1,339 @@
+"""The forms in which pairs exist in the world: told by their members, read alike."""
+
+import base64
+import io
+import json
+
+import pytest
+
+from annotation import exporting
+from annotation.image_sources import Folder, Stored
+from annotation.importing import Options, import_files
+from annotation.importing.formats import parse_any_pair, read
+from annotation.importing.record_files import BadField, ImportRefused
+from annotation.models import Comparison
+from tests.factories import judge, make_comparison, make_project, picture_bytes
+
+ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
+
+
+def user(text=f"<image>{ASKED}"):
+    return {"role": "user", "content": text}
+
+
+def assistant(text=GOOD):
+    return {"role": "assistant", "content": text}
+
+
+def parts(text, *images):
+    return [*images, {"type": "text", "text": text}]
+
+
+def human(text=f"<image>{ASKED}"):
+    return {"from": "human", "value": text}
+
+
+def gpt(text=GOOD):
+    return {"from": "gpt", "value": text}
+
+
+IMAGE = {"type": "image"}
+FLAT = {"image": "a.png", "question": ASKED}
+LABELLED = {
+    "RLHF-V": {**FLAT, "chosen": GOOD, "rejected": BAD},
+    "RLHF-V inside text": {
+        "image": "a.png",
+        "text": json.dumps({"question": ASKED, "chosen": GOOD, "rejected": BAD}),
+    },
+    "prompt as a column": {"image": "a.png", "prompt": ASKED, "chosen": GOOD, "rejected": BAD},
+    "RLHF-V with conversations": {
+        "image": "a.png",
+        "conversations": [human(ASKED), gpt()],
+        "rejected": BAD,
+    },
+    "TRL": {
+        "images": ["a.png"],
+        "prompt": [{"role": "user", "content": parts(ASKED, IMAGE)}],
+        "chosen": [{"role": "assistant", "content": parts(GOOD)}],
+        "rejected": [{"role": "assistant", "content": parts(BAD)}],
+    },
+    "TRL, the prompt in both": {
+        "images": [{"path": "a.png", "bytes": None}],
+        "chosen": [{"role": "user", "content": parts(ASKED, IMAGE)}, assistant()],
+        "rejected": [{"role": "user", "content": parts(ASKED, IMAGE)}, assistant(BAD)],
+    },
+    "LLaMA-Factory": {
+        "conversations": [human()],
+        "chosen": gpt(),
+        "rejected": gpt(BAD),
+        "images": ["a.png"],
+    },
+    "LLaMA-Factory, messages": {
+        "messages": [user()],
+        "chosen": assistant(),
+        "rejected": assistant(BAD),
+        "images": ["a.png"],
+    },
+    "ms-swift": {
+        "messages": [user(), assistant()],
+        "rejected_response": BAD,
+        "images": ["a.png"],
+    },
+    "ms-swift, messages": {
+        "messages": [user(), assistant()],
+        "rejected_messages": [user(), assistant(BAD)],
+        "images": [{"path": "a.png"}],
+    },
+    "OpenAI messages": {
+        "messages": [{"role": "user", "content": parts(ASKED, IMAGE)}],
+        "chosen": GOOD,
+        "rejected": BAD,
+        "image": ["a.png"],
+    },
+    "OpenAI preferences": {
+        "input": {"messages": [{"role": "user", "content": parts(ASKED, IMAGE)}]},
+        "preferred_output": [assistant()],
+        "non_preferred_output": [assistant(BAD)],
+        "image": "a.png",
+    },
+    "VL-RewardBench": {
+        "id": "v1",
+        "image_path": "a.png",
+        "query": ASKED,
+        "response": [BAD, GOOD],
+        "human_ranking": [1, 0],
+    },
+    "a table": {**FLAT, "response1": GOOD, "response2": BAD, "judgement": "1"},
+    "a table, the other way": {**FLAT, "answer_a": BAD, "answer_b": GOOD, "winner": "model_b"},
+    "our CSV": {**FLAT, "better": GOOD, "worse": BAD, "preference": "2", "hallucination": "true"},
+    "Label Studio": {
+        "id": 5,
+        "data": {"image": "a.png", "prompt": ASKED, "answer1": GOOD, "answer2": BAD},
+        "annotations": [
+            {"result": [{"type": "pairwise", "value": {"selected": "left"}}]},
+            {"result": [{"type": "pairwise", "value": {"selected": "left"}}]},
+            {"result": [{"type": "pairwise", "value": {"selected": "right"}}]},
+            {"was_cancelled": True, "result": [{"value": {"selected": "right"}}]},
+        ],
+    },
+    "Label Studio, choices": {
+        "data": {"image": "a.png", "prompt": ASKED, "answer1": BAD, "answer2": GOOD},
+        "annotations": [{"result": [{"type": "choices", "value": {"choices": ["right"]}}]}],
+    },
+    "Label Studio, JSON-MIN": {
+        **{"image": "a.png", "prompt": ASKED, "answer1": GOOD, "answer2": BAD},
+        **{"better_one": "left", "annotation_id": 3, "annotator": 1},
+    },
+    "Argilla 2": {
+        "id": "x",
+        "fields": {"image": "a.png", "prompt": ASKED, "response-1": BAD, "response-2": GOOD},
+        "responses": {"preference": [{"value": "response-2", "status": "submitted"}]},
+    },
+    "Argilla 1, a ranking": {
+        "fields": {"image": "a.png", "prompt": ASKED, "response-1": GOOD, "response-2": BAD},
+        "responses": [
+            {
+                "values": {
+                    "preference": {
+                        "value": [
+                            {"value": "response-1", "rank": 1},
+                            {"value": "response-2", "rank": 2},
+                        ]
+                    }
+                }
+            },
+            {"status": "discarded", "values": {"preference": {"value": "response-2"}}},
+        ],
+    },
+    "Argilla's data set": {
+        **{"image": "a.png", "prompt": ASKED, "response_1": GOOD, "response_2": BAD},
+        "preference.responses": ["response_1", "response_1"],
+    },
+}
+
+
+@pytest.mark.parametrize("form", LABELLED)
+def test_a_form_is_told_by_its_members(form):
+    pair = parse_any_pair(1, LABELLED[form])
+    assert (pair.prompt.image, pair.line) == ("a.png", 1)
+    assert [turn["from"] for turn in pair.prompt.conversation] == ["human"]
+    text = pair.prompt.conversation[0]["value"]
+    assert text.replace("<image>", "").strip() == ASKED
+    assert {pair.response_1, pair.response_2} == {GOOD, BAD}
+    assert pair.label is not None
+    assert (pair.response_1, pair.response_2)[pair.label.preference - 1] == GOOD
+
+
+def test_the_votes_of_a_labelling_tool_come_along():
+    label = parse_any_pair(1, LABELLED["Label Studio"]).label
+    assert (label.votes, label.margin) == ({"1": 2, "2": 1, "tie": 0}, pytest.approx(1 / 3))
+
+
+UNLABELLED = {
+    "a task nobody answered": {"data": LABELLED["Label Studio"]["data"]},
+    "votes that are split": {
+        **LABELLED["Label Studio"],
+        "annotations": LABELLED["Label Studio"]["annotations"][1:3],
+    },
+    "a tie": {**FLAT, "response_1": GOOD, "response_2": BAD, "label": "tie"},
+    "equal ranks": {**LABELLED["VL-RewardBench"], "human_ranking": [0, 0]},
+    "nothing said": {**FLAT, "response_a": GOOD, "response_b": BAD},
+}
+
+
+@pytest.mark.parametrize("form", UNLABELLED)
+def test_a_pair_without_a_better_answer_waits(form):
+    pair = parse_any_pair(1, UNLABELLED[form])
+    assert (pair.label, {pair.response_1, pair.response_2}) == (None, {GOOD, BAD})
+
+
+FAULTS = {
+    "two images": ({**LABELLED["TRL"], "images": ["a.png", "b.png"]}, "images", "names 2 images"),
+    "no image": ({**LABELLED["RLHF-V"], "image": None}, "image", "is not the name of an image"),
+    "an empty answer": ({**LABELLED["RLHF-V"], "chosen": " "}, "chosen", "is empty"),
+    "an invisible answer": (
+        {**LABELLED["RLHF-V"], "rejected": "\u200b\u2060"},
+        "rejected",
+        "holds nothing visible",
+    ),
+    "no worse answer": ({**FLAT, "chosen": GOOD}, "", ""),
+    "three answers": ({**LABELLED["VL-RewardBench"], "response": ["a", "b", "c"]}, "response", "3"),
+    "a label that says nothing": (
+        {**LABELLED["a table"], "judgement": "perhaps"},
+        "judgement",
+        "does not say which",
+    ),
+    "an id that is an object": ({**LABELLED["RLHF-V"], "idx": {"a": 1}}, "idx", "neither a text"),
+    "an id that is a truth": ({**LABELLED["RLHF-V"], "id": True}, "id", "neither a text"),
+    "a system turn": (
+        {**LABELLED["ms-swift"], "messages": [{"role": "system", "content": "x"}, user()]},
+        "",
+        "",
+    ),
+    "roles out of order": (
+        {**LABELLED["LLaMA-Factory"], "conversations": [human(), human("And?")]},
+        "conversations[1].from",
+        "human follows human",
+    ),
+    "a filled last turn": (
+        {**LABELLED["TRL"], "prompt": [user(), assistant("Something else.")]},
+        "the last of 2 turns",
+        "neither of the two",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_form_names_its_field(fault):
+    record, field, reason = FAULTS[fault]
+    with pytest.raises(BadField) as refused:
+        parse_any_pair(1, record)
+    assert field in refused.value.field and reason in refused.value.reason
+    assert "Error" not in str(refused.value)
+
+
+@pytest.mark.parametrize("number", [0, 0.0, "0"])
+def test_a_number_is_the_same_id_however_it_is_written(number):
+    row = {**LABELLED["RLHF-V"], "ds_name": "RLHF-V", "idx": number}
+    assert parse_any_pair(1, row).id == "RLHF-V-0"
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), ""])
+def test_no_number_is_an_id_by_content(nothing):
+    row = {**LABELLED["RLHF-V"], "idx": nothing}
+    assert parse_any_pair(1, row).id == parse_any_pair(1, LABELLED["RLHF-V"]).id
+    assert parse_any_pair(1, {**row, "question": "Else?"}).id != parse_any_pair(1, row).id
+
+
+def test_a_field_that_no_record_has_is_one_fault_with_those_that_are_there():
+    lines = "\n".join(json.dumps({**FLAT, "chosen": GOOD, "n": n}) for n in range(30))
+    with pytest.raises(ImportRefused) as refused:
+        read("rlhf_v", io.BytesIO(lines.encode()), names=("a", ""))
+    [problem] = refused.value.problems
+    assert str(problem).startswith("all 30 lines: rejected is missing (there are: image, question")
+
+
+# --- pictures inside records --------------------------------------------------------------------
+
+PICTURE = picture_bytes()
+BASE64 = base64.b64encode(PICTURE).decode()
+BROKEN = base64.b64encode(PICTURE[:40] + b"x" * 60).decode()
+INLINE = {
+    "a data URI": lambda data: {**LABELLED["RLHF-V"], "image": f"data:image/png;base64,{data}"},
+    "base64": lambda data: {**LABELLED["RLHF-V"], "image": data},
+    "a list of one": lambda data: {**LABELLED["TRL"], "images": [f"data:image/png;base64,{data}"]},
+    "bytes": lambda data: {**LABELLED["RLHF-V"], "image": {"bytes": data, "path": None}},
+    "OpenAI's part": lambda data: {
+        "messages": [
+            {
+                "role": "user",
+                "content": parts(
+                    ASKED,
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": f"data:image/png;base64,{data}"},
+                    },
+                ),
+            }
+        ],
+        "chosen": GOOD,
+        "rejected": BAD,
+    },
+}
+
+
+def run(tmp_path, record, **options):
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(record))
+    return import_files(make_project(), [path], Stored(), options=Options(**options))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", INLINE)
+def test_a_picture_inside_a_record_is_taken_like_an_upload(tmp_path, form):
+    assert run(tmp_path, INLINE[form](BASE64)).created == 1
+    assert Comparison.objects.get().prompt.image.format == "png"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("data", [BROKEN, BASE64[:-3] + "§§§", "iVBORw0KGgo" + "A" * 40_000])
+@pytest.mark.parametrize("form", INLINE)
+def test_a_broken_one_is_refused_with_no_long_word(tmp_path, form, data):
+    with pytest.raises(ImportRefused) as refused:
+        run(tmp_path, INLINE[form](data))
+    said = "\n".join(map(str, refused.value.problems))
+    assert "line 1" in said and len(said) < 300 and "Error" not in said
+
+
+# --- what we export comes back ------------------------------------------------------------------
+
+EXPORTS = {"llava_rlhf": "llava_rlhf", "trl": "rlhf_v", "rlhf_v": "rlhf_v", "csv": "rlhf_v"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", EXPORTS)
+def test_what_is_exported_comes_back(tmp_path, name):
+    project = make_project(k=1)
+    for number in range(4):
+        judge(make_comparison(project, model_1="a", model_2="b"), "12"[number % 2])
+    release = exporting.make_release(project)
+    exporting.write_folder(release, tmp_path, "llava_rlhf")
+    whole = tmp_path / "all"
+    whole.write_bytes(b"".join(exporting.stream(release, name)))
+    copy = make_project()
+    done = import_files(copy, [whole], Folder(tmp_path / "images"), format=EXPORTS[name])
+    assert (done.created, done.left_out) == (4, 0)
+
+    def better(of):
+        chosen = Comparison.objects.filter(project=of)
+        return {
+            (one.prompt.image_id, (one.response_1, one.response_2)[one.preference - 1])
+            for one in chosen
+            if one.preference is not None
+        }
+
+    assert better(copy) == {
+        (row.prompt.image_id, (row.response_1, row.response_2)[row.preference - 1])
+        for row in Comparison.objects.filter(project=project)
+        if row.preference
+    }

@@ -1,0 +1,162 @@
+"""One broken thing does not refuse ten thousand, if asked; each is named, counted and listed."""
+
+import csv
+import io
+import json
+import uuid
+import zipfile
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from annotation import jobs
+from annotation.image_sources import Folder
+from annotation.importing import Options, import_files
+from annotation.importing.record_files import ImportRefused
+from annotation.models import Comparison, Image, ImportJob
+from tests.annotation.importing.test_one_import import record
+from tests.factories import make_member, make_project, picture_bytes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    (tmp_path / "broken.png").write_bytes(picture_bytes()[:50])
+    return tmp_path
+
+
+def run(folder, *lines, **options):
+    path = folder / f"{uuid.uuid4().hex}.jsonl"
+    path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines))
+    return import_files(make_project(), [path], Folder(folder), options=Options(**options))
+
+
+def long(number):
+    return record(number, image="x" * 40_000)
+
+
+UNUSABLE = {
+    "a broken line": ("{oops", "", "is not JSON"),
+    "no object": ("[1]", "", "is not an object"),
+    "an empty answer": (record(2, output_1=" "), "output_1", "is empty"),
+    "no image": ({**record(2), "image": None}, "image", "is missing"),
+    "an absent image": (record(2, image="gone.png"), "image", "there is no gone.png"),
+    "a long name": (long(2), "image", "is no name of an image"),
+    "a broken image": (record(2, image="broken.png"), "image", "is broken or cut off"),
+    "a name outside": (record(2, image="../a.png"), "image", "unsafe path"),
+    "odd turns": (record(2, conversations=[{"from": "gpt", "value": "Hi."}]), "conversations", ""),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_what_cannot_be_used_refuses_all_or_is_left_out_by_name(folder, kind):
+    bad, field, reason = UNUSABLE[kind]
+    with pytest.raises(ImportRefused) as refused:
+        run(folder, record(1), bad, record(3))
+    [problem] = refused.value.problems
+    assert (problem.line, Comparison.objects.count(), Image.objects.count()) == (2, 0, 0)
+    assert field in problem.field and reason in problem.reason and len(str(problem)) < 200
+    listed = io.StringIO()
+    done = run(folder, record(1), bad, record(3), leave_out_unusable=True, left_out_to=listed)
+    assert (done.created, done.left_out) == (2, 1)
+    [warning] = [one for one in done.warnings if one.reason.startswith("left out: ")]
+    assert warning.line == 2 and reason in warning.reason
+    head, row = csv.reader(io.StringIO(listed.getvalue()))
+    assert (head, row[1]) == (["file", "line", "field", "reason"], "2")
+
+
+def test_a_file_of_which_nothing_can_be_used_is_refused(folder):
+    for options in ({"leave_out_unusable": True}, {"skip_missing_images": True}):
+        with pytest.raises(ImportRefused) as refused:
+            run(folder, record(1, image="gone.png"), record(2, image="gone.png"), **options)
+        assert "all 2 lines: image there is no gone.png" in map(str, refused.value.problems)
+
+
+def test_what_is_ambiguous_is_refused_even_then(folder):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "b.png").write_bytes(picture_bytes())
+    lines = [record(1, image="x/deep/b.png"), record(2, image="y/deep/b.png")]
+    with pytest.raises(ImportRefused, match="both fit one file"):
+        run(folder, *lines, leave_out_unusable=True)
+    with pytest.raises(ImportRefused, match="is the id of line 1 too"):
+        run(folder, record(1), record(1), leave_out_unusable=True)
+
+
+def test_the_same_fault_on_many_lines_is_said_once(folder):
+    bad = [record(n, output_1="") for n in range(1, 31)]
+    with pytest.raises(ImportRefused) as refused:
+        run(folder, *bad)
+    assert [str(one) for one in refused.value.problems] == ["all 30 lines: output_1 is empty"]
+    with pytest.raises(ImportRefused) as refused:
+        run(folder, record(31), *bad)
+    [problem] = refused.value.problems
+    assert str(problem).startswith("line 2, output_1: is empty (the same in lines 3, 4 and 27 more")
+
+
+def _zip(folder):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in ("a.png", "broken.png"):
+            file.write(folder / name, name)
+    return SimpleUploadedFile("images.zip", buffer.getvalue())
+
+
+def test_a_job_keeps_the_whole_list_for_page_and_rest(folder, client):
+    project = make_project()
+    manager = make_member(project, role="manager")
+    lines = [record(1), *(record(n, image="broken.png") for n in range(2, 8)), "{oops"]
+    text = "\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines)
+    job = jobs.request_import(
+        project,
+        manager,
+        name="pairs.jsonl",
+        records=SimpleUploadedFile("pairs.jsonl", text.encode()),
+        images=_zip(folder),
+        leave_out_unusable=True,
+    )
+    jobs.run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.created_count, job.left_out_count) == ("succeeded", 1, 7)
+    assert job.joins[0] == {"what": "images", "found": 1, "of": 2}
+    client.force_login(manager)
+    for name in ("annotation:import-left-out", "annotation-api:import-left-out"):
+        answer = client.get(reverse(name, args=[project.slug, job.pk]))
+        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        assert [row[1] for row in rows[1:]] == ["8", "2", "3", "4", "5", "6", "7"]
+    page = client.get(job.get_absolute_url()).content.decode()
+    assert "7 left out" in page and "Images for 1 of 2" in page and "left-out/" in page
+    seen = client.get(reverse("annotation-api:import", args=[project.slug, job.pk])).json()
+    assert (seen["left_out_count"], seen["joins"][0]["of"]) == (7, 2)
+
+
+def test_an_import_that_left_nothing_out_has_a_list_of_nothing(client):
+    project = make_project()
+    client.force_login(make_member(project, role="manager"))
+    job = ImportJob.objects.create(project=project, name="pairs.jsonl")
+    answer = client.get(reverse("annotation:import-left-out", args=[project.slug, job.pk]))
+    assert b"".join(answer.streaming_content) == b"file,line,field,reason\r\n"
+
+
+@pytest.mark.parametrize(
+    ("captions", "found"),
+    [
+        ({"a.png": "A card."}, 1),
+        ({"images\\a.png": ["A card."]}, 1),
+        ({"other.png": "A card."}, 0),
+    ],
+)
+def test_captions_say_for_how_many_images_or_refuse(folder, captions, found):
+    path, beside = folder / "pairs.jsonl", folder / "captions.json"
+    path.write_text(json.dumps(record(1, captions=[])))
+    beside.write_text(json.dumps(captions))
+    arguments = (make_project(), [path], Folder(folder))
+    if not found:
+        with pytest.raises(ImportRefused, match=r"for 0 of 1 images: it names other\.png"):
+            import_files(*arguments, captions=beside)
+        return
+    done = import_files(*arguments, captions=beside)
+    assert [str(join) for join in done.joins] == ["images for 1 of 1", "facts for 1 of 1"]
+    assert Comparison.objects.get().prompt.captions == ["A card."]
