@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from training.rlhf import bases
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
+from training.rlhf.foreign_adapters import modules_of, renamed
 from training.rlhf.lora import add_once
 from training.rlhf.tensors import read_tensors, write_tensors
 
@@ -67,8 +68,17 @@ class AdaptedBase:
         if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
             raise ModelError(f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
         try:
-            self._inject(name, LoraConfig.from_pretrained(str(folder)))
-            self.load_adapter_weights(name, read_tensors(folder / ADAPTER_WEIGHTS))
+            config = LoraConfig.from_pretrained(str(folder))
+            weights = renamed(
+                folder.name,
+                read_tensors(folder / ADAPTER_WEIGHTS),
+                config,
+                decoder=self._decoder_name,
+            )
+            if config.target_modules != self._target_pattern():  # bare names may match other parts
+                config.target_modules = modules_of(weights)
+            self._inject(name, config)
+            self.load_adapter_weights(name, weights)
         except (ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise ModelError(
                 f"adapter {folder.name} does not fit the base model: {error}"
@@ -78,6 +88,11 @@ class AdaptedBase:
         """Rank of an adapter's update matrices."""
         config: Any = self._peft.peft_config[name]
         return int(config.r)
+
+    def adapter_scale(self, name: str) -> dict[str, str]:
+        """What an adapter's weights are multiplied by, and how they are used."""
+        fields = _lora_fields(self._peft.peft_config[name])
+        return {key: str(value) for key, value in fields.items() if key != "target_modules"}
 
     def copy_adapter(self, source: str, target: str) -> None:
         """``target`` becomes a new adapter equal to ``source``."""

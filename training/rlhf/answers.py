@@ -84,9 +84,8 @@ def conversation(
         between = [model.chat.end_id]
         if place + 1 < len(turns):
             between = model.chat.following_ids(turns[:place], turns[place + 1].text)
-        ends = int(between[0] == model.chat.end_id)
         ids += answer + between
-        learnt += [1] * len(answer) + [ends] + [0] * (len(between) - 1)
+        learnt += [1] * (len(answer) + 1) + [0] * (len(between) - 1)
     room = _room(model, record, prompt, max_length)
     return Example(prompt, ids[:room], learnt[:room], record.id)
 

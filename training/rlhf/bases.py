@@ -87,13 +87,12 @@ def image_token(processor: Any) -> str:
     return token
 
 
-def token_types_input(processor: Any, forward_inputs: set[str]) -> str | None:
+def token_types_input(forward_inputs: set[str]) -> str | None:
     """The input by which the model is told which tokens are an image's, if it needs to know.
 
-    Qwen places image tokens in three dimensions by it, Gemma lets them see each other.
+    Qwen places image tokens in three dimensions by it, Gemma lets them see each other. Its forward
+    is asked: whether a processor makes this input has changed from version to version.
     """
-    if not getattr(processor, "return_mm_token_type_ids", False):
-        return None
     return next((n for n in ("mm_token_type_ids", "token_type_ids") if n in forward_inputs), None)
 
 

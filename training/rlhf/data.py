@@ -6,6 +6,7 @@ cannot name a file elsewhere.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,13 @@ def by_length(lengths: Sequence[int]) -> list[int]:
     return sorted(range(len(lengths)), key=lambda index: -lengths[index])
 
 
+@functools.lru_cache(maxsize=4)  # a step needs the epoch of the step before, or the next one too
+def _epoch(count: int, seed: int, number: int) -> tuple[int, ...]:
+    order = list(range(count))
+    random.Random(f"order-{seed}-{number}").shuffle(order)
+    return tuple(order)
+
+
 @dataclass(frozen=True)
 class EndlessOrder:
     """A shuffled order over ``count`` items, epoch after epoch, computed from the seed alone.
@@ -90,16 +98,15 @@ class EndlessOrder:
     seed: int
 
     def epoch(self, number: int) -> list[int]:
-        order = list(range(self.count))
-        random.Random(f"order-{self.seed}-{number}").shuffle(order)
-        return order
+        """All items in the order of one epoch."""
+        return [*_epoch(self.count, self.seed, number)]
 
     def slice(self, start: int, size: int) -> list[tuple[int, int]]:
         """``(epoch, index)`` of ``size`` items from position ``start`` on, crossing epochs."""
         result: list[tuple[int, int]] = []
         while len(result) < size:
             epoch, offset = divmod(start + len(result), self.count)
-            wanted = self.epoch(epoch)[offset : offset + size - len(result)]
+            wanted = _epoch(self.count, self.seed, epoch)[offset : offset + size - len(result)]
             result.extend((epoch, index) for index in wanted)
         return result
 

@@ -19,24 +19,6 @@ from training.rlhf.run_directory import Run
 _PAIRS_IN_MEMORY = 64
 
 
-def evaluate(
-    run: Run,
-    reward_model: RewardModel,
-    pairs: Sequence[PreferencePair],
-    *,
-    batch_size: int,
-    swapped: bool = False,
-) -> tuple[dict[str, float], Tensor]:
-    """Figures and the raw rewards ``[count, 2]`` of ``output_1`` and ``output_2``.
-
-    ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
-    reward depends on the place in the batch. Equal rewards count as half right. ``batch_size`` is
-    counted in pairs.
-    """
-    rewards = pair_rewards(run, reward_model, pairs, batch_size=batch_size, swapped=swapped)
-    return figures_of(reward_model, rewards, pairs), rewards
-
-
 def pair_rewards(
     run: Run,
     reward_model: RewardModel,
@@ -45,7 +27,11 @@ def pair_rewards(
     batch_size: int,
     swapped: bool = False,
 ) -> Tensor:
-    """Raw rewards of ``output_1`` and ``output_2`` of each pair, ``[count, 2]`` on the CPU."""
+    """Raw rewards of ``output_1`` and ``output_2`` of each pair, ``[count, 2]`` on the CPU.
+
+    ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
+    reward depends on the place in the batch. ``batch_size`` is counted in pairs.
+    """
     reward_model.model.base.eval()
     rows = []
     for group in batches(pairs, _PAIRS_IN_MEMORY):
@@ -72,7 +58,7 @@ def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -
     """Figures of raw ``rewards`` ``[count, 2]`` against which output people preferred.
 
     ``first_better`` is ``[count]`` (bool), ``lengths`` ``[count, 2]`` in tokens. Calibration error
-    is the expected one over ten bins of P(output_1 better).
+    is the expected one over ten bins of P(output_1 better). Equal rewards count as half right.
     """
     difference = rewards[:, 0] - rewards[:, 1]
     toward_better = torch.where(first_better, difference, -difference)

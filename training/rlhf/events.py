@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import IO
 
 from training.rlhf.contract import (
-    IMAGE_TOKEN,
     CheckpointSaved,
     Event,
     Failure,
@@ -94,7 +93,7 @@ class EventWriter:
                 step=step,
                 prompt_id=prompt_id,
                 image=image,
-                prompt=prompt.replace(IMAGE_TOKEN, "").strip(),
+                prompt=prompt,
                 response=response,
                 reward=reward,
                 facts=tuple(facts),

@@ -18,6 +18,7 @@ from training.rlhf.optimization import seed_step
 from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, sample
 from training.rlhf.run_directory import Run
+from training.rlhf.usable import stand_in, usable
 
 GENERATIONS = "generations.jsonl"
 _SAMPLES = 8
@@ -35,6 +36,14 @@ def generate(run: Run) -> None:
     if run.spec.policy_adapter is not None:
         adapter = POLICY
         model.load_adapter(adapter, run.folder(run.spec.policy_adapter, field="policy_adapter"))
+
+    records = usable(
+        run,
+        [model],
+        records,
+        lambda record: model.chat.prompt(record.conversation, stand_in(model, record)),
+        what="prompts",
+    )
 
     run.events.stage("answering")
     generations: list[Generation] = []
@@ -54,7 +63,7 @@ def generate(run: Run) -> None:
             0,
             prompt_id=record.id,
             image=record.image,
-            prompt=record.conversation[-1].text,
+            prompt=record.question,
             response=generation.responses[0],
         )
     if not processes().leads:

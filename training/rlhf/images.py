@@ -6,6 +6,7 @@ family's processor may decide it (tiles, merged patches, a fixed number).
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,15 +89,18 @@ class ImageEncoder:
         *,
         placeholder: str,
         pad_to_square: bool,
+        max_pixels: int = 0,
         budget_bytes: int = 4 * 2**30,
     ) -> None:
         self._processor = processor
         self._encode = encode
         self._placeholder = placeholder
         self._pad_to_square = pad_to_square
+        self._max_pixels = max_pixels
         self._budget_bytes = budget_bytes
         self._known: OrderedDict[tuple[Path, ...], EncodedImage] = OrderedDict()
         self._held_bytes = 0
+        self._accepted_sizes: set[tuple[int, int]] = set()
 
     def __call__(self, paths: Sequence[Path | tuple[Path, ...]]) -> list[EncodedImage]:
         """Encode ``paths``, in their order; DataError names a file that is no picture.
@@ -153,18 +157,37 @@ class ImageEncoder:
         return encoded
 
     def picture(self, path: Path) -> Image.Image:
-        """The picture as it goes into the processor, padded to a square if that is asked."""
-        picture = read_image(path)
+        """The picture as it goes into the processor: not too large, square if that is asked."""
+        picture = within(read_image(path), self._max_pixels)
         return padded_to_square(picture, self._background()) if self._pad_to_square else picture
 
-    def _preprocess(self, path: Path) -> _Pixels:
+    def check(self, path: Path) -> None:
+        """Raise DataError for a file that is no picture or that the processor refuses.
+
+        Whether it does is a matter of the picture's size, so each size is tried once.
+        """
         picture = self.picture(path)
-        inputs = self._processor(
-            text=[self._placeholder],
-            images=[picture],
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
+        if picture.size not in self._accepted_sizes:
+            self._pixels(path, picture)
+            self._accepted_sizes.add(picture.size)
+
+    def _preprocess(self, path: Path) -> _Pixels:
+        return self._pixels(path, self.picture(path))
+
+    def _pixels(self, path: Path, picture: Image.Image) -> _Pixels:
+        try:
+            inputs = self._processor(
+                text=[self._placeholder],
+                images=[picture],
+                return_tensors="pt",
+                add_special_tokens=False,
+            )
+        except Exception as error:  # processors raise whatever they like
+            width, height = picture.size
+            raise DataError(
+                f"images/{path.name}: the base model's processor refuses {width} x {height} pixels "
+                f"({str(error)[:200]})"
+            ) from error
         ids = inputs["input_ids"][0].tolist()
         return _Pixels({k: v for k, v in inputs.items() if k not in _TEXT_KEYS}, ids)
 
@@ -200,6 +223,16 @@ def read_image(path: Path) -> Image.Image:
             return Image.alpha_composite(white, above).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"images/{path.name} cannot be read as a picture ({error})") from None
+
+
+def within(picture: Image.Image, max_pixels: int) -> Image.Image:
+    """The picture, made smaller in both directions if it has more than ``max_pixels``; 0 is any."""
+    width, height = picture.size
+    if not max_pixels or width * height <= max_pixels:
+        return picture
+    scale = math.sqrt(max_pixels / (width * height))
+    size = max(int(width * scale), 1), max(int(height * scale), 1)
+    return picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def padded_to_square(picture: Image.Image, colour: tuple[int, int, int]) -> Image.Image:

@@ -32,7 +32,13 @@ class VisionLanguageModel(AdaptedBase):
     """A base model with its adapters and heads, and its processor."""
 
     def __init__(
-        self, base: Any, processor: Any, *, device: torch.device, pad_images_to_square: bool = False
+        self,
+        base: Any,
+        processor: Any,
+        *,
+        device: torch.device,
+        pad_images_to_square: bool = False,
+        max_pixels: int = 0,
     ) -> None:
         """``base`` is any image-text-to-text model of transformers that takes encoded images."""
         super().__init__(base, device=device)
@@ -43,17 +49,19 @@ class VisionLanguageModel(AdaptedBase):
             raise ModelError(f"{type(base).__name__} does not take images encoded beforehand")
         # Models with their own three-dimensional positions work them out from the token types.
         self._own_positions = hasattr(base.model, "get_rope_index")
-        self._token_types = bases.token_types_input(processor, forward_inputs)
+        self._token_types = bases.token_types_input(forward_inputs)
         self.takes_any_mask = bases.takes_any_mask(base)
         self._encoder_output: type[Any] = BaseModelOutputWithPooling
         self._one_tensor = False
 
         tokenizer = processor.tokenizer
-        self.stop_ids = bases.stop_ids(base, tokenizer)
+        image_token = bases.image_token(processor)
+        self.chat = ChatFormat(
+            processor, image_token=image_token, stop_ids=bases.stop_ids(base, tokenizer)
+        )
+        self.stop_ids = self.chat.stop_ids
         self._generation_config = base.generation_config
         base.generation_config = GenerationConfig()  # no family's sampling defaults creep in
-        image_token = bases.image_token(processor)
-        self.chat = ChatFormat(processor, image_token=image_token, stop_ids=self.stop_ids)
         self.pad_id: int = (
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.chat.end_id
         )
@@ -63,6 +71,7 @@ class VisionLanguageModel(AdaptedBase):
             self._image_features,
             placeholder=image_token,
             pad_to_square=pad_images_to_square,
+            max_pixels=max_pixels,
         )
 
     @classmethod
@@ -71,7 +80,11 @@ class VisionLanguageModel(AdaptedBase):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         base, processor = bases.load(name, settings, device)
         return cls(
-            base, processor, device=device, pad_images_to_square=settings.pad_images_to_square
+            base,
+            processor,
+            device=device,
+            pad_images_to_square=settings.pad_images_to_square,
+            max_pixels=settings.max_pixels,
         )
 
     def fit(self, purpose: str) -> Fit:

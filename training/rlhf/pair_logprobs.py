@@ -6,13 +6,12 @@ checkpoints.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from training.rlhf import checkpoints
+from training.rlhf import checkpoints, identity
 from training.rlhf.adapters import POLICY
 from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import DpoSettings, PreferencePair
@@ -34,14 +33,17 @@ def reference_logprobs(
 ) -> Tensor:
     """Log-probabilities of ``output_1`` and ``output_2`` under the first policy, ``[count, 2]``.
 
-    Those of an earlier start are taken again when they are of these very pairs.
+    Those of an earlier start are taken again when they are of this very policy and these pairs.
     """
     settings = run.spec.settings
     assert isinstance(settings, DpoSettings)
-    digest = hashlib.sha256(repr([(p.id, p.output_1, p.output_2) for p in pairs]).encode())
+    key = (
+        f"{identity.of_policy(run, model, POLICY)} "
+        f"{identity.of_pairs(run, pairs, max_length=settings.max_length)}"
+    )
     kept = run.checkpoints / _REFERENCE / _REFERENCE_LOGPROBS
     if kept.is_file():
-        found = read_tensors(kept).get(digest.hexdigest())
+        found = read_tensors(kept).get(key)
         if found is not None:
             return found
     run.events.stage("measuring the reference")
@@ -54,7 +56,7 @@ def reference_logprobs(
     processes().sum_(reference)
     if processes().leads:
         with checkpoints.atomic_folder(kept.parent) as folder:
-            write_tensors(folder / kept.name, {digest.hexdigest(): reference})
+            write_tensors(folder / kept.name, {key: reference})
     return reference
 
 

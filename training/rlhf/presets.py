@@ -183,7 +183,7 @@ _MORE: dict[Kind, dict[str, Settings]] = {
     Kind.PPO: {RLOO: _RLOO, GRPO: _GRPO},
 }
 
-_PAPER_MODEL = ModelSettings(quantization="nf4", pad_images_to_square=True)
+_PAPER_MODEL = ModelSettings(quantization="nf4", pad_images_to_square=True, max_pixels=0)
 _MODELS = {
     "default": ModelSettings(),
     "paper": _PAPER_MODEL,

@@ -1,22 +1,28 @@
 """Conversations to token ids through the model's own chat template.
 
-A sequence is always put together from three parts that are tokenised apart: prompt, response and
-what follows it. So a response is made of the same tokens wherever it is trained on, scored or
-sampled, and the rating prompt is the same in reward training and in PPO.
+A sequence is always put together from parts that are tokenised apart: what leads up to a response,
+the response, and what follows it. So a response is made of the same tokens wherever it is trained
+on, scored, sampled or remembered, and the rating prompt is the same in reward training and in PPO.
+What people wrote is text: characters that spell a special token are tokenised as characters. The
+end token behind a response is placed here, whether the template writes one (LLaVA's does not).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from training.rlhf.contract import IMAGE_TOKEN, Turn
+from training.rlhf.contract import IMAGE_TOKEN, Turn, without_placeholder
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import ModelError
 from training.rlhf.images import EncodedImage
 
 _RESPONSE = "RESPONSEmarkerRESPONSE"
 """Stands for the response while a template is rendered; then the text is cut there."""
+_LITERAL = "LITERALmarker{}LITERAL"
+"""Stands for the characters of a special token in what people wrote, by its number."""
+_LITERALS = re.compile(r"LITERALmarker(\d+)LITERAL")
 
 
 class ChatFormat:
@@ -26,11 +32,14 @@ class ChatFormat:
         self._processor = processor
         self._tokenizer = processor.tokenizer
         self._image_token = image_token
-        self._image_token_id: int = self._tokenizer.convert_tokens_to_ids(image_token)
+        self.image_token_id: int = self._tokenizer.convert_tokens_to_ids(image_token)
         if not getattr(processor, "chat_template", None):
             raise ModelError("the base model's processor has no chat template")
-        self._stop_ids = tuple(stop_ids)
-        self.end_id = self._end_of_response()
+        self._special = _special_tokens(processor, image_token)
+        self._any_special = re.compile("|".join(map(re.escape, self._special)))
+        self.end_id = self._end_of_response(stop_ids)
+        self.stop_ids = tuple(sorted({*stop_ids, self.end_id}))
+        """All tokens that end a response."""
 
     def prompt(
         self, conversation: Sequence[Turn], image: EncodedImage, *, addition: str = ""
@@ -42,7 +51,7 @@ class ChatFormat:
         each = iter(image.each)
         ids: list[int] = []
         for token in self._prompt_ids(conversation, addition, images=len(image.each)):
-            ids += next(each).placeholder_ids if token == self._image_token_id else [token]
+            ids += next(each).placeholder_ids if token == self.image_token_id else [token]
         return TokenSequence(ids, image)
 
     def short_prompt_ids(self, conversation: Sequence[Turn]) -> list[int]:
@@ -59,17 +68,15 @@ class ChatFormat:
 
     def response_ids(self, text: str) -> list[int]:
         """The response's own tokens, without an end token."""
-        return self._ids(self._plain(text), add_special_tokens=False)
+        return self._ids(self._literal(text))
 
     def following_ids(self, conversation: Sequence[Turn], turn: str) -> list[int]:
-        """What follows the response when the user says ``turn`` next, up to the next answer."""
-        messages = [
-            *self._messages(conversation, ""),
-            _message("assistant", _RESPONSE),
-            _message("user", self._plain(turn)),
-        ]
-        text = self._render(messages, add_generation_prompt=True)
-        return self._ids(text.split(_RESPONSE, 1)[1], add_special_tokens=False)
+        """What follows the response when the user says ``turn`` next, up to the next answer.
+
+        It begins with the end token of the response.
+        """
+        messages = self._messages(conversation, "")
+        return self._following(messages, [_message("user", self._literal(turn))])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of response tokens, special tokens left out."""
@@ -80,69 +87,127 @@ class ChatFormat:
         self, conversation: Sequence[Turn], addition: str, *, images: int = 1
     ) -> list[int]:
         messages = self._messages(conversation, addition, images=images)
-        text = self._render(messages, add_generation_prompt=True)
+        answers = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+        ends = [*answers, len(messages)]
+        text = self._render(messages[: ends[0]])
         begin: str | None = getattr(self._tokenizer, "bos_token", None)
         has_begin = begin is not None and text.startswith(begin)
         ids = self._ids(text, add_special_tokens=not has_begin)
-        if ids.count(self._image_token_id) != images:
+        for answer, end in zip(answers, ends[1:], strict=True):
+            ids += self.response_ids(conversation[answer].text)
+            ids += self._following(messages[:answer], messages[answer + 1 : end])
+        if ids.count(self.image_token_id) != images:
             raise ModelError(f"the chat template did not place exactly {images} images")
         return ids
+
+    def _following(
+        self, before: list[dict[str, Any]], after: Sequence[dict[str, Any]]
+    ) -> list[int]:
+        """The end token of an answer between these messages, and what the template writes then."""
+        text = self._render([*before, _message("assistant", _RESPONSE), *after])
+        text = text.split(_RESPONSE, 1)[1].lstrip()  # a space before it is not the answer's
+        ids = self._ids(text)
+        return ids if ids[:1] == [self.end_id] else [self.end_id, *ids]
 
     def _messages(
         self, conversation: Sequence[Turn], addition: str, *, images: int = 1
     ) -> list[dict[str, Any]]:
-        """One image stands before the text of its turn; several stand where the text has them."""
-        with_image = next((i for i, turn in enumerate(conversation) if IMAGE_TOKEN in turn.text), 0)
+        """One image stands before the text of the first user turn; several, where people's turns
+        have their placeholders. Anywhere else the placeholder's characters are text."""
+        first = next((n for n, turn in enumerate(conversation) if turn.speaker == "human"), 0)
         messages = []
         for position, turn in enumerate(conversation):
-            if images > 1 and IMAGE_TOKEN in turn.text:
-                last = position == len(conversation) - 1
-                messages.append(self._interleaved(turn, addition if last else ""))
+            added = addition if position == len(conversation) - 1 else ""
+            if images > 1 and turn.speaker == "human":
+                messages.append(self._interleaved(turn, added))
                 continue
-            text = self._plain(turn.text)
-            if addition and position == len(conversation) - 1:
-                text = f"{text}\n\n{self._plain(addition)}"
-            role = "user" if turn.speaker == "human" else "assistant"
-            message = _message(role, text)
-            if position == with_image:
+            text = without_placeholder(turn.text) if position == first else turn.text
+            message = _message(
+                "user" if turn.speaker == "human" else "assistant",
+                "\n\n".join(self._literal(part) for part in (text, added) if part),
+            )
+            if position == first:
                 message["content"].insert(0, {"type": "image"})
             messages.append(message)
         return messages
 
     def _interleaved(self, turn: Turn, addition: str) -> dict[str, Any]:
-        text = f"{turn.text}\n\n{self._plain(addition)}" if addition else turn.text
         content: list[dict[str, str]] = []
-        for number, part in enumerate(text.split(IMAGE_TOKEN)):
+        for number, part in enumerate(turn.text.split(IMAGE_TOKEN)):
             if number:
                 content.append({"type": "image"})
-            if plain := self._plain(part):
+            if plain := self._literal(part):
                 content.append({"type": "text", "text": plain})
-        return {"role": "user" if turn.speaker == "human" else "assistant", "content": content}
+        if addition:
+            last = content[-1].get("text") if content else None
+            both = [part for part in (last, self._literal(addition)) if part]
+            kept = content if last is None else content[:-1]
+            content = [*kept, {"type": "text", "text": "\n\n".join(both)}]
+        return {"role": "user", "content": content}
 
-    def _plain(self, text: str) -> str:
-        """Text without image placeholders: one too many and the model's forward fails."""
-        return text.replace(IMAGE_TOKEN, "").replace(self._image_token, "").strip()
-
-    def _render(self, messages: list[dict[str, Any]], *, add_generation_prompt: bool) -> str:
-        text: str = self._processor.apply_chat_template(
-            messages, add_generation_prompt=add_generation_prompt, tokenize=False
+    def _literal(self, text: str) -> str:
+        """What people wrote, with markers in place of what would be read as special tokens."""
+        return self._any_special.sub(
+            lambda found: _LITERAL.format(self._special.index(found[0])), text.strip()
         )
+
+    def _render(self, messages: list[dict[str, Any]], *, prompting: bool = True) -> str:
+        """The template's text; ModelError says what it has against these messages."""
+        try:
+            text: str = self._processor.apply_chat_template(
+                messages, add_generation_prompt=prompting, tokenize=False
+            )
+        except Exception as error:  # templates raise whatever their language does
+            roles = ", ".join(message["role"] for message in messages)
+            raise ModelError(
+                f"the chat template refuses turns of {roles or 'nobody'}: {str(error)[:200]}"
+            ) from error
         return text
 
-    def _ids(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"]
+    def _ids(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        ids: list[int] = []
+        for number, part in enumerate(_LITERALS.split(text)):
+            if number % 2:  # the number of a special token, of which the characters are meant
+                ids += self._ids_of_characters(self._special[int(part)])
+            elif part or not number:
+                begin = add_special_tokens and not number
+                ids += self._tokenizer(part, add_special_tokens=begin)["input_ids"]
         return ids
 
-    def _end_of_response(self) -> int:
-        """The token that ends a turn in this template, else the tokenizer's end of text."""
+    def _ids_of_characters(self, token: str) -> list[int]:
+        """Tokens that spell a special token without being one."""
+        ids: list[int] = self._tokenizer(
+            token, add_special_tokens=False, split_special_tokens=True
+        )["input_ids"]
+        if self._tokenizer.convert_tokens_to_ids(token) not in ids:
+            return ids
+        return self._ids(token[:1]) + self._ids(token[1:])  # a tokenizer that knows no other way
+
+    def _end_of_response(self, stop_ids: Sequence[int]) -> int:
+        """The token that ends a turn in this template, else the tokenizer's end of text.
+
+        A template may end turns with a token that generation defaults do not name; it is one that
+        ends all the same.
+        """
         messages = [_message("user", "?"), _message("assistant", _RESPONSE)]
-        text = self._render(messages, add_generation_prompt=False)
-        after = self._ids(text.split(_RESPONSE, 1)[1], add_special_tokens=False)
-        if after and after[0] in self._stop_ids:
-            return after[0]
+        after = self._render(messages, prompting=False).split(_RESPONSE, 1)[1]
+        ids = self._ids(after.strip())
+        special = {self._tokenizer.convert_tokens_to_ids(token) for token in self._special}
+        if ids and ids[0] in {*stop_ids, *special}:
+            return ids[0]
         if self._tokenizer.eos_token_id is None:
             raise ModelError("the base model's tokenizer has no end token")
         return int(self._tokenizer.eos_token_id)
+
+
+def _special_tokens(processor: Any, image_token: str) -> list[str]:
+    """Texts that the tokenizer would read as special tokens, longest first."""
+    tokenizer = processor.tokenizer
+    found = {image_token, *getattr(tokenizer, "all_special_tokens", ())}
+    for token in getattr(tokenizer, "added_tokens_decoder", {}).values():
+        if token.special:
+            found.add(token.content)
+    return sorted(found - {""}, key=lambda token: (-len(token), token))
 
 
 def _message(role: str, text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
+from training.rlhf.usable import stand_in, usable
 
 SCORES = "scores.jsonl"
 _PAIRS_A_TIME = 256
@@ -37,6 +38,13 @@ def score(run: Run) -> None:
     run.events.stage("loading the reward model")
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     reward_model = RewardModel.load(model, reward_folder)
+
+    def check(pair: ResponsePair) -> object:
+        outputs, image = (pair.output_1, pair.output_2), stand_in(model, pair)
+        return reward_model.sequences(pair.conversation, image, outputs, pair.captions)
+
+    labelled = usable(run, [model], labelled, check, what="pairs") if labelled else []
+    pairs = labelled or usable(run, [model], pairs, check, what="pairs")
     run.events.stage("scoring")
     lines: list[str] = []
     rewards = []

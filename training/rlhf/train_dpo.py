@@ -14,10 +14,11 @@ from torch import Tensor
 
 from training.rlhf import best, checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
-from training.rlhf.answers import Example
+from training.rlhf.answers import Example, answered
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import Interrupted
+from training.rlhf.halves import halves
 from training.rlhf.losses import direct_preference_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
@@ -30,6 +31,7 @@ from training.rlhf.pair_logprobs import (
 from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
+from training.rlhf.usable import stand_in, usable
 
 SAMPLE_PAIRS = 4
 _FIGURES = ("loss", "accuracy", "margin", "chosen_reward", "rejected_reward")
@@ -46,6 +48,14 @@ def train_dpo(run: Run) -> None:
     held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
     run.events.stage("loading the base model")
     model = _model(run, settings)
+
+    def check(pair: PreferencePair) -> object:
+        outputs, image = (pair.output_1, pair.output_2), stand_in(model, pair)
+        return answered(model, pair, image, outputs, max_length=settings.max_length)
+
+    pairs = usable(run, [model], pairs, check, what="pairs")
+    if held_out:
+        held_out = usable(run, [model], held_out, check, what="held-out pairs")
     parameters = model.trainable(POLICY)
     model.train_only(parameters)
     total = steps_in(settings.epochs, len(pairs), settings.batch_size, settings.max_steps)
@@ -54,6 +64,7 @@ def train_dpo(run: Run) -> None:
     # 2. The reference: the policy as it is now, before any checkpoint is read
     reference = reference_logprobs(run, model, [*pairs, *held_out])
     learner = _Learner(run, settings, model, optimizer)
+    split = halves(run, held_out, chooses=settings.keep_best or settings.patience > 0)
 
     # 3. Where to begin
     done, bar = 0, best.Best()
@@ -74,9 +85,14 @@ def train_dpo(run: Run) -> None:
         metrics = learner.step([pairs[i] for i in chosen], reference[chosen], number=done)
         done += 1
         if held_out and (done % settings.evaluate_every == 0 or done == total):
-            figures = learner.evaluate(held_out, reference[len(pairs) :], step=done)
-            metrics |= {f"held_out/{name}": value for name, value in figures.items()}
-            if bar.improved(figures) and settings.keep_best:
+            told, judged = split.figures(
+                lambda rows: learner.evaluate(
+                    [held_out[row] for row in rows], reference[[len(pairs) + row for row in rows]]
+                )
+            )
+            metrics |= told
+            learner.show_samples(held_out[:SAMPLE_PAIRS], reference[len(pairs) :], step=done)
+            if bar.improved(judged) and settings.keep_best:
                 best.keep(run, done, metrics, learner.write)
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
@@ -137,10 +153,8 @@ class _Learner:
         return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
 
     @torch.no_grad()
-    def evaluate(
-        self, pairs: Sequence[PreferencePair], reference: Tensor, *, step: int
-    ) -> dict[str, float]:
-        """Figures of held-out pairs, the first of them shown with their implicit rewards."""
+    def evaluate(self, pairs: Sequence[PreferencePair], reference: Tensor) -> dict[str, float]:
+        """Figures of held-out pairs."""
         self.model.base.eval()
         sums = dict.fromkeys(_FIGURES, 0.0)
         for start in range(0, len(pairs), PAIRS_IN_MEMORY):
@@ -148,8 +162,6 @@ class _Learner:
             found = dict.fromkeys(_FIGURES, 0.0)
             self._in_parts(pairs[part], reference[part], found, learn=False)
             _add(sums, found, len(pairs[part]) / len(pairs))
-        if processes().leads:
-            self._show_samples(pairs[:SAMPLE_PAIRS], reference[:SAMPLE_PAIRS], step=step)
         return processes().totals(sums)
 
     def _in_parts(
@@ -215,9 +227,15 @@ class _Learner:
             "rejected_reward": settings.beta * float(rejected.detach().mean()),
         }
 
-    def _show_samples(
+    @torch.no_grad()
+    def show_samples(
         self, pairs: Sequence[PreferencePair], reference: Tensor, *, step: int
     ) -> None:
+        """The pairs with their implicit rewards; ``reference`` begins with theirs."""
+        if not processes().leads:
+            return
+        self.model.base.eval()
+        reference = reference[: len(pairs)]
         examples = examples_of(self.run, self.model, self.settings, pairs)
         rewards = self.settings.beta * (pair_logprobs(self.model, examples).cpu() - reference)
         for pair, row in zip(pairs, rewards.tolist(), strict=True):
@@ -226,7 +244,7 @@ class _Learner:
                     step,
                     prompt_id=pair.id,
                     image=pair.image,
-                    prompt=pair.conversation[-1].text,
+                    prompt=pair.question,
                     response=response,
                     reward=reward,
                 )

@@ -7,7 +7,6 @@ the adapters off.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from training.rlhf import checkpoints
@@ -30,10 +29,9 @@ from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
 from training.rlhf.samplers import sampler_of
 from training.rlhf.tensors import read_tensors
+from training.rlhf.usable import check_facts, stand_in, usable
 
 SAMPLE_PROMPTS = 4
-
-log = logging.getLogger(__name__)
 
 
 def train_ppo(run: Run) -> None:
@@ -147,7 +145,9 @@ def prepare(
     policy, value = model.trainable(POLICY), model.trainable(VALUE)
     model.train_only(policy, value)
     model.base.eval()
-    kept = _short_enough(model, records, settings.sampling.query_length)
+    kept = _usable(run, settings, model, reward_model, records)
+    shown = settings.with_facts and reward_model.template.with_facts
+    check_facts(run, kept, wanted=shown)
     total = rounds_in(settings, len(kept)) * updates_in(settings)
     learner = Learner(
         run=run,
@@ -162,20 +162,28 @@ def prepare(
     return learner, kept
 
 
-def _short_enough(
-    model: VisionLanguageModel, records: list[PromptRecord], limit: int
+def _usable(
+    run: Run,
+    settings: PpoSettings,
+    model: VisionLanguageModel,
+    reward_model: RewardModel,
+    records: list[PromptRecord],
 ) -> list[PromptRecord]:
-    """Records whose prompt fits ``limit``; a record takes its image and facts with it."""
-    kept = [r for r in records if model.chat.prompt_text_length(r.conversation) <= limit]
-    if not kept:
-        raise DataError(
-            f"no prompt has at most {limit} text tokens (settings.sampling.query_length)"
-        )
-    if len(kept) < len(records):
-        log.warning(
-            "%d of %d prompts are too long and left out", len(records) - len(kept), len(records)
-        )
-    return kept
+    """Records whose prompt the policy and, with its facts, the reward model can do with."""
+    rated_on = reward_model.model
+
+    def check(record: PromptRecord) -> None:
+        length, limit = model.chat.prompt_text_length(record.conversation), settings.sampling
+        if length > limit.query_length:
+            raise DataError(
+                f"its prompt has {length} text tokens, more than {limit.query_length} "
+                "(settings.sampling.query_length)"
+            )
+        facts = record.captions if settings.with_facts else ()
+        reward_model.sequences(record.conversation, stand_in(rated_on, record), [""], facts)
+
+    models = [model] if rated_on is model else [model, rated_on]
+    return usable(run, models, records, check, what="prompts")
 
 
 def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -> None:

@@ -19,8 +19,9 @@ from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.data import EndlessOrder, batches
 from training.rlhf.errors import Interrupted
-from training.rlhf.evaluation import evaluate, sequences_of
+from training.rlhf.evaluation import figures_of, pair_rewards, sequences_of
 from training.rlhf.finite import check_finite
+from training.rlhf.halves import Halves, halves
 from training.rlhf.losses import preference_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
@@ -28,6 +29,7 @@ from training.rlhf.processes import processes
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
+from training.rlhf.usable import check_facts, stand_in, usable
 
 NORMALISATION_PAIRS = 512
 SAMPLE_PAIRS = 4
@@ -49,10 +51,15 @@ def train_reward(run: Run) -> None:
     seed_step(run.spec.seed, Kind.REWARD, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     reward_model = RewardModel.fresh(model, settings)
+    pairs = _usable(run, reward_model, pairs, "pairs")
+    held_out = _usable(run, reward_model, held_out, "held-out pairs") if held_out else []
+    check_facts(run, pairs, wanted=settings.with_facts)
     parameters = model.trainable(ADAPTER)
     model.train_only(parameters)
     total = steps_in(settings.epochs, len(pairs), settings.batch_size, settings.max_steps)
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
+
+    split = halves(run, held_out, chooses=settings.keep_best or settings.patience > 0)
 
     # 2. Where to begin
     done, bar = 0, best.Best()
@@ -72,10 +79,9 @@ def train_reward(run: Run) -> None:
         metrics = train_step(run, reward_model, optimizer, batch, step=done)
         done += 1
         if held_out and (done % settings.evaluate_every == 0 or done == total):
-            size = settings.micro_batch_size
-            figures, _ = evaluate(run, reward_model, held_out, batch_size=size)
-            metrics |= _named(figures)
-            if bar.improved(figures) and settings.keep_best:
+            told, judged, _ = _measured(run, reward_model, held_out, split)
+            metrics |= told
+            if bar.improved(judged) and settings.keep_best:
                 best.keep(run, done, metrics, partial(_write, model))
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
@@ -91,7 +97,39 @@ def train_reward(run: Run) -> None:
         run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
     if held_out and settings.keep_best:
         _load(model, best.kept(run).folder)
-    _finish(run, reward_model, pairs, held_out, step=done)
+    _finish(run, reward_model, pairs, held_out, split, step=done)
+
+
+def _measured(
+    run: Run,
+    reward_model: RewardModel,
+    pairs: Sequence[PreferencePair],
+    split: Halves,
+    *,
+    swapped: bool = False,
+) -> tuple[dict[str, float], dict[str, float], Tensor]:
+    """Figures to tell, figures to judge by, and rewards ``[count, 2]`` of held-out ``pairs``."""
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    size = settings.micro_batch_size
+    rewards = pair_rewards(run, reward_model, pairs, batch_size=size, swapped=swapped)
+    told, judged = split.figures(
+        lambda rows: figures_of(reward_model, rewards[rows], [pairs[row] for row in rows])
+    )
+    return told, judged, rewards
+
+
+def _usable(
+    run: Run, reward_model: RewardModel, pairs: list[PreferencePair], what: str
+) -> list[PreferencePair]:
+    model = reward_model.model
+
+    def check(pair: PreferencePair) -> object:
+        outputs = (pair.output_1, pair.output_2)
+        image = stand_in(model, pair)
+        return reward_model.sequences(pair.conversation, image, outputs, pair.captions)
+
+    return usable(run, [model], pairs, check, what=what)
 
 
 def train_step(
@@ -188,6 +226,7 @@ def _finish(
     reward_model: RewardModel,
     pairs: Sequence[PreferencePair],
     held_out: Sequence[PreferencePair],
+    split: Halves,
     *,
     step: int,
 ) -> None:
@@ -195,23 +234,25 @@ def _finish(
     assert isinstance(settings, RewardSettings)
     run.events.stage("measuring the reward model")
     reference = held_out or pairs[:NORMALISATION_PAIRS]
-    size = settings.micro_batch_size
-    figures, rewards = evaluate(run, reward_model, reference, batch_size=size)
+    figures: dict[str, float] = {}
     if held_out:
-        swapped, _ = evaluate(run, reward_model, held_out, batch_size=size, swapped=True)
-        figures["accuracy_swapped"] = swapped["accuracy"]
+        figures, _, rewards = _measured(run, reward_model, held_out, split)
+        swapped, _, _ = _measured(run, reward_model, held_out, split, swapped=True)
+        figures["held_out/accuracy_swapped"] = swapped["held_out/accuracy"]
+    else:
+        size = settings.micro_batch_size
+        rewards = pair_rewards(run, reward_model, reference, batch_size=size)
     if settings.normalise:
-        reward_model.mean = float(rewards.mean())
-        reward_model.deviation = max(float(rewards.std(correction=0)), 1e-6)
+        scaling = rewards[split.choosing] if held_out else rewards
+        reward_model.mean = float(scaling.mean())
+        reward_model.deviation = max(float(scaling.std(correction=0)), 1e-6)
     _show_samples(run, reference, reward_model.normalised(rewards), step=step)
     if not processes().leads:
         return
     with checkpoints.atomic_folder(run.final) as folder:
         golden = [(pair, pair.output_1) for pair in reference]
         reward_model.save(folder, golden=golden, images=run.images)
-    run.events.checkpoint(
-        step, run.final.name, final=True, metrics=_named(figures) if held_out else {}
-    )
+    run.events.checkpoint(step, run.final.name, final=True, metrics=figures)
 
 
 def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *, step: int) -> None:
@@ -223,15 +264,11 @@ def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *,
                 step,
                 prompt_id=f"{pair.id}, output {number}",
                 image=pair.image,
-                prompt=pair.conversation[-1].text,
+                prompt=pair.question,
                 response=response,
                 reward=reward,
                 facts=pair.captions,
             )
-
-
-def _named(figures: dict[str, float]) -> dict[str, float]:
-    return {f"held_out/{name}": value for name, value in figures.items()}
 
 
 def _write(model: VisionLanguageModel, folder: Path) -> None:

@@ -28,6 +28,7 @@ from training.rlhf.processes import processes
 from training.rlhf.rollout import response_hidden, token_logprobs
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors, write_tensors
+from training.rlhf.usable import stand_in, usable
 
 _FULL_WEIGHTS = "language_model.safetensors"
 
@@ -42,7 +43,16 @@ def train_sft(run: Run) -> None:
     records = run.records(ConversationRecord)
     held_out = run.records(ConversationRecord, "held_out") if run.has_records("held_out") else []
     run.events.stage("loading the base model")
-    model, optimizer = _prepare(run, settings, len(records))
+    model = _model(run, settings)
+
+    def check(record: ConversationRecord) -> object:
+        image = stand_in(model, record)
+        return conversation(model, record, image, max_length=settings.max_length)
+
+    records = usable(run, [model], records, check, what="conversations")
+    if held_out:
+        held_out = usable(run, [model], held_out, check, what="held-out conversations")
+    optimizer = _optimizer(settings, model, len(records))
     total = optimizer.total_steps
 
     # 2. Where to begin
@@ -110,7 +120,7 @@ def held_out_loss(
     return processes().total(sum(losses))
 
 
-def _prepare(run: Run, settings: SftSettings, count: int) -> tuple[VisionLanguageModel, Optimizer]:
+def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
     if settings.full_model and run.spec.model.dtype != "float32":
         raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
     if settings.full_model and run.spec.model.quantization != "none":
@@ -119,18 +129,21 @@ def _prepare(run: Run, settings: SftSettings, count: int) -> tuple[VisionLanguag
         raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
-    if settings.full_model:
-        parameters = model.language_parameters()
-    else:
-        if run.spec.policy_adapter is not None:
-            folder = run.folder(run.spec.policy_adapter, field="policy_adapter")
-            model.load_adapter(POLICY, folder)
-        else:
-            model.add_adapter(POLICY, settings.lora)
-        parameters = model.trainable(POLICY)
+    if run.spec.policy_adapter is not None:
+        folder = run.folder(run.spec.policy_adapter, field="policy_adapter")
+        model.load_adapter(POLICY, folder)
+    elif not settings.full_model:
+        model.add_adapter(POLICY, settings.lora)
+    return model
+
+
+def _optimizer(settings: SftSettings, model: VisionLanguageModel, count: int) -> Optimizer:
+    """For ``count`` records; from here on its parameters are the only ones that are trained."""
+    full = settings.full_model
+    parameters = model.language_parameters() if full else model.trainable(POLICY)
     model.train_only(parameters)
     total = steps_in(settings.epochs, count, settings.batch_size, settings.max_steps)
-    return model, Optimizer(parameters, settings.optimizer, total_steps=total)
+    return Optimizer(parameters, settings.optimizer, total_steps=total)
 
 
 def _examples(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,24 @@ def test_order_visits_each_item_once_an_epoch_from_any_position() -> None:
     assert order.slice(7, 9) == taken[7:16]
     assert order.epoch(0) != order.epoch(1)
     assert order.epoch(0) != EndlessOrder(10, seed=4).epoch(0)
+
+
+def test_an_epoch_is_shuffled_once_however_many_steps_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shuffles = 0
+    shuffle = random.Random.shuffle
+
+    def counted(self: random.Random, items: list[int]) -> None:
+        nonlocal shuffles
+        shuffles += 1
+        shuffle(self, items)
+
+    monkeypatch.setattr(random.Random, "shuffle", counted)
+    order = EndlessOrder(97, 12345)
+    steps = [order.slice(step * 8, 8) for step in range(30)]  # two and a half epochs
+    assert shuffles == 3
+    assert [pair for step in steps for pair in step] == order.slice(0, 240)
 
 
 @pytest.mark.parametrize(

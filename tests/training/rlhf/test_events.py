@@ -24,9 +24,7 @@ def test_events_go_to_the_file_and_the_stream_and_are_read_back(tmp_path: Path) 
         events.stage("loading")
         events.progress(1, 3)
         events.metrics(1, {"train/loss": 0.5})
-        events.sample(
-            1, prompt_id="p", image="i.png", prompt="<image>\nwhat ?", response="ü", facts=["f"]
-        )
+        events.sample(1, prompt_id="p", image="i.png", prompt="what ?", response="ü", facts=["f"])
         events.checkpoint(1, "final", final=True, metrics={"a": 1.0})
         events.failure("broken", detail="why")
     text = (tmp_path / "events.jsonl").read_text(encoding="utf-8")

@@ -32,16 +32,20 @@ def test_prompt_repeats_the_image_token_and_ends_where_the_answer_begins(
     )
 
 
-def test_image_goes_with_the_turn_that_names_it(
+def test_the_image_is_that_of_the_first_question(
     model: VisionLanguageModel, image_files: list[Path]
 ) -> None:
+    """Whether it has a placeholder or not; in a later turn its characters are text."""
     image = model.encode_images(image_files)[0]
-    turns = (human("is there"), Turn(speaker="gpt", text="no"), human("what ?\n<image>"))
-    prompt = model.chat.prompt(turns, image)
-    assert words(model, prompt.ids) == (
-        "<s> USER: is there ASSISTANT: no </s> USER: <image> <image> <image> <image> what ? "
-        "ASSISTANT:"
-    )
+    for first in ("<image>\nis there", "is there\n<image>", "is there"):
+        turns = (human(first), Turn(speaker="gpt", text="no"), human("what ?"))
+        prompt = model.chat.prompt(turns, image)
+        assert words(model, prompt.ids) == (
+            "<s> USER: <image> <image> <image> <image> is there ASSISTANT: no </s> USER: what ? "
+            "ASSISTANT:"
+        )
+    prompt = model.chat.prompt((*turns[:2], human("what ?\n<image>")), image)
+    assert prompt.ids.count(IMAGE) == 4
 
 
 def test_facts_are_added_to_the_last_turn(

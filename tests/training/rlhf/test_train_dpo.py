@@ -225,4 +225,4 @@ def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
     directory = make_run(Kind.DPO, **FOUR_STEPS, max_length=7)
     assert train(directory) == 1
     [failure] = events(directory, "error")
-    assert failure["message"].startswith("record pair-")
+    assert failure["message"].startswith("12 of 12 pairs cannot be used: record pair-0")

@@ -268,7 +268,8 @@ def test_no_prompt_that_is_short_enough_is_an_error(make_run: MakeRun, reward_fo
     directory = make_run(Kind.PPO, reward_model=reward_folder, **FOUR_ROUNDS | two)
     assert train(directory) == 1
     [failure] = events(directory, "error")
-    assert "no prompt has at most 2 text tokens" in failure["message"]
+    assert failure["message"].startswith("12 of 12 prompts cannot be used: record prompt-0")
+    assert "more than 2 (settings.sampling.query_length)" in failure["message"]
 
 
 def test_reward_model_must_be_named(make_run: MakeRun) -> None:

@@ -111,10 +111,10 @@ def test_finished_run_started_again_gives_the_same(make_run: MakeRun) -> None:
 def test_best_step_is_kept(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     accuracies = iter([0.9, 0.4])
 
-    def evaluate(*_: object, **__: object) -> tuple[dict[str, float], torch.Tensor]:
-        return {"accuracy": next(accuracies, 0.0), "loss": 0.5}, torch.tensor([[1.0, 0.0]])
+    def figures_of(*_: object) -> dict[str, float]:
+        return {"accuracy": next(accuracies, 0.0), "loss": 0.5}
 
-    monkeypatch.setattr("training.rlhf.train_reward.evaluate", evaluate)
+    monkeypatch.setattr("training.rlhf.train_reward.figures_of", figures_of)
     directory = make_run(Kind.REWARD, **FOUR_STEPS, held_out=2)
     assert train(directory) == 0
     for name in ("adapter_model.safetensors", "head.safetensors"):
@@ -129,10 +129,10 @@ def test_training_stops_when_held_out_pairs_are_judged_no_better(
     """Evaluations at steps 2, 4, 6, ...: the best is the second, two more are waited for."""
     accuracies = iter([0.5, 0.9, 0.4, 0.9, 1.0, 1.0])
 
-    def evaluate(*_: object, **__: object) -> tuple[dict[str, float], torch.Tensor]:
-        return {"accuracy": next(accuracies), "loss": 0.5}, torch.tensor([[1.0, 0.0]])
+    def figures_of(*_: object) -> dict[str, float]:
+        return {"accuracy": next(accuracies), "loss": 0.5}
 
-    monkeypatch.setattr("training.rlhf.train_reward.evaluate", evaluate)
+    monkeypatch.setattr("training.rlhf.train_reward.figures_of", figures_of)
     settings = FOUR_STEPS | {"max_steps": 20, "checkpoint_every": 100}
     directory = make_run(Kind.REWARD, **settings, held_out=2, patience=2)
     with monkeypatch.context() as patch:
@@ -205,8 +205,8 @@ def test_bad_record_ends_the_run_with_its_line(make_run: MakeRun) -> None:
     assert failure["message"].startswith("data/train.jsonl, line 13: is not JSON")
 
 
-def test_broken_image_ends_the_run_with_its_name(make_run: MakeRun) -> None:
-    directory = make_run(Kind.REWARD, **FOUR_STEPS)
+def test_broken_image_is_named(make_run: MakeRun) -> None:
+    directory = make_run(Kind.REWARD, **FOUR_STEPS, unusable_records="refuse")
     (directory / "images" / "001-blue.png").write_bytes(b"no picture")
     assert train(directory) == 1
     [failure] = events(directory, "error")

@@ -10,6 +10,7 @@ from training.rlhf.contract.settings import (
     OptimizerSettings,
     SamplingSettings,
     setting,
+    unusable_records,
 )
 from training.rlhf.contract.wire import ContractError
 
@@ -155,6 +156,7 @@ class PpoSettings:
         0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
     )
     samples_every: int = setting(5, "Rounds between sample events for the same prompts.", minimum=1)
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
     sampler: Literal["transformers", "vllm"] = setting(
         "transformers", "What samples the responses; vllm needs its package and a GPU."
     )

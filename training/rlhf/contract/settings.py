@@ -19,6 +19,15 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def unusable_records(default: str) -> Any:
+    """What becomes of records that a run cannot use (``training.rlhf.usable``)."""
+    return setting(
+        default,
+        "What becomes of records that cannot be used, such as one whose image cannot be decoded or "
+        "whose facts do not fit: they are left out, counted and listed, or they refuse the run.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
     rank: int = setting(64, "Rank of the update matrices.", source="paper §3.2", minimum=1)
@@ -104,6 +113,7 @@ class SftSettings:
     keep_checkpoints: int = setting(
         0, "Keep so many of the newest checkpoints, and the best; 0 keeps all.", minimum=0
     )
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +189,7 @@ class RewardSettings:
     max_length: int = setting(
         1024, "Longest sequence in text tokens.", source="paper's code: 2048", minimum=1
     )
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +237,7 @@ class DpoSettings:
         minimum=0,
     )
     max_length: int = setting(1024, "Longest sequence in text tokens.", minimum=1)
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +247,7 @@ class GenerateSettings:
     sampling: SamplingSettings = SamplingSettings(temperature=0.7)
     samples_per_prompt: int = setting(1, "Responses sampled for each prompt.", minimum=1)
     batch_size: int = setting(16, "Prompts answered at once.", minimum=1)
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("refuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,3 +258,4 @@ class ScoreSettings:
     labelled: bool = setting(
         True, "The pairs say which response is better, so that agreement is measured as well."
     )
+    unusable_records: Literal["leave_out", "refuse"] = unusable_records("refuse")

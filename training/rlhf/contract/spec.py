@@ -58,6 +58,13 @@ class ModelSettings:
     pad_images_to_square: bool = setting(
         False, "Pad an image to a square before resizing.", source="paper: on"
     )
+    max_pixels: int = setting(
+        1_003_520,
+        "Images of more pixels are made smaller first, so that one photograph cannot make a row "
+        "that never fits in memory; 0 is no limit.",
+        source="Qwen2.5-VL's advice: 1280 tokens of 28 x 28; paper: none",
+        minimum=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,113 @@
+"""Everything a run will need of a record is tried before its first step.
+
+A record that would end the run days later is named at once: an image that cannot be decoded or that
+the family's processor refuses, a prompt that leaves no room, turns that the template refuses. What
+cannot be used is left out and counted, or refuses the run, as ``unusable_records`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from training.rlhf.contract import Record
+from training.rlhf.errors import DataError, ModelError
+from training.rlhf.images import EncodedImage, joined
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.processes import processes
+from training.rlhf.run_directory import Run
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+LEFT_OUT = "left_out.jsonl"
+"""In the run directory: id and reason of each record that was left out."""
+_NAMED = 3
+
+
+def usable(
+    run: Run,
+    models: Sequence[VisionLanguageModel],
+    records: Sequence[RecordT],
+    check: Callable[[RecordT], object],
+    *,
+    what: str = "records",
+) -> list[RecordT]:
+    """Those of ``records`` that ``check`` and every model's images can do with; all must call it.
+
+    ``check`` raises DataError or ModelError for a record. DataError names the records at fault when
+    the settings refuse them, or when none is left.
+    """
+    run.events.stage(f"checking {len(records)} {what}")
+    places = processes().share(range(len(records)))
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+        pictures = list(pool.map(lambda n: _picture_problem(run, models, records[n]), places))
+    found = [
+        (place, problem or _problem(check, records[place]))
+        for place, problem in zip(places, pictures, strict=True)
+    ]
+    problems = {place: text for place, text in processes().collect(found) if text}
+    if problems:
+        _tell(run, records, problems, what)
+    return [record for place, record in enumerate(records) if place not in problems]
+
+
+def stand_in(model: VisionLanguageModel, record: Record) -> EncodedImage:
+    """What a record's images are to text: their placeholders, one each, and no features."""
+    one = EncodedImage(torch.empty(0), [model.chat.image_token_id], {})
+    return joined([one for _ in record.images])
+
+
+def check_facts(run: Run, records: Sequence[Record], *, wanted: bool) -> None:
+    """Say how many records have facts; DataError when facts are ``wanted`` and none has any."""
+    count = sum(bool(record.captions) for record in records)
+    if wanted and not count:
+        raise DataError(
+            f"settings.with_facts: none of the {len(records)} records has captions, so there are "
+            "no facts to show; import captions, or train without facts"
+        )
+    if wanted:
+        run.events.stage(f"{count} of {len(records)} records have facts")
+
+
+def _picture_problem(run: Run, models: Sequence[VisionLanguageModel], record: Record) -> str:
+    try:
+        for model in models:
+            for path in run.image_files(record):
+                model.encode_images.check(path)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _problem(check: Callable[[RecordT], object], record: RecordT) -> str:
+    try:
+        check(record)
+    except (DataError, ModelError) as error:
+        return str(error)
+    return ""
+
+
+def _tell(run: Run, records: Sequence[Record], problems: dict[int, str], what: str) -> None:
+    """Refuse the run, or say what is left out."""
+    some = [_named(records[place].id, text) for place, text in sorted(problems.items())[:_NAMED]]
+    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    text = f"{len(problems)} of {len(records)} {what} cannot be used: {'; '.join(some)}{more}"
+    if run.spec.settings.unusable_records == "refuse":
+        raise DataError(f"{text} (settings.unusable_records can leave them out)")
+    if len(problems) == len(records):
+        raise DataError(text)
+    run.events.stage(f"left out: {text}")
+    if processes().leads:
+        lines = [{"id": records[n].id, "reason": text} for n, text in sorted(problems.items())]
+        (run.directory / LEFT_OUT).write_text(
+            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
+        )
+
+
+def _named(record: str, problem: str) -> str:
+    return problem if problem.startswith(f"record {record}:") else f"record {record}: {problem}"
