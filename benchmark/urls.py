@@ -23,6 +23,7 @@ urlpatterns = [
     path("compare/", leaderboard.compare, name="compare"),
     path("evaluations/", leaderboard.evaluations, name="evaluations"),
     path("evaluations/new/", evaluations.start, name="start"),
+    path("evaluations/answers/", evaluations.bring_answers, name="bring-answers"),
     path("evaluations/<int:pk>/", evaluations.detail, name="evaluation"),
     path("evaluations/<int:pk>/export.json", exports.evaluation_json, name="evaluation-json"),
     path("evaluations/<int:pk>/export.csv", exports.evaluation_csv, name="evaluation-csv"),

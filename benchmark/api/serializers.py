@@ -100,6 +100,17 @@ class EvaluationInSerializer(serializers.Serializer):
         self.fields["checkpoint"].queryset = evaluable(projects)  # type: ignore[attr-defined]
 
 
+class AnswersInSerializer(serializers.Serializer):
+    """A file of answers that a model gave elsewhere."""
+
+    project = serializers.SlugField(help_text="A project that you manage.")
+    question_set = serializers.IntegerField()
+    judge = serializers.IntegerField()
+    model_name = serializers.CharField(max_length=200)
+    answers = serializers.FileField(help_text="JSON or JSON lines in the benchmark's form.")
+    leave_out_others = serializers.BooleanField(required=False, default=False)
+
+
 class RunStartedSerializer(serializers.Serializer):
     """The run that was queued; its evaluation appears when a worker takes it."""
 

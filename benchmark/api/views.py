@@ -9,14 +9,18 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from benchmark import access
+from benchmark.answer_upload import AnswersForm
 from benchmark.api.serializers import (
+    AnswersInSerializer,
     EvaluatedAnswerSerializer,
     EvaluationInSerializer,
     EvaluationSerializer,
@@ -95,6 +99,29 @@ class Evaluations(KnownParameters, generics.ListAPIView):
         wanted = Wanted(project=project, requested_by=user_of(request), **chosen)
         run = request_evaluation(wanted)
         answer = RunStartedSerializer({"run": run.pk})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
+
+
+class BroughtAnswers(KnownParameters, APIView):
+    """Answers that a model gave elsewhere, as a file."""
+
+    scopes = {"POST": "train"}
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": AnswersInSerializer}, responses={201: EvaluationSerializer}
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Hands the answers to the judge; look at the evaluation until it has ended."""
+        sent: Any = request.data
+        form = AnswersForm(sent, request.FILES, user=user_of(request))
+        evaluation = form.start() if form.is_valid() else None
+        if evaluation is None:
+            raise ValidationError(
+                {name: [str(error) for error in errors] for name, errors in form.errors.items()}
+            )
+        answer = EvaluationSerializer(evaluation)
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
 

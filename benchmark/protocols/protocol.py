@@ -298,6 +298,8 @@ class Protocol:
     """Figures of others, to stand beside and never to be ranked with ours."""
     outcome_template: ClassVar[str]
     """A fragment that shows what ``answer`` got, in a line."""
+    answer_template: ClassVar[str] = "benchmark/answers/text.html"
+    """A fragment that shows what the model said to a ``question``, and the reference."""
     settle_template: ClassVar[str]
     """The inputs of a form that settles ``verdict`` of a ``question``."""
     known_template: ClassVar[str] = ""

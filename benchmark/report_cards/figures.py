@@ -80,7 +80,10 @@ def findings(figures: Mapping[str, Any]) -> list[str]:
     """What the tests show, in sentences for people."""
     whole = figures["conditions"][figures["whole"]]["value"]
     told = []
-    for name, test in figures["tests"].items():
+    for name in CONDITIONS:
+        test = figures["tests"].get(name)
+        if test is None:
+            continue
         value = figures["conditions"][name]["value"]
         if name == "other_facts":
             told.append(_of_other_facts(test, whole, value))
@@ -93,27 +96,33 @@ def findings(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _of_other_facts(test: Mapping[str, Any], whole: float, value: float) -> str:
+    between = f"{_percent(whole)} to {_percent(value)}"
     if test["shown"] and test["difference"] < 0:
         return (
-            f"With the facts of another image its accuracy falls from {whole:.0%} to {value:.0%}: "
-            "it reads the facts."
+            f"With the facts of another image its accuracy falls from {between}: it reads the "
+            "facts."
         )
     return (
-        f"With the facts of another image no fall is shown ({whole:.0%} to {value:.0%}): it may "
-        "not read the facts at all."
+        f"With the facts of another image no fall is shown ({between}): it may not read the facts "
+        "at all."
     )
 
 
 def _of_neither(test: Mapping[str, Any], whole: float, value: float) -> str:
+    between = f"{_percent(whole)} to {_percent(value)}"
     if test["shown"] and test["difference"] < 0:
         return (
-            f"Without picture and facts its accuracy falls from {whole:.0%} to {value:.0%}: it "
-            "looks at what the responses are about."
+            f"Without picture and facts its accuracy falls from {between}: it looks at what the "
+            "responses are about."
         )
     return (
         f"Without picture and facts it is as good as with them, as far as {test['count']} pairs "
-        f"show ({whole:.0%} to {value:.0%}): what it has learnt may be style."
+        f"show ({between}): what it has learnt may be style."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _accuracy(pairs: Sequence[Scored], condition: str) -> dict[str, float]:

@@ -51,9 +51,7 @@ class ReportCardKind(RunKind):
         pairs = _pairs(held_out)[:MOST_PAIRS]
         if not pairs:
             raise ValueError("the release holds nothing out: there is nothing fair to report")
-        picture = io.BytesIO()
-        Picture.new("RGB", BLANK_PIXELS, _GREY).save(picture, "PNG")
-        (directory / "images" / BLANK).write_bytes(picture.getvalue())
+        (directory / "images" / BLANK).write_bytes(blank_picture())
         lines = (json.dumps(pair.to_json(), ensure_ascii=False) for pair in conditions(pairs))
         (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -100,6 +98,13 @@ def report_on(run: Run) -> None:
     if run.release is None or not run.release.counts.get("held_out"):
         return
     request_report(made, run.requested_by)
+
+
+def blank_picture() -> bytes:
+    """A grey PNG, shown in place of a picture."""
+    picture = io.BytesIO()
+    Picture.new("RGB", BLANK_PIXELS, _GREY).save(picture, "PNG")
+    return picture.getvalue()
 
 
 def conditions(pairs: Sequence[PreferencePair]) -> Iterator[PreferencePair]:

@@ -20,15 +20,16 @@ _AXIS = {"label": "accuracy", "unit": "share", "min": 0, "max": 1}
 def card(report: ReportCard) -> dict[str, Any]:
     """What the page shows of it."""
     figures = report.figures
+    conditions = _in_order(figures)
     return {
         "figures": figures,
         "findings": findings(figures),
         "conditions": [
             (CONDITIONS[name], found, figures["tests"].get(name))
-            for name, found in figures["conditions"].items()
+            for name, found in conditions.items()
         ],
         "groups": [(title, figures[name]) for name, title in GROUPS.items() if figures[name]],
-        "chart": _bars({CONDITIONS[name]: found for name, found in figures["conditions"].items()}),
+        "chart": _bars({CONDITIONS[name]: found for name, found in conditions.items()}),
         "calibration": _calibration(figures["calibration"]),
     }
 
@@ -41,13 +42,19 @@ def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
     figures = report.figures
     rows = [
         (f"Held-out accuracy, {CONDITIONS[name].lower()}", _percent(found))
-        for name, found in figures["conditions"].items()
+        for name, found in _in_order(figures).items()
     ]
     correlation = figures["length_correlation"]
     if correlation is not None:
         rows.append(("Correlation of reward and length", f"{correlation:.2f}"))
     rows += [("Found", sentence) for sentence in findings(figures)]
     return (f"Report card, {figures['pairs']} held-out pairs", rows)
+
+
+def _in_order(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The database keeps the members of an object in an order of its own."""
+    found = figures["conditions"]
+    return {name: found[name] for name in CONDITIONS if name in found}
 
 
 def _percent(found: Mapping[str, float]) -> str:

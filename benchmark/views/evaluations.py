@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.errors import DomainError
 from benchmark import access, asking, evaluating, reading
+from benchmark.answer_upload import AnswersForm
 from benchmark.board import leaderboard, parentage
 from benchmark.forms import AnswerFilter, StartForm
 from benchmark.judging import agreement, costs
@@ -31,6 +32,20 @@ def start(request: HttpRequest) -> HttpResponse:
     status = 422 if form.errors else 200
     context = {"form": form, "costs": costs.expected_by_choice()}
     return render(request, "benchmark/start.html", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def bring_answers(request: HttpRequest) -> HttpResponse:
+    """A file of answers that a model gave elsewhere."""
+    access.require_starter(request.user)
+    form = AnswersForm(request.POST or None, request.FILES or None, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        evaluation = form.start()
+        if evaluation is not None:
+            return redirect(evaluation)
+    status = 422 if form.errors else 200
+    return render(request, "benchmark/bring_answers.html", {"form": form}, status=status)
 
 
 @login_required

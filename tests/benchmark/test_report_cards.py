@@ -77,7 +77,7 @@ def test_a_reward_model_that_reads_facts_falls_with_those_of_another_image() -> 
     assert found["tests"]["other_facts"]["difference"] == -1
     assert not found["tests"]["facts"]["shown"]
     told = " ".join(figures.findings(found))
-    assert "falls from 100% to 0%: it reads the facts" in told
+    assert "falls from 100 % to 0 %: it reads the facts" in told
     assert "looks at what the responses are about" in told
 
 
@@ -140,6 +140,8 @@ def test_the_page_says_what_it_looks_at_and_the_model_card_too(reward_model: Che
     page = client.get(address).content.decode()
     for words in ("Facts of another image", "it may not read", "Calibration", "By what decided"):
         assert words in page
+    rows = [title for title, _, _ in client.get(address).context["conditions"]]
+    assert rows == list(figures.CONDITIONS.values())
     card = cards.model_card(reward_model)
     assert "Report card, 24 held-out pairs" in card
     assert "Held-out accuracy, neither | 0.0 %" in card

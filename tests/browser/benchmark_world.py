@@ -268,7 +268,7 @@ def _scored(
     draw = random.Random(name)
     verdicts = []
     for answer in evaluation.answers.all():
-        for order in questions.orders:
+        for order in questions.rules.orders:
             favoured = 0.5 if order == "reference_first" else -0.5
             scores = [_score(draw, 8.2 + favoured), _score(draw, mean - favoured)]
             verdicts.append(

@@ -69,6 +69,7 @@ class VLRewardBench(Protocol):
     shows_pictures = True
     published = (PAPER,)
     outcome_template = "benchmark/outcomes/preference.html"
+    answer_template = "benchmark/answers/pair.html"
     settle_template = "benchmark/settle/preference.html"
     known_template = "benchmark/known/responses.html"
     known_title = "The responses"
