@@ -14,6 +14,7 @@ from tests.config.server.conftest import Served, rest_of
 Serve = Callable[..., Served]
 # With such a cookie the site reads the form, to compare what stands in it.
 LOGIN = b"POST /login/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrftoken=%s\r\n" % (b"x" * 32)
+LOGIN += b"Content-Type: application/x-www-form-urlencoded\r\n"
 SLOW = {
     "nothing sent": b"",
     "a request line": b"GET /healthz/li",
