@@ -17,7 +17,9 @@ class Command(BaseCommand):
         parser.add_argument("name")
         kind = parser.add_mutually_exclusive_group()
         kind.add_argument(
-            "--exact", action="store_true", help="Rules for the small world and POPE."
+            "--exact",
+            action="store_true",
+            help="The rules of benchmarks that need nobody to judge.",
         )
         kind.add_argument("--person", action="store_true", help="People rate in the browser.")
         parser.add_argument("--base-url", default="", help="Up to and without /chat/completions.")

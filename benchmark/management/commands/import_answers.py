@@ -13,7 +13,7 @@ from benchmark.models import Evaluation, Judge, QuestionSet
 
 
 class Command(BaseCommand):
-    help = "Evaluate an answer file: MMHal-Bench's form (model_answer filled in), or POPE's by id."
+    help = "Evaluate a file of answers, or of rewards, in the form of its benchmark."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("question_set", help="The name of an imported question set.")

@@ -12,7 +12,7 @@ from benchmark.models import QuestionSet
 
 
 class Command(BaseCommand):
-    help = "Import published questions: MMHal-Bench, LLaVA-Bench (COCO), or splits of POPE."
+    help = "Import a benchmark's published questions, or its pairs of responses."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("protocol", choices=list(protocols.TABLE))
