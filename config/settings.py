@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "config.bodies.BodyLimit",
+    "config.guards.StorableTexts",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "annotation.whose_page.PagesSpeakForTheirPerson",
@@ -304,6 +305,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Preference data, training runs and benchmark scores over REST.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [
+        "rest_framework.permissions.IsAuthenticated"
+        if env.bool("API_SCHEMA_NEEDS_LOGIN", default=False)
+        else "rest_framework.permissions.AllowAny"
+    ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     # Fields of one name with choices of their own; without this they are told apart by a hash.
     "ENUM_NAME_OVERRIDES": {

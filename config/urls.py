@@ -4,10 +4,10 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
 
 from annotation.views import login
 from config import api_docs
+from config.schema import Schema
 from training.views import health
 
 handler400 = "config.errors.bad_request"
@@ -33,6 +33,6 @@ urlpatterns = [
     path("api/v1/", include("annotation.api.urls")),
     path("api/v1/", include("training.api.urls")),
     path("api/v1/", include("benchmark.api.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", Schema.as_view(), name="schema"),
     path("api/docs/", api_docs.page, name="api-docs"),
 ]

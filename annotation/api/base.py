@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from functools import wraps
 from typing import IO, Any, overload
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from rest_framework.response import Response
 
 from annotation.errors import DomainError
 from annotation.models import IdempotentAnswer, User
+from config.outside import NotJson, find_unstorable, parse_json, whole_number
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 LONGEST_KEY = 100
@@ -36,6 +36,15 @@ class ById(CursorPagination):
     page_size_query_param = "page_size"
     max_page_size = 1000
 
+    def decode_cursor(self, request: Request) -> Any:
+        """Positions are primary keys; whatever else stands in a cursor was not made here."""
+        cursor = super().decode_cursor(request)
+        if cursor is None or cursor.position is None:
+            return cursor
+        if whole_number(cursor.position, most=2**63 - 1) is None:
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
 
 class BodyTooLarge(DomainError):
     status = 413
@@ -43,14 +52,22 @@ class BodyTooLarge(DomainError):
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON of at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, which DRF's own parser does not heed."""
+    """JSON of at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes, which DRF's own parser does not heed, of
+    what can be stored, and of numbers that every reader holds."""
 
     def parse(self, stream: IO[bytes], media_type: Any = None, parser_context: Any = None) -> Any:
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         body = stream.read(most + 1)
         if len(body) > most:
             raise BodyTooLarge(f"At most {most // 2**20} MiB at a time.")
-        return super().parse(io.BytesIO(body), media_type, parser_context)
+        try:
+            value = parse_json(body)
+        except NotJson as error:
+            raise ParseError(f"The body {error}.") from None
+        where = find_unstorable(value)
+        if where is not None:
+            raise ValidationError({where or "body": "holds characters that cannot be stored"})
+        return value
 
 
 class KnownParameters:

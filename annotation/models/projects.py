@@ -17,6 +17,8 @@ from annotation.models.people import User
 
 INVITATION_DAYS = 14
 
+LONGEST_GUIDELINES = 50_000
+
 
 class Role(models.TextChoices):
     """What a member may do; each role may also do what the ones before it may."""
@@ -93,7 +95,7 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(20)],
         help_text="How often somebody may try; a manager can grant more, or let them in.",
     )
-    guidelines = models.TextField(blank=True, help_text="Markdown.")
+    guidelines = models.TextField(blank=True, max_length=LONGEST_GUIDELINES, help_text="Markdown.")
     guidelines_version = models.PositiveIntegerField(default=1)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"

@@ -6,6 +6,7 @@ keeps a short list of tags; nothing else may be marked safe.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import nh3
@@ -27,8 +28,12 @@ SAFE_TAGS = {
 
 
 @register.filter
+@lru_cache(maxsize=64)
 def markdown(text: str) -> SafeString:
-    """Markdown as HTML, with everything but plain text structure taken out."""
+    """Markdown as HTML, with everything but plain text structure taken out.
+
+    Rendered once for each text and process: what is written to take long takes long once.
+    """
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     # nh3 has the last word: the renderer's output is not trusted to be free of scripts.
     clean = nh3.clean(html, tags=SAFE_TAGS, attributes={"a": {"href"}}, url_schemes={"https"})

@@ -69,7 +69,8 @@ def code(request: HttpRequest) -> HttpResponse:
         problem = second_factor.check(user, form.cleaned_data["code"])
         if not problem:
             login(request, user, backend=BACKEND)
-            del request.session[WAITING]
+            # Of another person's session Django has made a new one, which waits for nobody.
+            request.session.pop(WAITING, None)
             request.session.set_expiry(None)
             request.session[second_factor.SESSION_MARK] = True
             return redirect(waiting["next"])
