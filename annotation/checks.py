@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
 
 from annotation.errors import DomainError
-from annotation.models import Comparison, Judgment, Membership, Project, User
+from annotation.lease_statements import WORK_LEFT
+from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
 from annotation.models.projects import Role
 from annotation.models.work import Choice
 from annotation.preferences import Votes, decide, settle
@@ -22,6 +24,8 @@ REPEAT_AFTER = 10
 """Answers between a comparison and its repeat, so that nobody remembers the one by the other."""
 REPEAT_AMONG = 200
 FEWEST_UNANIMOUS = 2
+PAUSE_DECIDED_EVERY = 20
+"""Answers of a person, of whatever kind, after which it is decided whether they are paused."""
 
 
 class NotGold(DomainError):
@@ -87,17 +91,45 @@ REPEAT = """
 """
 
 
-def claim_check(project: Project, annotator: User) -> int | None:
-    """The key of a new lease on a check, as often as the project's rates say; else None.
+# As work does that nobody else took meanwhile.
+COMES_BACK = """
+UPDATE annotation_assignment
+SET state = 'open', leased_at = statement_timestamp(), ended_at = NULL,
+    expires_at = statement_timestamp() + %(lease)s
+WHERE state = 'expired' AND id = (
+    SELECT id FROM annotation_assignment
+    WHERE project_id = %(project)s AND annotator_id = %(annotator)s AND state = 'expired'
+      AND purpose IN ('gold', 'repeat') AND token <> ALL (%(ahead_of)s::uuid[])
+    ORDER BY leased_at, id
+    LIMIT 1
+)
+RETURNING id
+"""
 
-    The caller holds the person's row locked.
+
+def claim_check(
+    project: Project, annotator: User, ahead_of: Collection[uuid.UUID] = ()
+) -> int | None:
+    """The key of a lease on a check, as often as the project's rates say; else None.
+
+    A new one stands in place of work: where none is left, whatever came would be known for a
+    check. The caller holds the person's row locked.
     """
+    if project.gold_rate + project.repeat_rate <= 0:
+        return None
+    lease = {"project": project.pk, "annotator": annotator.pk, "lease": project.lease}
+    with connection.cursor() as cursor:
+        cursor.execute(COMES_BACK, {**lease, "ahead_of": [str(one) for one in ahead_of]})
+        row = cursor.fetchone()
+    if row:
+        return int(row[0])
     draw = random.random()
+    wanted = draw < project.gold_rate + project.repeat_rate
+    if not wanted or not WORK_LEFT.row(project=project.pk, annotator=annotator.pk):
+        return None
     if draw < project.gold_rate:
         return _claim(project, annotator, "gold", GOLD, "NOT (purpose = 'repeat')")
-    if draw < project.gold_rate + project.repeat_rate:
-        return _claim(project, annotator, "repeat", REPEAT, "purpose = 'repeat'")
-    return None
+    return _claim(project, annotator, "repeat", REPEAT, "purpose = 'repeat'")
 
 
 def _claim(
@@ -184,9 +216,13 @@ def promote_unanimous(project: Project, *, most: int) -> int:
 
 
 def below_bar(project: Project, annotator_id: int) -> Membership | None:
-    """The membership of an annotator whose last gold answers are below the project's bar."""
+    """The membership of an annotator whose last gold answers are below the project's bar.
+
+    Asked after each of their answers, it looks after every PAUSE_DECIDED_EVERY-th only, so that
+    the moment of a pause tells none of them from the others.
+    """
     fresh = Project.objects.get(pk=project.pk)
-    if fresh.pause_below <= 0:
+    if fresh.pause_below <= 0 or _answers(fresh, annotator_id) % PAUSE_DECIDED_EVERY:
         return None
     answers = Judgment.objects.filter(
         assignment__project=fresh, assignment__annotator=annotator_id, assignment__purpose="gold"
@@ -198,3 +234,8 @@ def below_bar(project: Project, annotator_id: int) -> Membership | None:
     return Membership.objects.filter(
         project=fresh, user=annotator_id, role=Role.ANNOTATOR, paused=False
     ).first()
+
+
+def _answers(project: Project, annotator_id: int) -> int:
+    mine = Assignment.objects.filter(project=project, annotator=annotator_id)
+    return mine.filter(state=Assignment.State.JUDGED).count()

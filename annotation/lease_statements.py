@@ -40,8 +40,7 @@ RETURNING id
 # unique index, a few microseconds each, however stale the statistics are. It is a truth value,
 # which the planner takes for true in half of the rows; an equation it would take for true in one
 # row of 200, and rather sort all that is left of a small project than walk the index.
-_CLAIM = """
-WITH candidate AS (
+_CANDIDATE = """
     SELECT comparison.id
     FROM annotation_comparison AS comparison
     WHERE comparison.project_id = %(project)s
@@ -52,7 +51,10 @@ WITH candidate AS (
             AND NOT (had.purpose = 'repeat')
       ), true)
     ORDER BY comparison.priority DESC, comparison.shuffle
-    LIMIT 1
+    LIMIT 1"""
+WORK_LEFT = Statement(_CANDIDATE)
+_CLAIM = """
+WITH candidate AS ({candidate}
     FOR NO KEY UPDATE OF comparison {skip_locked}
 ), taken AS (
     UPDATE annotation_comparison AS comparison
@@ -73,8 +75,8 @@ SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expire
     ended_at = NULL
 RETURNING assignment.id
 """
-CLAIM = Statement(_CLAIM.format(skip_locked="SKIP LOCKED"))
-CLAIM_WAITING = Statement(_CLAIM.format(skip_locked=""))
+CLAIM = Statement(_CLAIM.format(candidate=_CANDIDATE, skip_locked="SKIP LOCKED"))
+CLAIM_WAITING = Statement(_CLAIM.format(candidate=_CANDIDATE, skip_locked=""))
 
 LOAD = Statement(f"""
 SELECT {ASSIGNMENT}, {COMPARISON}, {PROMPT}, {IMAGE}

@@ -68,7 +68,7 @@ def _claim(
     )
     if again:
         return int(again[0])
-    asked = checks.claim_check(project, annotator) if skip_locked else None
+    asked = checks.claim_check(project, annotator, ahead_of) if skip_locked else None
     return asked or _claim_new(project, annotator, skip_locked=skip_locked)
 
 

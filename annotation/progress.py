@@ -42,16 +42,6 @@ LONGEST_COUNT_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabellingCounts:
-    """What the labelling page shows of a project."""
-
-    comparisons: int
-    settled: int
-    judgments: int
-    wanted: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class OwnProgress:
     """What one person has done in a project."""
 
@@ -118,16 +108,16 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
     }
 
 
-def labelling_counts(project: Project) -> LabellingCounts:
-    """How far a project is, cheap enough to be shown after each answer.
+def size(project: Project) -> int:
+    """All comparisons, gold too: what annotators are told. It moves by no answer.
 
     Counting reads all comparisons of the project, so a process counts again only after
     COUNTS_LAST_TIMES as long as the last count took: at most a hundredth of its time goes into
     it. A project of hundreds is then current within a second, one of a million within a minute
-    or so. While one request counts, the others of its process show the figures from before.
+    or so. While one request counts, the others of its process show the figure from before.
     """
-    key = f"annotation.labelling-counts.{project.pk}"
-    kept: tuple[LabellingCounts, float] | None = cache.get(key)
+    key = f"annotation.size.{project.pk}"
+    kept: tuple[int, float] | None = cache.get(key)
     if kept and time.time() < kept[1]:
         return kept[0]
     claimed = cache.add(f"{key}.counting", True, LONGEST_COUNT_SECONDS)
@@ -135,25 +125,23 @@ def labelling_counts(project: Project) -> LabellingCounts:
         return kept[0]
     try:
         began = time.monotonic()
-        counts = _count_for_labelling(project)
+        count = _count(project)
         fresh_seconds = COUNTS_LAST_TIMES * (time.monotonic() - began)
-        cache.set(key, (counts, time.time() + fresh_seconds), None)
+        cache.set(key, (count, time.time() + fresh_seconds), None)
     finally:
         cache.delete(f"{key}.counting")
-    return counts
+    return count
 
 
-def _count_for_labelling(project: Project) -> LabellingCounts:
-    # Gold is no work; counted in, it would tell how much of it there is.
-    work = Comparison.objects.filter(project=project, gold_more_hallucinated="")
-    return LabellingCounts(
-        **work.aggregate(
-            comparisons=Count("pk"),
-            settled=Count("pk", filter=~Q(outcome=Comparison.Outcome.WAITING)),
-            judgments=Sum("judgment_count", default=0),
-            wanted=Sum("wanted_judgments", default=0),
-        )
-    )
+def _count(project: Project) -> int:
+    return Comparison.objects.filter(project=project).count()
+
+
+def sizes(projects: list[Project]) -> dict[int, int]:
+    """``size`` of each, by primary key; one query."""
+    rows = Comparison.objects.filter(project__in=[one.pk for one in projects]).order_by()
+    found = dict(rows.values_list("project").annotate(Count("pk")))
+    return {one.pk: found.get(one.pk, 0) for one in projects}
 
 
 def _progress(counts: dict[str, Any], surplus: int, open_leases: int) -> Progress:

@@ -16,6 +16,7 @@ from annotation.progress import (
     Progress,
     own_progress_of_many,
     progress_of_many,
+    sizes,
 )
 
 OVERLAP = ("judgments_per_comparison", "max_judgments")
@@ -47,10 +48,14 @@ class BadSettings(DomainError):
 
 @dataclass(frozen=True)
 class Card:
-    """A project in a person's list; ``role`` is None for a superuser who is no member."""
+    """A project in a person's list; ``role`` is None for a superuser who is no member.
+
+    ``progress`` is for reviewers (annotation.blindness); annotators see its ``size``.
+    """
 
     project: Project
-    progress: Progress
+    size: int
+    progress: Progress | None
     own: OwnProgress
     role: Role | None
 
@@ -58,11 +63,18 @@ class Card:
 def cards(user: User) -> list[Card]:
     """The projects of ``user``, in a number of queries that does not grow."""
     found = list(access.projects(user))
-    progress = progress_of_many(found)
-    own = own_progress_of_many(found, user)
     roles = dict(Membership.objects.filter(user=user).values_list("project", "role"))
+    seen = [one for one in found if roles.get(one.pk) != Role.ANNOTATOR]
+    progress, size = progress_of_many(seen), sizes(found)
+    own = own_progress_of_many(found, user)
     return [
-        Card(one, progress[one.pk], own[one.pk], Role(roles[one.pk]) if one.pk in roles else None)
+        Card(
+            one,
+            size[one.pk],
+            progress.get(one.pk),
+            own[one.pk],
+            Role(roles[one.pk]) if one.pk in roles else None,
+        )
         for one in found
     ]
 

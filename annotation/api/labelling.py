@@ -32,14 +32,13 @@ class ShownResponseSerializer(serializers.Serializer):
 
 
 class AssignmentSerializer(serializers.Serializer):
-    """A comparison on lease. Models, votes and gold are not in it."""
+    """A comparison on lease. Models, votes, gold and ids of records are not in it."""
 
     token = serializers.UUIDField()
     project = serializers.CharField()
     state = serializers.ChoiceField(Assignment.State.choices)
     expires_at = serializers.DateTimeField()
     question = serializers.CharField()
-    prompt = serializers.CharField()
     image = ImageSerializer()
     conversation = TurnSerializer(many=True)
     responses = ShownResponseSerializer(many=True, help_text="In the order to show them.")
@@ -53,7 +52,6 @@ class AssignmentSerializer(serializers.Serializer):
             "state": assignment.state,
             "expires_at": assignment.expires_at,
             "question": assignment.project.question,
-            "prompt": prompt.external_id,
             "image": {
                 "sha256": image.sha256,
                 "url": reverse("annotation-api:image", args=[image.sha256]),
@@ -117,15 +115,13 @@ class EditSerializer(AnswerSerializer):
 
 
 class JudgmentSerializer(serializers.ModelSerializer):
-    """One's own judgment, as it stands."""
+    """One's own judgment, as it stands; whether it counts is not told (annotation.blindness)."""
 
     assignment = serializers.UUIDField(source="assignment.token")
-    surplus = serializers.BooleanField(help_text="Its place had gone to somebody else.")
 
     class Meta:
         model = Judgment
-        fields = ["id", "assignment", "version", "surplus", *ANSWER_FIELDS, "created_at"]
-        fields += ["changed_at"]
+        fields = ["id", "assignment", "version", *ANSWER_FIELDS, "created_at", "changed_at"]
 
     def to_representation(self, judgment: Judgment) -> dict[str, Any]:
         # By hand, as above: it answers each answer.
@@ -133,8 +129,6 @@ class JudgmentSerializer(serializers.ModelSerializer):
             "id": judgment.pk,
             "assignment": judgment.assignment.token,
             "version": judgment.version,
-            # Of gold and repeats nothing may show that they do not count.
-            "surplus": judgment.surplus and judgment.assignment.counts,
             **{name: getattr(judgment, name) for name in ANSWER_FIELDS},
             "created_at": judgment.created_at,
             "changed_at": judgment.changed_at,

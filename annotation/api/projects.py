@@ -14,12 +14,14 @@ from rest_framework.views import APIView
 
 from annotation import access, projects
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.blindness import MEASURING_SETTINGS, is_blind
 from annotation.models import Membership, Project
-from annotation.progress import member_progress, own_progress, progress_of
+from annotation.models.projects import Role
+from annotation.progress import member_progress, own_progress, progress_of, size
 
 
 class ProjectSerializer(serializers.ModelSerializer):
-    """A project as a member sees it."""
+    """A project as a member sees it: how people are measured is for reviewers."""
 
     role = serializers.SerializerMethodField(help_text="Your role in it.")
 
@@ -27,6 +29,12 @@ class ProjectSerializer(serializers.ModelSerializer):
         model = Project
         fields = ["slug", *projects.SETTINGS, "guidelines_version", "created_at", "role"]
         read_only_fields = ["state", "guidelines_version", "created_at"]
+
+    def to_representation(self, project: Project) -> dict[str, Any]:
+        shown = super().to_representation(project)
+        if shown["role"] not in (Role.REVIEWER, Role.MANAGER):
+            shown = {name: value for name, value in shown.items() if name not in MEASURING_SETTINGS}
+        return shown
 
     def get_role(self, project: Project) -> str | None:
         roles: dict[int, str] = self.context.get("roles", {})
@@ -61,16 +69,18 @@ def fitting(before: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
 
 
 class CountsSerializer(serializers.Serializer):
+    """For reviewers; somebody who only annotates sees ``comparisons`` alone, gold included."""
+
     comparisons = serializers.IntegerField()
-    waiting = serializers.IntegerField()
-    decided = serializers.IntegerField()
-    undecided = serializers.IntegerField()
-    disputed = serializers.IntegerField()
-    judgments = serializers.IntegerField()
-    wanted = serializers.IntegerField()
-    surplus = serializers.IntegerField()
-    open_leases = serializers.IntegerField()
-    share = serializers.FloatField()
+    waiting = serializers.IntegerField(required=False)
+    decided = serializers.IntegerField(required=False)
+    undecided = serializers.IntegerField(required=False)
+    disputed = serializers.IntegerField(required=False)
+    judgments = serializers.IntegerField(required=False)
+    wanted = serializers.IntegerField(required=False)
+    surplus = serializers.IntegerField(required=False)
+    open_leases = serializers.IntegerField(required=False)
+    share = serializers.FloatField(required=False)
 
 
 class OwnCountsSerializer(serializers.Serializer):
@@ -147,10 +157,11 @@ class Progress(KnownParameters, APIView):
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, slug: str) -> Response:
         project = access.require(request.user, slug, "see")
+        blind = is_blind(user_of(request), project)
         counts: dict[str, Any] = {
-            "project": progress_of(project),
+            "project": {"comparisons": size(project)} if blind else progress_of(project),
             "own": own_progress(project, user_of(request)),
         }
-        if access.may(request.user, project, "review"):
+        if not blind:
             counts["members"] = member_progress(project)
         return Response(ProgressSerializer(counts).data)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import Sum
 from django.db.models.functions import TruncWeek
-from django.utils import timezone
 
 from annotation.models import Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
@@ -30,7 +29,8 @@ from annotation.quality.shares import Share
 from annotation.quality.significance import beyond_chance
 
 MOST_WEEKS = 52
-CHECKS = ("gold", "gold_right", "repeats", "repeats_same")
+HIDDEN = ("gold", "gold_right", "repeats", "repeats_same", "paired", "agreed")
+"""What an annotator is not told of their own answers (annotation.blindness)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class AnnotatorReport:
 def annotator_report(project: Project, user: User, *, own: bool = False) -> AnnotatorReport:
     """In a number of queries that does not grow with answers.
 
-    ``own`` is the view of the person themselves: gold and repeats of weeks that are over only,
-    so that nobody can find out by a look after each answer which comparison was one.
+    ``own`` is the view of a person who only annotates: what all their answers show alike, and
+    nothing that compares them with known answers, earlier ones or those of others.
     """
     kept = figures.current(project)
     mine = WorkDay.objects.filter(project=project, annotator=user).order_by()
@@ -59,26 +59,27 @@ def annotator_report(project: Project, user: User, *, own: bool = False) -> Anno
     by_week: Any = mine.annotate(week=TruncWeek("day")).values("week")
     sums_by_week = by_week.annotate(**{name: Sum(name) for name in names}).order_by("-week")
     weeks: list[dict[str, Any]] = list(sums_by_week[:MOST_WEEKS])[::-1]
-    today = timezone.localdate()
-    if own and weeks and weeks[-1]["week"] == today - timedelta(days=today.weekday()):
-        for name in CHECKS:
-            sums[name] -= weeks[-1][name]
-            weeks[-1][name] = 0
+    if own:
+        for counts in (sums, *weeks):
+            counts.update(dict.fromkeys(HIDDEN, 0))
     member = Membership.objects.filter(project=project, user=user).first()
     person = Person(
         user=user,
         paused=bool(member and member.paused),
-        paused_reason=member.paused_reason if member else "",
+        paused_reason=member.paused_reason if member and not own else "",
         answers=sums["answers"],
-        **from_figures(kept, user.pk),
+        **({} if own else from_figures(kept, user.pk)),
         **shares(sums),
     )
-    # Among all of the project, as on the page of its quality, so that both say the same.
-    others = [row for row in sums_by_person(project) if row["annotator"] != user.pk]
+    # Among all of the project, as on the page of its quality, so that both say the same; the person
+    # themselves is told nothing that the figures of others move.
+    rows = [] if own else sums_by_person(project)
+    others = [row for row in rows if row["annotator"] != user.pk]
     everybody = tested([*others, {"annotator": user.pk, **sums}], kept)
     person.beyond_chance = beyond_chance(everybody)[user.pk]
     person.advice = advice(person, project, own=own)
     plots, missing = _plots(project, weeks)
+    missing = [] if own else missing
     return AnnotatorReport(
         person=person,
         ties=Share(sums["ties"], sums["answers"]),

@@ -23,7 +23,7 @@ from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, Previou
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
 from annotation.onboarding import guidelines, quiz
 from annotation.onboarding.quiz import QuizFirst
-from annotation.progress import labelling_counts, own_progress
+from annotation.progress import own_progress, size
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -265,7 +265,7 @@ def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
 
 
 def _progress(project: Project, request: PersonRequest) -> dict[str, Any]:
-    return {"progress": labelling_counts(project), "own": own_progress(project, request.user)}
+    return {"size": size(project), "own": own_progress(project, request.user)}
 
 
 def _fragment(

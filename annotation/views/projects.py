@@ -9,9 +9,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import access, projects
+from annotation.blindness import is_blind
 from annotation.dashboard import Dashboard, dashboard
 from annotation.forms.projects import ProjectForm
-from annotation.progress import own_progress, progress_of
+from annotation.progress import own_progress, size
 from annotation.quality import plots
 from annotation.views.shared import project_page
 from config.requests import PersonRequest
@@ -45,7 +46,7 @@ def create(request: PersonRequest) -> HttpResponse:
 def detail(request: PersonRequest, slug: str) -> HttpResponse:
     """The overview; those who review see throughput, agreement and forecast as well."""
     project = access.require(request.user, slug, "see")
-    found = dashboard(project) if access.may(request.user, project, "review") else None
+    found = None if is_blind(request.user, project) else dashboard(project)
     return project_page(
         request,
         project,
@@ -53,7 +54,8 @@ def detail(request: PersonRequest, slug: str) -> HttpResponse:
         tab="overview",
         dashboard=found,
         plots=_plots(found) if found else [],
-        progress=found.progress if found else progress_of(project),
+        progress=found.progress if found else None,
+        size=size(project),
         own=own_progress(project, request.user),
         releases=project.releases.order_by("-number")[:3],
     )

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, checks
+from annotation.blindness import is_blind
 from annotation.forms.quality import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
 from annotation.quality.annotator_report import annotator_report
@@ -44,6 +45,7 @@ def annotator(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     """One person's figures over time, for reviewers and for themselves."""
     own = request.user.pk == pk
     project = access.require(request.user, slug, "see" if own else "review")
+    blind = is_blind(request.user, project)
     worked = WorkDay.objects.filter(project=project, annotator=pk).exists()
     if not worked and not project.memberships.filter(user=pk).exists():
         raise Http404
@@ -53,7 +55,8 @@ def annotator(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
         "annotation/annotator.html",
         tab="quality",
         own=own,
-        report=annotator_report(project, get_object_or_404(User, pk=pk), own=own),
+        blind=blind,
+        report=annotator_report(project, get_object_or_404(User, pk=pk), own=blind),
     )
 
 

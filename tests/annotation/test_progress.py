@@ -32,48 +32,45 @@ def project() -> Project:
     return project
 
 
-def test_labelling_counts_agree_with_the_progress(project: Project) -> None:
-    counts, whole = progress.labelling_counts(project), progress.progress_of(project)
-    assert counts == progress.LabellingCounts(comparisons=3, settled=1, judgments=1, wanted=3)
-    assert (counts.settled, counts.wanted) == (whole.settled, whole.wanted)
+def test_the_size_counts_gold_and_moves_by_no_answer(project: Project) -> None:
+    assert progress.size(project) == 4
+    assert progress.progress_of(project).comparisons == 3
+    other = factories.make_project()
+    assert progress.size(other) == 0
+    assert progress.sizes([project, other]) == {project.pk: 4, other.pk: 0}
 
 
-def test_labelling_counts_of_an_empty_project_are_zero() -> None:
-    counts = progress.labelling_counts(factories.make_project())
-    assert counts == progress.LabellingCounts(comparisons=0, settled=0, judgments=0, wanted=0)
-
-
-def test_labelling_counts_are_kept_for_a_while(
+def test_a_size_is_kept_for_a_while(
     project: Project, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(progress, "COUNTS_LAST_TIMES", 1e9)
-    before = progress.labelling_counts(project)
+    before = progress.size(project)
     factories.make_comparison(project)
     with django_assert_num_queries(0):
-        assert progress.labelling_counts(project) == before
+        assert progress.size(project) == before
 
 
-def test_labelling_counts_are_counted_anew_afterwards(
+def test_a_size_is_counted_anew_afterwards(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "COUNTS_LAST_TIMES", 0)
-    progress.labelling_counts(project)
+    progress.size(project)
     factories.make_comparison(project)
-    assert progress.labelling_counts(project).comparisons == 4
+    assert progress.size(project) == 5
 
 
 def test_only_one_request_counts_at_a_time(
     project: Project, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(progress, "COUNTS_LAST_TIMES", 0)
-    before = progress.labelling_counts(project)
-    cache.add(f"annotation.labelling-counts.{project.pk}.counting", True, 60)
+    before = progress.size(project)
+    cache.add(f"annotation.size.{project.pk}.counting", True, 60)
     with django_assert_num_queries(0):
-        assert progress.labelling_counts(project) == before
+        assert progress.size(project) == before
 
 
-def test_counts_of_projects_are_not_mixed(project: Project) -> None:
+def test_sizes_of_projects_are_not_mixed(project: Project) -> None:
     other = factories.make_project()
     factories.make_comparisons(other, 2)
-    assert progress.labelling_counts(project).comparisons == 3
-    assert progress.labelling_counts(other).comparisons == 2
+    assert progress.size(project) == 4
+    assert progress.size(other) == 2

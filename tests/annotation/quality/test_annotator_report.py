@@ -54,15 +54,17 @@ def test_weeks_add_up_their_days_oldest_first() -> None:
     assert len(found.missing) == 4
 
 
-def test_the_person_sees_gold_and_repeats_only_of_weeks_that_are_over() -> None:
+def test_the_person_sees_nothing_of_gold_repeats_and_others_of_whatever_week() -> None:
     project = make_project()
     person = make_member(project)
-    last = this_monday() - timedelta(days=7)
-    for when in (last, this_monday()):
-        day(project, person, when, answers=2, gold=1, gold_right=1, repeats=1, repeats_same=1)
+    checked = {"gold": 1, "gold_right": 1, "repeats": 1, "repeats_same": 1}
+    checked |= {"paired": 2, "agreed": 1, "named": 2, "named_first": 1}
+    for when in (this_monday() - timedelta(days=7), this_monday()):
+        day(project, person, when, answers=2, **checked)
     own = annotator_report(project, person, own=True)
-    assert (own.person.gold, own.person.consistent) == (Share(1, 1), Share(1, 1))
-    assert [len(plot.rows) for plot in own.plots] == [1, 1]
+    assert own.person.first_named == Share(2, 4)
+    assert (own.person.gold, own.person.consistent, own.person.agreed) == (Share(),) * 3
+    assert ([plot.title for plot in own.plots], own.missing) == (["Names the first shown"], [])
     full = annotator_report(project, person)
     assert (full.person.gold, full.person.answers) == (Share(2, 2), own.person.answers)
 
