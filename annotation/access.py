@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -20,6 +20,7 @@ from annotation.models import (
     Assignment,
     Comparison,
     Image,
+    ImageUpload,
     ImportJob,
     Judgment,
     Membership,
@@ -99,6 +100,19 @@ def visible(user: AnyUser, rows: QuerySet[M]) -> QuerySet[M]:
         shown = Prompt.objects.filter(project__in=mine).values("image")
         return rows.filter(pk__in=shown)
     return rows.filter(**{f"{path}__in": mine})
+
+
+def images_to_name(user: User | None, project: Project) -> QuerySet[Image]:
+    """The images that ``user`` may name by their hash in records of ``project``.
+
+    Those that they may see, and those that were uploaded into the project: whoever learns the hash
+    of another one has to have the picture, and upload it. None: a person who is gone.
+    """
+    within = Q(pk__in=ImageUpload.objects.filter(project=project).values("image"))
+    seen = visible(user, Image.objects.all()) if user and user.is_active else Image.objects.none()
+    if user is None:
+        within |= Q(pk__in=Prompt.objects.filter(project=project).values("image"))
+    return Image.objects.filter(within | Q(pk__in=seen.values("pk")))
 
 
 def projects(user: AnyUser) -> QuerySet[Project]:

@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from django.db.models import QuerySet
+
 from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, is_whole, prepare
 from annotation.models import Image
 from annotation.reading.files import chinese_encoding
@@ -177,20 +179,27 @@ class Archive(ImageSource):
 
 
 class Stored(ImageSource):
-    """Images that are here already, named by their sha256 (as exports and the API name them)."""
+    """Images that are here already, named by their sha256 (as exports and the API name them).
+
+    Knowing a hash is no right to the picture: ``images`` are those that the one who names them may
+    use (``access.images_to_name``); all of them on the command line of the installation.
+    """
 
     _last: Image | None = None
+
+    def __init__(self, images: QuerySet[Image]) -> None:
+        self._images = images
 
     def locate(self, name: str) -> Place | None:
         sha256 = key(name)[-1].split(".")[0] if normal(name) else ""
         if not _SHA256.fullmatch(sha256):
             return None
-        self._last = Image.objects.filter(sha256=sha256).first()
+        self._last = self._images.filter(sha256=sha256).first()
         return None if self._last is None else Place(self, sha256, by_content=True)
 
     def load(self, name: str, decoder: Decoder) -> Image:
         located = self._last is not None and self._last.sha256 == name  # just now
-        image = self._last if located and self._last else Image.objects.get(sha256=name)
+        image = self._last if located and self._last else self._images.get(sha256=name)
         if not is_whole(image):
             raise BadImage("is here, but its file in storage is damaged: upload it again")
         return image

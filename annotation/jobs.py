@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Now
 
-from annotation import importing, storage
+from annotation import access, importing, storage
 from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
@@ -113,9 +113,10 @@ def _import(job: ImportJob, left_out: Path) -> importing.Imported:
         )
         uploads = [job.records, job.second_records] if job.second_records else [job.records]
         files = [here(upload) for upload in uploads]
-        images: ImageSource = Stored()
+        stored = Stored(access.images_to_name(job.created_by, job.project))
+        images: ImageSource = stored
         if job.images:
-            images = Either((Archive(here(job.images), job.images_name), Stored()))
+            images = Either((Archive(here(job.images), job.images_name), stored))
         return importing.import_files(
             job.project,
             files,

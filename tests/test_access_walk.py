@@ -124,7 +124,7 @@ def world(db: None) -> World:
     release = exporting.make_release(project)
     gold = make_comparison(project)
     checks.make_gold(gold, more_hallucinated="1")
-    invitation, _ = Invitation.create(project, role="annotator")
+    invitation, _ = Invitation.create(project, role="annotator", created_by=make_admin())
     example = guidelines.draft(
         make_comparison(project), make_user(), more_hallucinated="2", why="Look.", spans=[]
     )

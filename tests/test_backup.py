@@ -85,8 +85,9 @@ def fill() -> Release:
     for _ in range(3):
         judge(make_comparison(project), "1", active_seconds=1 / 3)
     checks.make_gold(make_comparison(project), more_hallucinated="1")
-    make_token(make_admin())
-    Invitation.create(project, role="annotator")
+    admin = make_admin()
+    make_token(admin)
+    Invitation.create(project, role="annotator", created_by=admin)
     ImportJob.objects.create(project=project, name="pairs.jsonl", problems=[{"line": 3}])
     make_member(project, "reviewer")
     figures.refresh(project)

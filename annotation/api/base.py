@@ -8,8 +8,10 @@ from functools import wraps
 from typing import IO, Any, overload
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, connection, transaction
+from django.http import Http404
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -102,7 +104,8 @@ def idempotent(
 
     The key is written in the transaction of the work itself: a request that failed leaves none,
     and one that is sent twice at once waits for the other. ``secrets`` names members of the answer
-    that are shown once and never stored; the second time they are null.
+    that are shown once and never stored; the second time they are null. Who may not send the
+    request any more gets no answer to it either (``_require_allowed_now``).
     """
     if view is None:
         return lambda decorated: _idempotent(decorated, secrets)
@@ -133,12 +136,48 @@ def _idempotent(view: View, secrets: tuple[str, ...]) -> View:
             before = IdempotentAnswer.objects.filter(**mine).first()
             if before is None:
                 raise
+        _require_allowed_now(view, self, request, *args, **kwargs)
         if before.body_sha256 != body:
             raise KeyReused("The key was used with another body; make a new one.")
         return Response(before.answer, status=before.status)
 
     wrapped.idempotent = True  # type: ignore[attr-defined]
     return wrapped
+
+
+class _FirstWrite(BaseException):
+    """The request has passed all that a first one must; no ``except Exception`` stops it."""
+
+
+WRITES = ("INSERT", "UPDATE", "DELETE", "SAVEPOINT")
+
+
+def _stop_at_first_write(execute: Any, sql: str, *rest: Any) -> Any:
+    if sql.lstrip().startswith(WRITES):
+        raise _FirstWrite
+    return execute(sql, *rest)
+
+
+def _require_allowed_now(view: View, *args: Any, **kwargs: Any) -> None:
+    """Carries the request out once more, up to its first write: a view asks before it writes.
+
+    Raises what refuses the person, which a view finds out before it looks at the rest. That the
+    rest would fail now, because it is done, is no refusal.
+    """
+    try:
+        # Inside a transaction, in which a view's own is a savepoint; whatever happens is undone.
+        with transaction.atomic(), connection.execute_wrapper(_stop_at_first_write):
+            view(*args, **kwargs)
+            transaction.set_rollback(True)
+    except _FirstWrite:
+        return
+    except (Http404, PermissionDenied):
+        raise
+    except APIException as error:
+        if error.status_code in (401, 403, 404):
+            raise
+    except DomainError:
+        return
 
 
 def _body_sha256(request: Request) -> str:

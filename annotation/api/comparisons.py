@@ -163,7 +163,8 @@ def _add(
     if problems:
         raise ImportRefused(problems)
     options = importing.Options(source=f"api {user_of(request).username}")
-    done = importing.import_records(project, records, Stored(), options)
+    images = Stored(access.images_to_name(user_of(request), project))
+    done = importing.import_records(project, records, images, options)
     warnings = [warning.to_json() for warning in done.warnings]
     counts = {"created": done.created, "unchanged": done.unchanged}
     return Response({**counts, "warnings": warnings}, status=status.HTTP_201_CREATED)

@@ -17,7 +17,7 @@ from annotation import access, images
 from annotation.api.base import KnownParameters, idempotent
 from annotation.api.serializers import ImageSerializer
 from annotation.images import MOST_BYTES
-from annotation.models import Image
+from annotation.models import Image, ImageUpload
 
 
 class RawParser(BaseParser):
@@ -41,8 +41,9 @@ class ProjectImages(KnownParameters, APIView):
     )
     @idempotent
     def post(self, request: Request, slug: str) -> Response:
-        access.require(request.user, slug, "manage")
+        project = access.require(request.user, slug, "manage")
         image = images.store(request.data if isinstance(request.data, bytes) else b"")
+        ImageUpload.objects.get_or_create(project=project, image=image)
         return Response(ImageSerializer(image).data, status=status.HTTP_201_CREATED)
 
 

@@ -4,7 +4,7 @@ preferences, importing and exporting; here is what one row may hold, and the dat
 
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
 from annotation.models.figures import Figures, WorkDay
-from annotation.models.items import Comparison, Image, Prompt
+from annotation.models.items import Comparison, Image, ImageUpload, Prompt
 from annotation.models.onboarding import (
     QuizAnswer,
     QuizAttempt,
@@ -25,6 +25,7 @@ __all__ = [
     "Figures",
     "IdempotentAnswer",
     "Image",
+    "ImageUpload",
     "ImportJob",
     "Invitation",
     "Judgment",

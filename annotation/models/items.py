@@ -71,6 +71,24 @@ class Image(models.Model):
         return f"{self.sha256}.{self.extension}"
 
 
+class ImageUpload(models.Model):
+    """An image was uploaded into a project by itself, to be named by records that follow."""
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="image_uploads", db_index=False
+    )
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="uploads")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "image"], name="image_upload_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image} in {self.project}"
+
+
 class Prompt(models.Model):
     """An image and the conversation about it, ending with the human turn to be answered."""
 

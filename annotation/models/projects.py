@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -201,7 +201,16 @@ class Membership(models.Model):
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def usable(self) -> InvitationQuerySet:
-        return self.filter(accepted_at__isnull=True, expires_at__gt=timezone.now())
+        """Those that let somebody in: worth no more than who made them is worth now."""
+        manages = Membership.objects.filter(
+            user=OuterRef("created_by"), project=OuterRef("project"), role=Role.MANAGER
+        )
+        return self.filter(
+            Q(created_by__is_superuser=True) | Exists(manages),
+            created_by__is_active=True,
+            accepted_at__isnull=True,
+            expires_at__gt=timezone.now(),
+        )
 
     def matching(self, raw: str) -> InvitationQuerySet:
         """The invitation that was shown as ``raw`` when it was made."""
@@ -242,7 +251,7 @@ class Invitation(models.Model):
 
     @classmethod
     def create(
-        cls, project: Project, *, role: str, created_by: User | None = None, note: str = ""
+        cls, project: Project, *, role: str, created_by: User, note: str = ""
     ) -> tuple[Invitation, str]:
         """A new invitation and the text of its link, which cannot be had again."""
         raw = secrets.token_urlsafe(24)

@@ -39,10 +39,11 @@ def add(project: Project, user: User, role: str) -> Membership:
 def accept(raw: str, user: User) -> Project:
     """Uses an invitation, once. Raises InvitationUsed; a member keeps the role they have."""
     with transaction.atomic():
-        matching = Invitation.objects.usable().matching(raw).select_for_update()
+        usable = Invitation.objects.usable().matching(raw)
+        matching = usable.select_for_update(of=("self",))
         invitation = matching.first()
         if invitation is None:
-            raise InvitationUsed("This link was used already or has expired. Ask for a new one.")
+            raise InvitationUsed("This link does not let anybody in any more. Ask for a new one.")
         invitation.accepted_by = user
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_by", "accepted_at"])

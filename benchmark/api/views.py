@@ -91,6 +91,9 @@ class Evaluations(KnownParameters, generics.ListAPIView):
     @extend_schema(request=EvaluationInSerializer, responses={201: RunStartedSerializer})
     @idempotent
     def post(self, request: Request) -> Response:
+        named = request.data.get("project") if isinstance(request.data, dict) else None
+        if isinstance(named, str):  # Who may not ask here is told so, before what is wrong else.
+            projects_access.require(request.user, named, Permission.MANAGE)
         managed = projects_access.projects_where(request.user, Permission.MANAGE)
         asked = EvaluationInSerializer(data=request.data, projects=managed)
         asked.is_valid(raise_exception=True)

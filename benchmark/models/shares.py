@@ -20,8 +20,13 @@ TOKEN_BYTES = 32
 
 class SharedLinkQuerySet(models.QuerySet["SharedLink"]):
     def open(self) -> SharedLinkQuerySet:
-        """Those that still show something."""
-        return self.filter(revoked_at=None, expires_at__gt=timezone.now())
+        """Those that still show something: while who made them may still share."""
+        return self.filter(
+            revoked_at=None,
+            expires_at__gt=timezone.now(),
+            created_by__is_active=True,
+            created_by__is_superuser=True,
+        )
 
     def matching(self, token: str) -> SharedLinkQuerySet:
         """The link that was shown as ``token`` when it was made."""
@@ -85,10 +90,12 @@ class SharedLink(models.Model):
 
     @property
     def state(self) -> str:
-        """ "open", "expired" or "revoked"."""
+        """ "open", "expired", "revoked", or "closed": who made it is no administrator any more."""
         if self.revoked_at is not None:
             return "revoked"
-        return "open" if self.expires_at > timezone.now() else "expired"
+        if self.expires_at <= timezone.now():
+            return "expired"
+        return "open" if self.created_by.is_active and self.created_by.is_superuser else "closed"
 
     def revoke(self) -> None:
         """Closes the link for good; a second time changes nothing."""

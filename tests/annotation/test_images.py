@@ -468,7 +468,10 @@ def test_a_member_that_needs_a_password_is_named(decoder):
 @pytest.mark.django_db
 def test_stored_images_are_found_by_their_content(decoder):
     image = make_image()
-    assert Stored().find(image.sha256, decoder) == image
-    assert Stored().find(image.filename, decoder) == image
-    assert Stored().find("0" * 64, decoder) is None
-    assert Either((Archive(archive()), Stored())).find(image.sha256, decoder) == image
+    assert Stored(Image.objects.all()).find(image.sha256, decoder) == image
+    assert Stored(Image.objects.all()).find(image.filename, decoder) == image
+    assert Stored(Image.objects.all()).find("0" * 64, decoder) is None
+    assert (
+        Either((Archive(archive()), Stored(Image.objects.all()))).find(image.sha256, decoder)
+        == image
+    )

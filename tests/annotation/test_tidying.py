@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation import tasks, tidying
 from annotation.models import IdempotentAnswer, Invitation
 from annotation.onboarding import joining
-from tests.factories import make_project, make_user
+from tests.factories import make_member, make_project, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -58,12 +58,13 @@ def test_log_ins_of_last_month_go(model):
 
 def test_expired_invitations_go_unless_somebody_came_by_them():
     project = make_project()
-    _, link = Invitation.create(project, role="annotator")
+    about = {"role": "annotator", "created_by": make_member(project, "manager")}
+    _, link = Invitation.create(project, **about)
     joining.accept(link, make_user())
     used = Invitation.objects.get()
-    expired, _ = Invitation.create(project, role="annotator")
+    expired, _ = Invitation.create(project, **about)
     age(Invitation.objects.filter(pk__in=[used.pk, expired.pk]), "expires_at", timedelta(days=15))
-    open_one, _ = Invitation.create(project, role="annotator")
+    open_one, _ = Invitation.create(project, **about)
     tasks.tidy()
     assert set(Invitation.objects.all()) == {used, open_one}
 

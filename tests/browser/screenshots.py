@@ -322,7 +322,8 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
     }
     answered = QuizAnswer.objects.exclude(given="").get(attempt__membership__user__username="noor")
     label = f"{inside}label/"
-    _, raw = Invitation.create(full, role="annotator", note="Whoever opens it")
+    maker = full.memberships.filter(role="manager")[0].user
+    _, raw = Invitation.create(full, role="annotator", note="Whoever opens it", created_by=maker)
     found = {name: ("manager", path) for name, path in shown.items()}
     found |= {
         "join": ("", f"/join/{raw}/"),

@@ -69,7 +69,7 @@ def project(admin: User) -> Project:
 def test_pages_fit_360_pixels(visit: Visitor, admin: User, project: Project, scheme: str) -> None:
     factories.make_comparison(project, response_1=LONG_WORD, external_id=LONG_WORD[:200])
     factories.judge(factories.make_comparison(project, response_2="word " * 900, priority=1))
-    Invitation.create(project, role="annotator", note="somebody")
+    Invitation.create(project, role="annotator", note="somebody", created_by=admin)
     page = visit.page(admin, "/projects/", width=360, color_scheme=scheme)
     for path in paths(project):
         response = page.goto(path)

@@ -11,7 +11,7 @@ from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
 from annotation.importing.formats import parse_any_pair, read
 from annotation.importing.record_files import BadField, ImportRefused
-from annotation.models import Comparison
+from annotation.models import Comparison, Image
 from tests.factories import judge, make_comparison, make_project, picture_bytes
 
 ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
@@ -285,7 +285,9 @@ INLINE = {
 def run(tmp_path, record, **options):
     path = tmp_path / "records.jsonl"
     path.write_text(json.dumps(record))
-    return import_files(make_project(), [path], Stored(), options=Options(**options))
+    return import_files(
+        make_project(), [path], Stored(Image.objects.all()), options=Options(**options)
+    )
 
 
 @pytest.mark.django_db

@@ -166,7 +166,8 @@ PK_OF: dict[str, dict[str, str]] = {
 }
 
 
-def make_world() -> World:
+def make_world(*, evaluated: bool = True) -> World:
+    """``evaluated``: with a benchmark, of which an installation has one of each name."""
     project = factories.make_project(k=1)
     people = {
         "outsider": factories.make_user(),
@@ -179,7 +180,8 @@ def make_world() -> World:
     world = World(project, factories.make_comparison(project), people, {})
     _annotate(world)
     _train(world)
-    _evaluate(world)
+    if evaluated:
+        _evaluate(world)
     return world
 
 
@@ -238,12 +240,12 @@ def _train(world: World) -> None:
     files = [{**listed, "sha256": hashlib.sha256(CONFIG).hexdigest()}]
     checkpoint = make_checkpoint(run, files=files)
     default_storage.save(f"{checkpoint.path}/config.json", ContentFile(CONFIG))
-    asked = {"name": "tiny", "source": "org/tiny", "created_by": world.people["admin"]}
+    asked = {"name": f"tiny {world.project.pk}", "created_by": world.people["admin"]}
     world.rows |= {
         "run": run,
         "other run": runs[1],
         "checkpoint": checkpoint,
-        "base import": BaseImport.objects.create(**asked),
+        "base import": BaseImport.objects.create(source="org/tiny", **asked),
     }
 
 

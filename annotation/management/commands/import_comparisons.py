@@ -13,7 +13,7 @@ from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, Folder, ImageSource, Stored
 from annotation.importing import Imported, Options, import_files
 from annotation.importing.record_files import ImportRefused
-from annotation.models import ImportJob, Project
+from annotation.models import Image, ImportJob, Project
 
 MOST_LINES_SHOWN = 50
 
@@ -120,10 +120,11 @@ class Command(BaseCommand):
 
 
 def _images(path: Path | None) -> ImageSource:
+    stored = Stored(Image.objects.all())
     if path is None:
-        return Stored()
+        return stored
     if path.is_dir():
-        return Either((Folder(path), Stored()))
+        return Either((Folder(path), stored))
     if path.is_file():
-        return Either((Archive(path, path.name), Stored()))
+        return Either((Archive(path, path.name), stored))
     raise CommandError(f"there is no folder or archive {path}")

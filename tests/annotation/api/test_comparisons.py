@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def test_comparisons_are_created_together(project, api):
     image = make_image()
+    project.image_uploads.create(image=image)
     records = [record(image.sha256), record(f"{image.sha256}.png", id="r2", output_1="A bird.")]
     path = f"projects/{project.slug}/comparisons"
     created = api.post(path, {"comparisons": records})
@@ -49,7 +50,9 @@ def test_a_body_without_records_is_refused(project, api, body):
 
 
 def test_prompts_are_created_without_responses(project, api):
-    prompt = record(make_image().sha256, caption_type=6, length_bonus=-0.5)
+    image = make_image()
+    project.image_uploads.create(image=image)
+    prompt = record(image.sha256, caption_type=6, length_bonus=-0.5)
     created = api.post(f"projects/{project.slug}/prompts", {"prompts": [prompt]})
     assert created.json()["created"] == 1
     stored = Prompt.objects.get()

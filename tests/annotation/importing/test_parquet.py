@@ -49,7 +49,7 @@ def run(project: Project, tmp_path: Path) -> Any:
     def run_it(*rows: dict[str, Any], images: Any = None) -> Imported:
         path = tmp_path / "rows.parquet"
         writing.write_table(pyarrow.Table.from_pylist(list(rows)), path, compression="ZSTD")
-        return import_files(project, [path], images or Stored(), format="rlhf_v")
+        return import_files(project, [path], images or Stored(Image.objects.all()), format="rlhf_v")
 
     return run_it
 
@@ -122,7 +122,7 @@ def test_a_file_that_was_cut_off_is_refused(project: Project, tmp_path: Path, ke
     writing.write_table(pyarrow.Table.from_pylist(rows), path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     with pytest.raises(ImportRefused, match="cannot be read as Parquet"):
-        import_files(project, [path], Stored(), format="rlhf_v")
+        import_files(project, [path], Stored(Image.objects.all()), format="rlhf_v")
 
 
 def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused(run: Any) -> None:

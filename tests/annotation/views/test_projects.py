@@ -206,7 +206,9 @@ def test_many_links_are_made_at_once_each_for_one_person(client: Client, project
 
 
 def test_a_withdrawn_invitation_opens_nothing(client: Client, project: Project) -> None:
-    invitation, raw = Invitation.create(project, role="annotator", note="Noor")
+    invitation, raw = Invitation.create(
+        project, role="annotator", note="Noor", created_by=factories.make_admin()
+    )
     path = reverse("annotation:invitation-withdraw", args=[project.slug, invitation.pk])
     page = client.get(reverse("annotation:members", args=[project.slug]))
     assert path.encode() in page.content
@@ -216,7 +218,9 @@ def test_a_withdrawn_invitation_opens_nothing(client: Client, project: Project) 
 
 
 def test_an_invitation_that_was_used_cannot_be_withdrawn(client: Client, project: Project) -> None:
-    invitation, raw = Invitation.create(project, role="annotator")
+    invitation, raw = Invitation.create(
+        project, role="annotator", created_by=factories.make_admin()
+    )
     joining.accept(raw, factories.make_user())
     path = reverse("annotation:invitation-withdraw", args=[project.slug, invitation.pk])
     assert client.post(path).status_code == 404
@@ -225,7 +229,7 @@ def test_an_invitation_that_was_used_cannot_be_withdrawn(client: Client, project
 
 def test_an_invitation_does_not_raise_the_role_of_a_member(project: Project) -> None:
     annotator = factories.make_member(project)
-    _, raw = Invitation.create(project, role="manager")
+    _, raw = Invitation.create(project, role="manager", created_by=factories.make_admin())
     guest = Client()
     guest.force_login(annotator)
     guest.post(reverse("annotation:join", args=[raw]))

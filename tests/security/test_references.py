@@ -1,0 +1,431 @@
+"""Being named is not being allowed: hashes, ids, invitations, links and replays, by who names them.
+
+Beside the walk of routes (``tests/test_access_walk.py``) this one walks what requests *name*. Every
+member of every body that writes is found in the schema of the API; one that is not listed here
+fails: whoever adds one says whether it names something, and what somebody else's is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from annotation import access, jobs
+from annotation.image_sources import Stored
+from annotation.images import Decoder
+from annotation.models import Comparison, Image, ImportJob, Invitation, Membership, User
+from annotation.onboarding import joining
+from benchmark.models import SharedLink
+from tests.factories import (
+    make_admin,
+    make_image,
+    make_member,
+    make_project,
+    make_token,
+    make_user,
+    picture_bytes,
+)
+from tests.security.operations import Operation, operations, prepare, resolved, right_body
+from tests.security.world import World, make_world
+
+Body = dict[str, Any]
+REFUSED = {400, 404, 422}
+
+# --- What bodies name -------------------------------------------------------------------------
+
+PLAIN = {
+    *("name", "slug", "description", "question", "state", "guidelines", "guidelines_version"),
+    *("judgments_per_comparison", "max_judgments", "allow_tie", "mark_spans", "ask_confidence"),
+    *("lease_minutes", "gold_rate", "repeat_rate", "pause_below", "pause_after", "created_at"),
+    *("quiz_pass_mark", "quiz_attempts", "role", "paused", "username", "id", "from", "value"),
+    *("captions", "caption_type", "length_bonus", "preference", "hallucination", "kind"),
+    *("more_hallucinated", "more_helpful", "note", "explanation", "text", "most", "version"),
+    *("why", "response", "start", "end", "format", "keep_labels", "skip_missing_images"),
+    *("minimum_margin", "minimum_reliability", "honesty_only", "imported_labels", "seed"),
+    *(
+        "held_out_share",
+        "preset",
+        "model",
+        "settings",
+        "gpus",
+        "max_attempts",
+        "promoted",
+        "reason",
+    ),
+    *("confidence", "active_seconds", "source", "copy", "temperature", "sampling"),
+    # Uploads and their like: what is in them is read as records, whose ``image`` is listed below.
+    *("records", "second_records", "images", "answers"),
+    *("leave_out_unusable", "leave_out_others", "accept_chance_agreement", "model_name"),
+    # One's own, or of the installation and open to whoever may start an evaluation.
+    *("client_uuid", "question_set", "judge", "options"),
+}
+"""Members that name nothing of a project, by their last name."""
+
+
+def image(world: World) -> str:
+    return str(world.rows["foreign image"].sha256)
+
+
+def row(name: str) -> Callable[[World], Any]:
+    return lambda foreign: foreign.rows[name].pk
+
+
+def records(name: str) -> Callable[[Body, Any], None]:
+    def put(body: Body, value: Any) -> None:
+        body[name][0]["image"] = value
+
+    return put
+
+
+def member(name: str) -> Callable[[Body, Any], None]:
+    def put(body: Body, value: Any) -> None:
+        body[name] = [value] if isinstance(body.get(name), list) else value
+
+    return put
+
+
+References = dict[tuple[str, str], tuple[Callable[[World], Any], Callable[[Body, Any], None]]]
+REFERENCES: References = {
+    ("annotation-api:comparisons", "comparisons[].image"): (image, records("comparisons")),
+    ("annotation-api:prompts", "prompts[].image"): (image, records("prompts")),
+    ("annotation-api:gold", "comparison"): (row("comparison"), member("comparison")),
+    ("annotation-api:corrupted", "comparison"): (row("comparison"), member("comparison")),
+    ("annotation-api:examples", "comparison"): (row("comparison"), member("comparison")),
+    ("annotation-api:quiz", "questions[]"): (row("gold"), member("questions")),
+    ("annotation-api:next", "ahead_of"): (
+        lambda foreign: str(foreign.rows["assignment"].token),
+        member("ahead_of"),
+    ),
+    ("training-api:runs", "after"): (row("run"), member("after")),
+    ("benchmark-api:evaluations", "project"): (lambda w: w.project.slug, member("project")),
+    ("benchmark-api:evaluations", "checkpoint"): (row("checkpoint"), member("checkpoint")),
+}
+for route in ("training-api:runs", "training-api:chains"):
+    REFERENCES |= {
+        (route, "project"): (lambda foreign: foreign.project.slug, member("project")),
+        (route, "release"): (row("release"), member("release")),
+        (route, "base"): (row("checkpoint"), member("base")),
+        (route, "policy"): (row("checkpoint"), member("policy")),
+        (route, "reward_model"): (row("checkpoint"), member("reward_model")),
+    }
+NOT_TRIED = {"benchmark-api:bring-answers"}
+"""Its form is validated before its person is: a replay of it is still to be tried here."""
+HARMLESS = {("annotation-api:next", "ahead_of")}
+"""Somebody else's token there is no lease that the person has: it leaves nothing out."""
+
+
+def members(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    schema = resolved(schema)
+    if schema.get("type") == "array":
+        yield from members(schema["items"], f"{path}[]")
+    elif schema.get("properties"):
+        for name, inner in schema["properties"].items():
+            yield from members(inner, f"{path}.{name}" if path else name)
+    elif path:
+        yield path
+
+
+def test_every_member_of_every_body_is_listed() -> None:
+    named = {(op.route.name, path) for op in operations() for path in members(op.schema)}
+    unknown = {
+        (route, path)
+        for route, path in named - set(REFERENCES)
+        if path.rpartition(".")[2].removesuffix("[]") not in PLAIN and route not in NOT_TRIED
+    }
+    assert unknown == set(), "say in PLAIN or REFERENCES what this names"
+    assert set(REFERENCES) <= named
+
+
+@pytest.fixture
+def foreign(world: World) -> World:
+    """Another project with one of everything, of which nobody of ``world`` is a member."""
+    other = make_world(evaluated=False)
+    other.rows["foreign image"] = other.comparison.prompt.image
+    return other
+
+
+def manager_of(world: World) -> Client:
+    client = Client()
+    client.force_login(world.people["manager"])
+    return client
+
+
+def send(client: Client, world: World, operation: Operation, body: Any, **headers: str) -> Any:
+    ask = getattr(client, operation.method)
+    address = world.address(operation.route)
+    return ask(address, body, content_type=operation.content_type, headers=headers)
+
+
+def test_what_belongs_to_another_project_cannot_be_named(world: World, foreign: World) -> None:
+    client = manager_of(world)
+    taken, refused_own = [], []
+    for operation in operations():
+        for (name, path), (value, put) in REFERENCES.items():
+            if name != operation.route.name:
+                continue
+            with transaction.atomic():
+                prepare(world, operation)
+                own = send(client, world, operation, right_body(world, operation))
+                if own.status_code >= 300:
+                    refused_own.append((name, own.status_code, own.content[:200]))
+                transaction.set_rollback(True)
+            with transaction.atomic():
+                prepare(world, operation)
+                body = right_body(world, operation)
+                put(body, value(foreign))
+                answer = send(client, world, operation, body)
+                allowed = REFUSED | ({200, 204} if (name, path) in HARMLESS else set())
+                if answer.status_code not in allowed:
+                    taken.append((name, path, answer.status_code, answer.content[:200]))
+                transaction.set_rollback(True)
+    assert refused_own == []
+    assert taken == []
+
+
+# --- An image by its hash ---------------------------------------------------------------------
+
+
+def pair(image: Image) -> Body:
+    return {
+        "id": "new",
+        "image": image.sha256,
+        "conversations": [{"from": "human", "value": "<image>\nWhat?"}],
+        "output_1": {"value": "A cat."},
+        "output_2": {"value": "A dog."},
+    }
+
+
+@pytest.mark.parametrize("role", ["annotator", "reviewer", "manager", "admin"])
+def test_an_image_is_named_by_whoever_sees_it(world: World, foreign: World, role: str) -> None:
+    """A manager of one project who sees another may show its pictures in theirs as well."""
+    person = world.people["manager"]
+    if role == "admin":
+        User.objects.filter(pk=person.pk).update(is_superuser=True)
+    else:
+        Membership.objects.create(project=foreign.project, user=person, role=role)
+    client = manager_of(world)
+    path = f"/api/v1/projects/{world.project.slug}/comparisons"
+    body = {"comparisons": [pair(foreign.comparison.prompt.image)]}
+    assert client.post(path, body, content_type="application/json").status_code == 201
+
+
+def test_a_hash_opens_no_picture_by_way_of_an_import(world: World, foreign: World) -> None:
+    """By REST, and by a file that a worker reads."""
+    client, image = manager_of(world), foreign.comparison.prompt.image
+    path = f"/api/v1/projects/{world.project.slug}"
+    body = {"comparisons": [pair(image)]}
+    refused = client.post(f"{path}/comparisons", body, content_type="application/json")
+    assert refused.status_code == 422
+    file = io.BytesIO(json.dumps(pair(image)).encode())
+    sent = client.post(f"{path}/imports", {"format": "llava_rlhf", "records": file})
+    jobs.run_import(sent.json()["id"])
+    job = ImportJob.objects.get(pk=sent.json()["id"])
+    assert (job.state, job.problems[0]["field"]) == ("failed", "image")
+    assert client.get(f"/api/v1/images/{image.sha256}").status_code == 404
+
+
+def test_what_was_uploaded_into_a_project_is_named_there_and_nowhere_else(
+    world: World, foreign: World
+) -> None:
+    client, data = manager_of(world), picture_bytes()
+    path = f"/api/v1/projects/{world.project.slug}"
+    sent = client.post(f"{path}/images", data, content_type="image/png")
+    image = Image.objects.get(sha256=sent.json()["sha256"])
+    body = {"comparisons": [pair(image)]}
+    other = Client()
+    other.force_login(foreign.people["manager"])
+    elsewhere = f"/api/v1/projects/{foreign.project.slug}/comparisons"
+    assert other.post(elsewhere, body, content_type="application/json").status_code == 422
+    named = client.post(f"{path}/comparisons", body, content_type="application/json")
+    assert named.status_code == 201
+    # Whoever has the picture may upload it, and then name it.
+    other.post(f"/api/v1/projects/{foreign.project.slug}/images", data, content_type="image/png")
+    assert other.post(elsewhere, body, content_type="application/json").status_code == 201
+
+
+def test_the_import_of_somebody_who_left_names_what_the_project_has(world: World) -> None:
+    other = make_image()
+    for person in (None, make_user()):
+        found = Stored(access.images_to_name(person, world.project))
+        with Decoder() as decoder:
+            assert found.find(other.sha256, decoder) is None
+            own = found.find(world.comparison.prompt.image.sha256, decoder)
+        assert (own is not None) == (person is None)
+
+
+# --- An invitation is worth no more than its maker --------------------------------------------
+
+
+def demote(membership: Membership) -> None:
+    joining.change_role(membership, "reviewer")
+
+
+def leave(membership: Membership) -> None:
+    membership.user.is_active = False
+    membership.user.save()
+
+
+def forget(membership: Membership) -> None:
+    """Their account is deleted."""
+    membership.project.invitations.update(created_by=None)
+
+
+@pytest.mark.parametrize("change", [joining.remove, demote, leave, forget])
+@pytest.mark.parametrize("role", ["annotator", "manager"])
+def test_an_invitation_opens_nothing_once_its_maker_may_not_invite(
+    db: None, change: Callable[[Membership], None], role: str
+) -> None:
+    project = make_project()
+    maker = make_member(project, "manager")
+    make_member(project, "manager")
+    _, raw = Invitation.create(project, role=role, created_by=maker)
+    path = reverse("annotation:join", args=[raw])
+    assert Client().get(path).status_code == 200
+    change(project.memberships.get(user=maker))
+    guest = Client()
+    guest.force_login(make_user())
+    assert (Client().get(path).status_code, guest.post(path).status_code) == (410, 410)
+    with pytest.raises(joining.InvitationUsed):
+        joining.accept(raw, make_user())
+    assert not project.invitations.usable().exists()
+
+
+def test_a_removed_manager_does_not_return_by_their_own_invitation(db: None) -> None:
+    project = make_project()
+    maker = make_member(project, "manager")
+    make_member(project, "manager")
+    _, raw = Invitation.create(project, role="manager", created_by=maker)
+    joining.remove(project.memberships.get(user=maker))
+    with pytest.raises(joining.InvitationUsed):
+        joining.accept(raw, maker)
+    assert access.role(maker, project) is None
+
+
+def test_an_administrators_invitation_lasts_while_they_are_one(db: None) -> None:
+    project, maker = make_project(), make_admin()
+    _, raw = Invitation.create(project, role="manager", created_by=maker)
+    User.objects.filter(pk=maker.pk).update(is_superuser=False)
+    with pytest.raises(joining.InvitationUsed):
+        joining.accept(raw, make_user())
+    User.objects.filter(pk=maker.pk).update(is_superuser=True)
+    assert joining.accept(raw, make_user()) == project
+
+
+def test_a_public_link_opens_nothing_once_its_maker_is_no_administrator(world: World) -> None:
+    paths = [
+        reverse("shared:index", args=[world.secrets["share"]]),
+        reverse("shared:summary", args=[world.secrets["share"], "md"]),
+    ]
+    assert [Client().get(path).status_code for path in paths] == [200, 200]
+    assert SharedLink.objects.get().state == "open"
+    User.objects.filter(pk=world.people["admin"].pk).update(is_superuser=False)
+    assert [Client().get(path).status_code for path in paths] == [404, 404]
+    assert SharedLink.objects.get().state == "closed"
+
+
+# --- A replay is checked like a first request -------------------------------------------------
+
+ADMINISTRATORS = {"training-api:base-imports"}
+CREATORS = {"annotation-api:projects"}
+
+
+def replayable() -> list[Operation]:
+    def is_idempotent(operation: Operation) -> bool:
+        names = (operation.method, "create")
+        view = operation.route.view
+        return any(getattr(getattr(view, name, None), "idempotent", False) for name in names)
+
+    found = [one for one in operations() if one.method == "post" and is_idempotent(one)]
+    return [one for one in found if one.route.name not in NOT_TRIED]
+
+
+def lose(world: World, person: User, how: str) -> None:
+    """``person`` may not do any more what they did."""
+    mine = Membership.objects.filter(project=world.project, user=person)
+    if how == "removed":
+        mine.delete()
+    else:
+        mine.update(role="annotator")
+    User.objects.filter(pk=person.pk).update(is_superuser=False)
+    person.user_permissions.clear()
+
+
+@pytest.mark.parametrize("how", ["removed", "demoted"])
+def test_a_replay_is_refused_to_whoever_may_not_ask_any_more(world: World, how: str) -> None:
+    answered, wrong = [], []
+    assert len(replayable()) > 15
+    for operation in replayable():
+        name = operation.route.name
+        with transaction.atomic():
+            prepare(world, operation)
+            person = make_member(world.project, "manager")
+            User.objects.filter(pk=person.pk).update(is_superuser=name in ADMINISTRATORS)
+            if name in CREATORS:
+                person.user_permissions.add(Permission.objects.get(codename="add_project"))
+            client = Client()
+            client.force_login(person)
+            key = {"Idempotency-Key": "once"}
+            right = json.dumps(right_body(world, operation), default=lambda file: "")
+            form = not operation.content_type.startswith("application/json")
+
+            def ask(
+                operation: Operation = operation,
+                client: Client = client,
+                key: dict[str, str] = key,
+                right: str = right,
+                form: bool = form,
+            ) -> HttpResponse:
+                # Files are read to their end by the first request, and made anew.
+                body = right_body(world, operation) if form else right
+                return send(client, world, operation, body, **key)  # type: ignore[no-any-return]
+
+            first, again = ask(), ask()
+            if first.status_code >= 300 or again.status_code != first.status_code:
+                wrong.append((name, first.status_code, again.status_code, again.content[:200]))
+            lose(world, person, how)
+            after = ask()
+            if after.status_code not in (401, 403, 404):
+                answered.append((name, after.status_code))
+            transaction.set_rollback(True)
+    assert wrong == []
+    assert answered == []
+
+
+def test_a_replay_needs_the_scope_of_a_first_request(world: World) -> None:
+    """It is the person's, not the token's: another token of theirs with the scope is answered."""
+    person = world.people["manager"]
+    path = f"/api/v1/projects/{world.project.slug}/invitations"
+    statuses = []
+    for scopes in (("manage",), ("read",), ("manage",)):
+        client = Client(headers={"Authorization": f"Bearer {make_token(person, *scopes)}"})
+        sent = client.post(
+            path,
+            {"role": "annotator"},
+            content_type="application/json",
+            headers={"Idempotency-Key": "k"},
+        )
+        statuses.append(sent.status_code)
+    assert statuses == [201, 403, 201]
+    assert Invitation.objects.filter(created_by=person, note="").count() == 1
+
+
+def test_a_replay_of_what_is_done_writes_nothing(world: World) -> None:
+    """It is looked at like a first request only as far as its first write."""
+    client = manager_of(world)
+    path = f"/api/v1/projects/{world.project.slug}/comparisons"
+    body = {"comparisons": [pair(world.comparison.prompt.image)]}
+    key = {"Idempotency-Key": "k"}
+    answers = [
+        client.post(path, body, content_type="application/json", headers=key) for _ in range(3)
+    ]
+    assert [one.json() for one in answers] == [{"created": 1, "unchanged": 0, "warnings": []}] * 3
+    assert Comparison.objects.filter(project=world.project, external_id="new").count() == 1
