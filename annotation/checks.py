@@ -117,7 +117,11 @@ def claim_check(
     """
     if project.gold_rate + project.repeat_rate <= 0:
         return None
-    lease = {"project": project.pk, "annotator": annotator.pk, "lease": project.lease}
+    lease: dict[str, Any] = {
+        "project": project.pk,
+        "annotator": annotator.pk,
+        "lease": project.lease,
+    }
     with connection.cursor() as cursor:
         cursor.execute(COMES_BACK, {**lease, "ahead_of": [str(one) for one in ahead_of]})
         row = cursor.fetchone()
