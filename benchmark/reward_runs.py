@@ -24,7 +24,7 @@ from training.runs.kinds import OptionsForm, RunKind
 
 
 class RewardEvaluationOptions(OptionsForm):
-    """Which pairs; the judge is the rule that compares rewards."""
+    """Which pairs; the judge is the rule that sets one reward against another."""
 
     question_set = forms.ModelChoiceField(QuestionSet.objects.all(), label="Benchmark")
     judge = forms.ModelChoiceField(Judge.objects.filter(kind=Judge.Kind.EXACT))

@@ -208,7 +208,7 @@ def test_files_are_imported_and_waited_for(
     assert ImportJob.objects.count() == 1
     with pytest.raises(FactLoopError) as refused:
         mine.import_files("rlhf_v", paths["records"])
-    assert refused.value.errors[0]["field"] == "question"
+    assert refused.value.errors[0]["field"] == "image"  # RLHF-V has its pictures inside.
 
 
 def test_a_folder_is_saved_whole_or_not_at_all(

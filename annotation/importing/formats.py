@@ -63,14 +63,20 @@ def read_files(
     """
     if format not in ALONE and format not in SIDE_BY_SIDE:
         raise ValueError(f"{format!r} is not one of {', '.join(ImportJob.Format.values)}")
-    if len(files) == 1 and format not in ALONE:
-        raise ImportRefused([Problem(0, "", "the second answer file is missing")])
+    _check_number(format, len(files))
     if len(files) == 1:
         with files[0].open("rb") as file:
             yield from parse_each(file, _after(before, ALONE[format]), faults, unusable)
         return
     with files[0].open("rb") as first, files[1].open("rb") as second:
         yield from _side_by_side(format, (first, second), (names[0], names[1]), faults, unusable)
+
+
+def _check_number(format: str, files: int) -> None:
+    if files == 1 and format not in ALONE:
+        raise ImportRefused([Problem(0, "", "the second answer file is missing")])
+    if files == 2 and format not in SIDE_BY_SIDE:
+        raise ImportRefused([Problem(0, "", "this format takes one file")])
 
 
 def _after(before: Before, parse: Parse) -> Parse:
@@ -83,8 +89,7 @@ def read(
     """The records of small files, already open; raises ImportRefused with every fault of them."""
     faults, unusable = Faults(), Faults()
     found: list[PairIn | PromptIn | None]
-    if second is None and format not in ALONE:
-        raise ImportRefused([Problem(0, "", "the second answer file is missing")])
+    _check_number(format, 1 if second is None else 2)
     if second is None:
         found = list(parse_each(file, ALONE[format], faults, unusable))
     else:

@@ -173,7 +173,8 @@ def test_unanimous_comparisons_become_gold_and_leave_releases():
     gold = project.comparisons.exclude(gold_more_hallucinated="").get()
     assert gold in (unanimous, other)
     assert gold.gold_more_hallucinated == "1"
-    lines = b"".join(stream(make_release(project), "llava_rlhf"))
+    release = make_release(project, policy={"accept_chance_agreement": True})
+    lines = b"".join(stream(release, "llava_rlhf"))
     assert gold.external_id.encode() not in lines
     assert lines.count(b"\n") == 2
 

@@ -238,7 +238,7 @@ def test_models_are_tested_against_each_other(question_set: QuestionSet) -> None
     assert found.detectable is not None and found.detectable > 0
     strongest, weakest = explorer.grid(group).lines[0].cells
     assert (strongest.got.text, weakest.got.text) == ("9 to 5", "4.5 to 6.5")
-    assert strongest.good and not weakest.good
+    assert strongest.got.good and not weakest.got.good
     result = scoring.compare(weak, strong)
     assert result["count"] == 6
     assert result["relative_score"]["difference"] == pytest.approx(180 - 100 * 34 / 45)

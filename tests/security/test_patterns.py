@@ -30,6 +30,7 @@ from tests.security import patterns
 BUILT = {
     "benchmark.judging.endpoints": [r"(?<![\w-])max\-tokens(?![\w-])"],
     "benchmark.protocols.yes_no": [r"\b(?:dog|dogs)\b", r" (?:\w+ )?dog\b"],
+    "training.rlhf.prompts": [r"<image>|<\|im_end\|>|</s>"],
 }
 MODULES = patterns.module_names()
 KNOWN = patterns.patterns(MODULES) + [

@@ -23,7 +23,7 @@ from benchmark.models import Evaluation, SharedLink
 from tests import factories
 from tests.benchmark.factories import make_evaluation, make_judge
 from tests.training.factories import make_base, make_checkpoint
-from training.models import BaseImport
+from training.models import BaseImport, Checkpoint
 from training.runs import requests
 from training.runs.requests import Common, Step
 
@@ -156,12 +156,17 @@ PK_OF: dict[str, dict[str, str]] = {
     "benchmark": {
         **same("evaluation", "evaluation", "evaluation-json", "evaluation-csv", "progress"),
         **same("evaluation", "judge-again", "repeat", "summary"),
+        **same("checkpoint", "model", "model-summary"),
+        "report-card": "reward model",
         **same("person judge", "rate", "rate-undo"),
         **same("question", "question", "question-image"),
         "revoke-link": "link",
         "settle": "verdict",
     },
-    "benchmark-api": same("evaluation", "evaluation", "answers"),
+    "benchmark-api": {
+        **same("evaluation", "evaluation", "answers"),
+        "report-card": "reward model",
+    },
     "shared": {"evaluation": "evaluation", "photograph": "question"},
 }
 
@@ -245,6 +250,7 @@ def _train(world: World) -> None:
         "run": run,
         "other run": runs[1],
         "checkpoint": checkpoint,
+        "reward model": make_checkpoint(runs[1], kind=Checkpoint.Kind.REWARD_MODEL),
         "base import": BaseImport.objects.create(source="org/tiny", **asked),
     }
 
