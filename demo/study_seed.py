@@ -167,7 +167,7 @@ class Seed:
         if arm.judged_by is not None:
             rounds = metrics(self.folder / arm.name)
             for row in rows:
-                row["kl"] = rounds[row["step"]]["ppo/kl"] if row["step"] else 0.0
+                row["kl"] = rounds[int(row["step"])]["ppo/kl"] if row["step"] else 0.0
         return rows
 
     def _measure_control(self, control: Control) -> list[dict[str, float]]:

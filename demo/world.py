@@ -92,7 +92,7 @@ def prompts(count: int, *, seed: int, held_out: bool = False) -> list[Prompt]:
     """``count`` scenes to describe, with five captions each as facts; the seed fixes them."""
     side = "held-out" if held_out else "train"
     rng = Random(f"{side}-{seed}")
-    result = []
+    result: list[Prompt] = []
     for number in range(count):
         scene = random_scene(rng, held_out=held_out)
         question = Question("holistic", DESCRIBE, caption(scene))
@@ -108,7 +108,7 @@ def mixture(count: int, *, seed: int) -> list[Prompt]:
     """
     rng = Random(f"mixture-{seed}")
     kinds = rng.choices(list(MIXTURE), weights=list(MIXTURE.values()), k=count)
-    result = []
+    result: list[Prompt] = []
     while len(result) < count:
         scene = random_scene(rng)
         question = tempting(scene, kinds[len(result)], rng)
