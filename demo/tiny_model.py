@@ -2,7 +2,7 @@
 
 An ordinary ``LlavaForConditionalGeneration`` with processor and chat template, so the engine
 treats it like any other. Only the sizes differ: one vision patch covers one cell of the picture,
-and the tokenizer knows 75 whole words, "red circle" and its like among them. With colour and shape
+and the tokenizer knows 83 whole words, "red circle" and its like among them. With colour and shape
 as two words, finding the second means going back over the first to the place before it; that took
 the tiny model longer to learn than everything else together.
 """
