@@ -31,7 +31,7 @@ CHECKED_BY_FACTS = {
     "other": 3,
 }
 """What is trained on, and how much of each kind: only kinds whose answers the base can check
-against facts (``python -m demo.measuring``), for a reward model is no better at it than its base."""
+against facts (``python -m demo.measuring``), for no reward model is better at it than its base."""
 CHECKED_BY_RULE = {YES_NO: 2, CHOICE: 1}
 """The same of kinds that the symbolic rewards know the truth of."""
 MIXTURE = CHECKED_BY_FACTS | CHECKED_BY_RULE
