@@ -104,7 +104,8 @@ def measure(base: Base, kind: str, *, count: int, seed: int = 0) -> Measured:
     """``count`` questions of a kind about held-out scenes."""
     rng = Random(f"measuring-{kind}-{seed}")
     torch.manual_seed(seed)
-    questions, scenes = [], []
+    questions: list[Question] = []
+    scenes: list[Scene] = []
     while len(questions) < count:
         scene = random_scene(rng, held_out=True)
         question = tempting(scene, kind, rng)
