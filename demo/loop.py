@@ -194,7 +194,7 @@ def _bench(plan: Plan, seed: int, folder: Path) -> Bench:
     )
     return Bench(
         questions=_question_set(
-            "Small world: eight types, all trained on",
+            "Small world: eight types, six of them trained on",
             world.questions(plan.questions_per_type, seed=seed),
             folder,
         ),
