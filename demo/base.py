@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,9 +23,11 @@ from torch.nn import functional
 from transformers import LlavaForConditionalGeneration
 
 from benchmark.protocols.small_world import BACKGROUNDS, COLORS, POSITIONS, SHAPES, Scene
+from demo.faults import SHARE
+from demo.later_lessons import LaterTeacher
 from demo.lessons import Lesson, Teacher
 from demo.scenes import random_scene, render
-from demo.tiny_model import IMAGE, PAD, VOCABULARY, build_model, build_processor
+from demo.tiny_model import IMAGE, PAD, VOCABULARY, add_later_words, build_model, build_processor
 
 BASE_MODEL = Path(__file__).parent / "base_model"
 """The committed model with its processor."""
@@ -46,12 +49,18 @@ class Plan:
     counting_steps: int = 500
     looking_steps: int = 200
     mixed_steps: int = 400
+    right_steps: int = 150
+    again_steps: int = 220
+    faulty_steps: int = 110
     vision_batch: int = 128
     text_batch: int = 32
     looking_batch: int = 48
     caption_batch: int = 48
     question_batch: int = 24
+    checks_batch: int = 20
+    answers_batch: int = 64
     learning_rate: float = 2e-3
+    later_learning_rate: float = 1.5e-3
 
 
 class Trainer:
@@ -59,6 +68,7 @@ class Trainer:
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
         torch.manual_seed(seed)
+        self._seed = seed
         self._plan = plan
         self._rng = Random(seed)
         self.processor = build_processor()
@@ -66,7 +76,12 @@ class Trainer:
         self._teacher = Teacher(self.processor.tokenizer, self._rng)
 
     def train(self) -> None:
-        """All stages, in order; reports on standard output."""
+        """Schooling, then the faults; reports on standard output."""
+        self.school()
+        self.spoil()
+
+    def school(self) -> None:
+        """The stages after which the base sees and checks, and answers in a word or two."""
         plan = self._plan
         self.train_vision()
         self._stage("copying", plan.copying_steps, self._copying)
@@ -74,6 +89,23 @@ class Trainer:
         self._stage("counting mistakes", plan.counting_steps, self._counting)
         self._stage("looking", plan.looking_steps, self._looking)
         self._stage("pictures, questions, facts", plan.mixed_steps, self._everything)
+
+    def spoil(self) -> None:
+        """Answers in claims, first right ones, then faulty; from random numbers of its own."""
+        plan = self._plan
+        torch.manual_seed(self._seed)
+        add_later_words(self.model)
+        for number, (name, steps, share) in enumerate(
+            (
+                ("right answers", plan.right_steps, 0.0),
+                ("right answers, again", plan.again_steps, 0.0),
+                ("faulty answers", plan.faulty_steps, SHARE),
+            )
+        ):
+            self._rng = Random(f"later-{self._seed}" + (f"-{number}" if number else ""))
+            teacher = LaterTeacher(self.processor.tokenizer, self._rng, insisting=number > 0)
+            loss = partial(self._claims, teacher, share)
+            self._stage(name, steps, loss, plan.later_learning_rate)
 
     def train_vision(self) -> None:
         """Per-cell labels (colour, shape, background, place), then the tower stays as it is."""
@@ -93,12 +125,15 @@ class Trainer:
                 ]
             ).sum()
 
-        self._optimise("vision tower", self._plan.vision_steps, weights, loss)
+        steps, rate = self._plan.vision_steps, self._plan.learning_rate
+        self._optimise("vision tower", steps, weights, loss, rate)
         tower.requires_grad_(False)
 
-    def _stage(self, name: str, steps: int, loss: Callable[[], Tensor]) -> None:
+    def _stage(
+        self, name: str, steps: int, loss: Callable[[], Tensor], learning_rate: float | None = None
+    ) -> None:
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self._optimise(name, steps, weights, loss)
+        self._optimise(name, steps, weights, loss, learning_rate or self._plan.learning_rate)
 
     def _copying(self) -> Tensor:
         return self._loss([self._teacher.copying() for _ in range(self._plan.text_batch)])
@@ -124,6 +159,16 @@ class Trainer:
         captions = [self._teacher.caption(s) for s in self._scenes(plan.caption_batch)]
         questions = [self._teacher.question(s) for s in self._scenes(plan.question_batch)]
         return self._loss(checks) + self._loss([*captions, *questions])
+
+    def _claims(self, teacher: LaterTeacher, share: float) -> Tensor:
+        """Answers to checks against facts, and answers to pictures, faulty in a ``share``."""
+        plan = self._plan
+        told, shown = self._telling_scenes(plan.checks_batch), self._scenes(plan.checks_batch)
+        checks = [
+            teacher.check(scene, picture=other) for scene, other in zip(told, shown, strict=True)
+        ]
+        answers = [teacher.answer(scene, share=share) for scene in self._scenes(plan.answers_batch)]
+        return self._loss(checks) + self._loss(answers)
 
     def _scenes(self, count: int) -> list[Scene]:
         return [random_scene(self._rng) for _ in range(count)]
@@ -163,13 +208,18 @@ class Trainer:
         return (losses * shares).sum() / len(lessons)
 
     def _optimise(
-        self, name: str, steps: int, weights: list[nn.Parameter], loss_of_step: Callable[[], Tensor]
+        self,
+        name: str,
+        steps: int,
+        weights: list[nn.Parameter],
+        loss_of_step: Callable[[], Tensor],
+        learning_rate: float,
     ) -> None:
         optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.98), weight_decay=0.01)
         started, total = time.monotonic(), 0.0
         for step in range(1, steps + 1):
             for group in optimizer.param_groups:
-                group["lr"] = self._plan.learning_rate * _schedule(step, steps)
+                group["lr"] = learning_rate * _schedule(step, steps)
             loss = loss_of_step()
             optimizer.zero_grad()
             loss.backward()

@@ -1,7 +1,7 @@
 """Simulated annotators: they log nothing in by hand and see only what the REST API shows.
 
-Each is a thread with a token of its own that takes the next comparison, looks at its picture,
-answers with ``demo.annotators.judge``, and goes on until there is nothing left.
+Each is a thread with a token of its own that takes the next comparison, looks at its picture and
+question, answers with ``demo.annotators.judge``, and goes on until there is nothing left.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from benchmark.protocols.small_world import Scene
 from demo.annotators import Answer, judge
+from demo.world import Prompt
 
 TIMEOUT_SECONDS = 60
 
@@ -25,7 +25,7 @@ def label_everything(
     site: str,
     project: str,
     tokens: list[str],
-    scenes: Mapping[str, Scene],
+    prompts: Mapping[str, Prompt],
     *,
     noise: float,
     seed: int,
@@ -33,7 +33,7 @@ def label_everything(
 ) -> int:
     """Judges until the queue is empty for everybody; the number of judgments that were accepted.
 
-    ``scenes`` holds what is in each picture, by the sha256 of the stored image. Raises
+    ``prompts`` holds what is asked about which scene, by the prompt's id. Raises
     httpx.HTTPStatusError when the API refuses something.
     """
     enough = Event()
@@ -47,7 +47,7 @@ def label_everything(
                     timeout=TIMEOUT_SECONDS,
                 ),
                 project,
-                scenes,
+                prompts,
                 Random(f"annotator-{seed}-{number}"),
                 noise,
                 on_judgment,
@@ -64,7 +64,7 @@ def label_everything(
 def _annotate(
     api: httpx.Client,
     project: str,
-    scenes: Mapping[str, Scene],
+    prompts: Mapping[str, Prompt],
     rng: Random,
     noise: float,
     on_judgment: Callable[[], None],
@@ -76,7 +76,7 @@ def _annotate(
             assignment = _post(api, f"/projects/{project}/assignments/next", {})
             if assignment is None:
                 break
-            answer = _look_and_judge(assignment, scenes, rng, noise)
+            answer = _look_and_judge(assignment, prompts, rng, noise)
             _post(api, f"/assignments/{assignment['token']}/judgment", answer)
             judged += 1
             on_judgment()
@@ -84,11 +84,18 @@ def _annotate(
 
 
 def _look_and_judge(
-    assignment: dict[str, Any], scenes: Mapping[str, Scene], rng: Random, noise: float
+    assignment: dict[str, Any], prompts: Mapping[str, Prompt], rng: Random, noise: float
 ) -> dict[str, Any]:
     first, second = assignment["responses"]
-    scene = scenes[assignment["image"]["sha256"]]
-    said: Answer = judge(first["text"], second["text"], scene, rng, noise=noise)
+    prompt = prompts[assignment["prompt"]]
+    said: Answer = judge(
+        first["text"],
+        second["text"],
+        prompt.scene,
+        rng,
+        noise=noise,
+        question=prompt.question,
+    )
     shown = {"a": str(first["response"]), "b": str(second["response"]), "tie": "tie"}
     answer = {"client_uuid": str(uuid.uuid4()), "more_hallucinated": shown[said.more_hallucinated]}
     if said.more_helpful is not None:

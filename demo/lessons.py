@@ -26,8 +26,9 @@ from benchmark.protocols.small_world import (
     claims,
     false_claims,
 )
-from demo.questions import DESCRIBE, ask
+from demo.questions import DESCRIBE
 from demo.scenes import facts, sentence
+from demo.schooling import ask_shortly
 from demo.tiny_model import ASSISTANT, BOS, EOS, IMAGE, IMAGE_TOKENS, USER
 
 FACTS_INTRODUCTION = "Facts:"
@@ -170,7 +171,7 @@ class Teacher:
         kinds = [kind for kind in TYPES if kind != "holistic"]
         question = None
         while question is None:
-            question = ask(scene, self._rng.choice(kinds), self._rng)
+            question = ask_shortly(scene, self._rng.choice(kinds), self._rng)
         out = self._begin(question.text, picture=scene)
         out.write(question.answer, 1.0)
         out.write(EOS, 1.0)
@@ -209,8 +210,8 @@ class Teacher:
         if kind < 0.5:
             return self._rng.choice(scene.things)
         if kind < 0.8:
-            return _with_wrong_attribute(self._rng.choice(scene.things), scene, self._rng)
-        return _invented(scene, self._rng)
+            return with_wrong_attribute(self._rng.choice(scene.things), scene, self._rng)
+        return invented_thing(scene, self._rng)
 
 
 def mistaken_claims(
@@ -229,9 +230,9 @@ def mistaken_claims(
     for thing in scene.things:
         if rng.random() >= omitted:
             wrong = rng.random() < wrong_attribute
-            claims.append(_with_wrong_attribute(thing, scene, rng) if wrong else thing)
+            claims.append(with_wrong_attribute(thing, scene, rng) if wrong else thing)
     while rng.random() < invented and len(claims) < MOST_CLAIMS:
-        addition = _invented(scene, rng)
+        addition = invented_thing(scene, rng)
         if all(addition.position != claim.position for claim in claims):
             claims.append(addition)
     if not claims:
@@ -239,7 +240,7 @@ def mistaken_claims(
     return sorted(claims, key=lambda thing: POSITIONS.index(thing.position))
 
 
-def _with_wrong_attribute(thing: Thing, scene: Scene, rng: Random) -> Thing:
+def with_wrong_attribute(thing: Thing, scene: Scene, rng: Random) -> Thing:
     """Another colour or shape, often one of another object there: words alone do not betray it."""
     others = [other for other in scene.things if other != thing and rng.random() < _BORROWED]
     if rng.random() < 0.5:
@@ -251,7 +252,7 @@ def _with_wrong_attribute(thing: Thing, scene: Scene, rng: Random) -> Thing:
     return Thing(thing.position, thing.color, shape)
 
 
-def _invented(scene: Scene, rng: Random) -> Thing:
+def invented_thing(scene: Scene, rng: Random) -> Thing:
     """An object on an empty cell, often one that looks like another object there."""
     position = rng.choice([p for p in POSITIONS if scene.at(p) is None])
     if rng.random() < _BORROWED:

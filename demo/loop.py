@@ -25,7 +25,7 @@ from annotation.onboarding import joining
 from annotation.releases import freezing
 from benchmark import importing as benchmark_importing
 from benchmark.models import Evaluation, Judge, QuestionSet
-from benchmark.protocols.small_world import Scene, question_record
+from benchmark.protocols.small_world import question_record
 from demo import report, world
 from demo.console import Console
 from demo.crowd import label_everything
@@ -48,13 +48,13 @@ class RunEndedBadly(RuntimeError):
 class Plan:
     """How large the demo is."""
 
-    prompts: int = 2200
+    prompts: int = 2800
     annotators: int = 5
     noise: float = 0.1
     """Share of judgments in which an annotator mixes the two responses up."""
     held_out_share: float = 0.12
-    questions_per_type: int = 12
-    measured_scenes: int = 512
+    questions_per_type: int = 60
+    measured_scenes: int = 256
     reward_changes: dict[str, Any] = field(default_factory=dict)
     """Changes to the preset "small-world" for both reward models."""
     ppo_changes: dict[str, Any] = field(default_factory=dict)
@@ -69,8 +69,11 @@ class Bench:
     judge: Judge
 
     def steps(self) -> list[Step]:
-        """Two evaluations: the eight types answered greedily, descriptions sampled."""
-        asked = ((self.questions, 0.0), (self.descriptions, 1.0))
+        """Two evaluations: descriptions sampled, and the eight types answered greedily.
+
+        In this order, because the dashboard begins with what was measured last.
+        """
+        asked = ((self.descriptions, 1.0), (self.questions, 0.0))
         return [
             Step(
                 "evaluation",
@@ -89,23 +92,23 @@ def run_loop(site: Installation, console: Console, *, seed: int, plan: Plan | No
     plan = plan or Plan()
     admin = User.objects.get(username=site.admin)
 
-    console.stage("A project, its annotators, a base model and pictures to describe")
+    console.stage("A project, its annotators, a base model and questions about pictures")
     project = _project(admin)
     tokens = _annotators(project, admin, plan.annotators)
     base = registry.register_base("small-world base", folder=BASE_MODEL)
-    scenes = _prompts(project, plan, seed, site.folder / "inputs")
+    prompts = _prompts(project, plan, seed, site.folder / "inputs")
     bench = _bench(plan, seed, site.folder / "inputs")
-    console.line(f"{plan.prompts} prompts about {len(scenes)} pictures")
+    console.line(f"{len(prompts)} questions of {len(world.MIXTURE)} kinds, a picture each")
     console.line(f"watch it at {site.url}/projects/{project.slug}/")
     console.line(f"log in as {site.admin} with the password {site.password}")
 
-    console.stage("The base model describes each picture twice")
+    console.stage("The base model answers each question twice")
     common = Common(project=project, requested_by=admin, base=base, preset="small-world", seed=seed)
     sample = Step("sample", changes={"samples_per_prompt": 2}, options={"prompts": plan.prompts})
     _wait(site, console, [request_run(common, sample, name="Pairs of the base model")])
 
     console.stage("People compare the answers over REST")
-    labels = _label(site, console, project, tokens, scenes, plan, seed)
+    labels = _label(site, console, project, tokens, prompts, plan, seed)
 
     console.stage("A release freezes their preferences")
     release = freezing.make_release(
@@ -134,14 +137,15 @@ def _project(admin: User) -> Project:
         Project(
             slug=slug,
             name="Small world" if number == 1 else f"Small world {number}",
-            description="Rendered scenes with a known truth, described by a tiny model.",
+            description="Questions about rendered scenes with a known truth.",
             # Two people each, and a third where they disagree: of the 10 % mistakes 3 % are left.
             judgments_per_comparison=2,
             max_judgments=3,
             guidelines=(
-                "Compare each description with the picture.\n\n"
-                "- **Hallucinated** is an object, colour, shape or place that is not there.\n"
-                "- If both are equally honest, prefer the one that names more of what is there."
+                "Compare each answer with the picture.\n\n"
+                "- **Hallucinated** is an object, colour, shape, place or number that is not so.\n"
+                "- If both are equally honest, prefer the one that answers the question, and of "
+                "two descriptions the one that names more of what is there."
             ),
         ),
         manager=admin,
@@ -163,16 +167,14 @@ def _annotators(project: Project, admin: User, people: int) -> list[str]:
     return tokens
 
 
-def _prompts(project: Project, plan: Plan, seed: int, folder: Path) -> dict[str, Scene]:
-    """Imports the pictures to describe; what is in each, by the sha256 of the stored image."""
-    prompts = world.prompts(plan.prompts, seed=seed)
+def _prompts(project: Project, plan: Plan, seed: int, folder: Path) -> dict[str, world.Prompt]:
+    """Imports the questions and their pictures; by id, with what annotators see in them."""
+    prompts = world.mixture(plan.prompts, seed=seed)
     pictures = _pictures(folder / "images", {p.record.image: p.picture() for p in prompts})
     records = folder / "prompts.jsonl"
     _write_lines(records, [prompt.record.to_json() for prompt in prompts])
     importing.import_files(project, [records], image_sources.Folder(pictures), format="prompts")
-    by_id = {prompt.record.id: prompt.scene for prompt in prompts}
-    stored = project.prompts.values_list("external_id", "image__sha256")
-    return {sha256: by_id[name] for name, sha256 in stored}
+    return {prompt.record.id: prompt for prompt in prompts}
 
 
 def _bench(plan: Plan, seed: int, folder: Path) -> Bench:
@@ -192,9 +194,11 @@ def _bench(plan: Plan, seed: int, folder: Path) -> Bench:
     )
     return Bench(
         questions=_question_set(
-            "Small world, eight types", world.questions(plan.questions_per_type, seed=seed), folder
+            "Small world: eight types, six of them trained on",
+            world.questions(plan.questions_per_type, seed=seed),
+            folder,
         ),
-        descriptions=_question_set("Small world, descriptions", described, folder),
+        descriptions=_question_set("Small world: descriptions, sampled", described, folder),
         judge=judge,
     )
 
@@ -216,7 +220,7 @@ def _label(
     console: Console,
     project: Project,
     tokens: list[str],
-    scenes: dict[str, Scene],
+    prompts: dict[str, world.Prompt],
     plan: Plan,
     seed: int,
 ) -> int:
@@ -232,7 +236,7 @@ def _label(
         site.url,
         project.slug,
         tokens,
-        scenes,
+        prompts,
         noise=plan.noise,
         seed=seed,
         on_judgment=on_judgment,

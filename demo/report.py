@@ -7,24 +7,44 @@ evaluations of each chain, to scenes that no training has seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from benchmark.models import Answer, Evaluation
-from benchmark.protocols.small_world import Scene, coverage, hallucinating
-from benchmark.statistics import bootstrap_interval
+from benchmark.protocols.small_world import Scene, coverage, hallucinating, rate
+from benchmark.statistics import bootstrap_interval, paired_test
 from demo.console import Console
+from demo.faults import has_held_out_companion
 from training.checkpoints import registry
 from training.models import Chain, Run
 
 TITLES = {"base": "base model", "rlhf": "RLHF (no facts)", "fact_rlhf": "Fact-RLHF"}
+LOWEST_HONEST = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer to a question of the benchmark and what the exact judge makes of it."""
+
+    type: str
+    rating: int
+    covered: float | None
+    """Coverage of a description, None for other questions."""
+    held_out_companion: bool
 
 
 def make(chains: Mapping[str, Chain], *, seconds: float, labels: int) -> dict[str, Any]:
-    """The report as written to ``report.json``; shares are between 0 and 1."""
+    """The report as written to ``report.json``; shares are between 0 and 1.
+
+    ``greedy`` is the benchmark of the eight types, each question answered with the most likely
+    words; what stands under the name of a model by itself is of descriptions at temperature 1.
+    """
+    asked = {name: _asked(_evaluations(chains[name])[1]) for name in TITLES}
     return {
         "seconds": round(seconds, 1),
         "labels": labels,
@@ -32,8 +52,61 @@ def make(chains: Mapping[str, Chain], *, seconds: float, labels: int) -> dict[st
             "plain": _reward_model(chains["rlhf"]),
             "fact": _reward_model(chains["fact_rlhf"]),
         },
+        "greedy": {name: _greedy(asked[name]) for name in TITLES},
+        "greedy_questions": len(asked["base"]),
+        "greedy_by_type": {name: _by_type(asked[name]) for name in TITLES},
+        "greedy_held_out_companions": {
+            name: _score([one for one in asked[name] if one.held_out_companion]) for name in TITLES
+        },
+        "greedy_differences": {
+            f"{one} to {two}": _difference(asked[one], asked[two])
+            for one, two in (("base", "rlhf"), ("base", "fact_rlhf"), ("rlhf", "fact_rlhf"))
+        },
         **{name: _measures(chains[name]) for name in TITLES},
     }
+
+
+def _asked(evaluation: Evaluation) -> list[Asked]:
+    found = []
+    for answer in Answer.objects.filter(evaluation=evaluation).select_related("question"):
+        data = answer.question.data
+        scene = Scene.from_json(data["truth"]["scene"])
+        kind = data["question_type"]
+        found.append(
+            Asked(
+                type=kind,
+                rating=rate(data, answer.text).rating,
+                covered=coverage(answer.text, scene) if kind == "holistic" else None,
+                held_out_companion=has_held_out_companion(scene),
+            )
+        )
+    return found
+
+
+def _greedy(asked: Sequence[Asked]) -> dict[str, float]:
+    covered = [one.covered for one in asked if one.covered is not None]
+    return {
+        "score": fmean(one.rating for one in asked),
+        "hallucination_rate": fmean(one.rating < LOWEST_HONEST for one in asked),
+        "coverage": fmean(covered),
+    }
+
+
+def _by_type(asked: Sequence[Asked]) -> dict[str, float]:
+    types = dict.fromkeys(one.type for one in asked)
+    return {kind: fmean(one.rating for one in asked if one.type == kind) for kind in types}
+
+
+def _score(asked: Sequence[Asked]) -> dict[str, float | int | None]:
+    score = fmean(one.rating for one in asked) if asked else None
+    return {"score": score, "questions": len(asked)}
+
+
+def _difference(first: Sequence[Asked], second: Sequence[Asked]) -> dict[str, Any]:
+    """Paired over questions, which both evaluations hold in one order."""
+    found = paired_test([one.rating for one in first], [two.rating for two in second])
+    interval = [found.interval.low, found.interval.high]
+    return {"difference": found.difference, "interval": interval, "p": found.p_value}
 
 
 def write(found: dict[str, Any], path: Path) -> None:
@@ -44,26 +117,40 @@ def write(found: dict[str, Any], path: Path) -> None:
 
 
 def show(found: dict[str, Any], console: Console) -> None:
-    """The table at the end, each share with its 95 % interval."""
+    """The two tables at the end: the most likely answers first, then sampled descriptions."""
     rows = []
     for name, title in TITLES.items():
-        measured = found[name]
+        greedy = found["greedy"][name]
         facts = {"rlhf": "plain", "fact_rlhf": "fact"}.get(name)
         accuracy = found["reward_model"][facts]["held_out_accuracy"] if facts else None
         rows.append(
             [
                 title,
-                _percent(measured, "hallucinating_answers"),
-                _percent(measured, "coverage"),
-                f"{measured['mmhal_score']:.2f}",
+                f"{greedy['score']:.2f}",
+                f"{100 * greedy['hallucination_rate']:.1f} %",
+                f"{100 * greedy['coverage']:.1f} %",
                 "" if accuracy is None else f"{100 * accuracy:.0f} %",
             ]
         )
+    console.line(f"Answered greedily: {found['greedy_questions']} held-out questions of 8 types")
     console.table(
-        ["", "hallucinating answers", "coverage", "score 0-6", "reward model, held-out"], rows
+        ["", "score 0-6", "hallucinating", "coverage", "reward model, held-out votes"], rows
     )
-    answers = found["base"]["answers"]
-    console.line(f"Shares are the oracle's, of {answers} held-out scenes, with 95 % intervals.")
+    for pair, told in found["greedy_differences"].items():
+        low, high = told["interval"]
+        console.line(
+            f"{pair}: {told['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {told['p']:.4f}"
+        )
+    console.line(f"Sampled at temperature 1: {found['base']['answers']} held-out descriptions")
+    shares = ("hallucinating_answers", "coverage")
+    console.table(
+        ["", "hallucinating", "coverage"],
+        [
+            [title, *(_percent(found[name], share) for share in shares)]
+            for name, title in TITLES.items()
+        ],
+    )
+    console.line("Judged by the oracle; brackets hold 95 % intervals.")
     console.line(f"{found['labels']:,} labels, {found['seconds']:.0f} s in all")
 
 
@@ -78,11 +165,14 @@ def _reward_model(chain: Chain) -> dict[str, float]:
     return {"held_out_accuracy": checkpoint.metrics["held_out/accuracy"]}
 
 
+def _evaluations(chain: Chain) -> list[Evaluation]:
+    """The descriptions, then the eight types."""
+    runs = Run.objects.filter(chain=chain, kind="evaluation").order_by("pk")
+    return [Evaluation.objects.get(run=run) for run in runs]
+
+
 def _measures(chain: Chain) -> dict[str, Any]:
-    questions, descriptions = (
-        Evaluation.objects.get(run=run)
-        for run in Run.objects.filter(chain=chain, kind="evaluation").order_by("pk")
-    )
+    descriptions, questions = _evaluations(chain)
     answers = Answer.objects.filter(evaluation=descriptions).select_related("question")
     wrong, covered = [], []
     for answer in answers:

@@ -1,7 +1,7 @@
 """The small world's pictures and texts: a random scene, its rendering, its captions and facts.
 
-The vocabulary and the meaning of a scene live in ``benchmark.small_world``, because the oracle
-must not depend on the demo. Everything random takes a ``random.Random``, so a seed fixes it.
+The vocabulary and the meaning of a scene live in ``benchmark.protocols.small_world``, because the
+oracle must not depend on the demo. Everything random takes a ``random.Random``, so a seed fixes it.
 """
 
 from __future__ import annotations
@@ -114,3 +114,11 @@ def facts(scene: Scene, rng: Random) -> list[str]:
         if not any(thing in things for things in told):
             rng.choice(told).append(thing)
     return [sentence(things) for things in told]
+
+
+def told(scene: Scene, rng: Random) -> list[str]:
+    """The same captions, of which one or two end with a word on the background."""
+    captions = facts(scene, rng)
+    for index in rng.sample(range(FACTS_PER_SCENE), rng.randint(1, 2)):
+        captions[index] = f"{captions[index][:-1]} and background {scene.background}."
+    return captions

@@ -1,12 +1,13 @@
-"""``python -m demo.study``: does Fact-RLHF do what it claims, and does RLHF without facts hack?
+"""``python -m demo.study``: does Fact-RLHF do what it claims, and what does as well?
 
 The engine alone in the small world, over several seeds, with annotators who make mistakes. Of each
-seed: pairs of the base model, a reward model with facts and one without, a policy by PPO against
-each, and one by DPO. Every kept checkpoint of a policy answers the same held-out scenes; an oracle
-that training never sees says what is false in the answers.
+seed: pairs of the base model, a reward model with facts and one without, the policies of
+``demo.study_arms``, and the base asked otherwise. The benchmark of the eight types is answered
+with the most likely words unless said otherwise; an oracle that training never sees judges.
 
 All of it lies in the output folder and is never made twice: the same command goes on where an
-earlier one was interrupted. Set OMP_NUM_THREADS for the threads of training (default 1).
+earlier one was interrupted, and ``--arms`` makes some of it now and the rest later. Set
+OMP_NUM_THREADS for the threads of training (default 1).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 from demo import study_page
 from demo.console import Console
+from demo.study_arms import NAMES
 from demo.study_engine import RunFailed
 from demo.study_seed import Plan, Seed
 
@@ -31,14 +33,22 @@ class OtherPlan(ValueError):
 
 
 def run_study(
-    output: Path, seeds: Sequence[int], plan: Plan, console: Console
+    output: Path,
+    seeds: Sequence[int],
+    plan: Plan,
+    console: Console,
+    *,
+    names: Sequence[str] = NAMES,
 ) -> list[dict[str, Any]]:
-    """What was measured of each seed; raises OtherPlan for a folder planned otherwise."""
+    """What was measured of each seed; raises OtherPlan for a folder planned otherwise.
+
+    ``names`` are arms and controls: what is missing of them is made, and no others.
+    """
     _keep_to(plan, output / "plan.json")
     found = []
     for number in seeds:
         console.stage(f"Seed {number}")
-        found.append(Seed(output / f"seed-{number}", number, plan, console).run())
+        found.append(Seed(output / f"seed-{number}", number, plan, console).run(names))
     return found
 
 
@@ -58,13 +68,22 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many repetitions")
     parser.add_argument("--noise", type=float, default=Plan.noise, help="share of mistaken votes")
+    parser.add_argument(
+        "--arms", nargs="+", choices=NAMES, default=NAMES, metavar="ARM", help=", ".join(NAMES)
+    )
     parser.add_argument("--output", type=Path, default=Path("var/study"), help="where it is kept")
     parser.add_argument("--page", type=Path, help="a page whose section of the study is rewritten")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     console = Console()
     try:
-        seeds = run_study(options.output, range(options.seeds), Plan(noise=options.noise), console)
+        seeds = run_study(
+            options.output,
+            range(options.seeds),
+            Plan(noise=options.noise),
+            console,
+            names=options.arms,
+        )
         text = "\n\n".join(study_page.sections(seeds))
         console.line(text.replace("\n", "\n        "))
         if options.page is not None:

@@ -32,7 +32,7 @@ from training.rlhf.contract import (
 POLL_SECONDS = 0.5
 _PRELOADED = [
     f"training.rlhf.{name}"
-    for name in ("generate", "score", "train_reward", "train_ppo", "train_dpo")
+    for name in ("generate", "score", "train_reward", "train_ppo", "train_dpo", "train_sft")
 ]
 
 

@@ -7,16 +7,17 @@ the study; the scenes inside a seed are not independent repetitions of training.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Any
 
-from benchmark.protocols.small_world import Scene, claims, coverage, hallucinating, words
-from demo.world import Prompt
-from training.rlhf.contract import Generation
+from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
+from benchmark.protocols.small_world import coverage, rate
+from demo.claims import mistakes
+from demo.world import Prompt, benchmark_record
 
+Seeds = Sequence[Mapping[str, Any]]
 CONFIDENCE = 0.95
 _T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t with 1 to 9 degrees of freedom."""
@@ -43,57 +44,42 @@ class Estimate:
         return cls(mean, mean - half, mean + half, tuple(values))
 
 
-def measure(generations: Sequence[Generation], asked: Sequence[Prompt]) -> dict[str, float]:
-    """One policy on held-out scenes, by the oracle; one response to each prompt, in their order."""
-    texts, scenes = _answers(generations, asked)
-    return {
-        "hallucinating": fmean(map(hallucinating, texts, scenes)),
-        "coverage": fmean(map(coverage, texts, scenes)),
-        "words": fmean(len(words(text)) for text in texts),
-        "finished": fmean(generation.finished[0] for generation in generations),
-        **claim_measures(texts, scenes),
-    }
+def measure(texts: Sequence[str], asked: Sequence[Prompt]) -> dict[str, float]:
+    """One model on the benchmark, by its exact judge; ``texts`` are in the order of ``asked``.
 
-
-def claim_measures(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
-    """What is claimed in captions that can be read, as shares of their claims.
-
-    ``invented``: there is nothing at that place; ``mistaken``: there is something else. ``skew``
-    is the total variation distance between how often the claims, and how often the scenes, have
-    each of the twelve kinds of objects (red circle, ...): 0 for the same frequencies. All are 0
-    where nothing is claimed.
+    ``score`` is the mean rating (0 to 6), ``hallucinating`` the share rated below 3, ``coverage``
+    that of the descriptions among them.
     """
-    told = [
-        (claim, scene)
-        for text, scene in zip(texts, scenes, strict=True)
-        for claim in claims(text) or ()
+    ratings = [rate(benchmark_record(p), text).rating for p, text in zip(asked, texts, strict=True)]
+    described = [
+        coverage(text, prompt.scene)
+        for prompt, text in zip(asked, texts, strict=True)
+        if prompt.question.type == "holistic"
     ]
-    there = [(claim, scene.at(claim.position)) for claim, scene in told]
-    total = max(len(told), 1)
-    claimed = Counter((claim.color, claim.shape) for claim, _ in told)
-    shown = Counter((thing.color, thing.shape) for scene in scenes for thing in scene.things)
-    gaps = (claimed[kind] / total - shown[kind] / shown.total() for kind in claimed | shown)
     return {
-        "invented": sum(thing is None for _, thing in there) / total,
-        "mistaken": sum(thing is not None and thing != claim for claim, thing in there) / total,
-        "skew": sum(map(abs, gaps)) / 2 if told else 0.0,
+        "score": fmean(ratings),
+        "hallucinating": fmean(rating < LOWEST_HONEST_RATING for rating in ratings),
+        "coverage": fmean(described),
     }
 
 
 def reward_measure(
-    generations: Sequence[Generation], asked: Sequence[Prompt], rewards: Sequence[float]
+    texts: Sequence[str], asked: Sequence[Prompt], rewards: Sequence[float]
 ) -> dict[str, float]:
     """The mean of a reward model's ``rewards`` of these answers, and what they are worth."""
-    wrong = list(map(hallucinating, *_answers(generations, asked)))
+    wrong = [
+        mistakes(text, prompt.question, prompt.scene) > 0
+        for prompt, text in zip(asked, texts, strict=True)
+    ]
     return {"reward": fmean(rewards), "told_apart": told_apart(rewards, wrong)}
 
 
-def _answers(
-    generations: Sequence[Generation], asked: Sequence[Prompt]
-) -> tuple[list[str], list[Scene]]:
-    if [generation.id for generation in generations] != [prompt.record.id for prompt in asked]:
-        raise ValueError("the answers do not match the prompts one to one")
-    return [g.responses[0] for g in generations], [prompt.scene for prompt in asked]
+def shares_by_kind(kinds: Sequence[str], right: Sequence[bool]) -> dict[str, dict[str, float]]:
+    """How often the answer was right of each kind, and of how many."""
+    groups: dict[str, list[bool]] = {}
+    for kind, is_right in zip(kinds, right, strict=True):
+        groups.setdefault(kind, []).append(is_right)
+    return {kind: {"share": fmean(v), "pairs": len(v)} for kind, v in sorted(groups.items())}
 
 
 def told_apart(rewards: Sequence[float], wrong: Sequence[bool]) -> float:
@@ -108,26 +94,26 @@ def told_apart(rewards: Sequence[float], wrong: Sequence[bool]) -> float:
     return fmean((h > o) + 0.5 * (h == o) for h in honest for o in others)
 
 
-def along(seeds: Sequence[Mapping[str, Any]], arm: str, name: str) -> dict[int, Estimate]:
-    """The measure ``name`` of an arm at each step that every seed reached."""
-    by_seed = [{row["step"]: row[name] for row in seed["arms"][arm]} for seed in seeds]
-    steps = sorted(set.intersection(*(set(found) for found in by_seed)))
-    return {step: Estimate.of([found[step] for found in by_seed]) for step in steps}
+def along(seeds: Seeds, arm: str, name: str) -> dict[int, Estimate]:
+    """The measure ``name`` of an arm at each step that every seed with that arm reached."""
+    found = [seed["arms"][arm] for seed in seeds if arm in seed["arms"]]
+    by_seed = [{row["step"]: row[name] for row in rows} for rows in found]
+    steps = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
+    return {step: Estimate.of([rows[step] for rows in by_seed]) for step in steps}
 
 
-def at_end(seeds: Sequence[Mapping[str, Any]], arm: str, name: str) -> Estimate:
-    """The measure ``name`` where training ended, after however many steps that was."""
-    return Estimate.of([seed["arms"][arm][-1][name] for seed in seeds])
+def ends(seeds: Seeds, arm: str, name: str) -> dict[int, float]:
+    """The measure where training ended, by the number of the seed; "base" is where it began."""
+    if arm == "base":
+        return {s["seed"]: next(iter(s["arms"].values()))[0][name] for s in seeds if s["arms"]}
+    return {seed["seed"]: seed["arms"][arm][-1][name] for seed in seeds if arm in seed["arms"]}
 
 
-def difference(one: Estimate, two: Estimate) -> Estimate:
-    """``two`` minus ``one``, seed by seed."""
-    return Estimate.of([b - a for a, b in zip(one.each, two.each, strict=True)])
-
-
-def relative_drop(base: Estimate, after: Estimate) -> Estimate:
-    """By what share of itself ``base`` fell, seed by seed."""
-    return Estimate.of([1 - b / a for a, b in zip(base.each, after.each, strict=True)])
+def differences(seeds: Seeds, one: str, two: str, name: str) -> Estimate | None:
+    """``two`` minus ``one`` where training ended, in the seeds that have both; None without any."""
+    first, second = ends(seeds, one, name), ends(seeds, two, name)
+    both = sorted(first.keys() & second.keys())
+    return Estimate.of([second[n] - first[n] for n in both]) if both else None
 
 
 def _t_quantile(freedom: int) -> float:

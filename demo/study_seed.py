@@ -1,14 +1,15 @@
 """One seed of the study: pairs, votes, reward models, policies, and what the oracle says of them.
 
 Read ``Seed.run``. Each run of the engine has a folder of its own and is carried out once; whoever
-asks for it again gets the folder as it is.
+asks for it again gets the folder as it is. What was measured of an arm lies in ``measured/``, so
+that a study may be made arm by arm.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,36 +18,20 @@ from typing import Any
 from demo import study_report, world
 from demo.annotators import Answer, honest_answer, judge
 from demo.console import Console
-from demo.study_engine import (
-    carry_out,
-    final_metrics,
-    metrics,
-    prepare,
-    read_lines,
-)
+from demo.study_arms import ARMS, CONTROLS, REWARD_MODELS, Arm, Control
+from demo.study_engine import carry_out, final_metrics, metrics, prepare, read_lines
 from demo.world import Prompt
-from training.rlhf.contract import Generation, Kind, PreferencePair, RunSpec, settings_from_json
+from training.rlhf.contract import (
+    ConversationRecord,
+    Generation,
+    Kind,
+    PreferencePair,
+    RunSpec,
+    settings_from_json,
+)
 from training.rlhf.presets import preset_spec
 
 BASE_MODEL = Path(__file__).parent / "base_model"
-REWARD_MODELS = {"plain": False, "fact": True}
-"""Reward models of the study: whether each is shown the facts."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A way from the base model to a policy, by PPO against the reward model ``judged_by``."""
-
-    name: str
-    kind: Kind
-    judged_by: str | None = None
-
-
-ARMS = (
-    Arm("rlhf", Kind.PPO, "plain"),
-    Arm("fact_rlhf", Kind.PPO, "fact"),
-    Arm("dpo", Kind.DPO),
-)
 
 
 @dataclass(frozen=True)
@@ -55,14 +40,14 @@ class Plan:
 
     noise: float = 0.1
     """Share of votes in which an annotator mixes the two responses up; one vote a pair."""
-    prompts: int = 2200
+    prompts: int = 2800
     held_out_share: float = 0.15
     """Of the pairs, kept from the reward models to measure them by."""
-    rounds: int = 48
-    """Of PPO: twice those of the preset, to see what comes after."""
-    measure_every: int = 6
+    rounds: int = 72
+    """Of PPO: more than those of the preset, to see what comes after."""
+    measure_every: int = 12
     """Rounds of PPO between measurements."""
-    measured_scenes: int = 400
+    questions_per_type: int = 60
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Changes to the settings of the preset "small-world", by kind of run."""
 
@@ -71,6 +56,7 @@ class Plan:
 class Pair:
     """Two answers to a prompt and what was said of them, by an annotator and by the truth."""
 
+    prompt: Prompt
     voted: PreferencePair
     true: PreferencePair
 
@@ -83,40 +69,36 @@ class Seed:
         self.number = number
         self.plan = plan
         self.console = console
-        self.prompts = world.prompts(plan.prompts, seed=number)
-        self.measured = world.prompts(plan.measured_scenes, seed=number, held_out=True)
+        self.prompts = world.mixture(plan.prompts, seed=number)
+        self.asked = world.asked(plan.questions_per_type, seed=number)
 
-    def run(self) -> dict[str, Any]:
-        """Everything of this seed; what was measured, also left in ``measured.json``."""
-        done = self.folder / "measured.json"
-        if not done.exists():
-            self._draw()
-            train, held_out = self._pairs()
-            accuracy = {name: self._reward_model(name, train, held_out) for name in REWARD_MODELS}
-            answers = {"base": {0: self._answers("base", 0, None)}}
-            for arm in ARMS:
-                answers[arm.name] = {
-                    step: self._answers(arm.name, step, folder)
-                    for step, folder in self._policy(arm, train).items()
-                }
-            found = {
-                "seed": self.number,
-                "pairs": {"train": len(train), "held_out": len(held_out)},
-                "reward_models": accuracy,
-                "arms": self._measures(answers),
-            }
-            fresh = done.with_suffix(".partial")
-            fresh.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            fresh.replace(done)
-        measured: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return measured
+    def run(self, names: Collection[str]) -> dict[str, Any]:
+        """The arms and controls ``names``; what was measured, with what earlier calls left."""
+        self._draw()
+        train, held_out = self._pairs()
+        models = {name: self._reward_model(name, train, held_out) for name in REWARD_MODELS}
+        for arm in ARMS:
+            if arm.name in names:
+                self._once(arm.name, lambda arm=arm: self._measure_arm(arm, train))
+        for control in CONTROLS:
+            if control.name in names:
+                self._once(control.name, lambda control=control: self._measure_control(control))
+        return {
+            "seed": self.number,
+            "pairs": {"train": len(train), "held_out": len(held_out)},
+            "reward_models": models,
+            "arms": {
+                path.stem: json.loads(path.read_text(encoding="utf-8"))
+                for path in sorted((self.folder / "measured").glob("*.json"))
+            },
+        }
 
     # ---- stages ------------------------------------------------------------------------------
 
     def _draw(self) -> None:
         images = self.folder / "images"
         images.mkdir(parents=True, exist_ok=True)
-        for prompt in (*self.prompts, *self.measured):
+        for prompt in (*self.prompts, *self.asked):
             path = images / prompt.record.image
             if not path.exists():
                 path.write_bytes(prompt.picture())
@@ -126,22 +108,22 @@ class Seed:
         spec = self._spec(Kind.GENERATE, {"samples_per_prompt": 2})
         folder = self._engine("pairs", spec, [prompt.record for prompt in self.prompts])
         rng = Random(f"votes-{self.number}")
-        by_id = {prompt.record.id: prompt for prompt in self.prompts}
         pairs = []
-        for generation in _generations(folder):
-            prompt = by_id[generation.id]
+        for prompt, generation in zip(self.prompts, _generations(folder), strict=True):
             one, two = generation.responses
-            vote = judge(one, two, prompt.scene, rng, noise=self.plan.noise)
+            about = prompt.question
+            vote = judge(one, two, prompt.scene, rng, noise=self.plan.noise, question=about)
             voted = preference_record(prompt, one, two, vote)
-            true = preference_record(prompt, one, two, honest_answer(one, two, prompt.scene))
+            honest = honest_answer(one, two, prompt.scene, about)
+            true = preference_record(prompt, one, two, honest)
             if voted is not None and true is not None:  # a mix-up never makes or breaks a tie
-                pairs.append(Pair(voted, true))
+                pairs.append(Pair(prompt, voted, true))
         cut = round(len(pairs) * (1 - self.plan.held_out_share))
         return pairs[:cut], pairs[cut:]
 
     def _reward_model(
         self, name: str, train: Sequence[Pair], held_out: Sequence[Pair]
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Trained on votes; its accuracy on held-out votes and against the truth behind them."""
         spec = self._spec(Kind.REWARD, {"with_facts": REWARD_MODELS[name]})
         folder = self._engine(
@@ -150,24 +132,84 @@ class Seed:
             [pair.voted for pair in train],
             held_out=[pair.voted for pair in held_out],
         )
-        found = final_metrics(folder)
         scored = self._score(f"truth-{name}", name, [pair.true for pair in held_out])
+        lines = read_lines(scored / "final" / "scores.jsonl")
+        right = [
+            (line["reward_1"] > line["reward_2"]) == (pair.true.preference == 1)  # type: ignore[operator]
+            for line, pair in zip(lines, held_out, strict=True)
+        ]
+        kinds = [pair.prompt.question.type for pair in held_out]
         return {
-            "accuracy": found["held_out/accuracy"],
-            "true_accuracy": final_metrics(scored)["score/accuracy"],
-            "length_correlation": found["held_out/length_correlation"],
+            "accuracy": final_metrics(folder)["held_out/accuracy"],
+            "true_accuracy": sum(right) / len(right),
+            "by_kind": study_report.shares_by_kind(kinds, right),
         }
+
+    def _once(self, name: str, measure: Any) -> None:
+        done = self.folder / "measured" / f"{name}.json"
+        if not done.exists():
+            done.parent.mkdir(exist_ok=True)
+            fresh = done.with_suffix(".partial")
+            fresh.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+            fresh.replace(done)
+
+    def _measure_arm(self, arm: Arm, train: Sequence[Pair]) -> list[dict[str, float]]:
+        """Measures along training, of the most likely answers; the first row is the base."""
+        policies: dict[int, Path | None] = {0: None, **self._policy(arm, train)}
+        rows = []
+        for step, policy in policies.items():
+            texts = self._greedy(arm.name if step else "base", step, policy)
+            row = {"step": step, **study_report.measure(texts, self.asked)}
+            if arm.judged_by is not None:
+                rewards = self._rewards(f"{arm.name}-{step:03d}", arm.judged_by, texts)
+                row |= study_report.reward_measure(texts, self.asked, rewards)
+            rows.append(row)
+        if arm.judged_by is not None:
+            rounds = metrics(self.folder / arm.name)
+            for row in rows:
+                row["kl"] = rounds[int(row["step"])]["ppo/kl"] if row["step"] else 0.0
+        return rows
+
+    def _measure_control(self, control: Control) -> list[dict[str, float]]:
+        """The base's answers; of several, the one that the reward model likes best."""
+        changes = {
+            "samples_per_prompt": control.samples,
+            "sampling": {"temperature": control.temperature},
+        }
+        records = [prompt.record for prompt in self.asked]
+        name = f"answers/base-{control.temperature:g}-{control.samples}"
+        given = _generations(self._engine(name, self._spec(Kind.GENERATE, changes), records))
+        texts = [generation.responses[0] for generation in given]
+        if control.judged_by is not None:
+            tried = [
+                self._rewards(
+                    f"{control.name}-{number}",
+                    control.judged_by,
+                    [generation.responses[number] for generation in given],
+                )
+                for number in range(control.samples)
+            ]
+            best = [
+                max(range(control.samples), key=rewards.__getitem__)
+                for rewards in zip(*tried, strict=True)
+            ]
+            texts = [g.responses[number] for g, number in zip(given, best, strict=True)]
+        return [{"step": 0, **study_report.measure(texts, self.asked)}]
 
     def _policy(self, arm: Arm, train: Sequence[Pair]) -> dict[int, Path]:
         """The arm's policies by step: those along PPO, or the last of an arm without rounds."""
         if arm.judged_by is None:
-            spec = self._spec(arm.kind, {})
-            folder = self._engine(arm.name, spec, [pair.voted for pair in train])
+            if arm.kind is Kind.SFT:
+                records: Sequence[Any] = [_corrected(pair.prompt) for pair in train]
+            else:
+                records = [pair.voted for pair in train]
+            folder = self._engine(arm.name, self._spec(arm.kind, {}), records)
             return {max(metrics(folder)): folder / "final"}
         changes = {
             "with_facts": REWARD_MODELS[arm.judged_by],
             "steps": self.plan.rounds,
             "checkpoint_every": self.plan.measure_every,
+            **arm.changes,
         }
         spec = dataclasses.replace(self._spec(arm.kind, changes), reward_model="adapters/reward")
         folder = self._engine(
@@ -179,56 +221,23 @@ class Seed:
         steps = range(self.plan.measure_every, self.plan.rounds + 1, self.plan.measure_every)
         return {step: folder / "checkpoints" / f"step-{step}" / "policy" for step in steps}
 
-    def _answers(self, arm: str, step: int, policy: Path | None) -> list[Generation]:
-        """Answers to the held-out scenes; the same random numbers for every policy."""
-        spec = self._spec(Kind.GENERATE, {})
+    def _greedy(self, arm: str, step: int, policy: Path | None) -> list[str]:
+        """The most likely answer to each question of the benchmark."""
+        spec = self._spec(Kind.GENERATE, {"sampling": {"temperature": 0.0}})
         adapters = {}
         if policy is not None:
             spec = dataclasses.replace(spec, policy_adapter="adapters/policy")
             adapters = {"policy": policy}
-        name = f"answers/{arm}-{step:03d}"
-        records = [prompt.record for prompt in self.measured]
-        return _generations(self._engine(name, spec, records, adapters=adapters))
+        records = [prompt.record for prompt in self.asked]
+        folder = self._engine(f"answers/{arm}-{step:03d}", spec, records, adapters=adapters)
+        return [generation.responses[0] for generation in _generations(folder)]
 
-    def _measures(self, answers: dict[str, dict[int, list[Generation]]]) -> dict[str, Any]:
-        """Per arm a list of measures along training; each begins with the base at step 0."""
-        found: dict[str, Any] = {}
-        for arm in ARMS:
-            steps = {0: answers["base"][0], **answers[arm.name]}
-            rows = {
-                step: {"step": step, **study_report.measure(given, self.measured)}
-                for step, given in steps.items()
-            }
-            if arm.judged_by is not None:
-                rounds = metrics(self.folder / arm.name)
-                for step, rewards in self._rewards(arm, arm.judged_by, steps).items():
-                    rows[step] |= study_report.reward_measure(steps[step], self.measured, rewards)
-                    rows[step]["kl"] = rounds[step]["ppo/kl"] if step else 0.0
-            found[arm.name] = list(rows.values())
-        return found
-
-    def _rewards(
-        self, arm: Arm, reward_model: str, steps: dict[int, list[Generation]]
-    ) -> dict[int, list[float]]:
-        """The reward model's word on each answer; the engine scores two answers at a time."""
-        texts = {step: {g.id: g.responses[0] for g in given} for step, given in steps.items()}
-        ordered = list(texts)
-        twos = [(one, two) for one, two in zip(ordered[::2], ordered[1::2], strict=False)]
-        if len(ordered) % 2:
-            twos.append((ordered[-1], ordered[-1]))
-        records = [
-            _record(p, texts[one][p.record.id], texts[two][p.record.id])
-            for one, two in twos
-            for p in self.measured
-        ]
-        folder = self._score(f"rewards-{arm.name}", reward_model, records)
-        scores = read_lines(folder / "final" / "scores.jsonl")
-        rewards = {}
-        for number, (one, two) in enumerate(twos):
-            part = scores[number * len(self.measured) :][: len(self.measured)]
-            rewards[two] = [float(str(line["reward_2"])) for line in part]
-            rewards[one] = [float(str(line["reward_1"])) for line in part]
-        return rewards
+    def _rewards(self, name: str, reward_model: str, texts: Sequence[str]) -> list[float]:
+        """The reward model's word on each answer; the engine scores two at a time."""
+        records = [_record(p, text, text) for p, text in zip(self.asked, texts, strict=True)]
+        folder = self._score(f"rewards/{name}", reward_model, records)
+        lines = read_lines(folder / "final" / "scores.jsonl")
+        return [float(str(line["reward_1"])) for line in lines]
 
     # ---- the engine --------------------------------------------------------------------------
 
@@ -241,7 +250,9 @@ class Seed:
         """The preset "small-world" with the plan's changes and ``changes``."""
         spec = preset_spec(kind, "small-world", base_model=str(BASE_MODEL), seed=self.number)
         settings = spec.to_json()["settings"]
-        settings |= self.plan.changes.get(kind.value, {}) | changes
+        for change in (self.plan.changes.get(kind.value, {}), changes):
+            for name, value in change.items():
+                settings[name] = settings[name] | value if isinstance(value, dict) else value
         return dataclasses.replace(spec, settings=settings_from_json(kind, settings))
 
     def _engine(self, name: str, spec: RunSpec, records: Sequence[Any], **more: Any) -> Path:
@@ -288,6 +299,18 @@ def _record(
         hallucination=hallucination,
         votes={"2" if second_is_better else "1": 1},
         margin=1.0,
+    )
+
+
+def _corrected(prompt: Prompt) -> ConversationRecord:
+    """The prompt with the answer of a person who sees the picture."""
+    record = prompt.record
+    return ConversationRecord(
+        id=record.id,
+        image=record.image,
+        conversation=record.conversation,
+        captions=record.captions,
+        answer=prompt.question.answer,
     )
 
 

@@ -2,7 +2,7 @@
 
 An ordinary ``LlavaForConditionalGeneration`` with processor and chat template, so the engine
 treats it like any other. Only the sizes differ: one vision patch covers one cell of the picture,
-and the tokenizer knows 75 whole words, "red circle" and its like among them. With colour and shape
+and the tokenizer knows 83 whole words, "red circle" and its like among them. With colour and shape
 as two words, finding the second means going back over the first to the place before it; that took
 the tiny model longer to learn than everything else together.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
@@ -25,6 +25,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from benchmark.protocols.small_world import BACKGROUNDS, COLORS, NUMBERS, POSITIONS, SHAPES
+from demo.questions import LETTERS
 from demo.scenes import CELL_PIXELS, GRID
 
 PAD, BOS, EOS, UNKNOWN, IMAGE = "<pad>", "<bos>", "<eos>", "<unk>", "<image>"
@@ -62,6 +63,9 @@ VOCABULARY = (
     *NUMBERS,
 )
 
+LATER_WORDS = ("behind", "so", "correct", "option", *LETTERS)
+"""What answers in claims need; the base learns them after its schooling."""
+
 # The turn marks are ordinary words: a response that contains one shows it, and is not a caption.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -79,13 +83,15 @@ CHAT_TEMPLATE = (
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word, case ignored; ``top-left`` and ``red circle`` are words, marks too."""
-    ids = {word: index for index, word in enumerate(VOCABULARY)}
+    ids = {word: index for index, word in enumerate((*VOCABULARY, *LATER_WORDS))}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
     look = rf"(?:{'|'.join(COLORS)}) (?:{'|'.join(SHAPES)})\b"
     word = Regex(rf"<[a-z]+>|{look}|[a-z]+(?:-[a-z]+)?|[^\sa-z]")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(word, behavior="removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    # The letters of options stay capital, for the rule that rewards them is strict about it.
+    tokenizer.add_tokens([AddedToken(x, single_word=True, normalized=False) for x in LETTERS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -118,8 +124,13 @@ def build_processor() -> LlavaProcessor:
     )
 
 
+def add_later_words(model: LlavaForConditionalGeneration) -> None:
+    """Fresh embeddings for the words after the schooling, from torch's global random state."""
+    model.resize_token_embeddings(len(VOCABULARY) + len(LATER_WORDS), mean_resizing=False)
+
+
 def build_model() -> LlavaForConditionalGeneration:
-    """Fresh weights from torch's global random state."""
+    """Fresh weights from torch's global random state; ``LATER_WORDS`` are not among them yet."""
     vision = CLIPVisionConfig(
         hidden_size=64,
         intermediate_size=128,

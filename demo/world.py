@@ -1,7 +1,8 @@
 """The small world as the demo uses it: prompts with pictures and facts, questions, the oracle.
 
 Scenes of training and of measuring never meet: which side a scene is on is decided by its hash
-(``demo.scenes.is_held_out``). No function here loads torch.
+(``demo.scenes.is_held_out``). Nor does any prompt of training show what sets off a held-out
+co-occurrence (``demo.faults``). No function here loads torch.
 """
 
 from __future__ import annotations
@@ -14,17 +15,26 @@ from statistics import fmean
 from typing import Any
 
 from benchmark.protocols.mmhal import TYPES
-from benchmark.protocols.small_world import (
-    Scene,
-    coverage,
-    hallucinating,
-    question_record,
-)
+from benchmark.protocols.small_world import Scene, coverage, hallucinating, question_record
 from benchmark.statistics import bootstrap_interval
-from demo.questions import DESCRIBE, ask
-from demo.scenes import facts, random_scene, render
+from demo.faults import has_held_out_companion, tempting
+from demo.questions import CHOICE, DESCRIBE, YES_NO, Question
+from demo.scenes import caption, facts, random_scene, render, told
 from training.rlhf.contract import IMAGE_TOKEN, Generation, PromptRecord, Turn
 
+CHECKED_BY_FACTS = {
+    "holistic": 5,
+    "attribute": 3,
+    "adversarial": 4,
+    "counting": 3,
+    "relation": 3,
+    "other": 3,
+}
+"""What is trained on, and how much of each kind: only kinds whose answers the base can check
+against facts (``python -m demo.measuring``), for no reward model is better at it than its base."""
+CHECKED_BY_RULE = {YES_NO: 2, CHOICE: 1}
+"""The same of kinds that the symbolic rewards know the truth of."""
+MIXTURE = CHECKED_BY_FACTS | CHECKED_BY_RULE
 LENGTH_BONUS = -0.5
 """As in the paper's data: negative, so that the length penalty rewards fuller answers.
 
@@ -37,10 +47,11 @@ SHOWN_CELL_PIXELS = 72
 
 @dataclass(frozen=True)
 class Prompt:
-    """A scene to describe: the engine's record, the picture it names, and the truth."""
+    """A question about a scene: the engine's record, the picture it names, and the truth."""
 
     record: PromptRecord
     scene: Scene
+    question: Question
 
     def picture(self) -> bytes:
         """PNG, 216 pixels square."""
@@ -81,44 +92,75 @@ def prompts(count: int, *, seed: int, held_out: bool = False) -> list[Prompt]:
     """``count`` scenes to describe, with five captions each as facts; the seed fixes them."""
     side = "held-out" if held_out else "train"
     rng = Random(f"{side}-{seed}")
-    result = []
+    result: list[Prompt] = []
     for number in range(count):
         scene = random_scene(rng, held_out=held_out)
-        name = f"{side}-{seed}-{number:05d}"
-        record = PromptRecord(
-            id=name,
-            image=f"{name}.png",
-            conversation=(Turn(speaker="human", text=f"{IMAGE_TOKEN}\n{DESCRIBE}"),),
-            captions=tuple(facts(scene, rng)),
-            length_bonus=LENGTH_BONUS,
-        )
-        result.append(Prompt(record, scene))
+        question = Question("holistic", DESCRIBE, caption(scene))
+        record = _record(f"{side}-{seed}-{number:05d}", question, facts(scene, rng))
+        result.append(Prompt(record, scene, question))
+    return result
+
+
+def mixture(count: int, *, seed: int) -> list[Prompt]:
+    """What RLHF trains on: ``count`` questions of the kinds of ``MIXTURE``, shuffled.
+
+    Checkable answers carry their truth as the paper's records do, in ``caption_type``.
+    """
+    rng = Random(f"mixture-{seed}")
+    kinds = rng.choices(list(MIXTURE), weights=list(MIXTURE.values()), k=count)
+    result: list[Prompt] = []
+    while len(result) < count:
+        scene = random_scene(rng)
+        question = tempting(scene, kinds[len(result)], rng)
+        if question is None or has_held_out_companion(scene):
+            continue
+        record = _record(f"mixture-{seed}-{len(result):05d}", question, told(scene, rng))
+        result.append(Prompt(record, scene, question))
+    return result
+
+
+def _record(name: str, question: Question, captions: Sequence[str]) -> PromptRecord:
+    return PromptRecord(
+        id=name,
+        image=f"{name}.png",
+        conversation=(Turn(speaker="human", text=f"{IMAGE_TOKEN}\n{question.text}"),),
+        captions=tuple(captions),
+        caption_type=question.caption_type,
+        length_bonus=LENGTH_BONUS if question.type == "holistic" else 0.0,
+    )
+
+
+def asked(per_type: int, *, seed: int) -> list[Prompt]:
+    """The small world's benchmark: ``per_type`` questions of each of the eight types in turn.
+
+    They are about held-out scenes, those with held-out co-occurrences among them.
+    """
+    rng, facts_rng = Random(f"questions-{seed}"), Random(f"facts of questions-{seed}")
+    result: list[Prompt] = []
+    while len(result) < per_type * len(TYPES):
+        scene = random_scene(rng, held_out=True)
+        question = tempting(scene, TYPES[len(result) % len(TYPES)], rng)
+        if question is not None:
+            name = f"question-{seed}-{len(result):04d}"
+            record = _record(name, question, told(scene, facts_rng))
+            result.append(Prompt(record, scene, question))
     return result
 
 
 def questions(per_type: int, *, seed: int) -> list[dict[str, Any]]:
-    """The small world's benchmark: ``per_type`` questions of each of the eight types.
+    """``asked`` as records of ``question_record``; ``picture_of`` renders their ``image_src``."""
+    return [benchmark_record(prompt) for prompt in asked(per_type, seed=seed)]
 
-    Records as ``benchmark.small_world.question_record`` makes them, about held-out scenes;
-    ``picture_of`` renders what ``image_src`` names.
-    """
-    rng = Random(f"questions-{seed}")
-    records: list[dict[str, Any]] = []
-    while len(records) < per_type * len(TYPES):
-        question_type = TYPES[len(records) % len(TYPES)]
-        scene = random_scene(rng, held_out=True)
-        question = ask(scene, question_type, rng)
-        if question is not None:
-            records.append(
-                question_record(
-                    question_type=question_type,
-                    question_id=f"question-{seed}-{len(records):04d}",
-                    scene=scene,
-                    question=question.text,
-                    answer=question.answer,
-                )
-            )
-    return records
+
+def benchmark_record(prompt: Prompt) -> dict[str, Any]:
+    """The prompt in MMHal-Bench's published fields, with the truth for the exact judge."""
+    return question_record(
+        question_type=prompt.question.type,
+        question_id=prompt.record.id,
+        scene=prompt.scene,
+        question=prompt.question.text,
+        answer=prompt.question.answer,
+    )
 
 
 def picture_of(question: dict[str, Any]) -> bytes:

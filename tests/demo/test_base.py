@@ -7,19 +7,12 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from benchmark.protocols.mmhal import TYPES
-from benchmark.protocols.small_world import (
-    NUMBERS,
-    Scene,
-    coverage,
-    false_claims,
-    hallucinating,
-    rate,
-)
 from demo import world
 from demo.base import BASE_MODEL, Plan, Trainer, main, pixels, save
-from demo.lessons import FACT_FORMAT, FACTS_INTRODUCTION, RATING_PROMPT, Lesson, mistaken_claims
-from demo.scenes import random_scene, render, sentence
-from demo.tiny_model import ASSISTANT, EOS, USER
+from demo.lessons import Lesson
+from demo.measuring import LEAST_AUC, Base, Measured, auc, measure
+from demo.questions import KINDS
+from demo.scenes import random_scene, render
 
 SHORT = Plan(
     vision_steps=2,
@@ -28,87 +21,39 @@ SHORT = Plan(
     counting_steps=2,
     looking_steps=2,
     mixed_steps=2,
+    right_steps=2,
+    faulty_steps=2,
     vision_batch=4,
     text_batch=4,
     looking_batch=4,
     caption_batch=4,
     question_batch=2,
+    checks_batch=2,
+    answers_batch=4,
 )
 
 
 @pytest.fixture(scope="module")
-def base():
-    model = AutoModelForImageTextToText.from_pretrained(BASE_MODEL, dtype=torch.float32).eval()
-    return model, AutoProcessor.from_pretrained(BASE_MODEL)
+def measured() -> dict[str, Measured]:
+    base = Base(BASE_MODEL)
+    return {kind: measure(base, kind, count=100) for kind in KINDS}
 
 
-def answers(base, questions, scenes, *, sampled: bool = False) -> list[str]:
-    """One answer of the base to each question about each scene's picture."""
-    model, processor = base
-    texts = [
-        processor.apply_chat_template(
-            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}],
-            add_generation_prompt=True,
-        )
-        for text in questions
-    ]
-    inputs = processor(
-        images=[render(scene) for scene in scenes], text=texts, padding=True, return_tensors="pt"
-    )
-    torch.manual_seed(0)
-    how = {"do_sample": True, "top_k": 0} if sampled else {"do_sample": False}
-    output = model.generate(**inputs, **how, max_new_tokens=20)
-    return processor.batch_decode(
-        output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-    )
+def test_base_hallucinates_in_its_most_likely_answers_and_knows_better(measured) -> None:
+    captions = measured["holistic"]
+    assert captions.greedy < 0.7
+    assert captions.greedy_helpful > 0.65
+    greedy = [measured[kind].greedy for kind in TYPES]
+    assert 0.2 < sum(greedy) / len(greedy) < 0.6
+    assert measured["adversarial"].greedy < 0.15
+    assert 0.02 < measured["adversarial"].sampled < 0.45
 
 
-def shares(texts, scenes) -> tuple[float, float]:
-    """Share of hallucinating captions, and mean coverage."""
-    pairs = list(zip(texts, scenes, strict=True))
-    wrong = sum(hallucinating(text, scene) for text, scene in pairs)
-    return wrong / len(pairs), sum(coverage(text, scene) for text, scene in pairs) / len(pairs)
-
-
-def test_base_hallucinates_when_sampled_although_it_knows_better(base) -> None:
-    rng = Random(0)
-    scenes = [random_scene(rng, held_out=True) for _ in range(300)]
-    describe = ["Describe the image."] * len(scenes)
-    wrong, covered = shares(answers(base, describe, scenes, sampled=True), scenes)
-    greedy_wrong, greedy_covered = shares(answers(base, describe, scenes), scenes)
-    assert 0.6 < wrong < 0.85
-    assert greedy_wrong < 0.35
-    assert greedy_covered > covered + 0.2
-
-
-def test_base_counts_mistakes_against_written_facts(base) -> None:
-    model, processor = base
-    rng, right = Random(1), 0
-    prompts = world.prompts(200, seed=5, held_out=True)
-    for prompt in prompts:
-        claims = sentence(mistaken_claims(prompt.scene, rng))
-        told = [FACT_FORMAT.format(caption=fact) for fact in prompt.record.captions]
-        facts = "\n".join([FACTS_INTRODUCTION, *told])
-        text = f"<bos>{USER} Describe the image. {facts} {ASSISTANT} {claims}{EOS}"
-        inputs = processor.tokenizer(
-            f"{text}{USER} {RATING_PROMPT} {ASSISTANT}", return_tensors="pt"
-        )
-        with torch.no_grad():
-            verdict = model(**inputs).logits[0, -1].argmax().item()
-        word = processor.tokenizer.convert_ids_to_tokens(verdict)
-        right += word == NUMBERS[false_claims(claims, prompt.scene)]
-    assert right / len(prompts) > 0.7
-
-
-def test_base_answers_questions_but_falls_for_adversarial_ones(base) -> None:
-    questions = world.questions(15, seed=3)
-    scenes = [Scene.from_json(q["truth"]["scene"]) for q in questions]
-    texts = answers(base, [q["question"] for q in questions], scenes)
-    ratings = [rate(q, text).rating for q, text in zip(questions, texts, strict=True)]
-    means = {kind: sum(ratings[n :: len(TYPES)]) / 15 for n, kind in enumerate(TYPES)}
-    assert min(means[kind] for kind in ("attribute", "relation", "environment", "holistic")) > 3
-    assert means["adversarial"] < 3
-    assert sum(ratings) / len(ratings) > 3
+@pytest.mark.parametrize("kind", world.CHECKED_BY_FACTS)
+def test_base_can_check_answers_of_every_kind_that_facts_are_for(measured, kind: str) -> None:
+    found = measured[kind]
+    assert min(found.honest, found.asked - found.honest) >= 3
+    assert found.auc > LEAST_AUC - 0.03  # n = 100 a kind; the docs hold the figures of many more
 
 
 def test_trainer_depends_on_the_seed_alone() -> None:
@@ -157,6 +102,13 @@ def test_save_writes_a_folder_that_loads(tmp_path) -> None:
     weights = trainer.model.state_dict()
     assert all(torch.equal(weights[k], v) for k, v in loaded.state_dict().items())
     assert AutoProcessor.from_pretrained(tmp_path).chat_template
+
+
+def test_auc_counts_pairs_and_halves_ties() -> None:
+    assert auc([3.0, 1.0, 2.0], [True, False, True]) == 1
+    assert auc([1.0, 1.0], [True, False]) == 0.5
+    assert auc([1.0, 2.0, 3.0], [True, False, True]) == 0.5
+    assert auc([1.0], [True]) == 0.5
 
 
 def test_main_needs_to_know_where_to_write(capsys) -> None:

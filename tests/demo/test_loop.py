@@ -49,6 +49,15 @@ def test_labels_become_scores_on_the_dashboard(
             low, high = report[name]["intervals"][figure]
             assert 0 <= low <= report[name][figure] <= high <= 1
         assert 0 <= report[name]["mmhal_score"] <= 6
+    assert list(report["greedy"]) == ["base", "rlhf", "fact_rlhf"]
+    assert report["greedy_questions"] == 8
+    for name, greedy in report["greedy"].items():
+        assert list(greedy) == ["score", "hallucination_rate", "coverage"]
+        assert greedy["score"] == pytest.approx(report[name]["mmhal_score"])
+        assert 0 <= greedy["hallucination_rate"] <= 1
+        assert 0 <= greedy["coverage"] <= 1
+    for found in report["greedy_differences"].values():
+        assert 0 < found["p"] <= 1
     for kind in ("plain", "fact"):
         assert 0 <= report["reward_model"][kind]["held_out_accuracy"] <= 1
 

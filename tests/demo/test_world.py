@@ -11,6 +11,8 @@ from PIL import Image
 from benchmark.protocols.mmhal import TYPES
 from benchmark.protocols.small_world import Scene, coverage, hallucinating, rate
 from demo import world
+from demo.claims import is_so
+from demo.faults import has_held_out_companion
 from demo.scenes import caption, is_held_out
 from training.rlhf.contract import Generation, PromptRecord
 
@@ -42,6 +44,34 @@ def test_prompts_carry_true_facts() -> None:
     for prompt in world.prompts(20, seed=3):
         assert len(prompt.record.captions) == 5
         assert not any(hallucinating(fact, prompt.scene) for fact in prompt.record.captions)
+
+
+def test_mixture_holds_every_kind_and_its_truth() -> None:
+    prompts = world.mixture(300, seed=1)
+    assert prompts == world.mixture(300, seed=1)
+    assert {p.question.type for p in prompts} == set(world.MIXTURE)
+    for prompt in prompts:
+        assert PromptRecord.from_json(prompt.record.to_json()) == prompt.record
+        assert prompt.record.conversation[0].text.endswith(prompt.question.text)
+        assert prompt.record.caption_type == prompt.question.caption_type
+    assert {p.record.caption_type for p in prompts} == set(range(1, 8))
+    assert {p.record.length_bonus for p in prompts if p.question.type != "holistic"} == {0}
+
+
+def test_mixture_shows_no_held_out_scene_and_no_held_out_companion() -> None:
+    for prompt in world.mixture(300, seed=2):
+        assert not is_held_out(prompt.scene)
+        assert not has_held_out_companion(prompt.scene)
+    asked = [Scene.from_json(q["truth"]["scene"]) for q in world.questions(20, seed=2)]
+    assert sum(map(has_held_out_companion, asked)) > 20
+
+
+def test_facts_of_the_mixture_are_true_and_name_everything() -> None:
+    for prompt in world.mixture(60, seed=3):
+        told = [claim for fact in prompt.record.captions for claim in fact[:-1].split(" and ")]
+        assert all(is_so(claim, prompt.scene) for claim in told)
+        assert {str(thing) for thing in prompt.scene.things} < set(told)
+        assert f"background {prompt.scene.background}" in told
 
 
 def test_picture_is_a_png_that_never_changes() -> None:

@@ -125,7 +125,7 @@ _GRPO = PpoSettings(
 )
 
 _SMALL_LORA = LoraSettings(rank=32, alpha=32)
-_SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=48, response_length=20)
+_SMALL_SAMPLING = SamplingSettings(temperature=1.0, query_length=64, response_length=20)
 
 _SMALL_WORLD: dict[Kind, Settings] = {
     Kind.SFT: SftSettings(
@@ -165,7 +165,6 @@ _SMALL_WORLD: dict[Kind, Settings] = {
         kl_stop=0.0,
         length_coefficient=-4.0,
         no_end_token_penalty=-2.0,
-        symbolic_rewards=False,
     ),
     Kind.DPO: DpoSettings(
         lora=_SMALL_LORA,

@@ -1,0 +1,120 @@
+"""The last lessons of the base: answers in claims, right or faulty, and how to check them.
+
+It is taught to answer rightly first, then with the faults of ``demo.faults``: it knows better, and
+its most likely answer is wrong. All the while it counts what is wrong in answers of every kind when
+the facts are written in the prompt, beside the picture of another scene, so that it must read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from transformers import PreTrainedTokenizerFast
+
+from benchmark.protocols.small_world import BACKGROUNDS, NUMBERS, POSITIONS, Scene, Thing
+from demo.claims import mistakes
+from demo.faults import SHARE, faulty_answer, tempting
+from demo.lessons import (
+    FACTS_INTRODUCTION,
+    RATING_PROMPT,
+    Lesson,
+    Writer,
+    invented_thing,
+    with_wrong_attribute,
+)
+from demo.questions import CHOICE, KINDS, YES_NO, Question, answer_of
+from demo.scenes import told
+from demo.tiny_model import ASSISTANT, BOS, EOS, IMAGE, IMAGE_TOKENS, USER
+
+END_WEIGHT = 0.2
+CHECKS_A_LESSON = 3
+HARD_TO_SEE = {"attribute": 2, "adversarial": 2, "comparison": 2, YES_NO: 2, CHOICE: 2}
+HARD_TO_CHECK = {"environment": 3, YES_NO: 2, "comparison": 2}
+WRONG_WAYS = ("right", "own faults", "worst faults", "another scene", "another scene")
+"""How the answers come about that the base learns to check."""
+
+
+class LaterTeacher:
+    """Makes the last lessons; everything random comes from ``rng``."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, rng: Random, *, insisting: bool = False
+    ) -> None:
+        """``insisting``: what is hard to see or to check comes more often."""
+        self._writer = Writer(tokenizer)
+        self._rng = rng
+        self._hard_to_see = HARD_TO_SEE if insisting else {}
+        self._hard_to_check = HARD_TO_CHECK if insisting else {}
+
+    def answer(self, scene: Scene, *, share: float) -> Lesson:
+        """A picture, a question and its answer: the right one where ``share`` is 0."""
+        question = self._question(scene, self._hard_to_see)
+        out = self._begin(question.text)
+        right = question.answer
+        out.write(faulty_answer(question, scene, self._rng, share=share) if share else right, 1.0)
+        out.weights[-1] = END_WEIGHT  # the full stop
+        out.write(EOS, END_WEIGHT)
+        return Lesson(out.ids, out.weights, scene)
+
+    def check(self, scene: Scene, *, picture: Scene) -> Lesson:
+        """Facts, then answers to several questions, each rated by how many parts of it are wrong.
+
+        The first question stands before the facts, as a reward model is asked.
+        """
+        question = self._question(scene, self._hard_to_check)
+        out = self._begin(question.text, facts=told(scene, self._rng))
+        for number in range(CHECKS_A_LESSON):
+            if number:
+                question = self._question(scene, self._hard_to_check)
+                out.write(f"{EOS}{USER} {question.text} {ASSISTANT}")
+            answer = self._answer_to_check(question, scene)
+            out.write(f"{answer}{EOS}{USER} {RATING_PROMPT} {ASSISTANT}")
+            wrong = mistakes(answer, question, scene)
+            out.write(NUMBERS[min(wrong, len(NUMBERS) - 1)], 1.0)
+        return Lesson(out.ids, out.weights, picture)
+
+    def _question(self, scene: Scene, hard: Mapping[str, int]) -> Question:
+        """Of any kind, those of ``hard`` so many times as often."""
+        kinds = [kind for kind in KINDS for _ in range(hard.get(kind, 1))]
+        question = None
+        while question is None:
+            question = tempting(scene, self._rng.choice(kinds), self._rng)
+        return question
+
+    def _answer_to_check(self, question: Question, scene: Scene) -> str:
+        way = self._rng.choice(WRONG_WAYS)
+        if way == "right":
+            return question.answer
+        if way == "another scene":
+            return self._of_another_scene(question, scene)
+        share = SHARE if way == "own faults" else 1.0
+        return faulty_answer(question, scene, self._rng, share=share)
+
+    def _of_another_scene(self, question: Question, scene: Scene) -> str:
+        """The answer if one object were another or missing, or if there were one more."""
+        things: list[Thing] = list(scene.things)
+        index, change = self._rng.randrange(len(things)), self._rng.random()
+        if change < 0.5:
+            things[index] = with_wrong_attribute(things[index], scene, self._rng)
+        elif change < 0.8:
+            things.append(invented_thing(scene, self._rng))
+            things.sort(key=lambda thing: POSITIONS.index(thing.position))
+        elif len(things) > 1:
+            del things[index]
+        background = self._rng.choice(BACKGROUNDS)
+        try:
+            return answer_of(question.type, question.about, things, background)
+        except ValueError:  # no option of a multiple-choice question says so
+            return question.answer
+
+    def _begin(self, prompt: str, *, facts: Sequence[str] = ()) -> Writer:
+        out = self._writer
+        out.start(BOS + USER + IMAGE * IMAGE_TOKENS)
+        out.write(prompt)
+        if facts:
+            out.write(FACTS_INTRODUCTION)
+            for fact in facts:
+                out.write(f"- {fact}")
+        out.write(ASSISTANT)
+        return out

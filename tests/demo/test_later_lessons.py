@@ -1,0 +1,83 @@
+"""The last lessons of the base, read back as words."""
+
+from random import Random
+
+import pytest
+
+from benchmark.protocols.small_world import NUMBERS, Scene, Thing, false_claims
+from demo.claims import right
+from demo.faults import SHARE, tempting
+from demo.later_lessons import CHECKS_A_LESSON, LaterTeacher
+from demo.scenes import random_scene
+from demo.tiny_model import UNKNOWN, build_processor
+
+SCENE = Scene(
+    things=(Thing("top", "red", "circle"), Thing("left", "blue", "square")), background="dark"
+)
+OTHER = Scene(things=(Thing("right", "green", "triangle"),), background="light")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_processor().tokenizer
+
+
+@pytest.fixture
+def teacher(tokenizer) -> LaterTeacher:
+    return LaterTeacher(tokenizer, Random(0))
+
+
+def read(tokenizer, lesson) -> list[str]:
+    words = tokenizer.convert_ids_to_tokens(lesson.ids)
+    assert len(words) == len(lesson.weights)
+    assert UNKNOWN not in words
+    return words
+
+
+def test_check_rates_answers_of_descriptions_by_their_false_claims(tokenizer, teacher) -> None:
+    seen = set()
+    for _ in range(150):
+        words = read(tokenizer, teacher.check(SCENE, picture=OTHER))
+        turns = " ".join(words).split("<user>")[1:]
+        for question, verdict in zip(turns[::2], turns[1::2], strict=True):
+            if "describe" in question:
+                answer = question.split("<assistant>")[1].removesuffix("<eos> ").strip()
+                wrong = false_claims(answer, SCENE)
+                assert verdict.split("<assistant>")[1].split()[0] == NUMBERS[wrong]
+                seen.add(wrong)
+    assert {0, 1, 2} <= seen
+
+
+def test_check_counts_verdicts_alone_and_shows_another_picture(tokenizer, teacher) -> None:
+    lesson = teacher.check(SCENE, picture=OTHER)
+    words = read(tokenizer, lesson)
+    counted = [word for word, weight in zip(words, lesson.weights, strict=True) if weight]
+    assert len(counted) == CHECKS_A_LESSON
+    assert set(counted) <= set(NUMBERS)
+    assert lesson.picture == OTHER
+    assert words.count("<image>") == 9
+    assert words.index("facts") < words.index("<assistant>")
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 1.0, 1.0), (SHARE, 0.4, 0.75)])
+def test_answers_are_right_as_often_as_asked(
+    tokenizer, share: float, least: float, most: float
+) -> None:
+    found = []
+    for seed in range(300):
+        scene = random_scene(Random(seed))
+        lesson = LaterTeacher(tokenizer, Random(seed)).answer(scene, share=share)
+        twin = LaterTeacher(tokenizer, Random(seed))
+        question = twin._question(scene, {})
+        words = read(tokenizer, lesson)
+        answer = " ".join(words[words.index("<assistant>") + 1 : -1])
+        found.append(right(answer, question))
+        assert lesson.picture == scene
+    assert least <= sum(found) / len(found) <= most
+
+
+def test_choices_keep_their_capital_letters(tokenizer) -> None:
+    scene = random_scene(Random(1))
+    question = tempting(scene, "choice", Random(1))
+    ids = tokenizer(question.answer, add_special_tokens=False)["input_ids"]
+    assert f"correct option is {question.answer[-2]}." in tokenizer.decode(ids)
