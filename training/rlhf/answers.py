@@ -67,15 +67,13 @@ def conversation(
 ) -> Example:
     """A conversation of which the last answer is learnt, or every one (``all_answers``).
 
-    Raises DataError when the first prompt leaves no room, or when ``all_answers`` is asked of turns
-    that do not alternate.
+    That human and gpt take turns is the contract of a record. Raises DataError when the first
+    prompt leaves no room.
     """
     if not record.all_answers:
         [example] = answered(model, record, image, [record.answer], max_length=max_length)
         return example
     turns = [*record.conversation, Turn(speaker="gpt", text=record.answer)]
-    if [turn.speaker for turn in turns] != ["human", "gpt"] * (len(turns) // 2):
-        raise DataError(f"record {record.id}: human and gpt do not take turns (all_answers)")
     prompt = model.chat.prompt(turns[:1], image)
     ids: list[int] = []
     learnt: list[int] = []

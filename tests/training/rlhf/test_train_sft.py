@@ -140,4 +140,5 @@ def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
     directory = make_run(Kind.SFT, **FOUR_STEPS, max_length=7)
     assert train(directory) == 1
     [failure] = events(directory, "error")
-    assert failure["message"].startswith("record conversation-")
+    assert failure["message"].startswith("12 of 12 conversations cannot be used: record conv")
+    assert "record conversation-0: the prompt leaves no room" in failure["message"]
