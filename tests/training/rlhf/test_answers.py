@@ -7,7 +7,6 @@ import pytest
 
 from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ContractError, ConversationRecord
-from training.rlhf.errors import DataError
 from training.rlhf.models import VisionLanguageModel
 
 TURNS = [
