@@ -1,4 +1,4 @@
-"""Errors in our own words: a page for people, a sentence for a fragment, problem details for REST.
+"""Errors in our own words: a page for people, a sentence for scripts, problem details for REST.
 
 Whatever refuses a request outside of a view ends here: Django's handlers, a form of another
 session, ``require_POST``, a body that is too large. Views say 422 and the like themselves.
@@ -57,7 +57,7 @@ def answer(request: HttpRequest, status: int, title: str = "", detail: str = "")
     if request.path_info.startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return JsonResponse(problem, status=status, content_type=PROBLEM)
-    if request.headers.get("HX-Request"):
+    if request.headers.get("HX-Request") or not request.accepts("text/html"):
         plain = "text/plain; charset=utf-8"
         return HttpResponse(f"{title}. {detail}", status=status, content_type=plain)
     if status == 500:

@@ -277,7 +277,10 @@ def test_focus_and_words_for_screen_readers(page: Page) -> None:
     expect(page.get_by_role("group", name="Which response hallucinates more?")).to_be_visible()
 
 
-def test_an_answer_waits_while_logged_out(page: Page, eventually: Eventually) -> None:
+def test_an_answer_waits_while_logged_out(
+    page: Page, visit: Visitor, eventually: Eventually
+) -> None:
+    visit.expect_problem("401")
     cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")
     answered = press_and_leave(page, "1")

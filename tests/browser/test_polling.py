@@ -85,6 +85,7 @@ def test_a_server_that_does_not_answer_is_told_once_and_so_is_its_return(
 def test_somebody_who_is_logged_out_is_led_to_log_in_again(
     visit: Visitor, admin: User, attempt: Attempt
 ) -> None:
+    visit.expect_problem("401")
     page = opened(visit, admin, attempt.run.get_absolute_url())
     Session.objects.all().delete()
     page.clock.run_for(2_100)

@@ -52,6 +52,7 @@ def test_gold_is_made_once_and_measures_by_the_changed_response(
     assert (gold.prompt, gold.model_1, gold.model_2) == (comparison.prompt, "", "")
     assert (gold.wanted_judgments, gold.open_slots, gold.outcome) == (0, 0, "decided")
     assert next_draft(project) is None
+    make_comparison(project)  # A check comes only in place of work.
     monkeypatch.setattr(checks.random, "random", lambda: 0.0)
     lease = queue.claim(project, make_member(project))
     assert lease is not None
