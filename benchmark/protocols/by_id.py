@@ -16,7 +16,11 @@ from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 
 AN_ANSWER = "an answer with question_id"
-_PROMPTS = ("prompt", "question", "query")
+_PROMPTS = ("prompt", "question", "query", "text")
+_ANSWERS = ("response", "model_answer", "text", "answer")
+"""Names that tools write an answer under. Beside "response", "text" is what was asked, and "answer"
+what somebody read of it, or the truth."""
+_IMAGES = ("image", "img_id")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Line:
     text: str
     asked: str = ""
     image: str = ""
+    part: str = ""
+    """Which of several splits in one file it stands in."""
 
 
 class ById(Protocol):
@@ -40,7 +46,7 @@ class ById(Protocol):
         self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
     ) -> Joined:
         known = {data["question_id"]: place for place, data in enumerate(questions)}
-        lines = read_lines(path)
+        lines = _of_this_set(read_lines(path), questions, known)
         others = [line for line in lines if line.question_id not in known]
         if others and not (leave_out_others or self.takes_other_answers):
             raise Refused(
@@ -60,34 +66,79 @@ def load_answers(path: str | Path) -> dict[int, str]:
 
     Raises Refused for a record without an id: answers are never matched by their place.
     """
-    return {line.question_id: line.text for line in read_lines(path)}
+    lines = read_lines(path)
+    found = {line.question_id: line.text for line in lines}
+    if len(found) != len(lines):
+        raise Refused(f"{Path(path).name}: holds answers to several splits")
+    return found
 
 
 def read_said(path: str | Path) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Each answer of a file with its record; ``question_id`` is -1 where it names none."""
-    for where, data in files.objects(path, AN_ANSWER):
-        name = _id_of(data)
+    for part, where, data in _records(Path(path)):
+        name, answer = _id_of(data), _answer_of(data, where)
         line = Line(
             where,
             files.number(data, name, where, AN_ANSWER) if name in data else -1,
-            said(data, where),
-            next((data[name] for name in _PROMPTS if isinstance(data.get(name), str)), ""),
-            image if isinstance(image := data.get("image"), str) else "",
+            data[answer],
+            _first_text(data, [name for name in _PROMPTS if name != answer]),
+            _first_text(data, _IMAGES),
+            part,
         )
         yield line, data
 
 
 def read_lines(path: str | Path) -> list[Line]:
     """The answers of a file. Raises Refused for one without an id, or with another's id."""
-    found: dict[int, Line] = {}
+    found: dict[tuple[str, int], Line] = {}
     for line, _ in read_said(path):
-        where = line.where
+        where, place = line.where, (line.part, line.question_id)
         if line.question_id < 0:
             raise Refused(f"{where}: is not {AN_ANSWER} (question_id is missing)")
-        if line.question_id in found:
+        if place in found:
             raise Refused(f"{where}: question_id {line.question_id} is answered twice")
-        found[line.question_id] = line
+        found[place] = line
     return list(found.values())
+
+
+def _records(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Part, place and record. RePOPE's own script writes one object of splits, each an object of
+    answers by id."""
+    nested = files.nested(path)
+    if not nested:
+        yield from (("", where, data) for where, data in files.objects(path, AN_ANSWER))
+    for part, inside in nested.items():
+        if files.holds_objects(inside):
+            for name, record in inside.items():
+                yield part, f"{path.name}, {part}, {name}", record
+        else:
+            yield "", f"{path.name}, {part}", inside
+
+
+def _of_this_set(
+    lines: list[Line], questions: Sequence[Mapping[str, Any]], known: Mapping[int, int]
+) -> list[Line]:
+    """The lines of the one part that answers these questions. Raises Refused where no part does,
+    or several do."""
+    parts = {line.part: [one for one in lines if one.part == line.part] for line in lines}
+    if len(parts) < 2:
+        return lines
+    fitting = [
+        mine
+        for mine in parts.values()
+        if all(
+            line.question_id not in known or _differs(line, questions[known[line.question_id]]) == ""
+            for line in mine
+        )
+    ]
+    if len(fitting) != 1:
+        named = ", ".join(parts)
+        raise Refused(f"{len(fitting)} of the parts of the file answer this set, not one: {named}")
+    return fitting[0]
+
+
+def _first_text(data: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((data[name] for name in names if isinstance(data.get(name), str)), "")
 
 
 def _id_of(data: Mapping[str, Any]) -> str:
@@ -95,28 +146,34 @@ def _id_of(data: Mapping[str, Any]) -> str:
     return "id" if "question_id" not in data and "id" in data else "question_id"
 
 
-def said(data: Mapping[str, Any], where: str) -> str:
-    """The answer's text, under any of the names that tools write it under. Raises Refused."""
-    names = ("text", "answer", "response", "model_answer")
-    name = next((name for name in names if name in data), "text")
-    value = data.get(name)
-    if not isinstance(value, str):
+def _answer_of(data: Mapping[str, Any], where: str) -> str:
+    """The name that the answer's text stands under. Raises Refused."""
+    name = next((name for name in _ANSWERS if name in data), "text")
+    if not isinstance(data.get(name), str):
         raise Refused(f"{where}: the answer is not a text ({name})")
-    return value
+    return name
 
 
 def check(line: Line, question: Mapping[str, Any]) -> None:
     """Raises Refused where an answer's own question or image is not that of ``question``."""
+    reason = _differs(line, question)
+    if reason:
+        raise Refused(f"{line.where}: {reason}")
+
+
+def _differs(line: Line, question: Mapping[str, Any]) -> str:
+    """What of an answer is not the question's; empty where nothing is."""
     asked, expected = _plain(line.asked), _plain(str(question["question"]))
     # Tools add a fixed sentence to each question, such as "Answer with one word."
     if asked and not asked.startswith(expected):
-        raise Refused(
-            f"{line.where}: answers another question than question_id {line.question_id} of the "
+        return (
+            f"answers another question than question_id {line.question_id} of the "
             f"set ({line.asked[:60]!r} instead of {str(question['question'])[:60]!r})"
         )
     image, shown = _stem(line.image), _stem(str(question["image_src"]))
     if image and shown and image != shown:
-        raise Refused(f"{line.where}: is about the image {line.image[:60]!r}, not {shown!r}")
+        return f"is about the image {line.image[:60]!r}, not {shown!r}"
+    return ""
 
 
 def _plain(text: str) -> str:

@@ -26,6 +26,20 @@ def document(path: str | Path) -> Any:
     return _reading(Path(path), read_document)
 
 
+def nested(path: Path) -> dict[str, dict[str, Any]]:
+    """The one object of a file whose members are all objects; empty for any other file."""
+    try:
+        found = document(path)
+    except Refused:
+        return {}
+    return found if holds_objects(found) else {}
+
+
+def holds_objects(value: Any) -> bool:
+    members = value.values() if isinstance(value, dict) else ()
+    return bool(members) and all(isinstance(one, dict) for one in members)
+
+
 def number(data: Mapping[str, Any], name: str, where: str, what: str = "a record") -> int:
     """A member that is a whole number, or a text of digits. Raises Refused."""
     value = data.get(name)

@@ -69,6 +69,7 @@ class Table:
     warning: str = ""
     """What must be read before such figures are held against others."""
     opened: bool = False
+    rows_are: str = "Model"
 
     @property
     def written(self) -> list[tuple[str, list[str]]]:

@@ -11,7 +11,8 @@ from annotation.image_sources import Folder
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
-from benchmark.protocols import dash_b, pope
+from benchmark.protocols import dash_b, pope, repope
+from benchmark.protocols.protocol import Refused
 from tests.benchmark.factories import make_judge
 from tests.shared import shared_data
 
@@ -135,3 +136,78 @@ def test_the_published_files_load() -> None:
     for split, count in (("random", 2774), ("popular", 2727), ("adversarial", 2684)):
         kept = pope.load_questions(shared_data("repope", f"coco_repope_{split}.json"))
         assert len(kept) == count
+
+
+def test_dash_b_figures_of_real_answers_are_the_published_ones() -> None:
+    """PaliGemma-3b's answers as DASH-B's authors keep them, and the results beside them."""
+    labels = ["no"] * 1341 + ["yes"] * 1341
+    answers = ["no"] * 354 + ["yes"] * 987 + ["yes"] * 1158 + ["no"] * 183
+    found = dash_b.summarise(labels, answers)
+    assert found.accuracy == pytest.approx(0.5637583892617449)
+    assert found.tnr == 0.2639821029082774
+    assert found.tpr == 0.8635346756152126
+    assert found.harmonic_mean == pytest.approx(0.40435353858172646)
+
+
+def test_dash_b_answers_in_the_form_of_its_own_script(tmp_path: Path) -> None:
+    """The raw response counts, not what the script read of it, and "gt" tells equal names apart."""
+    for name in ("neg", "pos"):
+        (tmp_path / f"dash_benchmark_{name}.json").write_text('{"coco": {"dog": ["1.jpg"]}}')
+    asked = [dash_b.record(one) for one in dash_b.load_questions(tmp_path)]
+    own = [
+        {"img_id": "1.jpg", "object_name": "dog", "gt": gt, "response": said, "answer": None}
+        for gt, said in (("yes", "Yes."), ("no", "I see none."))
+    ]
+    joined = dash_b.PROTOCOL.read_answers(lines(tmp_path / "own.json", own), asked)
+    assert joined.answers == {1: "Yes.", 0: "I see none."}
+    del own[0]["gt"]
+    with pytest.raises(Refused, match="line 1: its image and object"):
+        dash_b.PROTOCOL.read_answers(lines(tmp_path / "own.json", own), asked)
+
+
+def split(**texts: str) -> dict[str, dict[str, str | None]]:
+    """Answers by id as RePOPE's own script writes them: "text" is the question."""
+    return {
+        number: {"question_id": number, "text": text, "response": f"No {number}", "answer": None}
+        for number, text in texts.items()
+    }
+
+
+def test_repope_answers_in_the_form_of_its_own_script(tmp_path: Path) -> None:
+    """One file holds all splits; the one whose questions are the set's is taken."""
+    texts = {"1": "Is there a cup in the image?", "2": "Is there a boat in the image?"}
+    asked = [
+        {"question_id": int(number), "question": text, "image_src": "a.jpg"}
+        for number, text in texts.items()
+    ]
+    path = tmp_path / "answers.json"
+    other = split(**{"1": texts["1"], "2": "Is there a car in the image?"})
+    path.write_text(json.dumps({"popular": other, "random": split(**texts)}))
+    joined = repope.PROTOCOL.read_answers(path, asked)
+    assert joined.answers == {0: "No 1", 1: "No 2"}
+    path.write_text(json.dumps({"popular": other, "random": other}))
+    with pytest.raises(Refused, match="0 of the parts of the file answer this set"):
+        repope.PROTOCOL.read_answers(path, asked)
+    path.write_text(json.dumps(split(**texts)))
+    assert len(repope.PROTOCOL.read_answers(path, asked).answers) == 2
+    with pytest.raises(Refused, match="line 1: .*question_id is missing"):
+        repope.PROTOCOL.read_answers(lines(path, [{"text": "No"}]), asked)
+
+
+def test_repope_relabels_as_published() -> None:
+    """Its Table 1, out of the two sets of files."""
+    (table,) = repope.PROTOCOL.published
+    for row, (name, shares) in enumerate(table.rows):
+        before = pope.load_questions(shared_data("pope", f"official_coco_pope_{name}.json"))
+        after = {
+            one.question_id: one.label
+            for one in pope.load_questions(shared_data("repope", f"coco_repope_{name}.json"))
+        }
+        found = [
+            100
+            * sum(after.get(one.question_id) == new for one in before if one.label == old)
+            / sum(one.label == old for one in before)
+            for old in ("yes", "no")
+            for new in ("yes", "no", None)
+        ]
+        assert [round(share, 1) for share in found] == list(shares), row

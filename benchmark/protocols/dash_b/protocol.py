@@ -23,6 +23,8 @@ def _row(judged: Judged) -> Value | None:
 
 
 _VALUE: Callable[[Judged], Value | None] = _row
+_KINDS = {"no": "neg", "yes": "pos"}
+"""The folder of a picture by the truth, which the published answer files name as "gt"."""
 
 
 class DashB(RightOrWrong):
@@ -53,7 +55,7 @@ class DashB(RightOrWrong):
     def read_answers(
         self, path: Path, asked: Sequence[dict[str, Any]], *, leave_out_others: bool = False
     ) -> Joined:
-        """Joined by image and object, where the lines name them, else by id."""
+        """Joined by image, object and truth, where the lines name them, else by id."""
         by_picture = {_picture(data): place for place, data in enumerate(asked)}
         by_id = {data["question_id"]: place for place, data in enumerate(asked)}
         answers: dict[int, str] = {}
@@ -93,12 +95,14 @@ def _place(
     by_id: dict[int, int],
 ) -> int | None:
     """The question that an answer names by path ("neg/dog/1.png"), by object and picture where
-    only one of both folders has it, or by id."""
-    name, object_name = line.image.replace("\\", "/"), data.get("object")
+    only one of both folders has it (or the line says which), or by id."""
+    name, object_name = line.image.replace("\\", "/"), data.get("object", data.get("object_name"))
     parts = [part for part in name.split("/") if part]
     if not parts:
         return by_id.get(line.question_id)
+    said = _KINDS.get(str(data.get("gt", data.get("label"))))
     kinds = [kind for kind in ("neg", "pos") if kind in parts] or ["neg", "pos"]
+    kinds = [kind for kind in kinds if said in (None, kind)]
     objects = [object_name] if isinstance(object_name, str) else parts[-2:-1]
     found = {
         by_picture[key]

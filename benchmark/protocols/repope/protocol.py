@@ -9,13 +9,14 @@ from pathlib import Path
 
 from benchmark.protocols.pope.protocol import Pope
 from benchmark.protocols.pope.questions import SPLITS
+from benchmark.protocols.repope.published import PAPER
 
 
 class RePope(Pope):
     name = "repope"
     title = "RePOPE"
     files = tuple(f"*coco_repope_{split}.json" for split in SPLITS)
-    published = ()
+    published = (PAPER,)
     takes_other_answers = True
 
     def set_name(self, path: Path, count: int) -> str:
