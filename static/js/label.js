@@ -10,6 +10,7 @@ import { clock } from "./clock.js";
 import { Marker } from "./marks.js";
 import { freshUuid, LoggedOut, Outbox, postFragment } from "./outbox.js";
 import { tellPending } from "./pending.js";
+import { isMeant, shown } from "./presses.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
 
@@ -142,6 +143,7 @@ function setStep(step) {
     fieldset.hidden = fieldset.dataset.question !== step;
   }
   if (current) current.dataset.step = step;
+  shown();
 }
 
 function nextStep() {
@@ -260,8 +262,8 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
   const dialog = document.querySelector("dialog[open]");
   if (!dialog && marker.onKey(event)) return void event.preventDefault();
-  // A key held down must not answer one comparison after the other.
-  if (event.repeat) return;
+  // A key held down must not answer one comparison after the other, nor press the button it is on.
+  if (event.repeat) return void (event.target.closest("button") && event.preventDefault());
   if (dialog) return dialogKey(event, dialog);
   const buttons = current?.querySelectorAll(`[data-question="${current.dataset.step}"] [data-place]`) ?? [];
   const button = [...buttons].find((one) => one.dataset.place === placeOf(event.key));
@@ -282,6 +284,17 @@ function dialogKey(event, dialog) {
 }
 
 document.addEventListener("keydown", onKey);
+// Before all others: neither an answer nor a command is for a press that was meant for what was here before.
+addEventListener(
+  "click",
+  (event) => {
+    if (!event.target.closest("[data-place], [data-command], [data-skip-reason], [data-retry]") || isMeant(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    status.textContent = "That click came too early and answered nothing.";
+  },
+  true,
+);
 document.addEventListener("click", (event) => {
   const command = event.target.closest("[data-command]")?.dataset.command;
   const reason = event.target.closest("[data-skip-reason]")?.dataset.skipReason;
