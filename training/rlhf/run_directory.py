@@ -5,13 +5,15 @@ It is the only thing an engine process reads and the only place it writes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import logging
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -27,6 +29,7 @@ from training.rlhf.processes import processes, together
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+EVENTS = "events.jsonl"
 OWN_BASE = "base"
 """What a spec calls the base model that lies in the run directory."""
 EXIT_FAILED = 1
@@ -162,14 +165,40 @@ def carry_out(directory: Path, kind: Kind, work: Callable[[Run], None]) -> int:
     try:
         with (
             together() as everyone,
-            EventWriter(directory / "events.jsonl", silent=not everyone.leads) as events,
+            _alone(directory, writes=everyone.leads),
+            EventWriter(directory / EVENTS, silent=not everyone.leads) as events,
         ):
+            if everyone.count > 1:
+                events.stage(f"{everyone.count} processes train together")
             return _carry_out(directory, kind, work, events)
+    except _Occupied as error:
+        log.error("%s", error)  # events.jsonl belongs to whoever trains there
+        return EXIT_FAILED
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         log.error("%s", _explained(error))
         return EXIT_DISK_FULL
+
+
+class _Occupied(EngineError):
+    """Another process writes in the run directory."""
+
+
+@contextlib.contextmanager
+def _alone(directory: Path, *, writes: bool) -> Iterator[None]:
+    """Hold the directory's events as its only writer; raises _Occupied where somebody else does.
+
+    Processes that a launcher failed to join would each take itself for the first, and remove what
+    the others are writing.
+    """
+    with (directory / EVENTS).open("a", encoding="utf-8") as held:
+        if writes:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _Occupied(f"another process trains in {directory}") from None
+        yield
 
 
 def _carry_out(

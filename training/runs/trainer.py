@@ -103,10 +103,15 @@ class Trainer:
 
 
 def engine_command(kind: str, directory: Path, *, gpus: int) -> list[str]:
-    """How the engine is started; several GPUs of one host go through accelerate."""
+    """How the engine is started; several GPUs go through accelerate.
+
+    ``--multi_gpu`` is said: accelerate sees several only on a host that has them, and would start
+    one process alone on each of many nodes. Port 0 is a free one, for two such runs on a host.
+    """
     engine = ["training.rlhf", kind, "--run-dir", str(directory)]
     if gpus > 1:
-        launch = ["-m", "accelerate.commands.launch", "--num_processes", str(gpus), "--module"]
+        options = ["--multi_gpu", "--num_processes", str(gpus), "--main_process_port", "0"]
+        launch = ["-m", "accelerate.commands.launch", *options, "--module"]
         return [_python(), *launch, *engine]
     return [_python(), "-m", *engine]
 

@@ -109,6 +109,24 @@ def test_training_goes_on_from_the_last_checkpoint_once_a_full_disk_has_room(
     assert_same_weights(directory / "final", undisturbed / "final")
 
 
+def test_two_that_both_write_are_told_apart_at_once(
+    make_run: MakeRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Processes that a launcher did not join must not remove each other's files."""
+    directory = make_run(Kind.SFT)
+    codes: list[int] = []
+
+    def work(run: Run) -> None:
+        run.events.stage("the first one")
+        codes.append(carry_out(directory, Kind.SFT, lambda other: other.events.stage("never")))
+
+    assert carry_out(directory, Kind.SFT, work) == 0
+    assert codes == [EXIT_FAILED]
+    assert "another process trains in" in caplog.text
+    assert [event["text"] for event in events(directory)] == ["the first one"]
+    assert carry_out(directory, Kind.SFT, nothing) == 0  # free again
+
+
 def test_sigterm_is_no_failure_and_the_handler_is_put_back(make_run: MakeRun) -> None:
     def work(run: Run) -> None:
         assert not run.terminating

@@ -368,4 +368,7 @@ def test_a_training_on_two_nodes_meets_on_the_first(tmp_path: Path, settings: An
         described = subprocess.run(told, capture_output=True, text=True, check=True).stdout
     assert run.state == State.SUCCEEDED, run.attempts.get().log_tail
     assert "NumNodes=2" in described
+    events = (execution.run_directory(run) / "events.jsonl").read_text()
+    assert events.count("2 processes train together") == 1
+    assert events.count("loading the base model") == 1  # nobody trained alone beside it
     assert run.checkpoints.get().metrics["held_out/accuracy"] >= 0

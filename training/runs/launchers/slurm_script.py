@@ -38,7 +38,7 @@ def _on_all(command: list[str], nodes: int) -> list[str]:
     """accelerate's command once per node; the first node is where the processes meet."""
     if nodes == 1:
         return command
-    at = command.index("accelerate.commands.launch") + 1
+    at = command.index("--module")  # behind all options of accelerate: the last of a name counts
     meeting = ["--num_machines", str(nodes), "--same_network"]
     words = shlex.join([*command[:at], *meeting])
     where = '--machine_rank "$SLURM_NODEID" --main_process_ip "$MEETING" --main_process_port'
