@@ -126,9 +126,10 @@ def _of_this_set(
     fitting = [
         mine
         for mine in parts.values()
-        if all(
-            line.question_id not in known or _differs(line, questions[known[line.question_id]]) == ""
+        if not any(
+            _differs(line, questions[known[line.question_id]])
             for line in mine
+            if line.question_id in known
         )
     ]
     if len(fitting) != 1:

@@ -190,7 +190,7 @@ def test_repope_answers_in_the_form_of_its_own_script(tmp_path: Path) -> None:
         repope.PROTOCOL.read_answers(path, asked)
     path.write_text(json.dumps(split(**texts)))
     assert len(repope.PROTOCOL.read_answers(path, asked).answers) == 2
-    with pytest.raises(Refused, match="line 1: .*question_id is missing"):
+    with pytest.raises(Refused, match=r"line 1: .*question_id is missing"):
         repope.PROTOCOL.read_answers(lines(path, [{"text": "No"}]), asked)
 
 
