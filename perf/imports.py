@@ -1,15 +1,18 @@
 """How fast a large file of pairs comes in, and in how much memory.
 
-    python -m perf.imports [--records 1000000] [--images 200]
+    python -m perf.imports [--records 1000000] [--images 200] [--ratio]
 
 A file of JSON lines is written to a scratch folder beside a few pictures and imported into a new
 project, whose rows are deleted again. Printed are records a second, and the most memory this
 process has had resident before and after: the difference must not grow with the records.
+``--ratio`` imports the file before that with rows inserted as objects of Django, which is how it
+was done at first, and says how many times as long that takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -17,7 +20,10 @@ import resource
 import tempfile
 import time
 import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import django
 
@@ -28,7 +34,9 @@ from django.test import override_settings  # noqa: E402
 from PIL import Image as Picture  # noqa: E402
 
 from annotation.image_sources import Folder  # noqa: E402
+from annotation.images import Decoder, prepare, save  # noqa: E402
 from annotation.importing import import_files  # noqa: E402
+from annotation.importing.bulk import Table  # noqa: E402
 from annotation.models import Comparison, Project, Prompt  # noqa: E402
 
 RESPONSE = (
@@ -41,40 +49,75 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--ratio", action="store_true")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, override_settings(MEDIA_ROOT=name):
+        folder = Path(name)
+        path = _written(folder, options.records, options.images)
+        print(f"{options.records:,} records of {path.stat().st_size / options.records:,.0f} bytes")
+        if options.ratio:
+            _store_pictures(folder)  # so that neither way pays for them
+            with mock.patch.object(Table, "write", _inserted):
+                before = _measure(folder, path, options.records, "objects inserted")
+        after = _measure(folder, path, options.records, "rows copied")
+        if options.ratio:
+            wall, busy = (one / other for one, other in zip(before, after, strict=True))
+            print(f"{wall:.1f} times as long in seconds, {busy:.1f} in processor seconds")
+
+
+def _written(folder: Path, records: int, images: int) -> Path:
+    """The file of pairs, beside its pictures."""
+    (folder / "pictures").mkdir()
+    for number in range(images):
+        data = io.BytesIO()
+        Picture.effect_noise((64, 64), 80).save(data, "PNG")
+        (folder / "pictures" / f"{number}.png").write_bytes(data.getvalue())
+    path = folder / "pairs.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(records):
+            file.write(json.dumps(_record(number, images)) + "\n")
+    return path
+
+
+def _store_pictures(folder: Path) -> None:
+    with Decoder() as decoder:
+        found = (folder / "pictures").iterdir()
+        save(prepare(path.read_bytes(), decoder) for path in found)
+
+
+@contextlib.contextmanager
+def _project() -> Iterator[Project]:
     slug = f"perf-{uuid.uuid4().hex[:8]}"
     project = Project.objects.create(slug=slug, name=slug)
     try:
-        with tempfile.TemporaryDirectory() as folder, override_settings(MEDIA_ROOT=folder):
-            _measure(project, Path(folder), options.records, options.images)
+        yield project
     finally:
         Comparison.objects.filter(project=project)._raw_delete(Comparison.objects.db)
         Prompt.objects.filter(project=project)._raw_delete(Prompt.objects.db)
         project.delete()
 
 
-def _measure(project: Project, folder: Path, records: int, images: int) -> None:
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    for number in range(images):
-        data = io.BytesIO()
-        Picture.effect_noise((64, 64), 80).save(data, "PNG")
-        (pictures / f"{number}.png").write_bytes(data.getvalue())
-    path = folder / "pairs.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(records):
-            file.write(json.dumps(_record(number, images)) + "\n")
-    before, started, busy = _resident(), time.perf_counter(), time.process_time()
-    done = import_files(project, [path], Folder(pictures))
-    seconds, busy = time.perf_counter() - started, time.process_time() - busy
+def _measure(folder: Path, path: Path, records: int, what: str) -> tuple[float, float]:
+    """Seconds, and processor seconds of this process."""
+    with _project() as project:
+        before, started, busy = _resident(), time.perf_counter(), time.process_time()
+        done = import_files(project, [path], Folder(folder / "pictures"))
+        seconds, busy = time.perf_counter() - started, time.process_time() - busy
     assert done.created == records
     print(
-        f"{records:,} records of {path.stat().st_size / records:,.0f} bytes: "
-        f"{records / seconds:,.0f} a second, {seconds:.1f} s "
+        f"{what}: {records / seconds:,.0f} a second, {seconds:.1f} s "
         f"({records / busy:,.0f} a processor second of this process), "
         f"resident at most {before / 1e6:,.0f} MB before, {_resident() / 1e6:,.0f} MB after",
         flush=True,
     )
+    return seconds, busy
+
+
+def _inserted(table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """What ``Table.write`` does, by Django's objects."""
+    names = [field.attname for field in table.fields]
+    objects = [table.model(**dict(zip(names, row, strict=True))) for row in rows]
+    table.model._default_manager.bulk_create(objects)
 
 
 def _record(number: int, images: int) -> dict[str, object]:

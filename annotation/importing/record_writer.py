@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from annotation.importing.bulk import Table
 from annotation.importing.record_files import Faults, ImportRefused, Problem
-from annotation.importing.records import PairIn, PromptIn, digest, prompt_of
+from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt_of
 from annotation.models import Comparison, Image, Project, Prompt
+from annotation.models.items import random_shuffle
+
+PROMPT_FIELDS = (
+    *("project", "external_id", "image", "conversation", "captions"),
+    *("caption_type", "length_bonus", "content_sha256"),
+)
+COMPARISON_FIELDS = (
+    *("project", "prompt", "external_id", "response_1", "response_2", "model_1", "model_2"),
+    *("source", "content_sha256", "shuffle", "wanted_judgments", "open_slots"),
+    *("outcome", "preference", "hallucination", "margin", "imported_votes"),
+)
+
+
+class _Stored(NamedTuple):
+    """A prompt that has a row, or will have one at the end of its batch."""
+
+    key: int
+    content_sha256: str
 
 
 class RecordWriter:
@@ -14,10 +34,13 @@ class RecordWriter:
 
     def __init__(self, project: Project, *, source: str, keep_labels: bool) -> None:
         self.project = project
-        self.images: dict[str, Image] = {}
-        self.source = source
+        self.images: dict[str, tuple[int, str]] = {}
+        """(key, SHA-256) of the images of a batch, by the name that its records have for them."""
+        self.source = source[:200]
         self.keep_labels = keep_labels
         self.faults = Faults()
+        self._prompt_table = Table(Prompt, PROMPT_FIELDS)
+        self._comparison_table = Table(Comparison, COMPARISON_FIELDS)
 
     def write(self, batches: Iterable[list[tuple[PairIn | PromptIn, str]]]) -> tuple[int, int]:
         """How many records are new and how many were here; with each comes its image's SHA-256.
@@ -26,8 +49,9 @@ class RecordWriter:
         """
         created = unchanged = 0
         for batch in batches:
-            rows = Image.objects.in_bulk({sha for _, sha in batch}, field_name="sha256")
-            self.images = {prompt_of(record).image: rows[sha] for record, sha in batch}
+            mine = Image.objects.filter(sha256__in={sha for _, sha in batch})
+            keys = dict(mine.values_list("sha256", "pk"))
+            self.images = {prompt_of(record).image: (keys[sha], sha) for record, sha in batch}
             pairs = [record for record, _ in batch if isinstance(record, PairIn)]
             wanted = [prompt_of(record) for record, _ in batch]
             prompts, fresh_prompts = self._prompts(wanted, reuse=bool(pairs))
@@ -38,92 +62,90 @@ class RecordWriter:
             raise ImportRefused(self.faults.said(created + unchanged))
         return created, unchanged
 
-    def _prompts(self, wanted: list[PromptIn], *, reuse: bool) -> tuple[dict[str, Prompt], int]:
+    def _prompts(self, wanted: list[PromptIn], *, reuse: bool) -> tuple[dict[str, _Stored], int]:
         """Prompts by record id, and how many are new.
 
         ``reuse`` takes a prompt of equal content under another id, so that pairs about the same
         question share one prompt.
         """
-        contents = {p.id: p.content_sha256(self.images[p.image].sha256) for p in wanted}
+        contents = {p.id: p.content_sha256(self.images[p.image][1]) for p in wanted}
         mine = Prompt.objects.filter(project=self.project)
-        by_id = {p.external_id: p for p in mine.filter(external_id__in=list(contents))}
-        by_content: dict[str, Prompt] = {}
+        by_id = {
+            id: _Stored(key, content)
+            for id, key, content in mine.filter(external_id__in=list(contents))
+            .order_by()
+            .values_list("external_id", "pk", "content_sha256")
+        }
+        by_content: dict[str, _Stored] = {}
         if reuse:
-            alike = mine.filter(content_sha256__in=list(contents.values())).order_by("-pk")
-            by_content = {p.content_sha256: p for p in alike}
-        result: dict[str, Prompt] = {}
-        fresh: list[Prompt] = []
+            alike = mine.filter(content_sha256__in=set(contents.values())).order_by("-pk")
+            found = alike.values_list("content_sha256", "pk")
+            by_content = {content: _Stored(key, content) for content, key in found}
+        result: dict[str, _Stored] = {}
+        fresh: list[PromptIn] = []
+        keys = iter(self._prompt_table.new_keys(len({*contents} - {*by_id})))
         for record in wanted:
             content = contents[record.id]
             known = by_id.get(record.id) or by_content.get(content)
             if known is None:
-                known = self._new_prompt(record, content)
-                fresh.append(known)
+                known = _Stored(next(keys), content)
+                fresh.append(record)
                 by_content.update({content: known} if reuse else {})
             elif known.content_sha256 != content:
                 reason = f"{record.id!r} is here already with another prompt, image or captions"
                 self.faults.add(Problem(record.line, "id", reason))
             result[record.id] = known
-        if not self.faults:
-            Prompt.objects.bulk_create(fresh)
+        if fresh and not self.faults:
+            self._prompt_table.write(self._prompt_row(one, result[one.id]) for one in fresh)
         return result, len(fresh)
 
-    def _new_prompt(self, record: PromptIn, content: str) -> Prompt:
-        return Prompt(
-            project=self.project,
-            external_id=record.id,
-            image=self.images[record.image],
-            conversation=record.conversation,
-            captions=record.captions,
-            caption_type=record.caption_type,
-            length_bonus=record.length_bonus,
-            content_sha256=content,
+    def _prompt_row(self, record: PromptIn, stored: _Stored) -> tuple[Any, ...]:
+        return (
+            *(stored.key, self.project.pk, record.id, self.images[record.image][0]),
+            *(record.conversation, record.captions, record.caption_type, record.length_bonus),
+            stored.content_sha256,
         )
 
-    def _comparisons(self, pairs: list[PairIn], prompts: dict[str, Prompt]) -> int:
+    def _comparisons(self, pairs: list[PairIn], prompts: dict[str, _Stored]) -> int:
         mine = Comparison.objects.filter(project=self.project)
         known = dict(
-            mine.filter(external_id__in=[pair.id for pair in pairs]).values_list(
-                "external_id", "content_sha256"
-            )
+            mine.filter(external_id__in=[pair.id for pair in pairs])
+            .order_by()
+            .values_list("external_id", "content_sha256")
         )
-        fresh = []
+        fresh: list[tuple[PairIn, str]] = []
         for pair in pairs:
             prompt = prompts[pair.prompt.id]
             content = comparison_sha256(prompt, pair.response_1, pair.response_2)
             if pair.id not in known:
-                fresh.append(self._new_comparison(pair, prompt, content))
+                fresh.append((pair, content))
             elif known[pair.id] != content:
                 reason = f"{pair.id!r} is here already with other responses"
                 self.faults.add(Problem(pair.line, "id", reason))
-        if not self.faults:
-            Comparison.objects.bulk_create(fresh)
+        if fresh and not self.faults:
+            keys = self._comparison_table.new_keys(len(fresh))
+            self._comparison_table.write(
+                (key, *self._comparison_row(pair, prompts[pair.prompt.id].key, content))
+                for key, (pair, content) in zip(keys, fresh, strict=True)
+            )
         return len(fresh)
 
-    def _new_comparison(self, pair: PairIn, prompt: Prompt, content: str) -> Comparison:
-        comparison = Comparison(
-            project=self.project,
-            prompt=prompt,
-            external_id=pair.id,
-            response_1=pair.response_1,
-            response_2=pair.response_2,
-            model_1=pair.model_1,
-            model_2=pair.model_2,
-            source=self.source[:200],
-            content_sha256=content,
-            wanted_judgments=self.project.judgments_per_comparison,
-            open_slots=self.project.judgments_per_comparison,
+    def _comparison_row(self, pair: PairIn, prompt: int, content: str) -> tuple[Any, ...]:
+        wanted = self.project.judgments_per_comparison
+        decided: tuple[Any, ...] = (Comparison.Outcome.WAITING, None, None, None, {})
+        label: Label | None = pair.label if self.keep_labels else None
+        if label is not None:
+            wanted = 0
+            said = (label.preference, label.hallucination, label.margin, label.votes)
+            decided = (Comparison.Outcome.DECIDED, *said)
+        return (
+            *(self.project.pk, prompt, pair.id, pair.response_1, pair.response_2),
+            *(pair.model_1, pair.model_2, self.source, content, random_shuffle()),
+            *(wanted, wanted),
+            *decided,
         )
-        if pair.label is not None and self.keep_labels:
-            comparison.wanted_judgments = comparison.open_slots = 0
-            comparison.outcome = Comparison.Outcome.DECIDED
-            comparison.preference = pair.label.preference
-            comparison.hallucination = pair.label.hallucination
-            comparison.margin = pair.label.margin
-            comparison.imported_votes = pair.label.votes
-        return comparison
 
 
-def comparison_sha256(prompt: Prompt, response_1: str, response_2: str) -> str:
+def comparison_sha256(prompt: Prompt | _Stored, response_1: str, response_2: str) -> str:
     """Equal for comparisons that show the same."""
     return digest(prompt.content_sha256, response_1, response_2)

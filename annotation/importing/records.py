@@ -22,6 +22,7 @@ LONGEST_ID = 200
 LONGEST_TEXT = 100_000
 IMAGE_MARK = "<image>"
 """Holds the image's place in the first turn of the human, and is text anywhere else."""
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,7 @@ def prompt_of(record: PairIn | PromptIn) -> PromptIn:
 
 def digest(*parts: Any) -> str:
     """SHA-256 of JSON-able parts, the same for equal parts in every process."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()
 
 
 # --------------------------------------------------------------------------------------------
