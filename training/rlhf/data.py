@@ -1,4 +1,4 @@
-"""Records from JSON lines, and token sequences to padded batches.
+"""Records from files, and token sequences to padded batches.
 
 An error names file, line number and field. An image is looked up only inside ``images/``: a record
 cannot name a file elsewhere.
@@ -7,7 +7,6 @@ cannot name a file elsewhere.
 from __future__ import annotations
 
 import functools
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor
 from training.rlhf.contract import ContractError, Record
 from training.rlhf.errors import DataError
 from training.rlhf.images import EncodedImage
+from training.rlhf.reading import records
 
 R = TypeVar("R", bound=Record, covariant=True)
 T = TypeVar("T")
@@ -32,31 +32,26 @@ class RecordType(Protocol[R]):
 
 
 def read_records(path: Path, record_type: RecordType[R], *, images: Path) -> list[R]:
-    """All records of a JSON-lines file; blank lines are skipped.
+    """All records of a file of JSON lines or of one array; blank lines are skipped.
 
     Raises DataError for a missing or empty file, a line that is not JSON, a field that does not
     follow the contract, and an image that is not in ``images``.
     """
+    name = f"{path.parent.name}/{path.name}"
     if not path.is_file():
-        raise DataError(f"{path.parent.name}/{path.name} is missing")
-    records: list[R] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path.parent.name}/{path.name}, line {number}"
-            try:
-                record = record_type.from_json(json.loads(line))
-                for name in record.images:
-                    image_path(images, name)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}: is not JSON ({error})") from None
-            except (ContractError, DataError) as error:
-                raise DataError(f"{where}: {error}") from None
-            records.append(record)
-    if not records:
-        raise DataError(f"{path.parent.name}/{path.name} has no records")
-    return records
+        raise DataError(f"{name} is missing")
+    found: list[R] = []
+    for where, value in records(path, name):
+        try:
+            record = record_type.from_json(value)
+            for image in record.images:
+                image_path(images, image)
+        except (ContractError, DataError) as error:
+            raise DataError(f"{where}: {error}") from None
+        found.append(record)
+    if not found:
+        raise DataError(f"{name} has no records")
+    return found
 
 
 def image_path(images: Path, name: str) -> Path:

@@ -33,6 +33,7 @@ from training.rlhf.contract import (
 from training.rlhf.converters import CONVERTERS
 from training.rlhf.data import image_path
 from training.rlhf.errors import DataError
+from training.rlhf.reading import document
 
 TABLE = "mixture.json"
 """Name of the table in ``data/`` and in the ``final/`` of what was trained on it."""
@@ -84,13 +85,9 @@ class Row:
 def read_mixture(path: Path) -> Mixture:
     """The mixture in ``path``; DataError names the field at fault."""
     try:
-        mixture: Mixture = dataclass_from_json(Mixture, json.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
+        mixture: Mixture = dataclass_from_json(Mixture, document(path))
     except ContractError as error:
         raise DataError(f"{path.name}, {error}") from None
-    except ValueError as error:
-        raise DataError(f"{path.name}: is not JSON ({error})") from None
     for number, source in enumerate(mixture.sources):
         where = f"{path.name}, sources[{number}]"
         if source.format not in CONVERTERS:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -26,6 +25,7 @@ from training.rlhf.events import EventWriter
 from training.rlhf.finite import NonFinite
 from training.rlhf.optimization import seed_step
 from training.rlhf.processes import processes, together
+from training.rlhf.reading import document
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -140,12 +140,10 @@ class Run:
 def read_spec(directory: Path, kind: Kind) -> RunSpec:
     """The run's spec; EngineError when it is missing, malformed or of another kind."""
     path = directory / "spec.json"
+    if not path.is_file():
+        raise EngineError("spec.json is missing; --preset writes one to begin from")
     try:
-        spec = RunSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise EngineError("spec.json is missing; --preset writes one to begin from") from None
-    except json.JSONDecodeError as error:
-        raise EngineError(f"spec.json is not JSON ({error})") from None
+        spec = RunSpec.from_json(document(path))
     except ContractError as error:
         raise EngineError(f"spec.json, {error}") from None
     if spec.kind is not kind:

@@ -144,7 +144,7 @@ def test_sigterm_is_no_failure_and_the_handler_is_put_back(make_run: MakeRun) ->
     ("content", "message"),
     [
         (None, r"spec\.json is missing"),
-        ("{", r"spec\.json is not JSON"),
+        ("{", r"spec\.json: is not JSON"),
         ('{"kind": "party"}', r"spec\.json, kind: is 'party'"),
         ('{"kind": "sft", "settings": {"x": 1}}', r"spec\.json, settings\.x: is not a known"),
     ],

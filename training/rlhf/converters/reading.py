@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.rlhf.contract import ConversationRecord, Turn
 from training.rlhf.errors import DataError
+from training.rlhf.reading import document, records, text
 
 Convert = Callable[[Mapping[str, Path], Counter[str]], Iterator[ConversationRecord]]
 """Files by role to records; what is left out is counted by reason. ``image`` is a file name."""
@@ -52,23 +52,21 @@ class Entry:
 
 
 def entries(path: Path, under: str = "") -> Iterator[Entry]:
-    """Objects of a JSON list, or of the list in field ``under`` of a JSON object.
+    """Objects of a JSON list or of JSON lines, or of the list in field ``under`` of one object.
 
     Raises DataError for a file that is missing, is not JSON, or has another form.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise DataError(f"{path.name}: is not JSON ({error})") from None
     if under:
+        content = document(path)
         content = content.get(under) if isinstance(content, dict) else None
-    if not isinstance(content, list):
-        place = f"field {under!r}" if under else "the file"
-        raise DataError(f"{path.name}: {place} is not a list")
-    for number, data in enumerate(content):
-        where = f"{path.name}, {under}[{number}]"
+        if not isinstance(content, list):
+            raise DataError(f"{path.name}: field {under!r} is not a list")
+        found: Iterable[tuple[str, Any]] = (
+            (f"{path.name}, {under}[{number}]", data) for number, data in enumerate(content)
+        )
+    else:
+        found = records(path)
+    for where, data in found:
         if not isinstance(data, dict):
             raise DataError(f"{where}: is {type(data).__name__}, not an object")
         yield Entry(data, where)
@@ -76,15 +74,9 @@ def entries(path: Path, under: str = "") -> Iterator[Entry]:
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Non-blank lines of a text file, each with where it stands ("file, line 3")."""
-    try:
-        with path.open(encoding="utf-8-sig", newline=None) as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    yield line.rstrip("\n"), f"{path.name}, line {number}"
-    except OSError as error:
-        raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name}: is not UTF-8 ({error})") from None
+    for number, line in enumerate(text(path).split("\n"), start=1):
+        if line.strip():
+            yield line.rstrip("\r"), f"{path.name}, line {number}"
 
 
 def conversation(
