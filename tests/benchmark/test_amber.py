@@ -49,6 +49,27 @@ def test_nouns_are_kept_in_the_singular_and_in_order(text: str, found: list[str]
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A dog can be seen, and one can also see water.", ["dog", "water"]),
+        ("It can't rain.", ["rain"]),
+        ("A can of soda, two cans and a trash can.", ["can", "can", "can"]),
+        ("People gather to watch a dog's ball.", ["people", "dog", "ball"]),
+        ("Next to water lies a watch.", ["water", "watch"]),
+        ("Gloves, ties, knives, potatoes, dishes.", ["glove", "tie", "knife", "potato", "dish"]),
+        ("Children and women beside a drawing.", ["child", "woman", "drawing"]),
+        ("A lamp drawing attention.", ["lamp"]),
+        ("A hot dog.", ["dog"]),
+        ("The leaves of a tree near the TVs.", ["tree", "TV"]),
+    ],
+)
+def test_a_word_is_a_noun_only_where_it_is_used_as_one(text: str, found: list[str]) -> None:
+    words = "can water rain dog watch people person ball glove tie knife potato dish child woman"
+    known = {*words.split(), "drawing", "lamp", "hot", "leave", "tree", "TV"}
+    assert amber.nouns(text, known) == found
+
+
+@pytest.mark.parametrize(
     ("text", "kept", "hallucinated", "covered", "lures"),
     [
         ("A man stands on the ground under the sky.", 3, 0, 3, 0),

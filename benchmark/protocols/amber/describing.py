@@ -4,8 +4,8 @@ Published rule (arXiv 2311.07397 and its script): nouns that occur in the table 
 kept, each occurrence counted. A noun is true where the picture's truth has it or something that it
 is associated with; a word of the safe list is neither; any other noun is hallucinated, and names a
 lure where the picture's lures have it. The script tags parts of speech and, beside equal words,
-takes close vectors of a language model for equal; here a word is a noun unless what stands before
-it makes it a verb, and only equal words are equal.
+takes close vectors of a language model for equal; here a word is a noun unless what stands around
+it makes it something else ("a man can be seen" names no can), and only equal words are equal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,38 @@ import inflection
 
 Associations = Mapping[str, Sequence[str]]
 
-_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+_TOKEN = re.compile(r"[a-z]+(?:-[a-z]+)*|[^\sa-z]")
 _VERB_FOLLOWS = frozenset(
     {"can", "could", "will", "would", "may", "might", "must", "should", "cannot"}
     | {"they", "we", "you", "i", "who", "he", "she", "does", "do", "did", "not"}
+)
+_VERBS = """\
+bear book box brush chair cook dress drink fish floor glass ice leave mirror net note paint park
+picture plug pot rain ride ring rock row sail shop sign ski snow sound stand step stop support surf
+swing tie train walk watch water work"""
+_ALSO_VERBS = frozenset(_VERBS.split())
+"""What "to" makes a verb ("to watch"), but not in "next to water"."""
+_NEXT_TO = frozenset({"next", "close", "due", "similar", "adjacent", "leading", "connected"})
+_OBJECT_FOLLOWS = frozenset({"a", "an", "the", "his", "her", "its", "their", "attention", "them"})
+_LEADS_TO_A_CAN = """\
+a an the his her its their my your our another every trash garbage rubbish soda beer tin spray paint
+watering aluminum aluminium coke metal"""
+_BEFORE_A_CAN = frozenset(_LEADS_TO_A_CAN.split())
+_GOES_ON = "of on in at and with is are or for to from next near beside which was were . , ; : ) ! ?"
+_AFTER_A_CAN = frozenset(_GOES_ON.split())
+# WordNet's rules for nouns, and "oes", which it has as exceptions.
+_ENDINGS = (
+    ("ses", "s"),
+    ("ves", "f"),
+    ("ves", "fe"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("oes", "o"),
+    ("ies", "y"),
+    ("men", "man"),
+    ("s", ""),
 )
 
 
@@ -46,18 +74,41 @@ def vocabulary_of(associations: Associations) -> frozenset[str]:
 def nouns(text: str, vocabulary: Collection[str]) -> list[str]:
     """The nouns of a text that the vocabulary has, in the singular, in order, repetitions kept."""
     spelt = {word.lower(): word for word in vocabulary}
-    words = _WORD.findall(text.lower().replace("\u2019", "'"))
+    words = _TOKEN.findall(text.lower())
     found = []
     for place, word in enumerate(words):
-        if place and words[place - 1] in _VERB_FOLLOWS:
-            continue
-        # "people" is a word of its own there, as "glasses" is not.
-        forms = (inflection.singularize(word), word) if word.endswith("s") else (word,)
-        forms = (*forms, inflection.singularize(word))
-        lemma = next((spelt[form] for form in forms if form in spelt), None)
-        if lemma is not None:
-            found.append(lemma)
+        lemma = _lemma(word, spelt)
+        if lemma is not None and _is_noun(words, place, lemma):
+            found.append(spelt[lemma])
     return found
+
+
+def _lemma(word: str, known: Collection[str]) -> str | None:
+    """The shortest known word that it can be a form of, as WordNet's lemmatizer chooses; None
+    where there is none. "People" is a word of its own and no form of "person"."""
+    forms = [word] + [word[: -len(end)] + new for end, new in _ENDINGS if word.endswith(end)]
+    if word == "leaves":
+        forms = ["leaf"]
+    fitting = [form for form in forms if form in known]
+    if fitting:
+        return min(fitting, key=len)
+    irregular = inflection.singularize(word)
+    return irregular if irregular in known and word != "people" else None
+
+
+def _is_noun(words: Sequence[str], place: int, lemma: str) -> bool:
+    """Whether a word that may be something else is a noun where it stands."""
+    word = words[place]
+    before = words[place - 1] if place else ""
+    after = words[place + 1] if place + 1 < len(words) else "."
+    if word == "can":
+        return before in _BEFORE_A_CAN or after in _AFTER_A_CAN
+    if word == "hot" or before in _VERB_FOLLOWS:
+        return False
+    if word.endswith("ing") and after in _OBJECT_FOLLOWS:
+        return False
+    led = before == "to" and (place < 2 or words[place - 2] not in _NEXT_TO)
+    return not (led and lemma in _ALSO_VERBS)
 
 
 def score_description(
@@ -92,9 +143,9 @@ def score_description(
         kept=len(named),
         hallucinated=hallucinated,
         covered=len(covered),
-        truths=len(set(truth)),
+        truths=len(truth),
         lures_named=len(tempted),
-        lures=len(set(lures)),
+        lures=len(lures),
     )
 
 
