@@ -6,12 +6,14 @@ several rounds with the least and the most, and the ratio of the medians:
 
     python -m perf.ppo_step [--responses-per-prompt 4] [--rollouts 16] [--threads 2] [--repeat 5]
 
-The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``.
+The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``. With
+``--engine-layers`` that loop, too, has the engine's own LoRA layers instead of PEFT's.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
-from perf.straightforward import PlainPpo, PlainRewards
+from perf.straightforward import PlainPpo, PlainRewards, peft_layers
 from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import (
     LoraSettings,
@@ -63,9 +65,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         work = Work(options, Path(folder))
-        engines = [work.engine() for _ in range(options.repeat)]
+        engines = [work.engine()]
         engine, _ = engines[0]
-        plains = [work.plain(engine) for _ in range(options.repeat)]
+        plains = [work.plain(engine, engine_layers=options.engine_layers)]
+        for _ in range(options.repeat - 1):  # by turns: a busy machine is as busy for both
+            engines.append(work.engine())
+            plains.append(work.plain(engine, engine_layers=options.engine_layers))
     response = float(engine.trajectory.responses.lengths.float().mean())
     print(
         f"{options.rollouts} responses, {options.responses_per_prompt} to a prompt; "
@@ -143,7 +148,8 @@ class Work:
         self.model.encode_images.forget()  # a round begins with images it has not seen
         return self._round(learner, lambda: rollout(learner, self.records), update)
 
-    def plain(self, engine: Result) -> tuple[Result, list[Cost]]:
+    def plain(self, engine: Result, *, engine_layers: bool = False) -> tuple[Result, list[Cost]]:
+        """The same round in the straightforward loop."""
         learner = self.learner(PlainRewards)
         rewards = learner.reward_model
         assert isinstance(rewards, PlainRewards)
@@ -151,9 +157,11 @@ class Work:
         loop = PlainPpo(learner, self.records, prompts, engine.trajectory.responses)
         rewards.files = {id(p.image): f for p, f in zip(prompts, loop.files, strict=True)}
         rewards.width = loop.width + 120  # facts and rating prompt
-        return self._round(
-            learner, loop.rollout, lambda _, found, scores, **__: loop.update(found, scores)
-        )
+        layers = contextlib.nullcontext() if engine_layers else peft_layers(self.model)
+        with layers:
+            return self._round(
+                learner, loop.rollout, lambda _, found, scores, **__: loop.update(found, scores)
+            )
 
     def _round(
         self,
@@ -247,6 +255,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--micro-batch", type=int, default=8, help="responses in a pass")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5, help="rounds of each")
+    parser.add_argument(
+        "--engine-layers", action="store_true", help="LoRA is the engine's in both loops"
+    )
     return parser.parse_args(arguments)
 
 

@@ -2,17 +2,20 @@
 
 Every pass begins at the pixels, makes logits of the whole vocabulary at every token, also where
 none is used, and is padded to the longest sequence allowed. Sampling is ``generate`` under the
-adapter; both responses of a pair, and all responses to a prompt, are passes of their own. The
-arithmetic of losses and advantages is the engine's, so that results can be compared.
+adapter, under ``peft_layers`` as PEFT computes it; both responses of a pair, and all responses to a
+prompt, are passes of their own. The arithmetic of losses and advantages is the engine's, so that
+results can be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
@@ -64,6 +67,27 @@ def whole_pass(
             use_cache=False,
         )
     return output.logits, output.hidden_states[-1], mask
+
+
+@contextlib.contextmanager
+def peft_layers(model: VisionLanguageModel) -> Iterator[None]:
+    """The adapters' products as PEFT itself makes them, without ``training.rlhf.lora``."""
+    ours = []
+    for layer in model.base.modules():
+        if isinstance(layer, BaseTunerLayer):
+            state: Any = layer
+            own = state.__dict__.pop("forward", None)
+            ours.append((state, own, dict(state.lora_variant), state.cast_input_dtype_enabled))
+            state.lora_variant.clear()
+            state.cast_input_dtype_enabled = True
+    try:
+        yield
+    finally:
+        for state, own, variants, cast in ours:
+            state.lora_variant.update(variants)
+            state.cast_input_dtype_enabled = cast
+            if own is not None:
+                state.forward = own
 
 
 def pixels(model: VisionLanguageModel, files: Sequence[Path]) -> Tensor:

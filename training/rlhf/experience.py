@@ -15,6 +15,7 @@ from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
 from training.rlhf.finite import check_finite
+from training.rlhf.logprobs import token_entropy, token_logprobs
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
 from training.rlhf.prefixes import Prefix
@@ -25,7 +26,6 @@ from training.rlhf.rollout import (
     Trajectory,
     prompt_prefix,
     response_hidden,
-    token_logprobs,
     widened,
 )
 from training.rlhf.run_directory import Run
@@ -152,8 +152,18 @@ def measure_rows(
     if not settings.mask_padding:
         width = settings.sampling.response_length
         responses = widened(responses, width, pad_id=model.pad_id)
-    logprobs, entropy = _logprobs(learner, POLICY, prompts, responses, policy_prefix)
-    reference, _ = _logprobs(learner, REFERENCE, prompts, responses)
+    temperature = settings.sampling.temperature
+
+    def logprobs_of(hidden: Tensor) -> Tensor:
+        found = token_logprobs(
+            model, hidden, responses.ids, responses.mask, temperature=temperature
+        )
+        return found.cpu()
+
+    hidden = _hidden(learner, POLICY, prompts, responses, policy_prefix)
+    logprobs = logprobs_of(hidden)
+    entropy = token_entropy(model, hidden, responses.mask, temperature=temperature).cpu()
+    reference = logprobs_of(_hidden(learner, REFERENCE, prompts, responses))
     if not settings.has_critic:
         return Measured(logprobs, reference, entropy, None)
     values = model.head_values(VALUE, _hidden(learner, VALUE, prompts, responses)).cpu()
@@ -180,23 +190,6 @@ def _hidden(
         slots=torch.ones_like(responses.mask) if padding_counts else None,
         prefix=prefix,
     )
-
-
-def _logprobs(
-    learner: Learner,
-    adapter: str,
-    prompts: list[TokenSequence],
-    responses: Responses,
-    prefix: Prefix | None = None,
-) -> tuple[Tensor, Tensor]:
-    logprobs, entropy = token_logprobs(
-        learner.model,
-        _hidden(learner, adapter, prompts, responses, prefix),
-        responses.ids,
-        responses.mask,
-        temperature=learner.settings.sampling.temperature,
-    )
-    return logprobs.cpu(), entropy.cpu()
 
 
 def _trajectory(

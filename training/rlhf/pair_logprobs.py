@@ -17,9 +17,10 @@ from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import DpoSettings, PreferencePair
 from training.rlhf.data import batches
 from training.rlhf.finite import check_finite
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
-from training.rlhf.rollout import response_hidden, token_logprobs
+from training.rlhf.rollout import response_hidden
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors, write_tensors
 
@@ -103,7 +104,7 @@ def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Exa
     answers = padded(model, examples)
     prompts = [example.prompt for example in examples]
     hidden = response_hidden(model, POLICY, prompts, answers.ids, answers.mask)
-    logprobs, _ = token_logprobs(
+    logprobs = token_logprobs(
         model, hidden, answers.ids, answers.mask, temperature=1.0, suppress=False
     )
     check_finite("log-probability", logprobs, [example.record for example in examples])

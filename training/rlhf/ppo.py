@@ -19,11 +19,12 @@ from training.rlhf.credit import advantages_of
 from training.rlhf.data import batches
 from training.rlhf.experience import Learner, Part
 from training.rlhf.finite import check_finite
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.losses import cut_share, masked_mean, policy_loss, reduced, value_loss
 from training.rlhf.optimization import clip_gradients, steps_in
 from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.processes import processes
-from training.rlhf.rollout import Trajectory, response_hidden, token_logprobs
+from training.rlhf.rollout import Trajectory, response_hidden
 from training.rlhf.round_figures import round_figures
 from training.rlhf.scoring import Scores
 
@@ -167,7 +168,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
     )
     slots = part.slots.to(model.device)
     hidden = response_hidden(model, POLICY, part.prompts, part.ids, part.mask, slots=part.slots)
-    logprobs, _ = token_logprobs(
+    logprobs = token_logprobs(
         model, hidden, part.ids, part.mask, temperature=settings.sampling.temperature
     )
     check_finite("log-probability", logprobs, batch.records(rows))

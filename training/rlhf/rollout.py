@@ -232,29 +232,3 @@ def prompt_prefix(
         return prefix_of(
             model, [prompts[place].beginning(len(prompts[place]) - 1) for place in first]
         )
-
-
-def token_logprobs(
-    model: VisionLanguageModel,
-    hidden: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float,
-    suppress: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Log-probability of each response token and the entropy there, ``[batch, response]`` both.
-
-    Logits are divided by the sampling temperature and, with ``suppress``, exclude what sampling
-    excludes: these are the probabilities that the tokens were drawn with. Padding is 0; entropy
-    carries no gradient.
-    """
-    wanted = mask.to(hidden.device).bool()
-    distribution = torch.log_softmax(  # [tokens, vocabulary]: padding gets no logits
-        model.logits(hidden[wanted], temperature=temperature, suppress=suppress), dim=-1
-    )
-    chosen = distribution.gather(-1, ids.to(hidden.device)[wanted][:, None]).squeeze(-1)
-    with torch.no_grad():
-        entropy = -(distribution.exp() * distribution).sum(-1)
-    empty = torch.zeros(mask.shape, dtype=distribution.dtype, device=hidden.device)
-    return empty.masked_scatter(wanted, chosen), empty.masked_scatter(wanted, entropy)

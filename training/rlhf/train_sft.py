@@ -20,12 +20,13 @@ from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, batches, by_length
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.finite import check_finite
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.losses import answer_loss
 from training.rlhf.mixture import TABLE
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
-from training.rlhf.rollout import response_hidden, token_logprobs
+from training.rlhf.rollout import response_hidden
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors, write_tensors
 from training.rlhf.usable import stand_in, usable
@@ -195,9 +196,7 @@ def _loss(
     prompts = [example.prompt for example in examples]
     hidden = response_hidden(model, adapter, prompts, answers.ids, answers.mask)
     learnt = answers.learnt.to(hidden.device)
-    logprobs, _ = token_logprobs(
-        model, hidden, answers.ids, learnt, temperature=1.0, suppress=False
-    )
+    logprobs = token_logprobs(model, hidden, answers.ids, learnt, temperature=1.0, suppress=False)
     check_finite("log-probability", logprobs, [example.record for example in examples])
     return answer_loss(logprobs, learnt, average=settings.average, total=total)
 

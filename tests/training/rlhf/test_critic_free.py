@@ -24,9 +24,10 @@ from training.rlhf.__main__ import main
 from training.rlhf.adapters import POLICY, REFERENCE
 from training.rlhf.contract import ContractError, Kind, OptimizerSettings, PpoSettings, PromptRecord
 from training.rlhf.experience import Learner, rollout
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.optimization import seed_step
 from training.rlhf.ppo import update
-from training.rlhf.rollout import Trajectory, response_hidden, token_logprobs
+from training.rlhf.rollout import Trajectory, response_hidden
 from training.rlhf.scoring import Scores
 
 RLOO: dict[str, Any] = {"advantage": "leave_one_out", "responses_per_prompt": 3}
@@ -70,7 +71,7 @@ def logprobs_alone(learner: Learner, trajectory: Trajectory, row: int, adapter: 
     length = int(trajectory.responses.lengths[row])
     ids, mask = trajectory.responses.ids[[row], :length], trajectory.responses.mask[[row], :length]
     hidden = response_hidden(learner.model, adapter, [trajectory.prompts[row]], ids, mask)
-    return token_logprobs(learner.model, hidden, ids, mask, temperature=1.0)[0][0]
+    return token_logprobs(learner.model, hidden, ids, mask, temperature=1.0)[0]
 
 
 def rloo_loss(learner: Learner, trajectory: Trajectory, scores: Sequence[float]) -> Tensor:

@@ -21,9 +21,10 @@ from training.rlhf.adapters import HEAD_WEIGHTS
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
-from training.rlhf.rollout import response_hidden, sample, token_logprobs
+from training.rlhf.rollout import response_hidden, sample
 
 QUESTION = "what is there ?"
 TURNS = (Turn(speaker="human", text=f"<image>\n{QUESTION}"),)
@@ -227,7 +228,7 @@ def test_the_most_probable_token_is_the_same_in_sampling_and_in_scoring(
     hidden = response_hidden(model, None, prompts, responses.ids, responses.mask)
     best = model.logits(hidden).argmax(-1)
     assert torch.equal(best * responses.mask, responses.ids * responses.mask)
-    logprobs, _ = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
+    logprobs = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
     assert bool((logprobs <= 0).all())
 
 

@@ -127,17 +127,19 @@ def test_adapters_of_one_layer_do_not_see_each_other_in_bfloat16() -> None:
 
 
 class Products(TorchDispatchMode):
-    """Notes the types that matrices are multiplied in."""
+    """Notes the types that matrices are multiplied in, and how wide the products are."""
 
     def __init__(self) -> None:
         super().__init__()
         self.types: set[torch.dtype] = set()
+        self.widths: set[int] = set()
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, given: Any = (), more: Any = None
     ) -> Any:
         if operation.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
             self.types |= {tensor.dtype for tensor in given}
+            self.widths.add(given[-1].shape[-1])
         return operation(*given, **(more or {}))
 
 
@@ -201,3 +203,30 @@ def test_other_kinds_of_lora_are_left_to_peft() -> None:
     add_once(biased, "of another layer")
     assert dora.lora_variant["policy"] is theirs
     assert dict(biased.lora_variant) == {}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_many_tokens_are_multiplied_once_by_the_sum(bias: bool) -> None:
+    """PEFT's numbers and gradients, and no product per token that is as narrow as the rank."""
+    plain = layer()
+    if not bias:
+        plain.get_base_layer().bias = None
+    ours = copy.deepcopy(plain)
+    add_once(ours, "policy")
+    plain.get_base_layer().requires_grad_(False)
+    ours.get_base_layer().requires_grad_(False)
+    x = torch.randn(2, 20, 6)
+    expected, gradients = passed(plain, x)
+    result, own = passed(ours, x)
+    torch.testing.assert_close(result, expected)
+    for mine, theirs in zip(own, gradients, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    with torch.no_grad(), Products() as products:
+        ours(x)
+    assert products.widths == {6, 5}, "the sum, and the product with it"
+    with torch.no_grad(), Products() as products:
+        ours(x[0, :1])
+    assert 3 in products.widths, "for one token the sum would cost more"
+    ours.lora_B["policy"].weight.data.mul_(2)
+    plain.lora_B["policy"].weight.data.mul_(2)
+    torch.testing.assert_close(ours(x), plain(x))

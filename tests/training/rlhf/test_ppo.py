@@ -17,9 +17,10 @@ from training.rlhf.contract import (
 )
 from training.rlhf.credit import advantages_of
 from training.rlhf.experience import Learner, measure_rows, rollout
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.optimization import seed_step
 from training.rlhf.ppo import rounds_in, shuffled_rows, update, updates_in
-from training.rlhf.rollout import response_hidden, token_logprobs
+from training.rlhf.rollout import response_hidden
 from training.rlhf.scoring import Scores
 
 
@@ -62,7 +63,7 @@ def test_probabilities_are_those_at_the_temperature_of_sampling(make_learner: Ma
     ids, mask = trajectory.responses.ids, trajectory.responses.mask
     with torch.no_grad():
         hidden = response_hidden(made.model, POLICY, trajectory.prompts, ids, mask)
-        expected, _ = token_logprobs(made.model, hidden, ids, mask, temperature=0.5)
+        expected = token_logprobs(made.model, hidden, ids, mask, temperature=0.5)
     torch.testing.assert_close(trajectory.logprobs, expected, atol=1e-5, rtol=1e-4)
     metrics = update(made, trajectory, scores, round_number=0)
     assert metrics["ppo/update_kl"] == pytest.approx(0, abs=1e-6)

@@ -9,8 +9,9 @@ from PIL import Image
 from tests.training.rlhf import tiny
 from training.rlhf.contract import LoraSettings, SamplingSettings, Turn
 from training.rlhf.data import TokenSequence
+from training.rlhf.logprobs import token_entropy, token_logprobs
 from training.rlhf.models import VisionLanguageModel
-from training.rlhf.rollout import cut_at_stop, response_hidden, sample, token_logprobs, widened
+from training.rlhf.rollout import cut_at_stop, response_hidden, sample, widened
 
 PAD, BEGIN, END, _, IMAGE = range(5)
 
@@ -107,7 +108,8 @@ def test_logprobs_are_those_of_a_plain_forward_pass(
     torch.manual_seed(0)
     found = sample(model, prompts, settings(), adapter=None, batch_size=3)
     hidden = response_hidden(model, None, prompts, found.ids, found.mask)
-    logprobs, entropy = token_logprobs(model, hidden, found.ids, found.mask, temperature=0.7)
+    logprobs = token_logprobs(model, hidden, found.ids, found.mask, temperature=0.7)
+    entropy = token_entropy(model, hidden, found.mask, temperature=0.7)
 
     plain = tiny.model()
     for row, (prompt, file) in enumerate(zip(prompts, image_files, strict=True)):

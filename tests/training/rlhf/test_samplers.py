@@ -27,10 +27,11 @@ from training.rlhf.contract import (
 )
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import EngineError, ModelError
+from training.rlhf.logprobs import token_logprobs
 from training.rlhf.losses import policy_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.presets import preset_spec
-from training.rlhf.rollout import Responses, response_hidden, token_logprobs
+from training.rlhf.rollout import Responses, response_hidden
 from training.rlhf.run_directory import Run
 from training.rlhf.samplers import Question, TransformersSampler, VllmSampler
 
@@ -88,7 +89,7 @@ def logprobs_of(
     model: VisionLanguageModel, prompts: list[TokenSequence], responses: Responses, shift: float
 ) -> Tensor:
     hidden = response_hidden(model, "policy", prompts, responses.ids, responses.mask)
-    logprobs, _ = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
+    logprobs = token_logprobs(model, hidden, responses.ids, responses.mask, temperature=1.0)
     return (logprobs + shift) * responses.mask
 
 
