@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from annotation.models import Comparison
 from annotation.statements import Statement
+from annotation.texts import look_alike
 
 
 class Verdict(StrEnum):
@@ -138,6 +139,7 @@ def settle(comparison: Comparison) -> None:
     """Brings outcome and slots of a locked comparison in line with its counted votes.
 
     A reviewer's adjudication stands above the votes, and the known answer of a gold item above all.
+    Two texts that look alike are equal without a vote.
     """
     if comparison.is_gold:
         comparison.save(update_fields=["judgment_count"])
@@ -149,6 +151,8 @@ def settle(comparison: Comparison) -> None:
     if adjudication is not None:
         ruling = (adjudication.more_hallucinated, adjudication.more_helpful)
         verdict = decide(Votes.count([ruling]))
+    elif look_alike(comparison.response_1, comparison.response_2):
+        verdict = Preference(verdict=Verdict.EQUAL)
     elif comparison.judgment_count >= project.judgments_per_comparison:
         verdict = decide(votes_on(comparison))
     if verdict is not None and verdict.verdict == Verdict.SPLIT:

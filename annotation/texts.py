@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from config.outside import normalized
+
 # Families of models whose name in a response would tell an annotator what they are judging.
 MODEL_NAME = re.compile(
     r"\b(llava|gpt-?\s?[345]\w*|chatgpt|openai|claude|anthropic|gemini|bard|idefics|instructblip"
@@ -18,6 +20,7 @@ _FAMILIES = re.findall(r"[a-z]{3,}", MODEL_NAME.pattern)
 # What shows as nothing, though it is no white space and no format character: fillers and joiners.
 _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _END_TOKEN = re.compile(
     r"(?:</s>|<eos>|<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|eot|end_of_turn)\|>"
@@ -39,6 +42,17 @@ def is_visible(text: str) -> bool:
 def turns_direction(text: str) -> bool:
     """Whether it holds controls of direction, which can show its words in another order."""
     return not text.isascii() and _DIRECTION.search(text) is not None
+
+
+def look_alike(one: str, other: str) -> bool:
+    """Whether a reader sees no difference: not in letters, signs or words."""
+    return one == other or _seen(one) == _seen(other)
+
+
+def _seen(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.split())
+    return " ".join(normalized(text, "NFC").translate(_UNSEEN).split())
 
 
 def end_token(text: str) -> str | None:

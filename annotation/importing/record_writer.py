@@ -10,6 +10,7 @@ from annotation.importing.record_files import Faults, ImportRefused, Problem
 from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt_of
 from annotation.models import Comparison, Image, Project, Prompt
 from annotation.models.items import random_shuffle
+from annotation.texts import look_alike
 
 PROMPT_FIELDS = (
     *("project", "external_id", "image", "conversation", "captions"),
@@ -134,7 +135,11 @@ class RecordWriter:
         wanted = self.project.judgments_per_comparison
         decided: tuple[Any, ...] = (Comparison.Outcome.WAITING, None, None, None, {})
         label: Label | None = pair.label if self.keep_labels else None
-        if label is not None:
+        if look_alike(pair.response_1, pair.response_2):
+            # Also against a label: of two equal texts neither is better.
+            wanted = 0
+            decided = (Comparison.Outcome.UNDECIDED, None, None, None, {})
+        elif label is not None:
             wanted = 0
             said = (label.preference, label.hallucination, label.margin, label.votes)
             decided = (Comparison.Outcome.DECIDED, *said)

@@ -15,7 +15,13 @@ from typing import Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.reading.names import key, normal
-from annotation.texts import end_token, is_visible, names_a_model, turns_direction
+from annotation.texts import (
+    end_token,
+    is_visible,
+    look_alike,
+    names_a_model,
+    turns_direction,
+)
 from config.outside import is_storable
 
 LONGEST_ID = 200
@@ -83,8 +89,9 @@ class PairIn:
                 yield Problem(self.line, field, f"ends with an end token: {token}")
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")
-        if self.response_1.strip() == self.response_2.strip():
-            yield Problem(self.line, "output_2", "is the same text as output_1")
+        if look_alike(self.response_1, self.response_2):
+            reason = "is the same text as output_1: settled as equal, and nobody is asked"
+            yield Problem(self.line, "output_2", reason)
 
 
 Records = Sequence[PairIn | PromptIn]

@@ -11,6 +11,7 @@ from annotation.importing.record_writer import comparison_sha256
 from annotation.importing.records import digest
 from annotation.importing.spool import BATCH
 from annotation.models import Comparison, Project, Prompt
+from annotation.texts import look_alike
 
 
 def create_pairs(
@@ -27,7 +28,7 @@ def create_pairs(
         total += 1
         if prompt.project_id != project.pk:
             raise ValueError(f"prompt {prompt.external_id} belongs to another project")
-        if response_1.strip() == response_2.strip():
+        if look_alike(response_1, response_2):
             equal += 1
             continue
         content = comparison_sha256(prompt, response_1, response_2)

@@ -11,12 +11,12 @@ from typing import Any
 
 import nh3
 from django import template
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-from annotation import marks
+from annotation import marks, markup
 from annotation.models import Comparison
+from annotation.texts import word_count
 
 register = template.Library()
 
@@ -50,12 +50,21 @@ def turns(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @register.filter
-def exact(text: str) -> SafeString:
-    """Escaped text of which a browser keeps every character, so that offsets into it hold.
+def laid_out(text: str) -> SafeString:
+    """An answer as it is read; a browser keeps every character, so that offsets into it hold."""
+    return mark_safe(markup.html(text))
 
-    HTML turns a carriage return into a line feed unless it is written as a reference.
-    """
-    return mark_safe(escape(text).replace("\r", "&#13;"))
+
+@register.filter
+def has_markup(texts: list[tuple[str, int, str]]) -> bool:
+    """Whether any of the responses is written in Markdown."""
+    return any(not markup.layout(text).is_plain for _, _, text in texts)
+
+
+@register.filter
+def words(text: str) -> int:
+    """Words in any script."""
+    return word_count(text)
 
 
 @register.filter
@@ -78,10 +87,10 @@ def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
     return [("A", 1, comparison.response_1), ("B", 2, comparison.response_2)]
 
 
-@register.inclusion_tag("annotation/_marked.html")
-def marked_text(text: str, number: int, spans: list[dict[str, Any]]) -> dict[str, Any]:
-    """The text of response ``number`` with the marks of ``spans`` drawn in."""
-    return {"segments": marks.segments(text, number, spans)}
+@register.simple_tag
+def marked_text(text: str, number: int, spans: list[dict[str, Any]]) -> SafeString:
+    """The text of response ``number``, laid out, with the marks of ``spans`` drawn in."""
+    return mark_safe(markup.html(text, [one for one in spans if one["response"] == number]))
 
 
 @register.inclusion_tag("annotation/_mark_list.html")

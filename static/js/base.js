@@ -25,11 +25,17 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.openDialog)?.showModal();
   if (event.target.closest("[data-close-dialog]")) event.target.closest("dialog").close();
   // A click on the backdrop lands on the dialog itself.
-  if (event.target instanceof HTMLDialogElement) event.target.close();
+  if (event.target instanceof HTMLDialogElement && !mustBeAnswered(event.target)) event.target.close();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
+
+// What has to be read or decided is left by its own buttons alone. A browser lets a second Esc pass
+// whatever the page says, so a dialog that was closed all the same opens again.
+const mustBeAnswered = (dialog) => dialog.hasAttribute("data-must-answer");
+document.addEventListener("cancel", (event) => mustBeAnswered(event.target) && event.preventDefault(), true);
+document.addEventListener("close", ({ target }) => mustBeAnswered(target) && target.isConnected && target.showModal(), true);
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

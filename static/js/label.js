@@ -49,6 +49,7 @@ function show(article, { focus = true } = {}) {
   const frame = article.querySelector("[data-viewer]");
   viewer = frame ? (article.viewer ??= new Viewer(frame)) : null;
   marker.attach(article);
+  showSource(holder.classList.contains("as-written"));
   setStep("hallucinates");
   clock.restart();
   if (focus) {
@@ -239,12 +240,19 @@ const commands = {
   s: () => isNew(current) && document.getElementById("skip-dialog").showModal(),
   u: () => !current.matches("[data-quiz]") && undo(),
   m: () => marker.begin(),
+  v: () => showSource(!holder.classList.contains("as-written")),
   n: () => openNote(),
   l: () => location.assign(page.dataset.answersUrl),
   z: () => viewer?.toggle(),
   g: () => document.getElementById("guidelines-dialog").showModal(),
   "?": () => document.getElementById("keys-dialog").showModal(),
 };
+
+/** Answers as they were written, or laid out; the choice holds for all that follow. */
+function showSource(asWritten) {
+  holder.classList.toggle("as-written", asWritten);
+  for (const button of holder.querySelectorAll('[data-command="v"]')) button.setAttribute("aria-pressed", asWritten);
+}
 
 function openNote() {
   const note = current.querySelector("[data-note]");

@@ -14,6 +14,39 @@ function wordsOf(text) {
     .map((part) => ({ start: part.index, end: part.index + part.segment.length }));
 }
 
+/** Every text node of an element with the offset at which it begins. */
+function* textNodes(element) {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  let start = 0;
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    yield { node, start };
+    start += node.length;
+  }
+}
+
+/** Formatting signs are no words: nobody sees them, unless the source is shown. */
+function notHidden(element) {
+  const hidden = new Uint8Array(element.textContent.length);
+  for (const { node, start } of textNodes(element)) {
+    if (node.parentElement.closest(".md-source")) hidden.fill(1, start, start + node.length);
+  }
+  return (word) => !hidden[word.start];
+}
+
+/** Puts a mark around what a span covers: one element for each piece of text, the last says the kind. */
+function wrap(element, { start, end, kind }) {
+  const pieces = [...textNodes(element)].filter((at) => at.start < end && start < at.start + at.node.length);
+  for (const { node, start: from } of pieces) {
+    if (from + node.length > end) node.splitText(end - from);
+    const inside = from < start ? node.splitText(start - from) : node;
+    const mark = document.createElement("mark");
+    mark.dataset.kind = kind;
+    mark.toggleAttribute("data-more", node !== pieces.at(-1).node);
+    inside.replaceWith(mark);
+    mark.append(inside);
+  }
+}
+
 const toPoints = (text, units) => [...text.slice(0, units)].length;
 const toUnits = (text, points) => [...text].slice(0, points).join("").length;
 const overlap = (one, other) => one.response === other.response && one.start < other.end && other.start < one.end;
@@ -43,7 +76,8 @@ export class Marker {
     const elements = this.field ? [...article.querySelectorAll("[data-response]")] : [];
     this.responses = elements.map((element) => {
       const text = element.textContent;
-      return { element, text, words: wordsOf(text), number: Number(element.dataset.response), letter: element.dataset.letter };
+      const words = wordsOf(text).filter(notHidden(element));
+      return { element, text, words, unmarked: element.cloneNode(true), number: Number(element.dataset.response), letter: element.dataset.letter };
     });
     this.spans = JSON.parse(this.field?.value || "[]").map(({ response, start, end, kind }) => {
       const found = this.responses.find((one) => one.number === response);
@@ -54,17 +88,8 @@ export class Marker {
 
   draw() {
     for (const response of this.responses) {
-      const mine = this.spans.filter((span) => span.response === response).sort((a, b) => a.start - b.start);
-      const pieces = [];
-      let at = 0;
-      for (const span of mine) {
-        const mark = document.createElement("mark");
-        mark.dataset.kind = span.kind;
-        mark.textContent = response.text.slice(span.start, span.end);
-        pieces.push(response.text.slice(at, span.start), mark);
-        at = span.end;
-      }
-      response.element.replaceChildren(...pieces, response.text.slice(at));
+      response.element.replaceChildren(...response.unmarked.cloneNode(true).childNodes);
+      for (const span of this.spans) if (span.response === response) wrap(response.element, span);
     }
   }
 
@@ -163,7 +188,9 @@ export class Marker {
     before.setEndBefore(element);
     const start = before.toString().length;
     this.byKeys = false;
-    this.select({ response, start, end: start + element.textContent.length });
+    // Formatting cuts a mark into several elements.
+    const span = this.spans.find((one) => one.response === response && one.start <= start && start < one.end);
+    if (span) this.select({ response, start: span.start, end: span.end });
   }
 
   // --- Marking --------------------------------------------------------------------------------
@@ -214,7 +241,8 @@ export class Marker {
       this.byKeys = true;
       if (event.key.toLowerCase() === "m") return true;
     }
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const forwards = getComputedStyle(this.target.response.element).direction === "rtl" ? -1 : 1;
+    const step = { ArrowLeft: -forwards, ArrowRight: forwards }[event.key];
     const other = this.responses.find((one) => one !== this.target.response && one.words.length);
     if (step) this.moveTo(this.head + step, { extend: event.shiftKey });
     else if (event.key === "ArrowUp" || event.key === "ArrowDown") other && this.goTo(other);

@@ -1,43 +1,132 @@
-"""Marks of several people, laid over one text."""
+"""Answers laid out as Markdown keep every character, and marks of several people lie over them."""
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation.marks import Segment, segments, words
+from annotation import markup
+from annotation.marks import words
 
 TEXT = "a red 🍎 car"
+TAGS = {"span", "strong", "em", "s", "code", "mark"}
 
 
-def span(start: int, end: int, kind: str = "object", response: int = 1) -> dict[str, Any]:
-    return {"response": response, "start": start, "end": end, "kind": kind}
+class Read(HTMLParser):
+    """What a browser makes of it: the text, what is shown of it, and what is marked how."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.stack: list[tuple[str, dict[str, str | None]]] = []
+        self.text = self.shown = ""
+        self.marks: list[tuple[str, str | None, bool]] = []
+        self.styled: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+        assert not self.stack
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in TAGS
+        self.stack.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        classes = " ".join(one.get("class") or "" for _, one in self.stack)
+        if "md-source" not in classes:
+            self.shown += data
+        for tag, attributes in self.stack:
+            if tag == "mark":
+                said = "data-more" not in attributes
+                self.marks.append((data, attributes["data-kind"] if said else "", said))
+            elif tag != "span" and "md-source" not in classes:
+                self.styled.append((tag, data))
 
 
-def test_text_without_marks_is_one_segment() -> None:
-    assert segments(TEXT, 1, []) == [Segment(TEXT)]
-    assert segments("", 1, []) == []
+def span(start: int, end: int, kind: str = "object") -> dict[str, Any]:
+    return {"response": 1, "start": start, "end": end, "kind": kind}
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, "", "3 * 4 * 5 = 60", "snake_case_name", "2 < 5 & 6 > 5", "a*b", "[1] and [2]"]
+)
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert markup.layout(text).is_plain or text == ""
+    read = Read(markup.html(text))
+    assert (read.text, read.shown, read.styled) == (text, text, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "styled"),
+    [
+        ("A **red** car", "A red car", [("strong", "red")]),
+        ("A *red* car", "A red car", [("em", "red")]),
+        ("__A__ _red_ car", "A red car", [("strong", "A"), ("em", "red")]),
+        ("***red***", "red", [("em", "red"), ("strong", "red")]),
+        (
+            "**a *b* c**",
+            "a b c",
+            [("strong", "a "), ("em", "b"), ("strong", "b"), ("strong", " c")],
+        ),
+        ("use `a*b*c`", "use a*b*c", [("code", "a*b*c")]),
+        ("~~no~~ \\*yes\\*", "no *yes*", [("s", "no")]),
+        ("see [the page](https://x.example/?a=b)", "see the page", []),
+        ("![a cat](https://x.example/cat.png)", "!a cat", []),
+        ("# Title\ntext", "Title\ntext", []),
+        ("- one\n- two", "one\ntwo", []),
+        ("> said", "said", []),
+        ("**没有**猫", "没有猫", [("strong", "没有")]),
+        ("```py\nx = **1**\n```\n", "x = **1**\n", []),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "| a | b |\n| 1 | 2 |", []),
+        ("unclosed **bold", "unclosed **bold", []),
+    ],
+)
+def test_markdown_is_laid_out_and_kept(
+    text: str, shown: str, styled: list[tuple[str, str]]
+) -> None:
+    read = Read(markup.html(text))
+    assert read.text == text
+    assert read.shown == shown
+    assert sorted(read.styled) == sorted(styled)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script> **<img src=x onerror=alert(1)>**",
+        "[x](javascript:alert(1))",
+        '**"><b onmouseover=alert(1)>**',
+        "`</span><script>`",
+    ],
+)
+def test_no_markup_of_an_answer_runs(text: str) -> None:
+    assert Read(markup.html(text)).text == text  # which asserts that no other tag is there
+    assert "href" not in markup.html(text.replace("href", ""))
 
 
 def test_marks_are_counted_in_code_points() -> None:
-    found = segments(TEXT, 1, [span(6, 7)])
-    assert [one.text for one in found] == ["a red ", "🍎", " car"]
-    assert found[1].label == "object"
+    assert Read(markup.html(TEXT, [span(6, 7)])).marks == [("🍎", "object", True)]
 
 
 def test_overlapping_marks_are_cut_where_they_begin_and_end() -> None:
-    found = segments("abcdef", 1, [span(0, 4), span(2, 6, "number"), span(2, 4, "number")])
-    assert [(one.text, one.label, one.marks) for one in found] == [
-        ("ab", "object", 1),
-        ("cd", "number (2), object", 3),
-        ("ef", "number", 1),
+    marks = [span(0, 4), span(2, 6, "number"), span(2, 4, "number")]
+    assert Read(markup.html("abcdef", marks)).marks == [
+        ("ab", "", False),
+        ("cd", "number (2), object", True),
+        ("ef", "number", True),
     ]
 
 
-def test_marks_of_the_other_response_are_passed_over() -> None:
-    assert segments("abc", 2, [span(0, 1)]) == [Segment("abc")]
+def test_a_mark_lies_over_formatting_and_says_its_kind_once() -> None:
+    read = Read(markup.html("A **red** car", [span(0, 13, "attribute")]))
+    assert "".join(text for text, _, _ in read.marks) == "A **red** car"
+    assert [kind for _, kind, said in read.marks if said] == ["attribute"]
 
 
 def test_words_of_a_mark() -> None:
@@ -45,16 +134,14 @@ def test_words_of_a_mark() -> None:
 
 
 # How long it takes says how busy the machine is.
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.text("ab 🍎", max_size=20),
-    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=6),
+    st.text("a *_`#-|>[]()\\~1.\n\r<&🍎", max_size=40),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=4),
 )
-def test_segments_are_the_text_and_cover_each_mark(
-    text: str, ranges: list[tuple[int, int]]
-) -> None:
-    spans = [span(a, b) for a, b in ranges if a < b <= len(text)]
-    found = segments(text, 1, spans)
-    assert "".join(one.text for one in found) == text
-    marked = sum(len(one.text) * one.marks for one in found)
-    assert marked == sum(one["end"] - one["start"] for one in spans)
+def test_any_text_stays_whole_under_any_marks(text: str, ranges: list[tuple[int, int]]) -> None:
+    marks = [span(a, b) for a, b in ranges if a < b <= len(text)]
+    read = Read(markup.html(text, marks))
+    assert read.text == text
+    covered = {place for one in marks for place in range(one["start"], one["end"])}
+    assert sum(len(piece) for piece, _, _ in read.marks) == len(covered)

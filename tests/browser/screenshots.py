@@ -124,7 +124,7 @@ def arm(project: Project) -> None:
 def teach(project: Project, manager: User) -> None:
     """Worked examples, one of them a draft, and an entry quiz that somebody is taking."""
     from annotation import checks
-    from annotation.marks import segments
+    from annotation.marks import words
     from annotation.onboarding import guidelines, quiz
     from tests import factories
 
@@ -140,7 +140,7 @@ def teach(project: Project, manager: User) -> None:
             continue
         start = text.index("a cat")
         spans = [{"response": worse, "start": start, "end": start + 5, "kind": "object"}]
-        assert [one.text for one in segments(text, worse, spans)][1] == "a cat"
+        assert words(text, spans[0]) == "a cat"
         guidelines.draft(comparison, manager, more_hallucinated=str(worse), why=why, spans=spans)
         if number == 1:
             guidelines.publish(project)

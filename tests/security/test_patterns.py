@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from annotation import markup
 from annotation.quality import corruption
 from annotation.reading import names
 from annotation.texts import names_a_model
@@ -76,6 +77,7 @@ def test_the_attacks_find_what_is_not_linear(pattern: str) -> None:
 
 
 READERS: dict[str, Callable[[str], object]] = {
+    "annotation.markup": markup.html,
     "annotation.texts": lambda text: names_a_model(text, "my-model-7b"),
     "annotation.quality.corruption": lambda text: corruption.corruptions(text, facts=[text]),
     "annotation.reading.names": names.normal,

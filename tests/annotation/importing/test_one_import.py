@@ -7,11 +7,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from annotation import queue
 from annotation.image_sources import Folder
 from annotation.importing import Options, import_files, one_import, spool
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, Prompt
-from tests.factories import make_project, picture_bytes
+from tests.factories import make_member, make_project, picture_bytes
 from tests.shared import shared_data
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +133,37 @@ def test_labelled_pairs_are_decided_and_not_handed_out(project, folder):
     assert (comparison.outcome, comparison.preference, comparison.margin) == ("decided", 2, 0.5)
     assert (comparison.open_slots, comparison.wanted_judgments) == (0, 0)
     assert comparison.imported_votes == {"1": 1, "2": 3, "tie": 0}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A cat.", "A cat."),
+        ("A cat. ", "A  cat.\n"),
+        ("Un café.", "Un cafe\u0301."),
+        ("A\u200b cat.", "A cat."),
+    ],
+)
+@pytest.mark.parametrize("label", [{}, {"preference": 2}])
+def test_responses_that_look_alike_are_equal_and_nobody_is_asked(
+    project, folder, one, other, label
+):
+    done = run(project, folder, record(1, output_1=one, output_2=other, **label))
+    assert [str(warning) for warning in done.warnings] == [
+        "line 1, output_2: is the same text as output_1: settled as equal, and nobody is asked"
+    ]
+    comparison = Comparison.objects.get()
+    assert (comparison.outcome, comparison.preference) == ("undecided", None)
+    assert (comparison.open_slots, comparison.wanted_judgments) == (0, 0)
+    assert queue.claim(project, make_member(project)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("A cat.", "a cat."), ("2 cats", "3 cats"), ("A \u202egod.", "A god.")]
+)
+def test_responses_that_differ_are_asked(project, folder, one, other):
+    run(project, folder, record(1, output_1=one, output_2=other))
+    assert Comparison.objects.get().open_slots == 3
 
 
 def test_labels_can_be_dropped_to_judge_anew(project, folder):
