@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.rlhf.contract import ConversationRecord, Record, Turn
+from training.rlhf.contract import ConversationRecord, Mark, Record, Turn
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import DataError
 from training.rlhf.images import EncodedImage
@@ -29,6 +29,8 @@ class Example:
     """1 on answer tokens with their end tokens, 0 on what the other side says between them."""
     record: str
     """The id of the record it is of."""
+    marked: tuple[int, ...] = ()
+    """1 on tokens that people marked as hallucinated; shorter than ``ids`` where the rest is 0."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.ids)
@@ -42,6 +44,7 @@ class Padded:
     mask: Tensor
     """1 on tokens, 0 on padding."""
     learnt: Tensor
+    marked: Tensor
 
 
 def answered(
@@ -51,15 +54,21 @@ def answered(
     answers: Sequence[str],
     *,
     max_length: int,
+    marks: Sequence[Sequence[Mark]] = (),
 ) -> list[Example]:
     """The record's prompt with each of ``answers``, at most ``max_length`` text tokens together.
 
-    Raises DataError when the prompt alone leaves no room.
+    ``marks`` are those of each answer. Raises DataError when the prompt alone leaves no room.
     """
     prompt = model.chat.prompt(record.conversation, image)
     room = _room(model, record, prompt, max_length)
-    endings = [[*model.chat.response_ids(answer), model.chat.end_id][:room] for answer in answers]
-    return [Example(prompt, ids, [1] * len(ids), record.id) for ids in endings]
+    examples = []
+    for number, answer in enumerate(answers):
+        ids = [*model.chat.response_ids(answer), model.chat.end_id][:room]
+        its_marks = marks[number] if marks else ()
+        marked = model.chat.marked_tokens(answer, its_marks)[:room] if its_marks else []
+        examples.append(Example(prompt, ids, [1] * len(ids), record.id, tuple(marked)))
+    return examples
 
 
 def conversation(
@@ -92,13 +101,14 @@ def padded(model: VisionLanguageModel, examples: Sequence[Example]) -> Padded:
     """The examples' continuations side by side."""
     width = max(len(example.ids) for example in examples)
     ids = torch.full((len(examples), width), model.pad_id)
-    mask, learnt = torch.zeros_like(ids), torch.zeros_like(ids)
+    mask, learnt, marked = (torch.zeros_like(ids) for _ in range(3))
     for row, example in enumerate(examples):
         count = len(example.ids)
         ids[row, :count] = torch.tensor(example.ids)
         mask[row, :count] = 1
         learnt[row, :count] = torch.tensor(example.learnt)
-    return Padded(ids, mask, learnt)
+        marked[row, : len(example.marked)] = torch.tensor(example.marked)
+    return Padded(ids, mask, learnt, marked)
 
 
 def _room(

@@ -129,6 +129,44 @@ def direct_preference_loss(
     return functional.binary_cross_entropy_with_logits(logits, targets)
 
 
+def conditional_preference_loss(
+    chosen_logratios: Tensor, damaged_logratios: Tensor, *, beta: float
+) -> Tensor:
+    """Prefer the chosen response with its image to the same one with a damaged image.
+
+    ``-log sigmoid(beta * (chosen_logratios - damaged_logratios))``: mDPO's conditional term (Wang
+    et al. 2024, arXiv 2406.11839, section 3.2). Both are ``[batch]`` log-ratios of one response,
+    each to the reference that saw the same image. Returns a scalar.
+    """
+    return direct_preference_loss(chosen_logratios, damaged_logratios, beta=beta)
+
+
+def anchor_loss(chosen_logratios: Tensor, *, beta: float, delta: float = 0.0) -> Tensor:
+    """Keep the chosen response at least as probable as under the reference (mDPO, section 3.3).
+
+    ``-log sigmoid(beta * chosen_logratios - delta)``; ``chosen_logratios`` is ``[batch]``. Without
+    it both responses of a pair may become improbable together. Returns a scalar.
+    """
+    return -functional.logsigmoid(beta * chosen_logratios - delta).mean()
+
+
+def marked_token_loss(
+    logits: Tensor, marked: Tensor, mask: Tensor, *, positive_weight: float
+) -> Tensor:
+    """Binary cross-entropy of "people marked this token as hallucinated".
+
+    All tensors are ``[batch, response]``; ``marked`` is 1 on marked tokens, ``mask`` is 1 on the
+    tokens of responses that somebody looked through, and a marked token weighs
+    ``positive_weight`` times, because few are. Returns the mean over masked tokens, 0 for none.
+    """
+    targets = marked.to(logits.dtype)
+    weight = torch.tensor(positive_weight, dtype=logits.dtype, device=logits.device)
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, targets, reduction="none", pos_weight=weight
+    )
+    return masked_mean(losses, mask)
+
+
 def answer_loss(
     logprobs: Tensor, mask: Tensor, *, average: str, total: float | None = None
 ) -> Tensor:

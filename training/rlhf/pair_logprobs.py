@@ -40,7 +40,7 @@ def reference_logprobs(
     assert isinstance(settings, DpoSettings)
     key = (
         f"{identity.of_policy(run, model, POLICY)} "
-        f"{identity.of_pairs(run, pairs, max_length=settings.max_length)}"
+        f"{identity.of_pairs(run, pairs, max_length=settings.max_length)} {marked_weight(settings)}"
     )
     kept = run.checkpoints / _REFERENCE / _REFERENCE_LOGPROBS
     if kept.is_file():
@@ -76,29 +76,72 @@ def _measure(
     )
 
     def put(some: list[int]) -> None:
-        reference[some] = pair_logprobs(model, [examples[row] for row in some]).cpu()
+        part = [examples[row] for row in some]
+        found = pair_logprobs(model, part, marked_weight=marked_weight(settings))
+        reference[some] = found.cpu()
 
     for part in batches(rows, settings.micro_batch_size):
         model.fit("measuring preferences").in_parts(part, put)
 
 
+def marked_weight(settings: DpoSettings) -> float | None:
+    """How ``pair_logprobs`` is asked to weigh marked tokens; None for plain sums."""
+    return settings.marked_weight if settings.dense else None
+
+
 def examples_of(
-    run: Run, model: VisionLanguageModel, settings: DpoSettings, pairs: Sequence[PreferencePair]
-) -> list[tuple[Example, Example]]:
-    """Both outputs of each pair behind their prompt; facts are never shown."""
+    run: Run,
+    model: VisionLanguageModel,
+    settings: DpoSettings,
+    pairs: Sequence[PreferencePair],
+    damaged: Sequence[PreferencePair] = (),
+) -> list[tuple[Example, ...]]:
+    """Both outputs of each pair behind their prompt; facts are never shown.
+
+    With ``damaged``, the same pairs with damaged images, the better output behind those is third.
+    """
     images = model.encode_images([run.image_files(pair) for pair in pairs])
-    examples = []
-    for pair, image in zip(pairs, images, strict=True):
-        outputs = (pair.output_1, pair.output_2)
-        one, two = answered(model, pair, image, outputs, max_length=settings.max_length)
-        examples.append((one, two))
+    others = model.encode_images([run.image_files(pair) for pair in damaged])
+    examples: list[tuple[Example, ...]] = []
+    for row, (pair, image) in enumerate(zip(pairs, images, strict=True)):
+        outputs, marks = (pair.output_1, pair.output_2), pair.telling_marks
+        shown = answered(model, pair, image, outputs, max_length=settings.max_length, marks=marks)
+        if damaged:
+            shown += answered(
+                model,
+                damaged[row],
+                others[row],
+                [pair.better],
+                max_length=settings.max_length,
+                marks=[marks[pair.preference - 1]],
+            )
+        examples.append(tuple(shown))
     return examples
 
 
-def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Example]]) -> Tensor:
-    """Log-probability of each answer, summed over its tokens, ``[count, 2]``.
+def dense_logprob(logprobs: Tensor, mask: Tensor, marked: Tensor, *, gamma: float) -> Tensor:
+    """Log-probability per token with marked tokens weighing ``gamma`` times, ``[batch]``.
 
-    It is the model's own: at temperature 1 and with no token left out.
+    ``(sum over unmarked + gamma * sum over marked) / (n_unmarked + gamma * n_marked)``: RLHF-V's
+    dense DPO (Yu et al. 2023, arXiv 2312.00849, eq. 4). All tensors are ``[batch, response]``;
+    without a mark it is the mean log-probability, without a token 0.
+    """
+    weights = mask.to(logprobs.dtype) * (1 + (gamma - 1) * marked.to(logprobs.dtype))
+    counted = torch.where(mask.bool(), logprobs, torch.zeros_like(logprobs))
+    total = weights.sum(1)
+    return (counted * weights).sum(1) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def pair_logprobs(
+    model: VisionLanguageModel,
+    pairs: Sequence[tuple[Example, ...]],
+    *,
+    marked_weight: float | None = None,
+) -> Tensor:
+    """Log-probability of each of a pair's answers, ``[count, answers of a pair]``.
+
+    Summed over its tokens, or with a ``marked_weight`` as ``dense_logprob`` weighs them. It is the
+    model's own: at temperature 1 and with no token left out.
     """
     examples = [example for pair in pairs for example in pair]
     answers = padded(model, examples)
@@ -108,4 +151,8 @@ def pair_logprobs(model: VisionLanguageModel, pairs: Sequence[tuple[Example, Exa
         model, hidden, answers.ids, answers.mask, temperature=1.0, suppress=False
     )
     check_finite("log-probability", logprobs, [example.record for example in examples])
-    return logprobs.sum(1).view(-1, 2)
+    if marked_weight is None:
+        found = logprobs.sum(1)
+    else:
+        found = dense_logprob(logprobs, answers.mask, answers.marked, gamma=marked_weight)
+    return found.view(len(pairs), -1)

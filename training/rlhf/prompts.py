@@ -10,10 +10,10 @@ end token behind a response is placed here, whether the template writes one (LLa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from training.rlhf.contract import IMAGE_TOKEN, Turn, without_placeholder
+from training.rlhf.contract import IMAGE_TOKEN, Mark, Turn, without_placeholder
 from training.rlhf.data import TokenSequence
 from training.rlhf.errors import ModelError
 from training.rlhf.images import EncodedImage
@@ -69,6 +69,36 @@ class ChatFormat:
     def response_ids(self, text: str) -> list[int]:
         """The response's own tokens, without an end token."""
         return self._ids(self._literal(text))
+
+    def marked_tokens(self, text: str, marks: Iterable[Mark]) -> list[int]:
+        """1 for each of ``response_ids(text)`` that has a character of a mark, else 0.
+
+        A mark that covers half a token marks the token. ModelError for a tokenizer that does not
+        say which characters its tokens are of.
+        """
+        marks = list(marks)
+        return [
+            int(any(mark.start < end and start < mark.end for mark in marks))
+            for start, end in self._response_offsets(text)
+        ]
+
+    def _response_offsets(self, text: str) -> list[tuple[int, int]]:
+        """The characters of ``text`` that each of ``response_ids(text)`` is of."""
+        if not self._tokenizer.is_fast:
+            raise ModelError(
+                "the base model's tokenizer does not say which characters a token is of, which "
+                "marked words need; it has no fast form"
+            )
+        offsets: list[tuple[int, int]] = []
+        begin = len(text) - len(text.lstrip())
+        for part in _split_keeping(self._any_special, text.strip()):
+            if self._any_special.fullmatch(part):
+                offsets += [(begin, begin + len(part))] * len(self._ids_of_characters(part))
+            else:
+                read = self._tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+                offsets += [(begin + a, begin + b) for a, b in read["offset_mapping"]]
+            begin += len(part)
+        return offsets
 
     def following_ids(self, conversation: Sequence[Turn], turn: str) -> list[int]:
         """What follows the response when the user says ``turn`` next, up to the next answer.
@@ -198,6 +228,18 @@ class ChatFormat:
         if self._tokenizer.eos_token_id is None:
             raise ModelError("the base model's tokenizer has no end token")
         return int(self._tokenizer.eos_token_id)
+
+
+def _split_keeping(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """``text`` in pieces: what ``pattern`` finds, and what stands between; no empty one."""
+    end = 0
+    for found in pattern.finditer(text):
+        if found.start() > end:
+            yield text[end : found.start()]
+        yield found[0]
+        end = found.end()
+    if end < len(text):
+        yield text[end:]
 
 
 def _special_tokens(processor: Any, image_token: str) -> list[str]:

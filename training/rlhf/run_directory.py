@@ -48,6 +48,8 @@ class Run:
         self.spec = spec
         self.events = events
         self._terminate = False
+        self.made_images: dict[str, Path] = {}
+        """Pictures that the run itself made, by the names that its records give them."""
         self.position = ""
         """Where the run is, for messages: "step 12"."""
 
@@ -110,7 +112,9 @@ class Run:
 
     def image_files(self, record: Record) -> tuple[Path, ...]:
         """The files of a record's images, in their order."""
-        return tuple(image_path(self.images, name) for name in record.images)
+        return tuple(
+            self.made_images.get(name) or image_path(self.images, name) for name in record.images
+        )
 
     def terminate(self, signal_number: int = 0, frame: FrameType | None = None) -> None:
         """Ask the run to stop at the next place where it can; the signal handler of SIGTERM."""

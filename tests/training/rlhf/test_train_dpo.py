@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import (
     PowerCut,
@@ -122,7 +126,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
     def evaluate(*_: object, **__: object) -> dict[str, float]:
         return {"accuracy": next(left), "loss": 0.5}
 
-    monkeypatch.setattr("training.rlhf.train_dpo._Learner.evaluate", evaluate)
+    monkeypatch.setattr("training.rlhf.dpo.PreferenceLearner.evaluate", evaluate)
 
 
 @pytest.mark.parametrize(("keep_best", "step"), [(True, 2), (False, 6)])
@@ -165,15 +169,23 @@ def test_training_stops_when_held_out_pairs_are_judged_no_better(
     assert (directory / "final" / weights).read_bytes() == best
 
 
-@pytest.mark.parametrize("answer_coefficient", [0.0, 1.0])
-def test_micro_batches_add_up_to_the_batch(make_run: MakeRun, answer_coefficient: float) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"answer_coefficient": 1.0},
+        {"dense": True, "answer_coefficient": 1.0},
+        {"image_coefficient": 1.0, "anchor_coefficient": 1.0},
+    ],
+)
+def test_micro_batches_add_up_to_the_batch(make_run: MakeRun, changes: dict[str, Any]) -> None:
     found = []
     for size in (1, 2, 4):
         directory = make_run(
             Kind.DPO,
             f"micro-{size}",
             **FOUR_STEPS | {"micro_batch_size": size, "max_steps": 1},
-            answer_coefficient=answer_coefficient,
+            **changes,
         )
         assert train(directory) == 0
         found.append(last_metrics(events(directory))[1])
@@ -196,7 +208,15 @@ def test_facts_never_reach_the_policy(make_run: MakeRun, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "changes", [{"soft_labels": True}, {"label_smoothing": 0.2}, {"beta": 0.5}]
+    "changes",
+    [
+        {"soft_labels": True},
+        {"label_smoothing": 0.2},
+        {"beta": 0.5},
+        {"dense": True},
+        {"image_coefficient": 1.0, "image_damage": "exchange"},
+        {"anchor_coefficient": 1.0, "anchor_delta": 0.5},
+    ],
 )
 def test_settings_change_the_training(make_run: MakeRun, changes: dict[str, float]) -> None:
     plain = make_run(Kind.DPO, "plain", **FOUR_STEPS)
@@ -226,3 +246,68 @@ def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert failure["message"].startswith("12 of 12 pairs cannot be used: record pair-0")
+
+
+def mark_the_worse(directory: Path, *, words: slice) -> None:
+    """Mark some words of each pair's worse answer as false."""
+    path = directory / "data" / "train.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        worse = record[f"output_{3 - record['preference']}"]
+        marked = " ".join(worse["value"].split()[words])
+        start = worse["value"].index(marked)
+        worse["marks"] = [{"start": start, "end": start + len(marked), "kind": "object"}]
+    tiny.write_lines(path, records)
+
+
+def losses_with_marks(make_run: MakeRun, name: str, words: slice, **settings: Any) -> list[float]:
+    directory = make_run(
+        Kind.DPO, name, **FOUR_STEPS, optimizer=OptimizerSettings(learning_rate=0.01), **settings
+    )
+    mark_the_worse(directory, words=words)
+    assert train(directory) == 0
+    found = last_metrics(events(directory))
+    assert found[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)
+    return [found[step]["train/loss"] for step in found]
+
+
+def test_marks_steer_dense_training_and_no_other(make_run: MakeRun) -> None:
+    first = losses_with_marks(make_run, "first", slice(0, 1), dense=True)
+    last = losses_with_marks(make_run, "last", slice(-1, None), dense=True)
+    assert first != pytest.approx(last, rel=1e-4)
+    plain_first = losses_with_marks(make_run, "plain-first", slice(0, 1))
+    assert plain_first == losses_with_marks(make_run, "plain-last", slice(-1, None))
+
+
+@pytest.mark.parametrize("damage", ["crop", "exchange"])
+def test_policy_learns_to_tell_its_image_from_a_damaged_one(make_run: MakeRun, damage: str) -> None:
+    directory = make_run(
+        Kind.DPO,
+        **FOUR_STEPS | {"max_steps": 16, "evaluate_every": 8},
+        held_out=4,
+        image_coefficient=1.0,
+        image_damage=damage,
+        anchor_coefficient=1.0,
+        optimizer=OptimizerSettings(learning_rate=0.01),
+    )
+    noise = Image.effect_noise((16, 16), 120)
+    for number, path in enumerate(sorted((directory / "images").iterdir())):
+        noise.rotate(7 * number).convert("RGB").save(path)
+    assert train(directory) == 0
+    metrics = last_metrics(events(directory))
+    # three losses of nothing learnt yet: of the pair, of the image, of the anchor
+    assert metrics[1]["train/loss"] == pytest.approx(3 * math.log(2), abs=1e-5)
+    assert metrics[1]["train/image_margin"] == pytest.approx(0, abs=1e-6)
+    assert metrics[16]["train/image_margin"] > 0.01
+    assert {"held_out/margin_image_exchanged", "held_out/margin"} <= metrics[16].keys()
+
+
+def test_images_that_cannot_be_exchanged_are_refused(make_run: MakeRun) -> None:
+    directory = make_run(Kind.DPO, **FOUR_STEPS, image_coefficient=1.0, image_damage="exchange")
+    path = directory / "data" / "train.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    tiny.write_lines(path, [record | {"image": records[0]["image"]} for record in records])
+    assert train(directory) == 1
+    [failure] = events(directory, "error")
+    assert "12 of 12 pairs find no other record's image" in failure["message"]
+    assert "settings.image_damage" in failure["message"]

@@ -25,15 +25,14 @@ from training.rlhf.contract.events import (
     Stage,
     parse_event,
 )
+from training.rlhf.contract.pairs import CORRECTION, Mark, PreferencePair, ResponsePair
 from training.rlhf.contract.ppo_settings import PpoSettings
 from training.rlhf.contract.records import (
     IMAGE_TOKEN,
     ConversationRecord,
     Generation,
-    PreferencePair,
     PromptRecord,
     Record,
-    ResponsePair,
     Turn,
     without_placeholder,
 )
@@ -59,6 +58,7 @@ from training.rlhf.contract.spec import (
 from training.rlhf.contract.wire import ContractError, dataclass_from_json, to_json
 
 __all__ = [
+    "CORRECTION",
     "EVENTS",
     "IMAGE_TOKEN",
     "SETTINGS",
@@ -72,6 +72,7 @@ __all__ = [
     "Generation",
     "Kind",
     "LoraSettings",
+    "Mark",
     "Metric",
     "ModelSettings",
     "OptimizerSettings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from training.rlhf.contract.wire import ContractError, build, to_json
@@ -59,85 +59,8 @@ class Record:
         return without_placeholder(text) if alone else text.strip()
 
     @property
-    def _image_json(self) -> str | list[str]:
+    def image_json(self) -> str | list[str]:
         return list(self.images) if self.more_images else self.image
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResponsePair(Record):
-    """Two responses to score; nobody need have said which is better."""
-
-    output_1: str
-    output_2: str
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(**_shared(data), **_outputs(data))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreferencePair(ResponsePair):
-    """One line of a release in the ``llava_rlhf`` format: the paper's own, and more."""
-
-    model_1: str = ""
-    model_2: str = ""
-    preference: Literal[1, 2]
-    """The better output."""
-    hallucination: bool = True
-    """True when honesty decided, False when helpfulness did."""
-    votes: dict[str, int] = field(default_factory=dict)
-    margin: float = 0.0
-    """(votes for the better - votes for the worse) / votes, in 0..1."""
-
-    @property
-    def better(self) -> str:
-        return self.output_1 if self.preference == 1 else self.output_2
-
-    @property
-    def worse(self) -> str:
-        return self.output_2 if self.preference == 1 else self.output_1
-
-    @property
-    def share_for_better(self) -> float:
-        """Share of the votes for the better output, a tie counting half; 1 without votes."""
-        total = sum(self.votes.values())
-        if not total:
-            return 1.0
-        return (self.votes.get(str(self.preference), 0) + 0.5 * self.votes.get("tie", 0)) / total
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "image": self._image_json,
-            "conversations": _turns_to_json(self.conversation, answer=""),
-            "output_1": {"from": self.model_1 or "llava", "value": self.output_1},
-            "output_2": {"from": self.model_2 or "llava", "value": self.output_2},
-            "preference": self.preference,
-            "hallucination": self.hallucination,
-            "captions": list(self.captions),
-            "votes": self.votes,
-            "margin": self.margin,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        shared = _shared(data)
-        preference = _require(data, "preference", int)
-        if preference not in (1, 2):
-            raise ContractError("preference", f"is {preference}, not 1 or 2")
-        outputs = _outputs(data)
-        models: dict[str, Any] = {
-            f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)
-        }
-        return cls(
-            **shared,
-            **outputs,
-            **models,
-            preference=preference,
-            hallucination=bool(data.get("hallucination", True)),
-            votes=dict(data.get("votes", {})),
-            margin=float(data.get("margin", 0.0)),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +75,8 @@ class PromptRecord(Record):
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "image": self._image_json,
-            "conversations": _turns_to_json(self.conversation, answer=""),
+            "image": self.image_json,
+            "conversations": turns_to_json(self.conversation, answer=""),
             "captions": list(self.captions),
             "caption_type": self.caption_type,
             "length_bonus": self.length_bonus,
@@ -170,7 +93,7 @@ class PromptRecord(Record):
             length_bonus = float(data.get("length_bonus", 1.0))
         except (TypeError, ValueError):
             raise ContractError("length_bonus", "is not a number") from None
-        return cls(**_shared(data), caption_type=caption_type, length_bonus=length_bonus)
+        return cls(**shared_fields(data), caption_type=caption_type, length_bonus=length_bonus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,24 +107,24 @@ class ConversationRecord(Record):
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "image": self._image_json,
-            "conversations": _turns_to_json(self.conversation, answer=self.answer),
+            "image": self.image_json,
+            "conversations": turns_to_json(self.conversation, answer=self.answer),
             "captions": list(self.captions),
             "all_answers": self.all_answers,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        turns = _require(data, "conversations", list)
+        turns = require(data, "conversations", list)
         if not turns or not isinstance(turns[-1], dict) or turns[-1].get("from") != "gpt":
             raise ContractError("conversations", "does not end with a gpt turn")
-        answer = _text(turns[-1], "value", f"conversations[{len(turns) - 1}]")
+        answer = text_of(turns[-1], "value", f"conversations[{len(turns) - 1}]")
         if not answer.strip():
             raise ContractError(f"conversations[{len(turns) - 1}].value", "is empty")
         all_answers = data.get("all_answers", False)
         if not isinstance(all_answers, bool):
             raise ContractError("all_answers", "is neither true nor false")
-        return cls(**_shared(data), answer=answer, all_answers=all_answers)
+        return cls(**shared_fields(data), answer=answer, all_answers=all_answers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +144,10 @@ class Generation:
         return build(cls, data, "")
 
 
-def _shared(data: dict[str, Any]) -> dict[str, Any]:
+def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ContractError("record", f"is {type(data).__name__}, not an object")
-    turns = _require(data, "conversations", list)
+    turns = require(data, "conversations", list)
     conversation: list[Turn] = []
     for position, turn in enumerate(turns):
         name = f"conversations[{position}]"
@@ -237,7 +160,7 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
             raise ContractError(f"{name}.from", "the first turn is not the human's")
         if conversation and conversation[-1].speaker == speaker:
             raise ContractError(f"{name}.from", f"{speaker} follows {speaker}")
-        conversation.append(Turn(speaker=speaker, text=_text(turn, "value", name)))
+        conversation.append(Turn(speaker=speaker, text=text_of(turn, "value", name)))
         if position < len(turns) - 1 and not conversation[-1].text.strip():
             raise ContractError(f"{name}.value", "is empty")
     if conversation and conversation[-1].speaker == "gpt":
@@ -249,7 +172,7 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
         raise ContractError("captions", "is not a list of texts")
     images = _images(data, conversation)
     return {
-        "id": str(_require(data, "id", (str, int))),
+        "id": str(require(data, "id", (str, int))),
         "image": images[0],
         "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
@@ -258,7 +181,7 @@ def _shared(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _images(data: dict[str, Any], conversation: list[Turn]) -> list[str]:
-    named = _require(data, "image", (str, list))
+    named = require(data, "image", (str, list))
     if isinstance(named, str):
         return [named]
     if not named or not all(isinstance(name, str) for name in named):
@@ -271,17 +194,12 @@ def _images(data: dict[str, Any], conversation: list[Turn]) -> list[str]:
     return named
 
 
-def _outputs(data: dict[str, Any]) -> dict[str, Any]:
-    names = ("output_1", "output_2")
-    return {name: _text(_require(data, name, dict), "value", name) for name in names}
-
-
-def _turns_to_json(turns: tuple[Turn, ...], *, answer: str) -> list[dict[str, str]]:
+def turns_to_json(turns: tuple[Turn, ...], *, answer: str) -> list[dict[str, str]]:
     wire = [{"from": turn.speaker, "value": turn.text} for turn in turns]
     return [*wire, {"from": "gpt", "value": answer}]
 
 
-def _require(data: dict[str, Any], name: str, types_: type | tuple[type, ...]) -> Any:
+def require(data: dict[str, Any], name: str, types_: type | tuple[type, ...]) -> Any:
     if not isinstance(data, dict):
         raise ContractError("record", f"is {type(data).__name__}, not an object")
     if name not in data:
@@ -291,7 +209,7 @@ def _require(data: dict[str, Any], name: str, types_: type | tuple[type, ...]) -
     return data[name]
 
 
-def _text(data: dict[str, Any], name: str, where: str) -> str:
+def text_of(data: dict[str, Any], name: str, where: str) -> str:
     value = data.get(name)
     if not isinstance(value, str):
         raise ContractError(f"{where}.{name}", "is missing" if value is None else "is not a text")

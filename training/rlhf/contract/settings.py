@@ -213,6 +213,39 @@ class DpoSettings:
         0.0, "Share of the labels expected to be the wrong way round.", minimum=0, maximum=0.5
     )
     soft_labels: bool = setting(False, "Use the share of votes as the label instead of 0 or 1.")
+    dense: bool = setting(
+        False,
+        "Compare log-probabilities per token, in which the words that people marked as "
+        "hallucinated (or corrected) weigh more.",
+        source="arXiv 2312.00849",
+    )
+    marked_weight: float = setting(
+        5.0,
+        "With dense: how many times a marked token weighs.",
+        source="arXiv 2312.00849: 5",
+        minimum=0,
+    )
+    image_coefficient: float = setting(
+        0.0,
+        "Weight of preferring the better answer with its image to the same answer with a damaged "
+        "one, so that the policy learns to look.",
+        source="arXiv 2406.11839: 1",
+        minimum=0,
+    )
+    image_damage: Literal["crop", "exchange"] = setting(
+        "crop",
+        "What the damaged image is: at most a fifth of its area, or the image of another record.",
+        source="arXiv 2406.11839: crop",
+    )
+    anchor_coefficient: float = setting(
+        0.0,
+        "Weight of keeping the better answer at least as probable as the reference has it.",
+        source="arXiv 2406.11839: 1",
+        minimum=0,
+    )
+    anchor_delta: float = setting(
+        0.0, "By how much more than that, in units of beta times the log-ratio."
+    )
     answer_coefficient: float = setting(
         0.0,
         "Weight of the better answer's own loss per token, against both answers becoming "

@@ -1,0 +1,157 @@
+"""Two responses to one prompt: what people compared, what they marked, and what came of it.
+
+A mark is never a wish: it says what is false, or (``CORRECTION``) what stands in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from training.rlhf.contract.records import (
+    Record,
+    require,
+    shared_fields,
+    text_of,
+    turns_to_json,
+)
+from training.rlhf.contract.wire import ContractError, build, to_json
+
+CORRECTION = "correction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Characters of a response that people found hallucinated, ``start`` up to before ``end``.
+
+    In Unicode code points of the text as it stands in the record: nothing is normalised.
+    """
+
+    start: int
+    end: int
+    kind: str = "other"
+    """What is wrong there; ``CORRECTION`` for words that stand where wrong ones stood."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponsePair(Record):
+    """Two responses to score; nobody need have said which is better."""
+
+    output_1: str
+    output_2: str
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(**shared_fields(data), **_outputs(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencePair(ResponsePair):
+    """One line of a release in the ``llava_rlhf`` format: the paper's own, and more."""
+
+    model_1: str = ""
+    model_2: str = ""
+    preference: Literal[1, 2]
+    """The better output."""
+    hallucination: bool = True
+    """True when honesty decided, False when helpfulness did."""
+    votes: dict[str, int] = field(default_factory=dict)
+    margin: float = 0.0
+    """(votes for the better - votes for the worse) / votes, in 0..1."""
+    marks_1: tuple[Mark, ...] | None = None
+    """Of ``output_1``; None where nobody looked for false words, () where nobody found any."""
+    marks_2: tuple[Mark, ...] | None = None
+
+    @property
+    def better(self) -> str:
+        return self.output_1 if self.preference == 1 else self.output_2
+
+    @property
+    def worse(self) -> str:
+        return self.output_2 if self.preference == 1 else self.output_1
+
+    @property
+    def telling_marks(self) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+        """Of both outputs, the marks that say which words made one better (dense DPO).
+
+        Of the worse one what people found false, of the better one what replaced it; what is false
+        in the better one too is nothing to learn.
+        """
+        both = (self.marks_1 or (), self.marks_2 or ())
+        one, two = (
+            tuple(
+                mark for mark in marks if (mark.kind == CORRECTION) == (self.preference == number)
+            )
+            for number, marks in zip((1, 2), both, strict=True)
+        )
+        return one, two
+
+    @property
+    def share_for_better(self) -> float:
+        """Share of the votes for the better output, a tie counting half; 1 without votes."""
+        total = sum(self.votes.values())
+        if not total:
+            return 1.0
+        return (self.votes.get(str(self.preference), 0) + 0.5 * self.votes.get("tie", 0)) / total
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "image": self.image_json,
+            "conversations": turns_to_json(self.conversation, answer=""),
+            "output_1": _output_to_json(self.model_1, self.output_1, self.marks_1),
+            "output_2": _output_to_json(self.model_2, self.output_2, self.marks_2),
+            "preference": self.preference,
+            "hallucination": self.hallucination,
+            "captions": list(self.captions),
+            "votes": self.votes,
+            "margin": self.margin,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        shared = shared_fields(data)
+        preference = require(data, "preference", int)
+        if preference not in (1, 2):
+            raise ContractError("preference", f"is {preference}, not 1 or 2")
+        outputs = _outputs(data)
+        models: dict[str, Any] = {
+            f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)
+        }
+        return cls(
+            **shared,
+            **outputs,
+            **models,
+            marks_1=_marks(data["output_1"], "output_1"),
+            marks_2=_marks(data["output_2"], "output_2"),
+            preference=preference,
+            hallucination=bool(data.get("hallucination", True)),
+            votes=dict(data.get("votes", {})),
+            margin=float(data.get("margin", 0.0)),
+        )
+
+
+def _outputs(data: dict[str, Any]) -> dict[str, Any]:
+    names = ("output_1", "output_2")
+    return {name: text_of(require(data, name, dict), "value", name) for name in names}
+
+
+def _output_to_json(model: str, text: str, marks: tuple[Mark, ...] | None) -> dict[str, Any]:
+    output: dict[str, Any] = {"from": model or "llava", "value": text}
+    return output if marks is None else output | {"marks": [to_json(mark) for mark in marks]}
+
+
+def _marks(output: dict[str, Any], name: str) -> tuple[Mark, ...] | None:
+    given = output.get("marks")
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise ContractError(f"{name}.marks", "is not a list")
+    marks = []
+    for position, item in enumerate(given):
+        where = f"{name}.marks[{position}]"
+        mark: Mark = build(Mark, item, where)
+        if not 0 <= mark.start < mark.end <= len(output["value"]):
+            raise ContractError(where, f"{mark.start} to {mark.end} lies outside the text")
+        marks.append(mark)
+    return tuple(marks)
