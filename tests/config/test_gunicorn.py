@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-CONFIGURATION = Path(__file__).resolve().parents[2] / "gunicorn.conf.py"
+CONFIGURATION = Path(__file__).resolve().parents[2] / "config" / "gunicorn.py"
 
 
 def read(monkeypatch: pytest.MonkeyPatch, *, cores: int, **variables: str) -> dict[str, Any]:

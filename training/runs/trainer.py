@@ -20,6 +20,7 @@ from typing import IO
 
 from django.conf import settings
 
+from config.places import CHECKOUT
 from training.runs.locks import try_lock
 
 LOG = "trainer.log"
@@ -53,6 +54,7 @@ class Trainer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # The same events stand in events.jsonl.
                 stderr=log,
+                # Where a folder named `training` of somebody else's cannot come before ours.
                 cwd=settings.BASE_DIR,
                 env=_environment(gpus),
                 start_new_session=True,
@@ -146,7 +148,9 @@ def passed_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
     }
-    passed["PYTHONPATH"] = str(settings.BASE_DIR)
+    if CHECKOUT:
+        # Installed packages need none, and would put theirs before those of TRAINER_PYTHON.
+        passed["PYTHONPATH"] = str(settings.BASE_DIR)
     passed["PYTHONUNBUFFERED"] = "1"
     if settings.TRAINER_THREADS:
         passed["OMP_NUM_THREADS"] = str(settings.TRAINER_THREADS)

@@ -1,0 +1,31 @@
+"""Where the code lies: a checkout with its tests beside it, or packages that pip installed.
+
+What is made while running never goes beside installed code: pip would leave it behind or lose it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CODE = Path(__file__).resolve().parent.parent
+"""The folder that holds the packages."""
+CHECKOUT = (CODE / "manage.py").exists() and (CODE / "pyproject.toml").exists()
+
+# In a checkout these are links to its templates/ and static/, in a wheel they are folders.
+TEMPLATES = Path(__file__).with_name("templates").resolve()
+STATIC = Path(__file__).with_name("static").resolve()
+
+
+def var_folder() -> Path:
+    """The folder for everything that is made while running.
+
+    FACTLOOP_VAR, or ``var`` in a checkout, or else ``factloop`` in the user's data folder.
+    """
+    named = os.environ.get("FACTLOOP_VAR")
+    if named:
+        return Path(named)
+    if CHECKOUT:
+        return CODE / "var"
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "factloop"

@@ -1,0 +1,120 @@
+"""Which statements of a migration would keep a large table locked, and what to write instead.
+
+Judged is the SQL that Django would send, so that hand-written SQL is judged as well. A table that
+the same migration makes is empty; all others are taken for large, however small they are today.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+TABLE = r'(?:ONLY\s+)?"?(?P<table>[\w.]+)"?'
+CREATED = re.compile(rf"^CREATE TABLE (?:IF NOT EXISTS )?{TABLE}", re.I)
+ALTERED = re.compile(rf"^ALTER TABLE (?:IF EXISTS )?{TABLE}\s+(?P<rest>.*)$", re.I | re.S)
+INDEXED = re.compile(
+    rf'^CREATE (?:UNIQUE )?INDEX (?P<how>CONCURRENTLY )?(?:IF NOT EXISTS )?"?\w+"? ON {TABLE}',
+    re.I | re.S,
+)
+CHANGED = re.compile(rf"^(?:UPDATE|DELETE FROM|LOCK TABLE|LOCK|TRUNCATE)\s+{TABLE}", re.I)
+PYTHON = "THIS OPERATION CANNOT BE WRITTEN AS SQL"
+
+# Of one ALTER TABLE: what it holds, what that does, and what to do instead.
+ACTIONS = [
+    (
+        r"\bADD CONSTRAINT\b(?=.*\b(?:UNIQUE|PRIMARY KEY|EXCLUDE)\b)(?!.*\bUSING INDEX\b)",
+        "builds an index while nobody can write",
+        "create the index concurrently, then ADD CONSTRAINT … USING INDEX",
+    ),
+    (
+        r"\bADD CONSTRAINT\b(?=.*\b(?:CHECK|FOREIGN KEY)\b)(?!.*\bNOT VALID\b)",
+        "reads every row while nobody can write",
+        "AddConstraintNotValid, and ValidateConstraint in a migration of its own",
+    ),
+    (
+        r"\bALTER COLUMN\b.*\bSET NOT NULL\b",
+        "reads every row while nobody can read",
+        "a check constraint that is validated first",
+    ),
+    (
+        r"\bALTER COLUMN\b.*\bTYPE\b(?!\s+text\b)",
+        "may write the whole table anew while nobody can read",
+        "a new column that is filled in portions",
+    ),
+    (
+        r"\bADD COLUMN\b.*\bDEFAULT\s+(?:\(|\w+\()",
+        "writes the whole table anew while nobody can read",
+        "a constant default, or null and a filling in portions",
+    ),
+    (
+        r"\bADD COLUMN\b.*\b(?:STORED|(?:BIG)?SERIAL|GENERATED\b.*\bAS IDENTITY)\b",
+        "writes the whole table anew while nobody can read",
+        "a nullable column that is filled in portions",
+    ),
+    (
+        r"\bADD COLUMN\b.*\b(?:UNIQUE|PRIMARY KEY)\b",
+        "builds an index while nobody can write",
+        "the column first, then an index made concurrently",
+    ),
+    (
+        r"\bSET (?:TABLESPACE|LOGGED|UNLOGGED)\b",
+        "copies the whole table while nobody can read",
+        "no change of that kind",
+    ),
+]
+
+
+def faults(statements: Iterable[str], *, atomic: bool) -> list[str]:
+    """What speaks against a migration of these statements; empty when nothing does.
+
+    ``atomic`` says whether they share a transaction: then what the first locks stays locked until
+    the last is done, and what is changed row by row stays locked with it.
+    """
+    told: list[str] = []
+    made: set[str] = set()
+    not_validated = False
+    for statement in _plain(statements):
+        if PYTHON in statement:
+            if atomic:
+                told.append("code in a transaction: say atomic = False and go in portions")
+            continue
+        if created := CREATED.match(statement):
+            made.add(created["table"])
+            continue
+        found = ALTERED.match(statement) or INDEXED.match(statement) or CHANGED.match(statement)
+        if found is None or found["table"] in made:
+            continue
+        told += [f"{found['table']}: {one}" for one in _against(statement, found, atomic)]
+        not_validated |= "NOT VALID" in statement.upper()
+        if atomic and not_validated and "VALIDATE CONSTRAINT" in statement.upper():
+            told.append(f"{found['table']}: validated under the lock of the same transaction")
+    return told
+
+
+def _plain(statements: Iterable[str]) -> Iterable[str]:
+    for text in statements:
+        if PYTHON in text:
+            yield text
+        lines = [line for line in text.splitlines() if not line.startswith("--")]
+        for statement in "\n".join(lines).split(";"):
+            if statement.strip():
+                yield _without_words(statement.strip())
+
+
+def _without_words(statement: str) -> str:
+    """``statement`` with its quoted texts emptied: what they say is no SQL."""
+    return re.sub(r"'(?:[^']|'')*'", "''", statement)
+
+
+def _against(statement: str, found: re.Match[str], atomic: bool) -> Iterable[str]:
+    if CHANGED.match(statement):
+        if atomic:
+            yield "changes rows in a transaction: say atomic = False and go in portions"
+        return
+    if INDEXED.match(statement):
+        if not found["how"]:
+            yield "builds an index while nobody can write; AddIndexConcurrently does not"
+        return
+    for pattern, does, instead in ACTIONS:
+        if re.search(pattern, found["rest"], re.I | re.S):
+            yield f"{does}; write instead: {instead}"

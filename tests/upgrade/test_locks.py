@@ -1,0 +1,78 @@
+"""Migrations that came after the previous release lock no large table; the rules, one by one."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+
+from config.postgres.locking import faults
+from tests.upgrade import previously
+
+OURS = ("annotation", "training", "benchmark")
+
+
+@pytest.mark.django_db
+def test_no_migration_since_the_previous_release_locks_a_large_table() -> None:
+    loader = MigrationLoader(connection, replace_migrations=False)
+    released = previously.migrations()
+    new = [
+        migration
+        for key, migration in sorted(loader.disk_migrations.items())
+        if key[0] in OURS and key not in released
+    ]
+    assert new
+    told = {}
+    for migration in new:
+        statements = loader.collect_sql([(migration, False)])
+        if found := faults(statements, atomic=migration.atomic):
+            told[f"{migration.app_label}.{migration.name}"] = found
+    assert told == {}
+
+
+REFUSED = {
+    "an index": 'CREATE INDEX "i" ON "votes" ("a");',
+    "a unique index": 'CREATE UNIQUE INDEX "i" ON "votes" ("a") WHERE "b";',
+    "a unique constraint": 'ALTER TABLE "votes" ADD CONSTRAINT "u" UNIQUE ("a");',
+    "a check": 'ALTER TABLE "votes" ADD CONSTRAINT "c" CHECK ("a" > 0);',
+    "a foreign key": 'ALTER TABLE "votes" ADD CONSTRAINT "f" FOREIGN KEY ("a") REFERENCES "b" (id);',
+    "not null": 'ALTER TABLE "votes" ALTER COLUMN "a" SET NOT NULL;',
+    "a type": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE bigint USING "a"::bigint;',
+    "a shorter text": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE varchar(5);',
+    "a default of each row": 'ALTER TABLE "votes" ADD COLUMN "a" uuid DEFAULT gen_random_uuid() NOT NULL;',
+    "a column that is reckoned": 'ALTER TABLE "votes" ADD COLUMN "a" int GENERATED ALWAYS AS ("b") STORED;',
+    "a unique column": 'ALTER TABLE "votes" ADD COLUMN "a" int NULL UNIQUE;',
+    "rows": "UPDATE votes SET a = 1 WHERE b IS NULL;",
+    "code": "-- THIS OPERATION CANNOT BE WRITTEN AS SQL",
+    "a table of others beside one's own": 'CREATE TABLE "mine" ("a" int); CREATE INDEX "i" ON "votes" ("a");',
+    "a validation under its own lock": 'ALTER TABLE "votes" ADD CONSTRAINT "c" CHECK ("a" > 0) NOT VALID;'
+    'ALTER TABLE "votes" VALIDATE CONSTRAINT "c";',
+}
+LET_THROUGH = {
+    "a column with a constant": 'ALTER TABLE "votes" ADD COLUMN "a" jsonb DEFAULT \'[]\'::jsonb NOT NULL;',
+    "a word in a default": 'ALTER TABLE "votes" ADD COLUMN "a" text DEFAULT \'UNIQUE (x)\' NOT NULL;',
+    "a column that may be null": 'ALTER TABLE "votes" ADD COLUMN "a" bigint NULL CONSTRAINT "f" REFERENCES "b"("id");',
+    "an end of a default": 'ALTER TABLE "votes" ALTER COLUMN "a" DROP DEFAULT;',
+    "a longer text": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE text;',
+    "an index made meanwhile": 'CREATE INDEX CONCURRENTLY "i" ON "votes" ("a");',
+    "a constraint for what comes": 'ALTER TABLE "votes" ADD CONSTRAINT "c" CHECK ("a" > 0) NOT VALID;',
+    "a validation": 'ALTER TABLE "votes" VALIDATE CONSTRAINT "c";',
+    "a table of one's own": 'CREATE TABLE "mine" ("a" int); CREATE INDEX "i" ON "mine" ("a");'
+    'ALTER TABLE "mine" ADD CONSTRAINT "f" FOREIGN KEY ("a") REFERENCES "b" (id);',
+    "the end of a column": 'ALTER TABLE "votes" DROP COLUMN "a" CASCADE;',
+}
+
+
+@pytest.mark.parametrize("sql", REFUSED.values(), ids=REFUSED)
+def test_refused(sql: str) -> None:
+    assert faults([sql], atomic=True)
+
+
+@pytest.mark.parametrize("sql", LET_THROUGH.values(), ids=LET_THROUGH)
+def test_let_through(sql: str) -> None:
+    assert faults([sql], atomic=True) == []
+
+
+@pytest.mark.parametrize("what", ["rows", "code"])
+def test_what_goes_in_portions_needs_no_transaction_around_it(what: str) -> None:
+    assert faults([REFUSED[what]], atomic=False) == []
