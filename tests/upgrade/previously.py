@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -15,10 +16,7 @@ FOLDER = Path(__file__).with_name("previous")
 
 
 def statements() -> str:
-    """The dump as SQL, without psql's own commands and the search path that it leaves empty."""
-    text = gzip.decompress((FOLDER / "database.sql.gz").read_bytes()).decode()
-    kept = [line for line in text.splitlines() if not line.startswith("\\")]
-    return "\n".join(kept) + "\nSELECT pg_catalog.set_config('search_path', 'public', false);\n"
+    return gzip.decompress((FOLDER / "database.sql.gz").read_bytes()).decode()
 
 
 def migrations() -> set[tuple[str, str]]:
@@ -43,23 +41,11 @@ def database() -> Iterator[str]:
 
 
 def filled(name: str) -> str:
-    dump = FOLDER / "database.sql.gz"
-    sql = Path(f"/tmp/{name}.sql")
-    try:
-        sql.write_bytes(gzip.decompress(dump.read_bytes()))
-        run(
-            "psql",
-            "--quiet",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-o",
-            "/dev/null",
-            "-f",
-            str(sql),
-            database=name,
-        )
-    finally:
-        sql.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as dump:
+        dump.write(statements())
+        dump.flush()
+        quietly = ["--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+        run("psql", *quietly, f"--file={dump.name}", database=name)
     return name
 
 
