@@ -20,6 +20,7 @@ from annotation.views import (
 app_name = "annotation"
 urlpatterns = [
     path("projects/", projects.index, name="projects"),
+    path("how-to-annotate/", guidelines.guide, name="guide"),
     path("new-project/", projects.create, name="project-new"),
     path("projects/<slug:slug>/", projects.detail, name="project"),
     path("projects/<slug:slug>/settings/", projects.edit, name="project-edit"),

@@ -46,9 +46,9 @@ class ProjectForm(forms.ModelForm):
 
     SECTIONS: ClassVar = {
         "The project": ["name", "description", "question", "guidelines"],
-        "Handing out": ["state", "judgments_per_comparison", "max_judgments", "lease_minutes"],
+        "Assignment": ["state", "judgments_per_comparison", "max_judgments", "lease_minutes"],
         "What annotators say": ["allow_tie", "mark_spans", "ask_confidence"],
-        "Watching quality": ["gold_rate", "repeat_rate", "pause_below", "pause_after"],
+        "Quality checks": ["gold_rate", "repeat_rate", "pause_below", "pause_after"],
         "Entry quiz": ["quiz_pass_mark", "quiz_attempts"],
     }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from pathlib import Path
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access
@@ -17,6 +19,21 @@ from annotation.models import Comparison
 from annotation.onboarding import guidelines
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
+
+GUIDE = Path(guidelines.__file__).with_name("annotator-guide.md")
+
+
+@cache
+def guide_text() -> str:
+    """The annotator's guide without its title; the documents have the same file."""
+    return GUIDE.read_text(encoding="utf-8").partition("\n")[2]
+
+
+@login_required
+@require_GET
+def guide(request: PersonRequest) -> HttpResponse:
+    """How annotating goes, whatever the project."""
+    return render(request, "annotation/guide.html", {"text": guide_text()})
 
 
 @login_required
