@@ -2,7 +2,8 @@
 
 Two ways to run: with DATABASE_URL (a real installation, which must also name its SECRET_KEY and
 ALLOWED_HOSTS) or without (a private Postgres and Valkey under ``var/`` on this machine only).
-``docs/deployment.md`` lists every variable.
+Each variable is told in the comment above its line, from which the documents' page of settings is
+made (docs/generate.py).
 """
 
 import secrets
@@ -25,7 +26,10 @@ env = environ.Env()
 
 BASE_DIR = places.CODE
 VAR = embedded.var_folder()
+# Postgres 15 or newer; empty: a private one, for this machine alone. A pooler in between must keep
+# sessions (PgBouncer: pool_mode = session), as statements are prepared.
 PRIVATE = not env("DATABASE_URL", default="")
+# As in Django; never on where others can reach the site.
 DEBUG = env.bool("DEBUG", default=False)
 
 
@@ -62,16 +66,23 @@ def _private_secret() -> str:
 
 # --- Identity and hosts ---------------------------------------------------------------------
 
+# Signs sessions: 50 random characters at least, or nothing starts. Required with DATABASE_URL, else
+# made on first use.
 SECRET_KEY = _strong(
     env("SECRET_KEY", default="") or (_private_secret() if PRIVATE else _required("SECRET_KEY"))
 )
+# Names under which the site is asked for, by commas. Required with DATABASE_URL; else this machine
+# alone.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (
     ["localhost", "127.0.0.1", "[::1]"] if PRIVATE else [_required("ALLOWED_HOSTS")]
 )
+# Origins of further addresses of the site, by commas: https://labels.example.org
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# One reverse proxy in front: what it says of the client and of HTTPS is believed.
+# One reverse proxy in front: what it says of the client (CLIENT_ADDRESS_HEADER) and of HTTPS
+# (X-Forwarded-Proto) is believed, and each web worker answers one request at a time.
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
-# In which header it says the client's address; it must overwrite or append to this one.
+# In which header the proxy says the client's address: X-Forwarded-For, X-Real-IP or Forwarded. It
+# must overwrite or append to this one; the last entry counts, with or without a port.
 CLIENT_ADDRESS_HEADER = env("CLIENT_ADDRESS_HEADER", default="X-Forwarded-For")
 if CLIENT_ADDRESS_HEADER not in proxies.HEADERS:
     raise ImproperlyConfigured(f"CLIENT_ADDRESS_HEADER must be one of {', '.join(proxies.HEADERS)}")
@@ -155,6 +166,7 @@ DATABASES: dict[str, Any] = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Redis or Valkey; empty: a private one.
 REDIS_URL = env("REDIS_URL", default="") or embedded.redis_url(VAR)
 
 # kombu spells a Unix socket differently from redis-py.
@@ -273,7 +285,8 @@ AXES_VERBOSE = False
 # code may be a recovery code with one letter wrong.
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "next", "code"]
 
-# Whether people with the site for administrators must have a second factor; others may.
+# Whether administrators must have a second factor, without which they reach only the page that sets
+# it up; others may have one.
 SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)
 # What an authenticator app calls the account.
 OTP_TOTP_ISSUER = "FactLoop"
@@ -307,6 +320,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [
         "rest_framework.permissions.IsAuthenticated"
+        # Whether /api/schema/ answers only people who are logged in.
         if env.bool("API_SCHEMA_NEEDS_LOGIN", default=False)
         else "rest_framework.permissions.AllowAny"
     ],
@@ -338,6 +352,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     }
 }
+# Secure cookies, redirect, HSTS; on with DATABASE_URL.
 HTTPS = env.bool("HTTPS", default=not PRIVATE)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -364,6 +379,7 @@ if PRIVATE:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 MEDIA_ROOT = VAR / "storage"
+# Storage in a bucket, with credentials as boto3 reads them; empty: a folder.
 S3_BUCKET = env("S3_BUCKET", default="")
 STORAGES: dict[str, Any] = {
     # Images, releases and checkpoints. Never served by address: views check who may read them.
@@ -372,6 +388,7 @@ STORAGES: dict[str, Any] = {
             "BACKEND": "annotation.storage.bucket.BucketStorage",
             "OPTIONS": {
                 "bucket_name": S3_BUCKET,
+                # The server of the bucket, where it is not Amazon's.
                 "endpoint_url": env("S3_ENDPOINT_URL", default="") or None,
             },
         }
@@ -386,7 +403,7 @@ STORAGES: dict[str, Any] = {
         )
     },
 }
-# Of people of this installation: imports with their images. Strangers: config.bodies.
+# The largest request of somebody who has logged in or has a token; strangers may send 1 MiB.
 LARGEST_BODY_MB = env.int("LARGEST_BODY_MB", default=4096)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
@@ -397,11 +414,12 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 RUNS_ROOT = Path(env("RUNS_ROOT", default=str(VAR / "runs")))
 # Folders of the workers from below which an administrator may import base models on a page.
 BASE_MODEL_FOLDERS = env.list("BASE_MODEL_FOLDERS", default=[str(VAR / "models")])
-# Where base models named by a hub id are fetched from.
+# Where base models named by a hub id are fetched from, by a worker on `cpu` with the engine.
 HUB_ENDPOINT = env("HF_ENDPOINT", default="https://huggingface.co")
-# The name under which this host holds its GPUs; empty means what the system calls it.
+# The name under which this host holds its GPUs; empty means what the system calls it. A container
+# needs one that stays.
 WORKER_HOST = env("WORKER_HOST", default="")
-# GPUs this host offers; 0 lets runs that ask for none run on the CPU.
+# GPUs this host lends to runs; 0 lets runs that ask for none run on the CPU.
 WORKER_GPUS = env.int("WORKER_GPUS", default=0)
 # The interpreter that starts the engine; empty means the worker's own.
 TRAINER_PYTHON = env("TRAINER_PYTHON", default="")
@@ -430,9 +448,10 @@ RUN_HEARTBEAT_SECONDS = env.float("RUN_HEARTBEAT_SECONDS", default=3)
 
 # --- Benchmarks -----------------------------------------------------------------------------
 
-# How long a judge may take, and how often one question is asked before its verdict has failed.
 JUDGE_PATIENCE = {
+    # How long one answer of a judge may take.
     "timeout_seconds": env.float("JUDGE_TIMEOUT_SECONDS", default=90),
+    # How often one question is asked before its verdict has failed.
     "attempts": env.int("JUDGE_ATTEMPTS", default=7),
 }
 
@@ -457,6 +476,7 @@ ORPHAN_DAYS = env.float("ORPHAN_DAYS", default=2)
 # --- Words and time -------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
+# In which days begin and times are shown.
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 
@@ -475,6 +495,7 @@ LOGGING = {
         "json": {"()": "config.logs.JsonFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    # DEBUG, INFO, WARNING or ERROR.
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {"axes": {"level": "WARNING"}},
 }
