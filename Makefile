@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 SITE ?= 127.0.0.1:8000
 
-.PHONY: help demo test check serve stop screenshots browser constraints clean
+.PHONY: help demo test check docs serve stop screenshots browser constraints clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,6 +34,9 @@ stop: ## Stop the private Postgres and Valkey, and those of tests; data is kept
 	@if [ -x $(BIN)/python ]; then \
 	  for var in "$${FACTLOOP_VAR:-var}" var/test var/test/gw*; do \
 	    FACTLOOP_VAR="$$var" $(BIN)/python -m config.embedded stop || exit; done; fi
+
+docs: $(VENV)/installed-dev ## The documents as a site, into var/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo var/site/index.html
 
 screenshots: $(VENV)/installed-dev browser ## Pictures of every page, wide and narrow, light and dark
 	$(BIN)/python -m tests.browser.screenshots var/screenshots
