@@ -16,19 +16,13 @@ from random import Random
 from typing import Any
 
 from demo import study_report, world
-from demo.annotators import Answer, honest_answer, judge
+from demo.annotators import honest_answer, judge
 from demo.console import Console
 from demo.study_arms import ARMS, CONTROLS, REWARD_MODELS, Arm, Control
 from demo.study_engine import carry_out, final_metrics, metrics, prepare, read_lines
+from demo.study_records import corrected, generations, pair_record, preference_record
 from demo.world import Prompt
-from training.rlhf.contract import (
-    ConversationRecord,
-    Generation,
-    Kind,
-    PreferencePair,
-    RunSpec,
-    settings_from_json,
-)
+from training.rlhf.contract import Kind, PreferencePair, RunSpec, settings_from_json
 from training.rlhf.presets import preset_spec
 
 BASE_MODEL = Path(__file__).parent / "base_model"
@@ -109,7 +103,7 @@ class Seed:
         folder = self._engine("pairs", spec, [prompt.record for prompt in self.prompts])
         rng = Random(f"votes-{self.number}")
         pairs = []
-        for prompt, generation in zip(self.prompts, _generations(folder), strict=True):
+        for prompt, generation in zip(self.prompts, generations(folder), strict=True):
             one, two = generation.responses
             about = prompt.question
             vote = judge(one, two, prompt.scene, rng, noise=self.plan.noise, question=about)
@@ -178,7 +172,7 @@ class Seed:
         }
         records = [prompt.record for prompt in self.asked]
         name = f"answers/base-{control.temperature:g}-{control.samples}"
-        given = _generations(self._engine(name, self._spec(Kind.GENERATE, changes), records))
+        given = generations(self._engine(name, self._spec(Kind.GENERATE, changes), records))
         texts = [generation.responses[0] for generation in given]
         if control.judged_by is not None:
             tried = [
@@ -200,7 +194,7 @@ class Seed:
         """The arm's policies by step: those along PPO, or the last of an arm without rounds."""
         if arm.judged_by is None:
             if arm.kind is Kind.SFT:
-                records: Sequence[Any] = [_corrected(pair.prompt) for pair in train]
+                records: Sequence[Any] = [corrected(pair.prompt) for pair in train]
             else:
                 records = [pair.voted for pair in train]
             folder = self._engine(arm.name, self._spec(arm.kind, {}), records)
@@ -230,11 +224,11 @@ class Seed:
             adapters = {"policy": policy}
         records = [prompt.record for prompt in self.asked]
         folder = self._engine(f"answers/{arm}-{step:03d}", spec, records, adapters=adapters)
-        return [generation.responses[0] for generation in _generations(folder)]
+        return [generation.responses[0] for generation in generations(folder)]
 
     def _rewards(self, name: str, reward_model: str, texts: Sequence[str]) -> list[float]:
         """The reward model's word on each answer; the engine scores two at a time."""
-        records = [_record(p, text, text) for p, text in zip(self.asked, texts, strict=True)]
+        records = [pair_record(p, text, text) for p, text in zip(self.asked, texts, strict=True)]
         folder = self._score(f"rewards/{name}", reward_model, records)
         lines = read_lines(folder / "final" / "scores.jsonl")
         return [float(str(line["reward_1"])) for line in lines]
@@ -267,53 +261,3 @@ class Seed:
             )
             self.console.done(label, f"{self.console.seconds - began:.0f} s")
         return folder
-
-
-def preference_record(prompt: Prompt, one: str, two: str, answer: Answer) -> PreferencePair | None:
-    """The record of a judged pair; None where both questions were answered with a tie."""
-    if answer.more_hallucinated != "tie":
-        return _record(prompt, one, two, second_is_better=answer.more_hallucinated == "a")
-    if answer.more_helpful in (None, "tie"):
-        return None
-    second_is_better = answer.more_helpful == "b"
-    return _record(prompt, one, two, second_is_better=second_is_better, hallucination=False)
-
-
-def _record(
-    prompt: Prompt,
-    one: str,
-    two: str,
-    *,
-    second_is_better: bool = False,
-    hallucination: bool = True,
-) -> PreferencePair:
-    record = prompt.record
-    return PreferencePair(
-        id=record.id,
-        image=record.image,
-        conversation=record.conversation,
-        captions=record.captions,
-        output_1=one,
-        output_2=two,
-        preference=2 if second_is_better else 1,
-        hallucination=hallucination,
-        votes={"2" if second_is_better else "1": 1},
-        margin=1.0,
-    )
-
-
-def _corrected(prompt: Prompt) -> ConversationRecord:
-    """The prompt with the answer of a person who sees the picture."""
-    record = prompt.record
-    return ConversationRecord(
-        id=record.id,
-        image=record.image,
-        conversation=record.conversation,
-        captions=record.captions,
-        answer=prompt.question.answer,
-    )
-
-
-def _generations(folder: Path) -> list[Generation]:
-    lines = read_lines(folder / "final" / "generations.jsonl")
-    return [Generation.from_json(line) for line in lines]

@@ -14,8 +14,9 @@ from demo.plots import Key, Panel, Series, figure, ticks
 from demo.study import OtherPlan, run_study
 from demo.study_arms import ARMS, CONTROLS, NAMES
 from demo.study_page import BEGIN, END, NoSuchSection, write
+from demo.study_records import preference_record
 from demo.study_report import Estimate, along, differences, ends, measure, told_apart
-from demo.study_seed import Plan, preference_record
+from demo.study_seed import Plan
 from demo.world import asked, prompts
 
 TWO_STEPS = Plan(
