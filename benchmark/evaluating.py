@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import DomainError
-from benchmark import scoring
+from benchmark import scoring, wordings
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from config import wakeup
 from config.outside import storable
@@ -109,6 +109,7 @@ def coverage_of(indexes: Iterable[int]) -> str:
 def conclude(evaluation: Evaluation) -> None:
     """Compute the figures and say whether they are complete."""
     summary = scoring.summarise(evaluation)
+    summary |= wordings.of(evaluation)
     headline = summary[evaluation.question_set.headline.name]
     settled = headline is not None and not summary["unparsed"] + summary["failed"]
     ended = State.COMPLETE if settled else State.INCOMPLETE
