@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
+
+
+def agreed(number: int, people: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Marks of response ``number`` that at least half of ``people`` made: start, end and kind.
+
+    ``people`` are the spans of each person who marked words of either response; who marked none may
+    not have looked. The kind is the one that most named there, of equally many the first by name.
+    """
+    mine = [[span for span in spans if span["response"] == number] for spans in people]
+    edges = sorted({span[end] for spans in mine for span in spans for end in ("start", "end")})
+    found: list[dict[str, Any]] = []
+    for start, end in pairwise(edges):
+        named = [
+            {span["kind"] for span in spans if span["start"] <= start and end <= span["end"]}
+            for spans in mine
+        ]
+        markers = sum(map(bool, named))
+        if not markers or 2 * markers < len(people):
+            continue
+        counts = Counter(kind for kinds in named for kind in kinds)
+        kind = min(counts, key=lambda kind: (-counts[kind], kind))
+        if found and (found[-1]["end"], found[-1]["kind"]) == (start, kind):
+            start = found.pop()["start"]
+        found.append({"start": start, "end": end, "kind": kind})
+    return found
 
 
 def words(text: str, span: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from annotation.releases.artefact import canonical
+from annotation.marks import agreed
+from annotation.releases.artefact import canonical, is_counted
 
 IMAGE_MARK = "<image>"
 ROLES = {"human": "user", "gpt": "assistant"}
@@ -23,8 +24,7 @@ def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
                 "id": row["external_id"],
                 "image": row["image"]["name"],
                 "conversations": wire_conversation(row["conversation"]),
-                "output_1": {"from": row["model_1"] or "llava", "value": row["response_1"]},
-                "output_2": {"from": row["model_2"] or "llava", "value": row["response_2"]},
+                **_outputs(row),
                 "preference": row["preference"],
                 "hallucination": row["hallucination"],
                 "captions": row["captions"],
@@ -34,6 +34,19 @@ def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
                 "margin": row["margin"],
             }
         )
+
+
+def _outputs(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Both outputs, with the words found false in them where somebody looked for such words."""
+    outputs = {
+        f"output_{n}": {"from": row[f"model_{n}"] or "llava", "value": row[f"response_{n}"]}
+        for n in (1, 2)
+    }
+    people = [j["spans"] for j in row["judgments"] if j["spans"] and is_counted(j)]
+    if people:
+        for n in (1, 2):
+            outputs[f"output_{n}"]["marks"] = agreed(n, people)
+    return outputs
 
 
 def votes(row: dict[str, Any]) -> Iterator[bytes]:

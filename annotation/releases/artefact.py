@@ -41,14 +41,14 @@ def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
         row["exported"] = policy.takes(row)
         if row["exported"]:
             summary.exported_images.add(row["image"]["sha256"])
-        counted = [vote["more_hallucinated"] for vote in row["judgments"] if _counts(vote)]
+        counted = [vote["more_hallucinated"] for vote in row["judgments"] if is_counted(vote)]
         if len(counted) > 1:
             summary.answers[tuple(sorted(counted))] += 1
         file.write(canonical(row))
     return summary
 
 
-def _counts(vote: dict[str, Any]) -> bool:
+def is_counted(vote: dict[str, Any]) -> bool:
     """Whether a judgment is one of the votes that the release takes."""
     return not vote["surplus"] and vote.get("reliable", True)
 

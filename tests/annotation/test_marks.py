@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation import markup
-from annotation.marks import words
+from annotation.marks import agreed, words
 
 TEXT = "a red 🍎 car"
 TAGS = {"span", "strong", "em", "s", "code", "mark"}
@@ -145,3 +145,37 @@ def test_any_text_stays_whole_under_any_marks(text: str, ranges: list[tuple[int,
     assert read.text == text
     covered = {place for one in marks for place in range(one["start"], one["end"])}
     assert sum(len(piece) for piece, _, _ in read.marks) == len(covered)
+
+
+def marked(start: int, end: int, kind: str = "object", response: int = 1) -> dict[str, Any]:
+    return {"response": response, "start": start, "end": end, "kind": kind}
+
+
+def mark(start: int, end: int, kind: str = "object") -> dict[str, Any]:
+    return {"start": start, "end": end, "kind": kind}
+
+
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        ([], []),
+        ([[marked(2, 5)]], [mark(2, 5)]),
+        # one of two is half of them, one of three is not
+        ([[marked(2, 5)], [marked(8, 9)]], [mark(2, 5), mark(8, 9)]),
+        ([[marked(2, 5)], [marked(2, 5)], [marked(8, 9)]], [mark(2, 5)]),
+        # where two of three agree, and no further
+        ([[marked(0, 6)], [marked(4, 9)], [marked(20, 21)]], [mark(4, 6)]),
+        # one person's two marks of a word are one voice
+        ([[marked(0, 4), marked(2, 6)], [marked(9, 10)], [marked(9, 10)]], [mark(9, 10)]),
+        # who marked the other response only has looked at this one too
+        ([[marked(0, 4)], [marked(0, 4, response=2)], [marked(1, 2, response=2)]], []),
+        # the kind named most, of equally many the first
+        ([[marked(0, 4, "number")], [marked(0, 4, "number")], [marked(0, 4)]], [mark(0, 4, "number")]),
+        ([[marked(0, 4, "text")], [marked(0, 4, "action")]], [mark(0, 4, "action")]),
+        ([[marked(0, 4, "text")], [marked(4, 8, "text")]], [mark(0, 8, "text")]),
+    ],
+)
+def test_marks_that_half_of_the_markers_made(
+    people: list[list[dict[str, Any]]], expected: list[dict[str, Any]]
+) -> None:
+    assert agreed(1, people) == expected

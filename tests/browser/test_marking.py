@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation import queue
+from annotation import exporting, queue
 from annotation.models import Assignment, Comparison, Judgment, Project, User
 from tests import factories
 from tests.browser.conftest import Visitor
@@ -249,3 +253,32 @@ def test_words_selected_by_mouse_are_marked_by_keys(page: Page, eventually: Even
     page.keyboard.press("m")
     page.keyboard.press("1")
     assert marked_words(stored(eventually)) == {(1, "beside a", "position")}
+
+
+def test_a_marked_word_reaches_the_gradient(
+    page: Page, project: Project, eventually: Eventually, tmp_path: Path
+) -> None:
+    """From the mouse to the weights: the same training without the mark takes another step."""
+    select(page, 2, "mug")
+    page.keyboard.press("1")
+    page.keyboard.press(str(Assignment.objects.get().order.index(2) + 1))
+    assert marked_words(stored(eventually)) == {(2, "mug", "object")}
+    release = exporting.make_release(project, held_out_share=0)
+    with_mark, *others = (tmp_path / name for name in ("with", "without", "again"))
+    for directory in (with_mark, *others):
+        exporting.write_training_data(release, directory)
+    train = Path("data/train.jsonl")
+    [record] = [json.loads(line) for line in (with_mark / train).read_text().splitlines()]
+    [mark] = record["output_2"]["marks"]
+    assert record["output_2"]["value"][mark["start"] : mark["end"]] == "mug"
+    del record["output_2"]["marks"]
+    for directory in others:
+        (directory / train).write_text(json.dumps(record))
+    steps = subprocess.run(
+        [sys.executable, "-m", "tests.training.rlhf.dense_step", with_mark, *others],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    changed, same, again = json.loads(steps.stdout)
+    assert changed != same == again

@@ -35,7 +35,9 @@ _LEADS_TO_A_CAN = """\
 a an the his her its their my your our another every trash garbage rubbish soda beer tin spray paint
 watering aluminum aluminium coke metal"""
 _BEFORE_A_CAN = frozenset(_LEADS_TO_A_CAN.split())
-_GOES_ON = "of on in at and with is are or for to from next near beside which was were . , ; : ) ! ?"
+_GOES_ON = (
+    "of on in at and with is are or for to from next near beside which was were . , ; : ) ! ?"
+)
 _AFTER_A_CAN = frozenset(_GOES_ON.split())
 # WordNet's rules for nouns, and "oes", which it has as exceptions.
 _ENDINGS = (

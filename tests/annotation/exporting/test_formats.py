@@ -239,3 +239,15 @@ def test_the_image_stands_once_in_the_first_turn_and_its_mark_is_text_elsewhere(
         bool(prompt.captions),
         0,
     )
+
+
+def test_marked_words_go_with_their_outputs():
+    """Where nobody marked a word nothing is said: nobody may have looked."""
+    project = make_project(k=1, mark_spans=True)
+    span = {"response": 2, "start": 0, "end": 1, "kind": "object"}
+    judge(make_comparison(project, external_id="a"), "2", spans=[span])
+    judge(make_comparison(project, external_id="b"), "2")
+    marked, plain = records(make_release(project), "llava_rlhf")
+    assert marked["output_1"]["marks"] == []
+    assert marked["output_2"]["marks"] == [{"start": 0, "end": 1, "kind": "object"}]
+    assert "marks" not in plain["output_1"] and "marks" not in plain["output_2"]
