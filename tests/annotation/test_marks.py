@@ -170,7 +170,10 @@ def mark(start: int, end: int, kind: str = "object") -> dict[str, Any]:
         # who marked the other response only has looked at this one too
         ([[marked(0, 4)], [marked(0, 4, response=2)], [marked(1, 2, response=2)]], []),
         # the kind named most, of equally many the first
-        ([[marked(0, 4, "number")], [marked(0, 4, "number")], [marked(0, 4)]], [mark(0, 4, "number")]),
+        (
+            [[marked(0, 4, "number")], [marked(0, 4, "number")], [marked(0, 4)]],
+            [mark(0, 4, "number")],
+        ),
         ([[marked(0, 4, "text")], [marked(0, 4, "action")]], [mark(0, 4, "action")]),
         ([[marked(0, 4, "text")], [marked(4, 8, "text")]], [mark(0, 8, "text")]),
     ],
