@@ -27,7 +27,7 @@ from django.db.models.functions import Now
 
 from config import attempts, wakeup
 from config.beating import LOST_AFTER, beating
-from training.checkpoints import bases, checkpoint_files, registry
+from training.checkpoints import bases, checkpoint_files, registry, trying
 from training.checkpoints.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
@@ -124,6 +124,8 @@ def _register(row: BaseImport, folder: Path, *, source: str) -> Checkpoint:
     BaseImport.objects.filter(pk=row.pk).update(
         family=found.family[:100], tensors=found.tensors, total=found.bytes, done=0
     )
+    _say(row, "opening it and encoding a picture")
+    log.info("base import %s: %s", row.pk, trying.try_base(folder, found.bytes))
     if not row.copy:
         return registry.register_base(row.name, source=source)
     _say(row, "copying into storage")

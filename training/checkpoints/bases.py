@@ -19,6 +19,8 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """What is fetched of a model on a hub; other files stay there."""
+_OF_LLAVA_ITSELF = ("mm_vision_tower", "mm_projector_type", "mm_hidden_size")
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
 CODE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npz", ".npy", ".py")
 
 
@@ -53,6 +55,7 @@ def check_folder(folder: Path) -> Description:
     for name in (*PROCESSORS, "tokenizer_config.json"):
         if (folder / name).exists():
             _no_code(_json(folder / name), name)
+    _check_template(folder)
     weights = {path.name: _tensors(path) for path in sorted(folder.glob("*.safetensors"))}
     if not weights:
         raise BaseRefused("there are no weights in a safetensors file")
@@ -66,11 +69,29 @@ def check_folder(folder: Path) -> Description:
     )
 
 
+def _check_template(folder: Path) -> None:
+    """A model without a chat template was not made to be talked to, or was saved in parts."""
+    if any((folder / name).is_file() for name in TEMPLATES):
+        return
+    settings = [folder / name for name in (*PROCESSORS, "tokenizer_config.json")]
+    if not any("chat_template" in (_json(path) or {}) for path in settings if path.exists()):
+        raise BaseRefused(
+            f"there is no chat template: neither {' nor '.join(TEMPLATES)}, nor chat_template in "
+            "processor_config.json or tokenizer_config.json"
+        )
+
+
 def check_config(config: Any) -> dict[str, Any]:
     """The configuration if it is one of a vision-language model; raises BaseRefused."""
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise BaseRefused("config.json names no model_type")
     _no_code(config, "config.json")
+    tower = next((name for name in _OF_LLAVA_ITSELF if name in config), None)
+    if tower is not None and "vision_config" not in config:
+        raise BaseRefused(
+            f"config.json has the form of LLaVA's own repository ({tower}), which transformers "
+            "does not read: take the converted model (llava-hf on the hub), or convert it"
+        )
     if not isinstance(config.get("vision_config"), dict):
         raise BaseRefused(
             f"config.json describes {config['model_type']}, which sees no images: it has no "

@@ -76,6 +76,7 @@ more examples:
   accelerate launch --multi_gpu --num_processes 8 -m training.rlhf ppo --run-dir runs/ppo
 """
 
+TRY = "try"
 MIXTURE = "mixture"
 MIXTURE_EPILOG = """\
 FILE, with paths relative to its folder:
@@ -113,6 +114,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    if options.kind == TRY:
+        return _try_base(options.base)
     directory: Path = options.run_dir
     if options.kind == MIXTURE:
         return _prepare_mixture(options.mixture, directory)
@@ -154,6 +157,19 @@ def _prepare_mixture(path: Path, directory: Path) -> int:
     return 0
 
 
+def _try_base(folder: Path) -> int:
+    from training.rlhf.contract import ModelSettings
+    from training.rlhf.models import VisionLanguageModel
+
+    try:
+        model = VisionLanguageModel.load(str(folder), ModelSettings(dtype="bfloat16"))
+        said: dict[str, Any] = {"image_tokens": model.encode_images.trial_tokens}
+    except EngineError as error:
+        said = {"error": str(error).replace(str(folder), folder.name)}
+    print(json.dumps(said))
+    return EXIT_FAILED if "error" in said else 0
+
+
 def _write_spec(directory: Path, kind: Kind, preset: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(preset_spec(kind, preset).to_json(), indent=2, ensure_ascii=False)
@@ -185,6 +201,9 @@ def _parser() -> argparse.ArgumentParser:
             help="write DIR/spec.json with these settings if there is none yet",
         )
     _add_mixture(kinds)
+    help_text = "open a base model as a run would and encode one picture; prints what is wrong"
+    command = kinds.add_parser(TRY, help=help_text, description=help_text)
+    command.add_argument("--base", type=Path, required=True, metavar="DIR", help="its folder")
     return parser
 
 

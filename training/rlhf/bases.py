@@ -16,6 +16,9 @@ from transformers.utils import logging as transformers_logging
 from training.rlhf.contract import ModelSettings
 from training.rlhf.errors import ModelError
 
+_WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
+"""Vision towers that put a token of their own before those of the patches."""
+
 
 def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any, Any]:
     """Model and processor of a folder or hub id; ModelError says what is wrong with it.
@@ -31,10 +34,50 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
             options["device_map"] = {"": device}
         with images_only():
             processor = AutoProcessor.from_pretrained(name)
-        base = AutoModelForImageTextToText.from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        raise ModelError(f"base model {name!r} cannot be loaded: {error}") from error
+        open_model: Any = AutoModelForImageTextToText.from_pretrained
+        base, report = open_model(name, output_loading_info=True, **options)
+    except ModelError:
+        raise
+    except Exception as error:  # configurations of other times break readers anywhere
+        raise ModelError(f"base model {name!r} cannot be loaded: {_first_line(error)}") from error
+    _check_weights(name, report)
+    _complete(processor, base.config)
     return base, processor
+
+
+def _check_weights(name: str, report: dict[str, Any]) -> None:
+    """ModelError for tensors that no file has: transformers would make them up."""
+    missing, unused = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if not missing:
+        return
+    instead = f", and has {unused[0]} instead" if unused else ""
+    raise ModelError(
+        f"base model {name!r}: its safetensors files lack {len(missing)} tensors of the model that "
+        f"config.json describes, first {missing[0]}{instead}: it was saved by another version or "
+        "program, or is not whole"
+    )
+
+
+def _complete(processor: Any, config: Any) -> None:
+    """Tell a processor of LLaVA's kind what older files leave to ``config.json``.
+
+    How many tokens stand for an image has to follow from what the model makes of one, so the
+    model's own configuration is what counts.
+    """
+    if not hasattr(processor, "vision_feature_select_strategy"):
+        return
+    vision = getattr(config, "vision_config", None)
+    if getattr(processor, "patch_size", 0) is None:
+        processor.patch_size = getattr(vision, "patch_size", None)
+        first = getattr(vision, "model_type", "") in _WITH_A_CLASS_TOKEN
+        processor.num_additional_image_tokens = int(first)
+    strategy = getattr(config, "vision_feature_select_strategy", None)
+    if strategy is not None:
+        processor.vision_feature_select_strategy = strategy
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ from torch import Tensor
 from training.rlhf.errors import DataError, ModelError
 
 ENCODE_BATCH = 32
+_TRIAL_SIZE = (96, 64)
+"""Wider than high, so that a processor that mixes the two up is found out."""
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 _TOGETHER_KEYS = ("batch_num_images",)
 """A processor that counts the images of a prompt makes fewer tiles of each when there are more."""
@@ -101,6 +103,8 @@ class ImageEncoder:
         self._known: OrderedDict[tuple[Path, ...], EncodedImage] = OrderedDict()
         self._held_bytes = 0
         self._accepted_sizes: set[tuple[int, int]] = set()
+        self.trial_tokens = 0
+        """Image tokens of the picture that was tried, if one was."""
 
     def __call__(self, paths: Sequence[Path | tuple[Path, ...]]) -> list[EncodedImage]:
         """Encode ``paths``, in their order; DataError names a file that is no picture.
@@ -127,6 +131,32 @@ class ImageEncoder:
                 together = joined([result[(path,)] for path in files])
                 result[files] = self._remember(files, together)
         return [result[files] for files in wanted]
+
+    def try_out(self, image_token_id: int) -> None:
+        """Encode one picture; ModelError where the base's files do not fit each other.
+
+        There have to be as many image tokens as the vision tower makes features.
+        """
+        picture = Image.new("RGB", _TRIAL_SIZE, "white")
+        if self._pad_to_square:
+            picture = padded_to_square(picture, self._background())
+        try:
+            pixels = self._processed(picture)
+            with torch.no_grad():
+                [features] = self._encode(pixels.inputs).last
+        except Exception as error:  # processors and towers raise whatever they like
+            raise ModelError(
+                "the base model cannot encode a picture: config.json and the processor's files "
+                f"(processor_config.json, preprocessor_config.json) do not fit: {str(error)[:200]}"
+            ) from error
+        tokens = pixels.placeholder_ids.count(image_token_id)
+        if tokens != len(features):
+            raise ModelError(
+                f"the base model makes {len(features)} features of a picture, and its processor "
+                f"{tokens} image tokens: look at patch_size, vision_feature_select_strategy and "
+                "num_additional_image_tokens in processor_config.json and config.json"
+            )
+        self.trial_tokens = tokens
 
     def forget(self) -> None:
         """Encode every image anew from now on."""
@@ -176,18 +206,21 @@ class ImageEncoder:
 
     def _pixels(self, path: Path, picture: Image.Image) -> _Pixels:
         try:
-            inputs = self._processor(
-                text=[self._placeholder],
-                images=[picture],
-                return_tensors="pt",
-                add_special_tokens=False,
-            )
+            return self._processed(picture)
         except Exception as error:  # processors raise whatever they like
             width, height = picture.size
             raise DataError(
                 f"images/{path.name}: the base model's processor refuses {width} x {height} pixels "
                 f"({str(error)[:200]})"
             ) from error
+
+    def _processed(self, picture: Image.Image) -> _Pixels:
+        inputs = self._processor(
+            text=[self._placeholder],
+            images=[picture],
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
         ids = inputs["input_ids"][0].tolist()
         return _Pixels({k: v for k, v in inputs.items() if k not in _TEXT_KEYS}, ids)
 

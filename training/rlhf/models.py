@@ -79,13 +79,15 @@ class VisionLanguageModel(AdaptedBase):
         """Load a folder or hub id; ModelError says what is wrong with it."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         base, processor = bases.load(name, settings, device)
-        return cls(
+        model = cls(
             base,
             processor,
             device=device,
             pad_images_to_square=settings.pad_images_to_square,
             max_pixels=settings.max_pixels,
         )
+        model.encode_images.try_out(model.chat.image_token_id)
+        return model
 
     def fit(self, purpose: str) -> Fit:
         """How many rows fit in memory, remembered for each kind of work."""

@@ -34,7 +34,13 @@ class ChatFormat:
         self._image_token = image_token
         self.image_token_id: int = self._tokenizer.convert_tokens_to_ids(image_token)
         if not getattr(processor, "chat_template", None):
-            raise ModelError("the base model's processor has no chat template")
+            processor.chat_template = getattr(self._tokenizer, "chat_template", None)
+        if not processor.chat_template:
+            raise ModelError(
+                "the base model's processor has no chat template: it stands in "
+                "chat_template.jinja, or as chat_template in processor_config.json or "
+                "tokenizer_config.json"
+            )
         self._special = _special_tokens(processor, image_token)
         self._any_special = re.compile("|".join(map(re.escape, self._special)))
         self.end_id = self._end_of_response(stop_ids)

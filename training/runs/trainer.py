@@ -50,7 +50,7 @@ class Trainer:
         """Start ``command``; raises DirectoryBusy while an earlier trainer holds the directory."""
         with _locked(directory) as lock, (directory / LOG).open("ab") as log:
             process = subprocess.Popen(
-                [_python(), "-m", "training.runs.guardian", "--", *command],
+                [engine_python(), "-m", "training.runs.guardian", "--", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # The same events stand in events.jsonl.
                 stderr=log,
@@ -114,8 +114,8 @@ def engine_command(kind: str, directory: Path, *, gpus: int) -> list[str]:
     if gpus > 1:
         options = ["--multi_gpu", "--num_processes", str(gpus), "--main_process_port", "0"]
         launch = ["-m", "accelerate.commands.launch", *options, "--module"]
-        return [_python(), *launch, *engine]
-    return [_python(), "-m", *engine]
+        return [engine_python(), *launch, *engine]
+    return [engine_python(), "-m", *engine]
 
 
 def log_tail(directory: Path) -> str:
@@ -130,7 +130,8 @@ def log_tail(directory: Path) -> str:
     return text if size <= TAIL_BYTES else text.partition("\n")[2]
 
 
-def _python() -> str:
+def engine_python() -> str:
+    """The interpreter that has the engine."""
     return settings.TRAINER_PYTHON or sys.executable
 
 

@@ -22,7 +22,7 @@ from tests.announcing import keep_announcements
 from tests.factories import make_admin, make_user
 from tests.training.checkpoints.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
-from training.checkpoints import base_imports
+from training.checkpoints import base_imports, trying
 from training.checkpoints.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
@@ -36,6 +36,12 @@ def models(settings: Any, tmp_path: Path) -> Path:
     settings.BASE_MODEL_FOLDERS = [str(tmp_path / "models")]
     settings.RUNS_ROOT = tmp_path / "runs"
     return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bases here are no models; what the engine says of real ones is in test_trying."""
+    monkeypatch.setattr(trying, "try_base", lambda folder, size: "not tried")
 
 
 @pytest.fixture
@@ -221,7 +227,8 @@ def test_a_model_of_a_hub_is_fetched_without_what_could_carry_code(
     assert row.checkpoint is not None
     names = {file["name"] for file in row.checkpoint.files}
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"} | {
-        "tokenizer.json"
+        "chat_template.jinja",
+        "tokenizer.json",
     }
     assert not {"pytorch_model.bin", "modeling.py"} & set(hub.asked)
     assert not list((models.parent / "runs").iterdir())

@@ -25,6 +25,7 @@ def make_base_folder(folder: Path) -> Path:
     write(folder, "config.json", CONFIG)
     write(folder, "tokenizer.json", {})
     write(folder, "preprocessor_config.json", {})
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
     weights = {name: np.zeros((2, 3), dtype=np.float32) for name in ("a", "b")}
     save_file(weights, folder / "model.safetensors")
     return folder
@@ -46,6 +47,13 @@ def test_a_real_base_model_is_described() -> None:
     assert found.bytes == (BASE_MODEL / "model.safetensors").stat().st_size
 
 
+@pytest.mark.parametrize("name", ["processor_config.json", "tokenizer_config.json"])
+def test_a_chat_template_may_stand_in_the_settings_of_others(folder: Path, name: str) -> None:
+    (folder / "chat_template.jinja").unlink()
+    write(folder, name, {"chat_template": "{{ messages }}"})
+    assert bases.check_folder(folder).family == "llava"
+
+
 def test_shards_and_their_index_are_looked_at_together(folder: Path) -> None:
     save_file({"c": np.zeros(4, dtype=np.float32)}, folder / "more.safetensors")
     placed = {"a": "model.safetensors", "b": "model.safetensors", "c": "more.safetensors"}
@@ -60,6 +68,14 @@ BREAK: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a language model": (
         lambda f: write(f, "config.json", {"model_type": "llama"}),
         "llama, which sees no images",
+    ),
+    "a model of LLaVA's own repository": (
+        lambda f: write(f, "config.json", {"model_type": "llava", "mm_vision_tower": "clip"}),
+        r"form of LLaVA's own repository \(mm_vision_tower\)",
+    ),
+    "no chat template": (
+        lambda f: (f / "chat_template.jinja").unlink(),
+        "no chat template: neither chat_template.jinja nor",
     ),
     "own code": (
         lambda f: write(f, "config.json", {**CONFIG, "auto_map": {"AutoModel": "evil.Model"}}),
