@@ -86,7 +86,9 @@ class VisionLanguageModel(AdaptedBase):
             pad_images_to_square=settings.pad_images_to_square,
             max_pixels=settings.max_pixels,
         )
-        model.encode_images.try_out(model.chat.image_token_id)
+        # Gemma's text for an image is another token than those that its features replace.
+        token = getattr(base.config, "image_token_id", None)
+        model.encode_images.try_out(model.chat.image_token_id if token is None else token)
         return model
 
     def fit(self, purpose: str) -> Fit:
