@@ -111,6 +111,26 @@ def require_sharer(user: Any) -> None:
         raise PermissionDenied("Only administrators make and revoke public links.")
 
 
+def may_import_questions(user: Any) -> bool:
+    """Only administrators: question sets belong to no project."""
+    return bool(user.is_superuser)
+
+
+def what_is_missing(user: Any) -> dict[str, bool]:
+    """What a page that starts evaluations says where nothing can be started yet."""
+    return {
+        "has_questions": QuestionSet.objects.exists(),
+        "has_judges": Judge.objects.exists(),
+        "may_import": may_import_questions(user),
+    }
+
+
+def require_question_importer(user: Any) -> None:
+    """Raises PermissionDenied for everybody but administrators."""
+    if not may_import_questions(user):
+        raise PermissionDenied("Only administrators import the questions of a benchmark.")
+
+
 def shared_link(token: str) -> SharedLink:
     """The open link with this token, for anybody; Http404 for any other, for an expired and for a
     revoked one alike."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from annotation import images
 from annotation.image_sources import ImageSource
@@ -23,6 +23,9 @@ from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
 from benchmark.protocols.protocol import ReadQuestion
 from benchmark.sources import NotTaken, read_questions, refusing
+
+LONGEST_NAME = 100
+"""A name that is taken gets an addition."""
 
 
 def import_questions(
@@ -45,14 +48,35 @@ def import_questions(
     identity = protocols.named(protocol).identity
     version = _version(read, found, identity)
     # Sets of before were told apart by all fields as they were spelt.
-    known = (version, _version(read, found, dict))
+    known = QuestionSet.objects.filter(
+        protocol=protocol, version__in=(version, _version(read, found, dict))
+    )
+    existing = known.first()
+    if existing is not None:
+        return existing
+    named = name or protocols.named(protocol).set_name(path, len(read))
+    try:
+        return _create(protocol, version, named, read, found, missing)
+    except IntegrityError:
+        # Somebody else imported the same at the same time.
+        made = known.first()
+        if made is None:
+            raise
+        return made
+
+
+def _create(
+    protocol: str,
+    version: str,
+    name: str,
+    read: list[ReadQuestion],
+    found: dict[tuple[str, ...], Image],
+    missing: list[str],
+) -> QuestionSet:
     with transaction.atomic():
-        existing = QuestionSet.objects.filter(protocol=protocol, version__in=known).first()
-        if existing is not None:
-            return existing
         question_set = QuestionSet.objects.create(
             protocol=protocol,
-            name=_free_name(name or protocols.named(protocol).set_name(path, len(read)), version),
+            name=_free_name(name[:LONGEST_NAME], version),
             version=version,
             missing_images=missing,
         )

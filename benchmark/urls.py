@@ -39,6 +39,7 @@ urlpatterns = [
     path("verdicts/<int:pk>/settle/", evaluations.settle, name="settle"),
     path("rate/<int:pk>/", by_hand.rate, name="rate"),
     path("rate/<int:pk>/undo/", by_hand.undo, name="rate-undo"),
+    path("questions/new/", questions.bring, name="bring-questions"),
     path("questions/<int:pk>/", questions.detail, name="question"),
     path("questions/<int:pk>/image/", questions.image, name="question-image"),
 ]

@@ -7,7 +7,9 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation.models import Project
+from benchmark import protocols
 from benchmark.asking import evaluable
+from benchmark.importing import LONGEST_NAME
 from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard, Verdict
 from benchmark.report_cards.figures import findings
 from training.models import Checkpoint
@@ -23,6 +25,12 @@ class QuestionSetSerializer(serializers.ModelSerializer):
         model = QuestionSet
         fields = ["id", "protocol", "name", "version", "question_count", "missing_images"]
         read_only_fields = fields
+
+
+class QuestionSetsMadeSerializer(serializers.Serializer):
+    """One per file of questions."""
+
+    question_sets = QuestionSetSerializer(many=True)
 
 
 class JudgeSerializer(serializers.ModelSerializer):
@@ -79,11 +87,16 @@ class EvaluationSerializer(serializers.ModelSerializer):
 
 
 class EvaluationInSerializer(serializers.Serializer):
-    """An evaluation of a base or policy to be started as a run."""
+    """An evaluation to be started: of a base, a policy or a reward model as a run; without a
+    checkpoint, of the judge itself, on pairs of responses."""
 
     project = serializers.SlugField(help_text="A project that you manage.")
     checkpoint = serializers.PrimaryKeyRelatedField(
-        queryset=Checkpoint.objects.none(), help_text="A base, or a policy of your projects."
+        queryset=Checkpoint.objects.none(),
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="A base, or a policy or reward model of your projects; none measures the judge.",
     )
     question_set = serializers.PrimaryKeyRelatedField(queryset=QuestionSet.objects.all())
     judge = serializers.PrimaryKeyRelatedField(queryset=Judge.objects.all())
@@ -98,6 +111,23 @@ class EvaluationInSerializer(serializers.Serializer):
         super().__init__(*args, **kwargs)
         projects = Project.objects.none() if projects is None else projects
         self.fields["checkpoint"].queryset = evaluable(projects)  # type: ignore[attr-defined]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["checkpoint"] is None and not attrs["question_set"].rules.ranks_judges:
+            raise serializers.ValidationError({"checkpoint": "This field is required."})
+        return attrs
+
+
+class QuestionsInSerializer(serializers.Serializer):
+    """The published files of a benchmark. Documents the shape; the form of the page reads it."""
+
+    protocol = serializers.ChoiceField(protocols.choices())
+    questions = serializers.ListField(
+        child=serializers.FileField(), help_text="One or more, under their published names."
+    )
+    images = serializers.FileField(required=False, help_text="A zip.")
+    allow_missing = serializers.BooleanField(required=False, default=False)
+    name = serializers.CharField(required=False, max_length=LONGEST_NAME)
 
 
 class AnswersInSerializer(serializers.Serializer):
@@ -114,7 +144,10 @@ class AnswersInSerializer(serializers.Serializer):
 class RunStartedSerializer(serializers.Serializer):
     """The run that was queued; its evaluation appears when a worker takes it."""
 
-    run = serializers.IntegerField()
+    run = serializers.IntegerField(allow_null=True)
+    evaluation = serializers.IntegerField(
+        allow_null=True, default=None, help_text="Of a judge, which needs no run."
+    )
 
 
 class ReportCardSerializer(serializers.ModelSerializer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from django.forms import Form
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
@@ -26,23 +27,50 @@ from benchmark.api.serializers import (
     EvaluationSerializer,
     JudgeSerializer,
     QuestionSetSerializer,
+    QuestionSetsMadeSerializer,
+    QuestionsInSerializer,
     ReportCardSerializer,
     RunStartedSerializer,
 )
-from benchmark.asking import Wanted, request_evaluation
+from benchmark.asking import Wanted, judge_evaluation, request_evaluation
 from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard
+from benchmark.question_upload import QuestionsForm
+from benchmark.report_cards.kind import request_report
 
 
 class QuestionSets(KnownParameters, generics.ListAPIView):
     """The benchmarks that models can be evaluated on."""
 
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "POST": "manage"}
     serializer_class = QuestionSetSerializer
     pagination_class = ById
+    parser_classes = [MultiPartParser]
 
     def get_queryset(self) -> QuerySet[QuestionSet]:
         sets: QuerySet[QuestionSet] = access.question_sets(self.request.user)
         return sets.annotate(question_count=Count("questions"))
+
+    @extend_schema(
+        request={"multipart/form-data": QuestionsInSerializer},
+        responses={201: QuestionSetsMadeSerializer},
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Administrators only. The set of each file of questions; a known one is found again."""
+        access.require_question_importer(request.user)
+        sent: Any = request.data
+        form = QuestionsForm(sent, request.FILES)
+        made = form.start() if form.is_valid() else []
+        if not made:
+            raise ValidationError(_plain(form))
+        numbers = [question_set.pk for question_set in made]
+        found = self.get_queryset().filter(pk__in=numbers)
+        answer = QuestionSetsMadeSerializer({"question_sets": found})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
+
+
+def _plain(form: Form) -> dict[str, list[str]]:
+    return {name: [str(error) for error in errors] for name, errors in form.errors.items()}
 
 
 class Judges(KnownParameters, generics.ListAPIView):
@@ -99,9 +127,17 @@ class Evaluations(KnownParameters, generics.ListAPIView):
         asked.is_valid(raise_exception=True)
         chosen = dict(asked.validated_data)
         project = projects_access.require(request.user, chosen.pop("project"), Permission.MANAGE)
-        wanted = Wanted(project=project, requested_by=user_of(request), **chosen)
-        run = request_evaluation(wanted)
-        answer = RunStartedSerializer({"run": run.pk})
+        if chosen["checkpoint"] is None:
+            measured = judge_evaluation(
+                chosen["question_set"],
+                chosen["judge"],
+                project=project,
+                created_by=user_of(request),
+            )
+            answer = RunStartedSerializer({"run": None, "evaluation": measured.pk})
+        else:
+            wanted = Wanted(project=project, requested_by=user_of(request), **chosen)
+            answer = RunStartedSerializer({"run": request_evaluation(wanted).pk})
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
 
@@ -118,12 +154,13 @@ class BroughtAnswers(KnownParameters, APIView):
     def post(self, request: Request) -> Response:
         """Hands the answers to the judge; look at the evaluation until it has ended."""
         sent: Any = request.data
+        named = sent.get("project")
+        if isinstance(named, str):  # Who may not bring any here is told so before all else.
+            projects_access.require(request.user, named, Permission.MANAGE)
         form = AnswersForm(sent, request.FILES, user=user_of(request))
         evaluation = form.start() if form.is_valid() else None
         if evaluation is None:
-            raise ValidationError(
-                {name: [str(error) for error in errors] for name, errors in form.errors.items()}
-            )
+            raise ValidationError(_plain(form))
         answer = EvaluationSerializer(evaluation)
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
@@ -141,12 +178,23 @@ class EvaluationDetail(KnownParameters, generics.RetrieveAPIView):
 class ReportCardDetail(KnownParameters, generics.RetrieveAPIView):
     """The report card of a reward model, by the number of its checkpoint."""
 
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "POST": "train"}
     serializer_class = ReportCardSerializer
 
     def get_object(self) -> ReportCard:
         checkpoint = access.reward_model(self.request.user, self.kwargs["pk"])
         return get_object_or_404(ReportCard, checkpoint=checkpoint)
+
+    @extend_schema(request=None, responses={201: RunStartedSerializer})
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queues the run that makes it, or makes it again."""
+        checkpoint = access.reward_model(request.user, pk)
+        assert checkpoint.run is not None
+        projects_access.require(request.user, checkpoint.run.project, Permission.MANAGE)
+        run = request_report(checkpoint, user_of(request))
+        answer = RunStartedSerializer({"run": run.pk})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
 
 
 class Answers(KnownParameters, generics.ListAPIView):

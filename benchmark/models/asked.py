@@ -19,7 +19,7 @@ SHA256_LENGTH = 64
 class QuestionSet(models.Model):
     """One version of a benchmark's questions with their images; never changed once imported."""
 
-    protocol = models.CharField(max_length=20, choices=protocols.choices)
+    protocol = models.CharField(max_length=40, choices=protocols.choices)
     name = models.CharField(max_length=120, unique=True)
     version = models.CharField(
         max_length=SHA256_LENGTH, help_text="SHA-256 of the questions and of the images' files."
@@ -41,6 +41,16 @@ class QuestionSet(models.Model):
     @property
     def short_version(self) -> str:
         return self.version[:8]
+
+    @property
+    def told(self) -> str:
+        """How many questions, and how many of them with a picture, in a line."""
+        total = self.questions.count()
+        shown = self.questions.exclude(image=None).count()
+        return (
+            f"{self.name}, version {self.short_version}: {total:,} questions, {shown:,} of them "
+            "with an image"
+        )
 
     @property
     def rules(self) -> Protocol:

@@ -10,6 +10,7 @@ from benchmark.protocols import (
     dash_b,
     llava_bench,
     mmhal,
+    multimodal_rewardbench,
     pope,
     repope,
     small_world,
@@ -30,6 +31,7 @@ TABLE: dict[str, Protocol] = {
         amber.GENERATIVE,
         amber.YES_NO,
         vl_rewardbench.PROTOCOL,
+        multimodal_rewardbench.PROTOCOL,
     )
 }
 

@@ -30,7 +30,8 @@ def start(request: HttpRequest) -> HttpResponse:
             messages.success(request, "The evaluation waits for a worker.")
             return redirect(started)
     status = 422 if form.errors else 200
-    context = {"form": form, "costs": costs.expected_by_choice()}
+    missing = access.what_is_missing(request.user)
+    context = {"form": form, "costs": costs.expected_by_choice(), **missing}
     return render(request, "benchmark/start.html", context, status=status)
 
 
@@ -45,7 +46,8 @@ def bring_answers(request: HttpRequest) -> HttpResponse:
         if evaluation is not None:
             return redirect(evaluation)
     status = 422 if form.errors else 200
-    return render(request, "benchmark/bring_answers.html", {"form": form}, status=status)
+    context = {"form": form, **access.what_is_missing(request.user)}
+    return render(request, "benchmark/bring_answers.html", context, status=status)
 
 
 @login_required

@@ -33,6 +33,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "may_read": access.may_read(request.user),
         "may_start": access.may_start(request.user),
         "may_share": access.may_share(request.user),
+        **access.what_is_missing(request.user),
         "to_rate": by_hand.waiting_by_judge(evaluations),
         "under_way": evaluations.exclude(state="complete").count(),
     }

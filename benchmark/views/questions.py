@@ -1,16 +1,35 @@
-"""A question with its image and what each model said to it."""
+"""A question with its image and what each model said to it; and questions on their way in."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import images
 from benchmark import access, reading
+from benchmark.question_upload import QuestionsForm
 
 IMAGE_SECONDS = 7 * 24 * 3600
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def bring(request: HttpRequest) -> HttpResponse:
+    """The published files of a benchmark, for administrators."""
+    access.require_question_importer(request.user)
+    form = QuestionsForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        made = form.start()
+        for question_set in made:
+            messages.success(request, question_set.told)
+        if made:
+            return redirect(f"{reverse('benchmark:bring-questions')}?made={made[0].pk}")
+    status = 422 if form.errors else 200
+    return render(request, "benchmark/bring_questions.html", {"form": form}, status=status)
 
 
 @login_required

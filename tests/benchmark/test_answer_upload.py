@@ -41,7 +41,7 @@ def test_a_file_of_answers_comes_in_by_page_and_by_rest() -> None:
     assert (told.status_code, told.json()["state"]) == (201, "judging")
     other = make_project()
     refused = Client().post(address, sent(**{**chosen, "project": other.slug}), headers=headers)
-    assert refused.status_code == 400
+    assert refused.status_code == 404
     assert Evaluation.objects.count() == 2
 
 

@@ -11,15 +11,17 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.models import Project, Release
 from benchmark.models import ReportCard
 from benchmark.report_cards import figures
 from benchmark.report_cards.figures import Scored
 from benchmark.report_cards.kind import BLANK, conditions, report_on, scored
-from tests.factories import make_admin, make_member, make_project
+from tests.factories import make_admin, make_member, make_project, make_token
 from tests.training.factories import make_base, make_checkpoint
 from training.checkpoints import cards
 from training.models import Checkpoint, Run
 from training.rlhf.contract import PreferencePair, Turn
+from training.runs import kinds
 
 PAIRS = [
     PreferencePair(
@@ -151,6 +153,33 @@ def test_the_page_says_what_it_looks_at_and_the_model_card_too(reward_model: Che
     assert stranger.get(address).status_code == 404
 
 
+def held_out_release(project: Project) -> Release:
+    """As if it held pairs out."""
+    return Release.objects.create(
+        project=project,
+        number=1,
+        state="ready",
+        counts={"held_out": 2},
+        sha256="0" * 64,
+        artefact="releases/none.zip",
+    )
+
+
+@pytest.mark.django_db
+def test_a_report_is_asked_for_over_rest(reward_model: Checkpoint) -> None:
+    assert reward_model.run is not None
+    project = reward_model.run.project
+    address = reverse("benchmark-api:report-card", args=[reward_model.pk])
+    release = held_out_release(project)
+    Run.objects.filter(pk=reward_model.run.pk).update(release=release, preset="small-world")
+    for role, status in (("reviewer", 403), ("manager", 201)):
+        headers = {"Authorization": f"Bearer {make_token(make_member(project, role), 'train')}"}
+        told = Client().post(address, headers=headers)
+        assert told.status_code == status
+    run = Run.objects.get(pk=told.json()["run"])
+    assert (run.kind, run.reward_model, run.release) == ("report_card", reward_model, release)
+
+
 @pytest.mark.django_db
 def test_a_reward_run_is_followed_by_its_report(reward_model: Checkpoint, settings: Any) -> None:
     run = reward_model.run
@@ -158,6 +187,15 @@ def test_a_reward_run_is_followed_by_its_report(reward_model: Checkpoint, settin
     settings.REPORT_CARDS = True
     report_on(run)
     assert not Run.objects.filter(kind="report_card").exists()  # Nothing is held out.
+    run.release, run.preset = held_out_release(run.project), "small-world"
+    run.save()
+    Checkpoint.objects.filter(pk=reward_model.pk).update(final=True)
+    for _ in range(2):
+        kinds.followed(run)  # What execution calls when a run has succeeded.
+        settings.REPORT_CARDS = False
+    report = Run.objects.get(kind="report_card")
+    assert (report.reward_model, report.release) == (reward_model, run.release)
+    assert (report.base, report.requested_by) == (run.base, run.requested_by)
 
 
 @pytest.mark.django_db

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -18,9 +20,9 @@ from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
 from benchmark.protocols import vl_rewardbench
 from benchmark.protocols.vl_rewardbench import parse_better
-from tests.benchmark.factories import make_judge
+from tests.benchmark.factories import make_judge, make_question_set
 from tests.benchmark.fake_judge import Reply, fake_judge
-from tests.factories import make_admin, make_member, make_project, picture_bytes
+from tests.factories import make_admin, make_member, make_project, make_token, picture_bytes
 from tests.shared import shared_data
 from tests.training.factories import make_base, make_checkpoint
 from training.models import Checkpoint, Run
@@ -222,3 +224,46 @@ def test_the_published_pairs_load_with_their_groups() -> None:
     assert [groups.count(name) for name in vl_rewardbench.GROUPS] == [183, 749, 318]
     assert sum(pair.better for pair in pairs) == 5
     assert not any(response.endswith("</s>") for pair in pairs for response in pair.responses)
+
+
+@pytest.mark.django_db
+def test_a_judge_is_measured_by_page_by_rest_and_by_command(question_set: QuestionSet) -> None:
+    """Which reply is read out of both orders is the same, whoever asked for it."""
+    project = make_project()
+    manager = make_member(project, "manager")
+    with fake_judge(lambda prompt, before: Reply("Neither, I think.")) as server:
+        judge = make_judge("first", base_url=server.url)
+        client = Client()
+        client.force_login(manager)
+        chosen = {"question_set": question_set.pk, "judge": judge.pk, "preset": "default"}
+        page = {**chosen, "project_choice": project.pk, "model": "", "gpus": 0, "seed": 0}
+        assert client.post(reverse("benchmark:start"), page).status_code == 302
+        headers = {"Authorization": f"Bearer {make_token(manager, 'train')}"}
+        address = reverse("benchmark-api:evaluations")
+        body = {**chosen, "project": project.slug}
+        told = client.post(address, body, content_type="application/json", headers=headers)
+        assert (told.status_code, told.json()["run"]) == (201, None)
+        out = StringIO()
+        named = {"judge": "first", "project": project.slug}
+        call_command("evaluate_judge", question_set.name, wait=True, stdout=out, **named)
+    newest, by_rest, by_page = Evaluation.objects.order_by("-pk")
+    assert told.json()["evaluation"] == by_rest.pk
+    assert f"evaluation {newest.pk}: incomplete" in out.getvalue()
+    assert newest.summary["unparsed"] == 8  # Four pairs, both orders.
+    assert {one.project for one in (newest, by_rest, by_page)} == {project}
+    assert {one.answers.count() for one in (newest, by_rest, by_page)} == {4}
+
+
+@pytest.mark.django_db
+def test_rest_and_command_say_what_cannot_be_measured(question_set: QuestionSet) -> None:
+    project = make_project()
+    questions, judge = make_question_set(), make_judge("j")
+    headers = {"Authorization": f"Bearer {make_token(make_member(project, 'manager'), 'train')}"}
+    body = {"project": project.slug, "question_set": questions.pk, "judge": judge.pk}
+    address = reverse("benchmark-api:evaluations")
+    refused = Client().post(address, body, content_type="application/json", headers=headers)
+    assert refused.status_code == 400
+    assert [fault["field"] for fault in refused.json()["errors"]] == ["checkpoint"]
+    exact()
+    with pytest.raises(CommandError, match="does not measure rule"):
+        call_command("evaluate_judge", question_set.name, judge="rule")

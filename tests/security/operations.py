@@ -25,7 +25,6 @@ from drf_spectacular.generators import SchemaGenerator
 from annotation.models import Assignment, Project
 from annotation.onboarding import quiz
 from tests.security.world import ROUTES, Route, World
-from tests.training.factories import make_checkpoint
 from training.models import Run
 
 TABLES = {
@@ -65,6 +64,22 @@ def evaluation_body(world: World) -> dict[str, Any]:
     return {"project": world.project.slug, "checkpoint": world.rows["checkpoint"].pk, **named}
 
 
+def answers_body(world: World) -> dict[str, Any]:
+    evaluation = world.rows["evaluation"]
+    data = evaluation.question_set.questions.first().data
+    answers = io.BytesIO(json.dumps([{**data, "model_answer": "Three."}]).encode())
+    answers.name = "answers.json"
+    named = {"question_set": evaluation.question_set_id, "judge": evaluation.judge_id}
+    return {"project": world.project.slug, "model_name": "m", "answers": answers, **named}
+
+
+def questions_body(world: World) -> dict[str, Any]:
+    asked = {"question_id": 1, "image": "a.jpg", "text": "Is there a cup?", "label": "no"}
+    questions = io.BytesIO(json.dumps(asked).encode())
+    questions.name = "coco_pope_random.json"
+    return {"protocol": "pope", "questions": questions, "allow_missing": "true"}
+
+
 BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:project": lambda world: {"name": "Renamed"},
     "annotation-api:member": lambda world: {"role": "reviewer"},
@@ -83,6 +98,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "training-api:runs": lambda world: {**run_body(world), "kind": "dpo"},
     "training-api:chains": lambda world: {**run_body(world), "steps": [{"kind": "dpo"}]},
     "benchmark-api:evaluations": evaluation_body,
+    "benchmark-api:bring-answers": answers_body,
+    "benchmark-api:question-sets": questions_body,
 }
 
 
@@ -100,10 +117,6 @@ def fail_the_quiz(world: World) -> None:
     mine.update(annotator=world.people["outsider"])
 
 
-def reward_model(world: World) -> None:
-    make_checkpoint(world.rows["other run"], kind="reward_model")
-
-
 def failed_run(world: World) -> None:
     Run.objects.filter(pk=world.rows["run"].pk).update(state="failed", finished_at=Now())
 
@@ -111,7 +124,6 @@ def failed_run(world: World) -> None:
 PREPARED: dict[str, Callable[[World], None]] = {
     "annotation-api:dispute": dispute,
     "annotation-api:quiz-attempts": fail_the_quiz,
-    "training-api:project-score": reward_model,
     "training-api:run-resume": failed_run,
 }
 

@@ -36,12 +36,12 @@ class Command(BaseCommand):
         slug = options["project"]
         try:
             evaluation = import_answers(
-                _named(QuestionSet, name=options["question_set"]),
+                named(QuestionSet, name=options["question_set"]),
                 options["file"],
-                judge=_named(Judge, name=options["judge"]),
+                judge=named(Judge, name=options["judge"]),
                 model_name=options["model"],
                 leave_out_others=options["leave_out_others"],
-                project=_named(Project, slug=slug) if slug else None,
+                project=named(Project, slug=slug) if slug else None,
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
@@ -63,7 +63,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{others} answers to other questions are left out")
 
 
-def _named(model: Any, **key: str) -> Any:
+def named(model: Any, **key: str) -> Any:
     found = model.objects.filter(**key).first()
     if found is None:
         what = model._meta.verbose_name

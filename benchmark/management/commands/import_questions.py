@@ -48,12 +48,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _report(self, question_set: QuestionSet) -> None:
-        total = question_set.questions.count()
-        without = question_set.questions.filter(image=None).count()
-        self.stdout.write(
-            f"{question_set.name}, version {question_set.short_version}: {total} questions, "
-            f"{total - without} of them with an image"
-        )
+        self.stdout.write(question_set.told)
         for name in question_set.missing_images:
             self.stdout.write(f"  missing: {name}")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmark.protocols import files
 from benchmark.protocols.protocol import (
@@ -34,7 +34,7 @@ from benchmark.protocols.protocol import (
     Refused,
     Value,
 )
-from benchmark.protocols.shown import Axis, Shown
+from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.protocols.vl_rewardbench import judge, pairs, scores
 from benchmark.protocols.vl_rewardbench.published import PAPER
 from benchmark.statistics import MEAN
@@ -54,7 +54,7 @@ class VLRewardBench(Protocol):
     unsuitable = "{questions} measures reward models and judges behind endpoints, not {judge}."
     orders = judge.ORDERS
     order_titles = {"as_given": "As given", "swapped": "Swapped"}
-    figures = (
+    figures: ClassVar[tuple[Shown, ...]] = (
         Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
         Shown("macro", "Macro mean", "of the three groups", style="percent_tenths"),
         Shown("general", "General", "of its pairs", style="percent_tenths"),
@@ -63,11 +63,11 @@ class VLRewardBench(Protocol):
     )
     tested = "overall"
     compared = {"overall": Compared(_outcome, MEAN)}
-    answer_types = pairs.GROUPS
+    answer_types: ClassVar[tuple[str, ...]] = pairs.GROUPS
     headline_axis = Axis("accuracy", "%", 0, 100)
     ranks_judges = True
     shows_pictures = True
-    published = (PAPER,)
+    published: ClassVar[tuple[Table, ...]] = (PAPER,)
     outcome_template = "benchmark/outcomes/preference.html"
     answer_template = "benchmark/answers/pair.html"
     settle_template = "benchmark/settle/preference.html"
@@ -93,24 +93,52 @@ class VLRewardBench(Protocol):
         self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
     ) -> Joined:
         """Rewards computed elsewhere: lines with the pair's id, query and response, and
-        ``rewards`` (a list of two), or ``better`` (0, 1, or null for a tie)."""
-        known = {data["key"]: place for place, data in enumerate(questions)}
+        ``rewards`` (a list of two), or ``better`` (0, 1, or null for a tie); or what the
+        benchmark's own script writes of a judge."""
+        place_of = self.places(questions)
         answers: dict[int, str] = {}
         others: list[str] = []
-        for where, data in files.objects(path, pairs.A_PAIR):
-            query = files.text(data, "query", where, pairs.A_PAIR).strip()
-            key = pairs.key_of(str(data.get("id")), query, pairs.responses_of(data, where))
-            if key not in known:
+        for where, row in files.objects(path, pairs.A_PAIR):
+            inner = row.get("0")  # So the benchmark's own script writes a line.
+            data = inner if isinstance(inner, dict) else row
+            place = place_of(data, where)
+            if place is None:
                 others.append(f"{where}: this pair is not in {self.title}")
-            elif known[key] in answers:
+            elif place in answers:
                 raise Refused(f"{where}: this pair stands there before")
             else:
-                answers[known[key]] = json.dumps({"rewards": _rewards_of(data, where)})
+                answers[place] = self.stated(data, where, questions[place])
         if others and not leave_out_others:
             raise Refused(others)
         if not answers:
             raise Refused(f"{path.name}: holds no rewards")
         return Joined(answers, len(others))
+
+    def places(
+        self, questions: Sequence[dict[str, Any]]
+    ) -> Callable[[dict[str, Any], str], int | None]:
+        """Finds the pair of a line, by all that makes it the pair that it is."""
+        known = {data["key"]: place for place, data in enumerate(questions)}
+
+        def place_of(data: dict[str, Any], where: str) -> int | None:
+            query = files.text(data, "query", where, pairs.A_PAIR).strip()
+            responses = pairs.responses_of(data, where)
+            return known.get(pairs.key_of(str(data.get("id")), query, responses))
+
+        return place_of
+
+    def stated(self, data: dict[str, Any], where: str, question: dict[str, Any]) -> str:
+        """A line's rewards, as an answer is kept; text that no rule reads where its judge was
+        unclear."""
+        meta = data.get("meta")
+        judged: dict[str, Any] = meta if isinstance(meta, dict) else {}
+        status = judged.get("flag_status")
+        if status is None or "rewards" in data or "better" in data:
+            return as_answer(_rewards_of(data, where))
+        agrees = {"agree": True, "reject": False}.get(status)
+        if agrees is None:
+            return str(judged.get("filter_choice") or status)
+        return as_answer([1.0, 0.0] if agrees == (question["better"] == 0) else [0.0, 1.0])
 
     def wording(self, kind: str) -> str | None:
         rule = hashlib.sha256(inspect.getsource(_by_rewards).encode()).hexdigest()
@@ -162,7 +190,8 @@ class VLRewardBench(Protocol):
         values = [_outcome(one) for one in answers]
         outcomes = [value / 100 if isinstance(value, float) else None for value in values]
         ties = sum(outcome == 0.5 for outcome in outcomes)
-        figures = scores.figures_of([one.type for one in answers], outcomes)
+        groups = [one.type for one in answers]
+        figures = scores.figures_of(groups, outcomes, self.answer_types)
         return {**figures, "ties": ties, "by_type": {}}
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
@@ -174,6 +203,11 @@ class VLRewardBench(Protocol):
     def cell(self, value: Value) -> Cell:
         percent = self.own(value)
         return Cell(f"{percent:g} %", percent > 50, percent)
+
+
+def as_answer(rewards: Sequence[float]) -> str:
+    """Two rewards as the text that ``_by_rewards`` reads."""
+    return json.dumps({"rewards": list(rewards)})
 
 
 def _rewards_of(data: dict[str, Any], where: str) -> list[float]:

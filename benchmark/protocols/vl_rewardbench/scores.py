@@ -42,31 +42,40 @@ def summarise(groups: Sequence[str], outcomes: Sequence[float | None]) -> Summar
             raise ValueError(f"group is {group!r}, not one of {GROUPS}")
     if any(outcome is not None and not 0 <= outcome <= 1 for outcome in outcomes):
         raise ValueError("an outcome is not between 0 and 1")
-    pairs = list(zip(groups, outcomes, strict=True))
-    by_group = {name: _percent([one for group, one in pairs if group == name]) for name in GROUPS}
-    asked = [value for name, value in by_group.items() if name in groups]
-    whole = [value for value in asked if value is not None]
+    found = accuracies(groups, outcomes, GROUPS)
     return Summary(
-        **by_group,
-        overall=_percent(list(outcomes)),
-        macro=fmean(whole) if whole and len(whole) == len(asked) else None,
+        **found,
         unparsed=sum(outcome is None for outcome in outcomes),
         ties=sum(outcome == 0.5 for outcome in outcomes),
     )
 
 
-def figures_of(groups: Sequence[str], outcomes: Sequence[float | None]) -> dict[str, Any]:
+def accuracies(
+    groups: Sequence[str], outcomes: Sequence[float | None], names: Sequence[str]
+) -> dict[str, float | None]:
+    """Of each group, "overall", and "macro": the mean of the groups that were asked."""
+    pairs = list(zip(groups, outcomes, strict=True))
+    by_group = {name: _percent([one for group, one in pairs if group == name]) for name in names}
+    asked = [value for name, value in by_group.items() if name in groups]
+    whole = [value for value in asked if value is not None]
+    macro = fmean(whole) if whole and len(whole) == len(asked) else None
+    return {**by_group, "overall": _percent(list(outcomes)), "macro": macro}
+
+
+def figures_of(
+    groups: Sequence[str], outcomes: Sequence[float | None], names: Sequence[str] = GROUPS
+) -> dict[str, Any]:
     """The same with intervals over pairs; those of the macro mean resample within each group."""
-    found = summarise(groups, outcomes)
+    found = accuracies(groups, outcomes, names)
     by_group = {
         name: [one for group, one in zip(groups, outcomes, strict=True) if group == name]
-        for name in GROUPS
+        for name in names
     }
     figures: dict[str, Any] = {
-        name: _estimate(getattr(found, name), values) for name, values in by_group.items()
+        name: _estimate(found[name], values) for name, values in by_group.items()
     }
-    figures["overall"] = _estimate(found.overall, list(outcomes))
-    figures["macro"] = _macro(found.macro, [values for values in by_group.values() if values])
+    figures["overall"] = _estimate(found["overall"], list(outcomes))
+    figures["macro"] = _macro(found["macro"], [values for values in by_group.values() if values])
     return figures
 
 
