@@ -7,7 +7,7 @@ import benchmark.protocols
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("benchmark", "0010_attempts"),
+        ("benchmark", "0011_verdicts_are_validated"),
     ]
 
     operations = [
