@@ -123,12 +123,16 @@ class AdaptedBase:
         config.inference_mode = True
         config.save_pretrained(str(folder))
 
-    def add_head(self, name: str) -> None:
-        """A linear map from hidden state to one number, in float32, starting at zero."""
-        head = nn.Linear(self.hidden_size, 1, device=self.device, dtype=torch.float32)
-        nn.init.zeros_(head.weight)
+    def add_head(self, name: str, *, zero: bool = True) -> None:
+        """A linear map from hidden state to one number, in float32.
+
+        It starts at zero, or, without ``zero``, with the weights that torch draws for it.
+        """
+        head = nn.Linear(self.hidden_size, 1, dtype=torch.float32)  # drawn on the CPU, as anywhere
+        if zero:
+            nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
-        self.heads[name] = head.requires_grad_(False)
+        self.heads[name] = head.to(self.device).requires_grad_(False)
 
     def save_head(self, name: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

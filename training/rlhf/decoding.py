@@ -43,7 +43,7 @@ def decode(
     device = model.device
     sampled = torch.full((len(owners), settings.response_length), model.pad_id)
     logprobs = torch.zeros(sampled.shape)
-    stops = torch.tensor(model.stop_ids, device=device)
+    stops = torch.tensor([*model.stop_ids, *model.cut_ids], device=device)
     rows = torch.arange(len(owners))
     state = _State(model, prefix, owners)
     tokens = torch.tensor(list(last_ids), device=device)

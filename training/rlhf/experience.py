@@ -6,7 +6,7 @@ Nothing here changes a weight. Tensors of a round are ``[count, response]`` on t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -46,6 +46,13 @@ class Learner:
     """None where there is no critic."""
     kl_coefficient: float
     sampler: Sampler = field(default_factory=TransformersSampler)
+    critic: VisionLanguageModel | None = None
+    """What the value adapter is on, where that is another base than the policy's."""
+
+    @property
+    def valuing(self) -> VisionLanguageModel:
+        """The model that values are computed by."""
+        return self.critic or self.model
 
 
 def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, Scores]:
@@ -55,14 +62,23 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     """
     settings = learner.settings
     prompts = prompts_of(learner, records)
+    value_prompts = None
+    if learner.critic is not None:
+        value_prompts = prompts_of(learner, records, model=learner.critic)
     found = Measured.empty(
         len(records), settings.sampling.response_length, values=settings.has_critic
     )
 
     def measure_batch(rows: list[int], responses: Responses, prefix: Prefix | None) -> None:
         """Now, while the keys and values are known that the responses were sampled behind."""
-        part = [prompts[row] for row in rows]
-        found.put(rows, measure_rows(learner, part, responses, policy_prefix=prefix))
+        part, valued = (
+            None if of is None else [of[row] for row in rows] for of in (prompts, value_prompts)
+        )
+        assert part is not None
+        measured = measure_rows(
+            learner, part, responses, policy_prefix=prefix, value_prompts=valued
+        )
+        found.put(rows, measured)
 
     responses = learner.sampler.sample(
         learner.model,
@@ -77,7 +93,8 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     found.gather()
     found.check([record.id for record in records])
     scores = scores_of(learner, records, prompts, responses)
-    return _trajectory(learner, records, prompts, responses, found), scores
+    trajectory = _trajectory(learner, records, prompts, responses, found)
+    return replace(trajectory, value_prompts=value_prompts), scores
 
 
 def scores_of(
@@ -91,7 +108,15 @@ def scores_of(
     if learner.reward_model.model is not learner.model:
         paths = [learner.run.image_files(record) for record in records]
         images = learner.reward_model.model.encode_images(paths)
-    return score(learner.reward_model, learner.settings, records, prompts, responses, images=images)
+    return score(
+        learner.reward_model,
+        learner.settings,
+        records,
+        prompts,
+        responses,
+        images=images,
+        order=f"{learner.run.spec.seed}-{learner.run.position}",
+    )
 
 
 @dataclass
@@ -141,6 +166,7 @@ def measure_rows(
     responses: Responses,
     *,
     policy_prefix: Prefix | None = None,
+    value_prompts: list[TokenSequence] | None = None,
 ) -> Measured:
     """Log-probabilities of policy and reference, entropies of the policy, values of the critic.
 
@@ -166,7 +192,9 @@ def measure_rows(
     reference = logprobs_of(_hidden(learner, REFERENCE, prompts, responses))
     if not settings.has_critic:
         return Measured(logprobs, reference, entropy, None)
-    values = model.head_values(VALUE, _hidden(learner, VALUE, prompts, responses)).cpu()
+    critic = learner.valuing
+    valued = _hidden(learner, VALUE, value_prompts or prompts, responses, model=critic)
+    values = critic.head_values(VALUE, valued).cpu()
     if settings.mask_padding:
         values = values * responses.mask
     return Measured(logprobs, reference, entropy, values)
@@ -178,11 +206,14 @@ def _hidden(
     prompts: list[TokenSequence],
     responses: Responses,
     prefix: Prefix | None = None,
+    *,
+    model: VisionLanguageModel | None = None,
 ) -> Tensor:
-    prefix = prefix or prompt_prefix(learner.model, adapter, prompts)
+    model = model or learner.model
+    prefix = prefix or prompt_prefix(model, adapter, prompts)
     padding_counts = not learner.settings.mask_padding
     return response_hidden(
-        learner.model,
+        model,
         adapter,
         prompts,
         responses.ids,
@@ -242,9 +273,16 @@ class Part:
         )
 
 
-def prompts_of(learner: Learner, records: Sequence[PromptRecord]) -> list[TokenSequence]:
-    images = learner.model.encode_images([learner.run.image_files(record) for record in records])
+def prompts_of(
+    learner: Learner,
+    records: Sequence[PromptRecord],
+    *,
+    model: VisionLanguageModel | None = None,
+) -> list[TokenSequence]:
+    """The records' prompts as ``model``, by default the policy's, reads them."""
+    model = model or learner.model
+    images = model.encode_images([learner.run.image_files(record) for record in records])
     return [
-        learner.model.chat.prompt(record.conversation, image)
+        model.chat.prompt(record.conversation, image)
         for record, image in zip(records, images, strict=True)
     ]

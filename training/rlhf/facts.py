@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass
 
 from training.rlhf.contract import RewardSettings
 
+FACTS_HERE = "{facts}"
+"""In a rating prompt: where facts go that are shown after the response."""
+
 _DEFAULTS = RewardSettings()
 _NO = re.compile(r"no\b", re.IGNORECASE)
 _YES = re.compile(r"yes\b", re.IGNORECASE)
@@ -32,6 +35,7 @@ class RatingTemplate:
     facts_introduction: str
     fact_format: str
     rating_prompt: str
+    rating_prefix: str = ""
 
     @classmethod
     def from_settings(cls, settings: RewardSettings) -> RatingTemplate:
@@ -41,12 +45,16 @@ class RatingTemplate:
             facts_introduction=settings.facts_introduction,
             fact_format=settings.fact_format,
             rating_prompt=settings.rating_prompt,
+            rating_prefix=settings.rating_prefix,
         )
 
     @property
     def sha256(self) -> str:
         """Digest of all fields: two templates with equal digests ask in the same words."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        fields = asdict(self)
+        if not self.rating_prefix:  # what reward models had before there was one
+            del fields["rating_prefix"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def factual_prompt(self, captions: Sequence[str]) -> str:
         """The introduction and one fact a line; empty without captions."""
@@ -66,6 +74,8 @@ class RatingTemplate:
         facts = ""
         if self.with_facts and self.facts_position == "after_response":
             facts = self.factual_prompt(captions)
+        if FACTS_HERE in self.rating_prompt:
+            return self.rating_prompt.replace(FACTS_HERE, facts)
         return "\n\n".join(part for part in (facts, self.rating_prompt) if part)
 
 
@@ -90,8 +100,11 @@ def shuffled(captions: Sequence[str], *, seed: str) -> tuple[str, ...]:
     return tuple(order)
 
 
-def correctness_bonus(response_text: str, caption_type: int) -> float:
+def correctness_bonus(response_text: str, caption_type: int, *, match: str = "word") -> float:
     """Reward for a checkable answer (the paper's): +2, +1, -1 or 0.
+
+    ``match`` is "word", where yes and no are whole words in any case, or "start", where an answer
+    starts with "Yes" or "No" (the paper's code).
 
     ``caption_type`` 2 to 5 are multiple choice with truth A to D, 6 is yes/no with truth No;
     1 (general) and 7 (truth Yes) earn nothing: models say yes too readily as it is.
@@ -101,6 +114,8 @@ def correctness_bonus(response_text: str, caption_type: int) -> float:
         letter = "ABCD"[caption_type - _FIRST_CHOICE]
         named = f"correct option is {letter}." in text
         return 2.0 if text.startswith(f"{letter}.") or named else 0.0
+    if caption_type == _TRUTH_IS_NO and match == "start":
+        return float(text.startswith("No")) - float(text.startswith("Yes"))
     if caption_type == _TRUTH_IS_NO:
         if _NO.match(text):
             return 1.0

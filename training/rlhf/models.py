@@ -60,6 +60,8 @@ class VisionLanguageModel(AdaptedBase):
             processor, image_token=image_token, stop_ids=bases.stop_ids(base, tokenizer)
         )
         self.stop_ids = self.chat.stop_ids
+        self.cut_ids: tuple[int, ...] = ()
+        """Tokens behind which a response is cut without having ended."""
         self._generation_config = base.generation_config
         base.generation_config = GenerationConfig()  # no family's sampling defaults creep in
         self.pad_id: int = (
@@ -104,6 +106,11 @@ class VisionLanguageModel(AdaptedBase):
     def checkpoints_activations(self) -> bool:
         return bool(getattr(self.base, "is_activation_checkpointing", False))
 
+    def speaks_like(self, other: VisionLanguageModel) -> bool:
+        """Whether a token means the same text to both."""
+        mine, theirs = self.processor.tokenizer, other.processor.tokenizer
+        return bool(mine.get_vocab() == theirs.get_vocab())
+
     def save_base(self, folder: Path) -> None:
         """Write the whole model with its processor, loadable by transformers alone."""
         empty, self.base.generation_config = self.base.generation_config, self._generation_config
@@ -128,14 +135,18 @@ class VisionLanguageModel(AdaptedBase):
     def positioned_inputs(self, batch: Batch) -> dict[str, Any]:
         """``model_inputs`` with positions that padding does not count in.
 
-        Causal attention needs no mask where padding is only behind the tokens.
+        Causal attention needs no mask where padding is only behind the tokens. Then positions just
+        go on there: repeated ones would mean several packed sequences to transformers.
         """
         inputs = self.model_inputs(batch)
-        if not self._own_positions:
-            positions = batch.attention_mask.cumsum(-1) - 1
-            inputs["position_ids"] = positions.clamp(min=0)
-            if bool(batch.attention_mask[:, 0].all()):  # attention is faster without
-                inputs["attention_mask"] = None
+        if self._own_positions:
+            return inputs
+        mask = batch.attention_mask
+        first = mask.argmax(-1, keepdim=True)  # what is padded in front
+        places = torch.arange(mask.shape[1], device=mask.device)
+        inputs["position_ids"] = (places - first).clamp(min=0)
+        if not bool(first.any()):  # attention is faster without
+            inputs["attention_mask"] = None
         return inputs
 
     def additive(self, allowed: Tensor) -> Tensor:

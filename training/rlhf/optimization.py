@@ -113,7 +113,8 @@ def clip_gradients(parameters: Mapping[str, nn.Parameter], norm: float) -> float
 def learning_rate(settings: OptimizerSettings, step: int, total_steps: int) -> float:
     """The rate at ``step`` (from 0): linear warm-up to the peak, then the schedule down to 0."""
     if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
+        reached = step if settings.warmup_from_zero else step + 1
+        return settings.learning_rate * reached / settings.warmup_steps
     if settings.schedule == "constant":
         return settings.learning_rate
     span = max(total_steps - settings.warmup_steps, 1)

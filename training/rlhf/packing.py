@@ -47,7 +47,7 @@ class Lines:
             line[where] = values
             return line
 
-        counted = before.sum(1)[owner][:, None] + mask.cumsum(1) - 1
+        counted = before.sum(1)[owner][:, None] + torch.arange(ids.shape[1], device=ids.device)
         rows = laid(row, -1)
         order = torch.arange(width, device=ids.device)
         own = (rows[:, :, None] == rows[:, None, :]) & (order[:, None] >= order)
@@ -57,7 +57,7 @@ class Lines:
         columns = torch.arange(ids.shape[1], device=ids.device).minimum(last.clamp(min=0))
         return cls(
             ids=laid(ids[row, column], 0),
-            positions=laid(counted.clamp(min=0)[row, column], 0),
+            positions=laid(counted[row, column], 0),
             allowed=torch.cat([seen, own], dim=-1),
             _places=owner[:, None] * width + start[:, None] + columns,
         )

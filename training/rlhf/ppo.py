@@ -44,6 +44,11 @@ def updates_in(settings: PpoSettings) -> int:
     return settings.update_epochs * math.ceil(settings.rollout_batch_size / settings.batch_size)
 
 
+def rate_steps(settings: PpoSettings, rounds: int) -> int:
+    """What the schedules of the learning rates count over so many rounds."""
+    return rounds if settings.rate_per == "round" else rounds * updates_in(settings)
+
+
 def update(
     learner: Learner, trajectory: Trajectory, scores: Scores, *, round_number: int
 ) -> dict[str, float]:
@@ -58,7 +63,8 @@ def update(
     metrics = round_figures(learner, trajectory, scores, kl, returns)
 
     sums: dict[str, float] = {}
-    step = round_number * updates_in(settings)
+    per_round = settings.rate_per == "round"
+    step = round_number * (1 if per_round else updates_in(settings))
     for _ in range(settings.update_epochs):
         for rows in batches(
             shuffled_rows(count, settings.responses_per_prompt), settings.batch_size
@@ -67,7 +73,7 @@ def update(
                 learner, trajectory, advantages, returns, rows, step=step
             ).items():
                 sums[name] = sums.get(name, 0.0) + value
-            step += 1
+            step += not per_round
     metrics |= {f"ppo/{name}": total / updates_in(settings) for name, total in sums.items()}
 
     if settings.kl_target > 0:
@@ -98,11 +104,15 @@ def _optimize(
 ) -> dict[str, float]:
     """One optimiser step of policy and value over the responses ``rows``.
 
+    ``step`` is where the schedules of their learning rates stand.
+
     Micro-batches are weighted by what the loss averages over, so that their sum is the loss of the
     whole batch, however many there are and whichever process computes them.
     """
-    settings, fit = learner.settings, learner.model.fit("updating")
-    parts = [_policy_part, _value_part] if settings.has_critic else [_policy_part]
+    settings = learner.settings
+    parts = [(_policy_part, learner.model.fit("updating"))]
+    if settings.has_critic:
+        parts.append((_value_part, learner.valuing.fit("updating")))
     figures = dict.fromkeys(_figures_of(settings), 0.0)
     batch = _Targets(learner, trajectory, advantages, returns, rows)
     lengths = [len(trajectory.prompts[row]) + int(trajectory.slots[row].sum()) for row in rows]
@@ -110,7 +120,7 @@ def _optimize(
     size = processes().part_size(settings.micro_batch_size, len(rows))
     for places in processes().share([*family_batches(keys, lengths, size)]):
         chosen = [rows[place] for place in places]
-        for learn in parts:
+        for learn, fit in parts:
             fit.in_parts(chosen, partial(learn, batch, figures))
     return processes().totals(figures) | _apply(learner, step)
 
@@ -138,11 +148,11 @@ class _Targets:
         self.advantages, self.returns = advantages, returns
         self._totals = {"tokens": int(trajectory.slots[rows].sum()), "sequences": len(rows)}
 
-    def part(self, rows: list[int]) -> Part:
-        """These rows, cut to the longest of them."""
-        return Part.of(
-            self.trajectory.prompts, self.trajectory.responses, self.trajectory.slots, rows
-        )
+    def part(self, rows: list[int], *, valued: bool = False) -> Part:
+        """These rows, cut to the longest of them; ``valued``, as the critic reads the prompts."""
+        trajectory = self.trajectory
+        prompts = trajectory.value_prompts if valued else None
+        return Part.of(prompts or trajectory.prompts, trajectory.responses, trajectory.slots, rows)
 
     def cut(self, part: Part, rows: list[int], *tensors: Tensor) -> list[Tensor]:
         """The rows of ``tensors``, as wide as ``part``, on the model's device."""
@@ -197,7 +207,7 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
 def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> None:
     """As ``_policy_part``, for the value."""
     learner, old = batch.learner, batch.trajectory.values
-    settings, model, part = learner.settings, learner.model, batch.part(rows)
+    settings, model, part = learner.settings, learner.valuing, batch.part(rows, valued=True)
     assert learner.value is not None and old is not None and batch.returns is not None
     old_values, returns = batch.cut(part, rows, old, batch.returns)
     hidden = response_hidden(model, VALUE, part.prompts, part.ids, part.mask, slots=part.slots)

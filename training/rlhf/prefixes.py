@@ -107,7 +107,8 @@ def _in_rows(
     before = prefix.mask if chosen is None else prefix.mask[chosen]
     shift = prefix.shift if prefix.shift is None or chosen is None else prefix.shift[chosen]
     attention = torch.cat([before, mask.to(model.device)], dim=1)
-    positions = (attention.cumsum(-1) - 1).clamp(min=0)[:, before.shape[1] :]
+    # They go on over padding, as they do in a forward pass over all of it.
+    positions = before.sum(1, keepdim=True) + torch.arange(ids.shape[1], device=before.device)
     return model.run(
         input_ids=ids.to(model.device),
         attention_mask=attention,

@@ -36,12 +36,25 @@ PAPER_FULL = "paper-full"
 
 _PAPER_LORA = LoraSettings(rank=64, alpha=16, dropout=0.0)
 
+# Of rounds, not steps: the first round's rate is 0.
+_PAPER_PPO_RATE = OptimizerSettings(
+    learning_rate=3e-5,
+    schedule="cosine",
+    warmup_steps=5,
+    warmup_from_zero=True,
+    gradient_norm=1.0,
+)
+
 _PAPER: dict[Kind, Settings] = {
     # The adapter that PPO begins from: one pass over 15k conversations is 118 steps.
     Kind.SFT: SftSettings(
         lora=_PAPER_LORA,
         optimizer=OptimizerSettings(
-            learning_rate=1e-4, schedule="cosine", warmup_steps=4, gradient_norm=0.3
+            learning_rate=1e-4,
+            schedule="cosine",
+            warmup_steps=4,
+            warmup_from_zero=True,
+            gradient_norm=0.3,
         ),
         epochs=1.0,
         batch_size=128,
@@ -51,24 +64,27 @@ _PAPER: dict[Kind, Settings] = {
     Kind.REWARD: RewardSettings(
         lora=_PAPER_LORA,
         optimizer=OptimizerSettings(
-            learning_rate=2e-5, schedule="constant", warmup_steps=9, gradient_norm=0.3
+            learning_rate=2e-5,
+            schedule="constant",
+            warmup_steps=9,
+            warmup_from_zero=True,
+            gradient_norm=0.3,
         ),
         facts_position="after_response",
         epochs=1.0,
         batch_size=32,
         max_steps=200,
         keep_best=False,
-        normalise=True,
+        rating_prefix="Measured by all of this, my last response is rated",
+        normalise=False,
         max_length=2048,
     ),
     Kind.PPO: PpoSettings(
         lora=_PAPER_LORA,
-        policy_optimizer=OptimizerSettings(
-            learning_rate=3e-5, schedule="cosine", warmup_steps=5, gradient_norm=1.0
-        ),
-        value_optimizer=OptimizerSettings(
-            learning_rate=3e-5, schedule="cosine", warmup_steps=5, gradient_norm=1.0
-        ),
+        policy_optimizer=_PAPER_PPO_RATE,
+        value_optimizer=_PAPER_PPO_RATE,
+        rate_per="round",
+        critic_on="reward",
         joint_clipping=True,
         sampling=SamplingSettings(temperature=1.0, query_length=128, response_length=896),
         steps=0,
@@ -89,6 +105,8 @@ _PAPER: dict[Kind, Settings] = {
         mask_padding=False,
         whiten_advantages=True,
         reward_scale=10.0,
+        bonus_match="start",
+        cut_at="?",
         importance_cap=0.0,
     ),
     # the paper has no DPO: its adapters, and the settings of DPO's own paper
@@ -99,7 +117,9 @@ _PAPER: dict[Kind, Settings] = {
 
 # Three passes over 212k conversations are 4,969 steps, of which 3 % are warm-up.
 _PAPER_FULL = SftSettings(
-    optimizer=OptimizerSettings(learning_rate=2e-5, schedule="cosine", warmup_steps=150),
+    optimizer=OptimizerSettings(
+        learning_rate=2e-5, schedule="cosine", warmup_steps=150, warmup_from_zero=True
+    ),
     epochs=3.0,
     batch_size=128,
     full_model=True,

@@ -106,6 +106,17 @@ class ChatFormat:
             begin += len(part)
         return offsets
 
+    def ids_that_are(self, text: str) -> tuple[int, ...]:
+        """The tokens that ``text`` is at the beginning of an answer and within one.
+
+        ModelError where the tokenizer has no such token.
+        """
+        found = {self._ids(before + text)[-1] for before in ("", "\n", "a", "a ")}
+        ids = tuple(sorted(token for token in found if self.decode([token]) == text.strip()))
+        if not ids:
+            raise ModelError(f"the base model's tokenizer has no token for {text!r}")
+        return ids
+
     def following_ids(self, conversation: Sequence[Turn], turn: str) -> list[int]:
         """What follows the response when the user says ``turn`` next, up to the next answer.
 

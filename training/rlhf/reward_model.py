@@ -62,9 +62,12 @@ class RewardModel:
 
     @classmethod
     def fresh(cls, model: VisionLanguageModel, settings: RewardSettings) -> RewardModel:
-        """An untrained one: a new adapter and a head of zeros."""
+        """An untrained one: a new adapter and a random head.
+
+        Behind a head of zeros nothing would reach the adapter until the head has grown.
+        """
         model.add_adapter(ADAPTER, settings.lora)
-        model.add_head(ADAPTER)
+        model.add_head(ADAPTER, zero=False)
         template = RatingTemplate.from_settings(settings)
         return cls(model, template, max_length=settings.max_length)
 
@@ -83,6 +86,7 @@ class RewardModel:
         chat, template = self.model.chat, self.template
         prompt = chat.prompt(conversation, image, addition=template.before_response(captions))
         rating = chat.following_ids(conversation, template.after_response(captions))
+        rating += chat.response_ids(template.rating_prefix) if template.rating_prefix else []
         room = self.max_length - chat.text_length(prompt) - len(rating)
         if room < 1:
             raise DataError(

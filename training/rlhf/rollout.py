@@ -75,6 +75,8 @@ class Trajectory:
     values: Tensor | None
     """None where there is no critic."""
     entropy: Tensor
+    value_prompts: list[TokenSequence] | None = None
+    """As the critic's base reads the prompts, where it has another than the policy."""
 
     @property
     def sampler_gap(self) -> float:
@@ -142,12 +144,15 @@ def cut_at_stop(
 ) -> Responses:
     """Responses from raw samples ``[count, slots]``: what follows the first stop token is padding.
 
+    So is what follows a token that cuts, but such a response is not finished.
+
     ``drawn_with`` are their log-probabilities, if known. The result is as wide as the longest
     response.
     """
-    stops = torch.isin(ids, torch.tensor(model.stop_ids))
-    finished = stops.any(1)
+    stops = torch.isin(ids, torch.tensor([*model.stop_ids, *model.cut_ids]))
     before_stop = stops.long().cumsum(1) - stops.long() == 0
+    last = ids.gather(1, before_stop.sum(1, keepdim=True) - 1).squeeze(1)
+    finished = torch.isin(last, torch.tensor(model.stop_ids))
     width = int(before_stop.sum(1).max())
     mask = before_stop[:, :width].long()
     ids = ids[:, :width].masked_fill(mask == 0, model.pad_id)
@@ -203,8 +208,11 @@ def response_hidden(
     Equal prompts are computed once, or not at all when ``prefix`` is their ``prompt_prefix`` under
     the same adapter.
     """
+    wanted = mask if slots is None else slots
     first, owners = owners_of([key_of(prompt) for prompt in prompts])
     whole = len(first) == len(prompts) and not runs_apart(model, [len(p) - 1 for p in prompts])
+    # What stands on padding depends on how it is computed, so where it counts there is one way.
+    whole = whole and not bool((wanted > mask).any())
     if prefix is None and whole:
         batch, width = response_batch(model, prompts, ids, mask)
         with model.using(adapter):
@@ -213,7 +221,6 @@ def response_hidden(
         prefix = prompt_prefix(model, adapter, prompts)
     last = torch.tensor([[prompt.ids[-1]] for prompt in prompts])
     ids = torch.cat([last, ids[:, :-1].cpu()], dim=1)
-    wanted = mask if slots is None else slots
     mask = torch.cat([torch.ones_like(last), mask[:, :-1].cpu()], dim=1)
     with model.using(adapter):
         return continued(model, prefix, owners, ids, mask, slots=wanted.cpu())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
-from training.rlhf.facts import correctness_bonus, length_penalty
+from training.rlhf.facts import correctness_bonus, length_penalty, shuffled
 from training.rlhf.finite import check_finite
 from training.rlhf.images import EncodedImage
 from training.rlhf.reward_model import RewardModel
@@ -40,8 +40,11 @@ def score(
     responses: Responses,
     *,
     images: Sequence[EncodedImage] | None = None,
+    order: str = "",
 ) -> Scores:
     """Reward model, symbolic rewards, length and a missing end (the paper's rewards).
+
+    ``order`` seeds that of each record's facts, as in training; all its responses see the same.
 
     ``images`` are those of the prompts as the reward model's base encodes them, where that is
     another base than the policy's.
@@ -54,13 +57,15 @@ def score(
             record.conversation,
             image,
             [text],
-            record.captions if settings.with_facts else (),
+            shuffled(record.captions, seed=f"{order}-{record.id}") if settings.with_facts else (),
         )
     ]
     raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size, shared=True)
     check_finite("reward", raw, [record.id for record in records])
     symbolic = [
-        correctness_bonus(text, record.caption_type) if settings.symbolic_rewards else 0.0
+        correctness_bonus(text, record.caption_type, match=settings.bonus_match)
+        if settings.symbolic_rewards
+        else 0.0
         for record, text in zip(records, responses.texts, strict=True)
     ]
     length = [

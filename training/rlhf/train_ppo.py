@@ -7,13 +7,14 @@ the adapters off.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY, REFERENCE, VALUE
 from training.rlhf.contract import Kind, PpoSettings, PromptRecord
 from training.rlhf.data import EndlessOrder
-from training.rlhf.errors import DataError, EngineError, Interrupted
+from training.rlhf.errors import DataError, EngineError, Interrupted, ModelError
 from training.rlhf.experience import (
     Learner,
     prompts_of,
@@ -22,7 +23,7 @@ from training.rlhf.experience import (
 )
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
-from training.rlhf.ppo import prompts_in, rounds_in, update, updates_in
+from training.rlhf.ppo import prompts_in, rate_steps, rounds_in, update
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
@@ -134,21 +135,20 @@ def prepare(
     if run.spec.reward_base is not None:
         reward_base = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
     reward_model = RewardModel.load(reward_base, reward_folder)
-    if settings.has_critic:
-        if reward_base is model:
-            model.load_adapter(VALUE, reward_folder)  # it knows what will be rewarded (paper)
-        else:
-            model.copy_adapter(POLICY, VALUE)  # an adapter of another base fits no other
-        model.add_head(VALUE)
+    critic = _critic(run, settings, model, reward_model, reward_folder)
     model.copy_adapter(POLICY, REFERENCE)
 
-    policy, value = model.trainable(POLICY), model.trainable(VALUE)
-    model.train_only(policy, value)
-    model.base.eval()
+    policy, value = model.trainable(POLICY), critic.trainable(VALUE)
+    for one in {id(model): model, id(critic): critic}.values():
+        one.train_only(
+            *(group for owner, group in ((model, policy), (critic, value)) if owner is one)
+        )
+        one.base.eval()
+    model.cut_ids = model.chat.ids_that_are(settings.cut_at) if settings.cut_at else ()
     kept = _usable(run, settings, model, reward_model, records)
     shown = settings.with_facts and reward_model.template.with_facts
     check_facts(run, kept, wanted=shown)
-    total = rounds_in(settings, len(kept)) * updates_in(settings)
+    total = rate_steps(settings, rounds_in(settings, len(kept)))
     learner = Learner(
         run=run,
         settings=settings,
@@ -158,8 +158,37 @@ def prepare(
         value=Optimizer(value, settings.value_optimizer, total_steps=total) if value else None,
         kl_coefficient=settings.kl_coefficient,
         sampler=sampler_of(run, model, settings),
+        critic=None if critic is model else critic,
     )
     return learner, kept
+
+
+def _critic(
+    run: Run,
+    settings: PpoSettings,
+    model: VisionLanguageModel,
+    reward_model: RewardModel,
+    reward_folder: Path,
+) -> VisionLanguageModel:
+    """The model that gets the value adapter and its head, if there is a critic.
+
+    On the reward model's base it begins as the reward model, which knows what will be rewarded.
+    """
+    if not settings.has_critic:
+        return model
+    rated_on = reward_model.model
+    critic = rated_on if settings.critic_on == "reward" else model
+    if critic is rated_on:
+        critic.load_adapter(VALUE, reward_folder)
+    else:
+        critic.copy_adapter(POLICY, VALUE)  # an adapter of another base fits no other
+    critic.add_head(VALUE)
+    if critic is not model and not model.speaks_like(critic):
+        raise ModelError(
+            "settings.critic_on: reward needs bases with one vocabulary: the critic reads the "
+            "tokens of the policy; say critic_on: policy"
+        )
+    return critic
 
 
 def _usable(
@@ -213,7 +242,7 @@ def _show_samples(learner: Learner, records: list[PromptRecord], *, step: int) -
 
 
 def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, float]) -> None:
-    run, model = learner.run, learner.model
+    run = learner.run
     if not processes().leads:
         return
     state: dict[str, Any] = {
@@ -229,21 +258,25 @@ def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, floa
         merit=metrics.get("ppo/reward"),
     ) as folder:
         for name, optimizer in _optimizers(learner).items():
-            model.save_adapter(name, folder / name)
+            _owner(learner, name).save_adapter(name, folder / name)
             checkpoints.save_optimizer(folder, name, optimizer.state())
         if learner.value is not None:
-            model.save_head(VALUE, folder / VALUE)
+            learner.valuing.save_head(VALUE, folder / VALUE)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
 
 
 def _resume(learner: Learner, checkpoint: checkpoints.Checkpoint) -> None:
     for name, optimizer in _optimizers(learner).items():
         weights = read_tensors(checkpoint.folder / name / ADAPTER_WEIGHTS)
-        learner.model.load_adapter_weights(name, weights)
+        _owner(learner, name).load_adapter_weights(name, weights)
         optimizer.load_state(checkpoint.optimizer(name))
     if learner.value is not None:
-        learner.model.load_head(VALUE, checkpoint.folder / VALUE)
+        learner.valuing.load_head(VALUE, checkpoint.folder / VALUE)
     learner.kl_coefficient = float(checkpoint.state()["kl_coefficient"])
+
+
+def _owner(learner: Learner, adapter: str) -> VisionLanguageModel:
+    return learner.valuing if adapter == VALUE else learner.model
 
 
 def _optimizers(learner: Learner) -> dict[str, Optimizer]:

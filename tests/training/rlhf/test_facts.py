@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import asdict
+
 import pytest
 
 from training.rlhf.contract import RewardSettings
@@ -89,3 +93,37 @@ def test_correctness_bonus(text: str, caption_type: int, bonus: float) -> None:
 def test_length_penalty_by_hand() -> None:
     assert length_penalty(448, response_length=896, multiplier=1, coefficient=-10) == -5.0
     assert length_penalty(448, response_length=896, multiplier=-0.5, coefficient=-10) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "start"),
+    [
+        ("No.", 1.0, 1.0),
+        ("Nothing to see", 0.0, 1.0),
+        ("no", 1.0, 0.0),
+        ("Yes.", -1.0, -1.0),
+        ("Yesterday", 0.0, -1.0),
+        ("yes", -1.0, 0.0),
+    ],
+)
+def test_a_no_is_a_word_or_a_start(text: str, word: float, start: float) -> None:
+    assert correctness_bonus(text, 6) == word
+    assert correctness_bonus(text, 6, match="start") == start
+
+
+def test_facts_go_where_the_rating_prompt_says() -> None:
+    settings = RewardSettings(
+        facts_position="after_response", facts_introduction="Facts:", rating_prompt="1. {facts} 2."
+    )
+    template = RatingTemplate.from_settings(settings)
+    assert template.after_response(["a", "b"]) == "1. Facts:\n- a\n- b 2."
+    assert template.after_response([]) == "1.  2."
+
+
+def test_templates_from_before_there_was_a_prefix_keep_their_digest() -> None:
+    """It is saved with reward models, which must load as before."""
+    old = asdict(RatingTemplate.from_settings(RewardSettings()))
+    assert old.pop("rating_prefix") == ""
+    digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
+    assert RatingTemplate(**old).sha256 == digest
+    assert RatingTemplate(**old, rating_prefix="It is").sha256 != digest

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.rlhf.contract import OptimizerSettings
+from training.rlhf.contract import Kind, OptimizerSettings, PpoSettings
 from training.rlhf.errors import CheckpointError
 from training.rlhf.optimization import (
     Optimizer,
@@ -15,6 +15,8 @@ from training.rlhf.optimization import (
     seed_step,
     steps_in,
 )
+from training.rlhf.ppo import rate_steps, updates_in
+from training.rlhf.presets import preset_spec
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,19 @@ def test_seed_of_a_step_depends_on_all_its_parts() -> None:
     first = drawn(1, "ppo", 0)
     assert drawn(1, "ppo", 0) == first
     assert len({first, drawn(2, "ppo", 0), drawn(1, "sft", 0), drawn(1, "ppo", 1)}) == 4
+
+
+def test_warm_up_from_nothing_changes_nothing_first() -> None:
+    settings = OptimizerSettings(learning_rate=1.0, warmup_steps=4, warmup_from_zero=True)
+    assert [learning_rate(settings, step, 9) for step in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_rates_of_the_paper_count_rounds() -> None:
+    """Four updates a round, six rounds: 3.6e-4 in all, where counting steps gave 6.6e-4."""
+    found = preset_spec(Kind.PPO, "paper").settings
+    assert isinstance(found, PpoSettings)
+    assert updates_in(found) == 4
+    total = rate_steps(found, 10**6)
+    assert total == 10**6
+    rates = [learning_rate(found.policy_optimizer, step, total) for step in range(6)]
+    assert 4 * sum(rates) == pytest.approx(3.6e-4, rel=1e-4)

@@ -9,7 +9,7 @@ import pytest
 from training.rlhf.contract import Kind
 from training.rlhf.presets import OFFERED, PRESETS, preset_for, preset_spec, presets_of
 
-OPTIMIZER = {"weight_decay": 0.0}
+OPTIMIZER = {"weight_decay": 0.0, "warmup_from_zero": True}
 PPO_OPTIMIZER = OPTIMIZER | {
     "learning_rate": 3e-5,
     "schedule": "cosine",
@@ -41,7 +41,7 @@ PAPER: dict[tuple[Kind, str], dict[str, Any]] = {
         "batch_size": 32,
         "max_steps": 200,
         "keep_best": False,
-        "normalise": True,
+        "normalise": False,
         "lora": LORA,
         "optimizer": OPTIMIZER
         | {"learning_rate": 2e-5, "schedule": "constant", "warmup_steps": 9, "gradient_norm": 0.3},
@@ -63,6 +63,10 @@ PAPER: dict[tuple[Kind, str], dict[str, Any]] = {
         "value_clip_range": 0.2,
         "value_coefficient": 0.1,
         "joint_clipping": True,
+        "rate_per": "round",
+        "critic_on": "reward",
+        "bonus_match": "start",
+        "cut_at": "?",
         "whiten_advantages": True,  # it is the rewards that are scaled instead of whitened
         "reward_scale": 10.0,
         "score_position": "last_slot",

@@ -166,3 +166,32 @@ def test_golden_image_outside_the_folder_is_refused(base_folder: Path, copied: P
 def test_folder_that_is_no_reward_model_is_refused(base_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is not a reward model"):
         load(base_folder, tmp_path)
+
+
+def test_a_fresh_head_lets_the_adapter_learn(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    """Behind a head of zeros every gradient of the adapter is nothing."""
+    torch.manual_seed(0)
+    fresh = RewardModel.fresh(model, RewardSettings())
+    assert float(model.heads["reward"].bias) == 0.0
+    parameters = model.trainable("reward")
+    model.train_only(parameters)
+    turns = (Turn(speaker="human", text="<image>\nwhat is there ?"),)
+    [image] = model.encode_images(image_files[:1])
+    [sequence] = fresh.sequences(turns, image, ["a red circle"])
+    fresh.raw_rewards([sequence]).sum().backward()
+    raised = [p.grad for name, p in parameters.items() if "lora_B" in name]
+    assert all(gradient is not None and bool(gradient.any()) for gradient in raised)
+
+
+def test_rating_begins_with_words_put_into_its_mouth(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    settings = RewardSettings(rating_prompt="rate :", rating_prefix="is : a")
+    said = RewardModel.fresh(model, settings)
+    turns = (Turn(speaker="human", text="<image>\nwhat is there ?"),)
+    [image] = model.encode_images(image_files[:1])
+    [sequence] = said.sequences(turns, image, ["a red circle"])
+    text = model.processor.tokenizer.decode(sequence.ids)
+    assert text.endswith("</s> USER: rate : ASSISTANT: is : a")

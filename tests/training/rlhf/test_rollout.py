@@ -5,13 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from transformers.masking_utils import find_packed_sequence_indices
 
 from tests.training.rlhf import tiny
 from training.rlhf.contract import LoraSettings, SamplingSettings, Turn
-from training.rlhf.data import TokenSequence
+from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.errors import ModelError
 from training.rlhf.logprobs import token_entropy, token_logprobs
 from training.rlhf.models import VisionLanguageModel
-from training.rlhf.rollout import cut_at_stop, response_hidden, sample, widened
+from training.rlhf.rollout import (
+    cut_at_stop,
+    prompt_prefix,
+    response_hidden,
+    sample,
+    widened,
+)
 
 PAD, BEGIN, END, _, IMAGE = range(5)
 
@@ -172,3 +180,60 @@ def test_sampling_can_be_given_up(model: VisionLanguageModel, image_files: list[
             batch_size=1,
             before_batch=give_up,
         )
+
+
+def test_an_answer_that_asks_back_is_cut_and_has_no_end(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    [ask] = model.chat.ids_that_are("?")
+    model.cut_ids = (ask,)
+    ids = torch.tensor([[9, ask, 9, END], [9, END, ask, 9], [9, 9, 9, ask], [9, 9, 9, 9]])
+    found = cut_at_stop(model, ids)
+    assert found.finished == [False, True, False, False]
+    assert found.lengths.tolist() == [2, 2, 4, 4]
+    assert found.texts[0].endswith("?") and not found.texts[1].endswith("?")
+    # Sampling stops there too, and draws what it would have drawn.
+    prompts = prompts_for(model, image_files) * 8
+    torch.manual_seed(3)
+    cut = sample(model, prompts, settings(), adapter=None, batch_size=24)
+    model.cut_ids = ()
+    torch.manual_seed(3)
+    whole = sample(model, prompts, settings(), adapter=None, batch_size=24)
+    model.cut_ids = (ask,)
+    again = cut_at_stop(model, whole.ids)
+    assert torch.equal(again.ids, cut.ids)
+    assert any((row == ask).any() for row in cut.ids)
+    with pytest.raises(ModelError, match="no token for 'nonsense'"):
+        model.chat.ids_that_are("nonsense")
+
+
+def test_positions_of_padding_are_not_those_of_packed_sequences(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    """transformers takes repeated positions without a mask for several sequences in one row."""
+    prompts = prompts_for(model, image_files)
+    batch = Batch.pad(prompts, pad_id=PAD, device=model.device, side="right")
+    inputs = model.positioned_inputs(batch)
+    assert inputs["attention_mask"] is None
+    assert find_packed_sequence_indices(inputs["position_ids"]) is None
+
+
+def test_padding_that_counts_has_one_hidden_state(
+    model: VisionLanguageModel, image_files: list[Path]
+) -> None:
+    """In measuring, behind a prefix, and in updating, whatever the length of the prompts."""
+    prompts = prompts_for(model, image_files)
+    ids = torch.full((3, 6), PAD)
+    ids[0, :3], ids[1, :5], ids[2, :1] = 9, 10, 11
+    mask, slots = (ids != PAD).long(), torch.ones(3, 6, dtype=torch.long)
+    updating = response_hidden(model, None, prompts, ids, mask, slots=slots)
+    prefix = prompt_prefix(model, None, prompts)
+    measuring = response_hidden(model, None, prompts, ids, mask, slots=slots, prefix=prefix)
+    torch.testing.assert_close(updating, measuring, rtol=0, atol=1e-6)
+    for row, prompt in enumerate(prompts):  # and that of a plain pass over the padded row
+        batch = Batch.pad([prompt], pad_id=PAD, device=model.device, side="right")
+        inputs = model.model_inputs(batch)
+        inputs["input_ids"] = torch.cat([batch.input_ids, ids[row : row + 1]], dim=1)
+        inputs["attention_mask"] = torch.cat([batch.attention_mask, mask[row : row + 1]], dim=1)
+        plain = model.run(**inputs, use_cache=False)[0, len(prompt) - 1 : -1]
+        torch.testing.assert_close(updating[row], plain, rtol=0, atol=1e-5)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,25 @@ def test_negative_length_bonus_rewards_length(
     prompt = reward_model.model.chat.prompt(record.conversation, image)
     found = score(reward_model, SETTINGS, [record], [prompt], responses("a", finished=[True]))
     assert found.length.tolist() == pytest.approx([1.0])
+
+
+def test_facts_are_shuffled_by_round_and_alike_for_all_answers(
+    reward_model: RewardModel, image_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [record] = [replace(one, captions=("a", "red", "blue", "cross")) for one in records(1)]
+    image = reward_model.model.encode_images(image_files)[0]
+    prompt = reward_model.model.chat.prompt(record.conversation, image)
+    shown: list[tuple[str, ...]] = []
+    original = RewardModel.sequences
+
+    def sequences(self, conversation, image, responses, captions=()):  # type: ignore[no-untyped-def]
+        shown.append(tuple(captions))
+        return original(self, conversation, image, responses, captions)
+
+    monkeypatch.setattr(RewardModel, "sequences", sequences)
+    for number in range(8):
+        answers = responses("a", "no", finished=[True] * 2)
+        score(reward_model, SETTINGS, [record] * 2, [prompt] * 2, answers, order=f"round {number}")
+    assert all(one == two for one, two in zip(shown[::2], shown[1::2], strict=True))
+    assert len(set(shown)) > 2
+    assert {tuple(sorted(one)) for one in shown} == {("a", "blue", "cross", "red")}

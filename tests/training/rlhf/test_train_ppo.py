@@ -163,8 +163,9 @@ def test_paper_preset_runs_over_all_slots(make_run: MakeRun, reward_folder: Path
     metrics = last_metrics(events(directory))
     assert set(metrics) == {1, 2}  # 12 prompts, 6 a round
     optimizer = OptimizerSettings(**spec["policy_optimizer"])
-    rates = [learning_rate(optimizer, step, 8) for step in range(4, 8)]  # 4 updates in each
-    assert metrics[2]["ppo/learning_rate"] == pytest.approx(sum(rates) / 4)
+    assert metrics[2]["ppo/learning_rate"] == pytest.approx(
+        learning_rate(optimizer, 1, 2)
+    )  # rounds
     assert "2 rounds: 1 passes over 12 prompts" in [e["text"] for e in events(directory, "stage")]
 
 
@@ -312,6 +313,22 @@ def test_reward_model_may_have_a_base_of_its_own(
     rollout = next(scores for _, scores in earned if len(scores) == 6)
     normalised = (rollout - first["mean"]) / first["deviation"]
     assert metrics[1]["ppo/score"] == pytest.approx(float(normalised.mean()), abs=1e-5)
+
+    # The critic may be on that base too: then it begins as the reward model, and is resumed there.
+    changes = FOUR_ROUNDS | {"steps": 2, "checkpoint_every": 1, "critic_on": "reward"}
+    above = make_run(Kind.PPO, "above", reward_model=rewarding / "final", **changes)
+    change_spec(above, reward_base=str(larger))
+    assert train(above) == 0
+    values = load_file(above / "checkpoints" / "step-1" / "value" / "adapter_model.safetensors")
+    began = load_file(rewarding / "final" / "adapter_model.safetensors")
+    assert all(tensor.shape == began[name].shape for name, tensor in values.items())
+    near = {name: float((values[name] - began[name]).abs().max()) for name in began}
+    assert 0 < max(near.values()) < 0.05
+    final = load_file(above / "final" / "adapter_model.safetensors")
+    shutil.rmtree(above / "checkpoints" / "step-2")
+    assert train(above) == 0
+    again = load_file(above / "final" / "adapter_model.safetensors")
+    assert all(torch.equal(again[name], tensor) for name, tensor in final.items())
 
 
 def change_spec(directory: Path, **fields: object) -> None:

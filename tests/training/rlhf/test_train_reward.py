@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ def test_training_learns_the_preferences(make_run: MakeRun) -> None:
     )
     assert train(directory) == 0
     metrics = last_metrics(events(directory))
-    assert metrics[1]["train/loss"] == pytest.approx(math.log(2), abs=1e-6)  # a head of zeros
+    assert metrics[1]["train/loss"] > metrics[len(metrics)]["train/loss"]
     assert metrics[12]["held_out/accuracy"] == 1.0
     assert metrics[12]["held_out/loss"] < 0.6
     final = events(directory, "checkpoint")[-1]

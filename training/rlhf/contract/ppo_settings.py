@@ -35,6 +35,17 @@ class PpoSettings:
         "The last two have no critic and need responses_per_prompt above 1.",
         source="arXiv 2402.14740 (RLOO), 2402.03300 (GRPO); paper: gae",
     )
+    rate_per: Literal["step", "round"] = setting(
+        "step",
+        "What warm-up and schedule of the learning rates count: optimiser steps, or rounds.",
+        source="paper's code: rounds",
+    )
+    critic_on: Literal["policy", "reward"] = setting(
+        "policy",
+        "Whose base the critic is trained on where the reward model has another than the policy. "
+        "On that of the reward model it begins as its adapter; on the policy's, as the policy's.",
+        source="paper: reward",
+    )
     joint_clipping: bool = setting(
         False, "Clip policy and value gradients as one vector.", source="paper: on"
     )
@@ -144,6 +155,17 @@ class PpoSettings:
     )
     symbolic_rewards: bool = setting(
         True, "Add the correctness bonus (paper §2.3).", source="paper: on"
+    )
+    bonus_match: Literal["word", "start"] = setting(
+        "word",
+        "A yes or no that is checked is the first word, in any case; or the answer starts with "
+        "these characters, so that Nothing is a No and no is none.",
+        source="paper's code: start",
+    )
+    cut_at: str = setting(
+        "",
+        "Cut an answer behind the first token that is this text; it counts as one without an end.",
+        source="paper's code: ?",
     )
     no_end_token_penalty: float = setting(
         -8.0, "Added when the response never ends.", source="paper: -8"

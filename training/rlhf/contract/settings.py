@@ -53,8 +53,14 @@ class OptimizerSettings:
     warmup_steps: int = setting(
         0,
         "Optimiser steps of linear warm-up.",
-        source="paper's code: 3 % sft and reward, 5 steps ppo",
+        source="paper's code: 3 % sft and reward, 5 rounds ppo",
         minimum=0,
+    )
+    warmup_from_zero: bool = setting(
+        False,
+        "Begin the warm-up at 0, so that the first step changes nothing, instead of at its first "
+        "fraction.",
+        source="paper's code: on",
     )
     weight_decay: float = setting(
         0.0, "Decoupled weight decay.", source="paper's code: 0", minimum=0
@@ -143,8 +149,15 @@ class RewardSettings:
         "Rate the last response. First of all it should be accurate: everything it says is "
         "supported by the image and by the facts, where facts are given. It should also be "
         "helpful, sound natural and waste no words. The rating is:",
-        "What asks for the rating after the response; the reward is read at its last token.",
+        "What asks for the rating after the response; the reward is read at its last token. Facts "
+        "after the response stand before it, or where it says {facts}.",
         source="paper: other words",
+    )
+    rating_prefix: str = setting(
+        "",
+        "What the model is made to begin its rating with, behind rating_prompt; the reward is read "
+        "at its last token then.",
+        source="paper: on",
     )
     center_coefficient: float = setting(
         1e-3,
@@ -184,7 +197,7 @@ class RewardSettings:
     normalise: bool = setting(
         True,
         "Shift and scale rewards to mean 0, sd 1 on held-out samples.",
-        source="paper's code: on",
+        source="paper's code: off",
     )
     max_length: int = setting(
         1024, "Longest sequence in text tokens.", source="paper's code: 2048", minimum=1
