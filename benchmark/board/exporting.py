@@ -125,7 +125,11 @@ def _judge(evaluation: Evaluation) -> dict[str, Any]:
 
 def _tested(row: Evaluation, standing: Standing | None) -> dict[str, Any]:
     found = standing.against_best.get(row.pk) if standing else None
-    return {"p_value_against_best": found.p_value if found else None}
+    return {
+        "p_value_against_best": found.p_value if found else None,
+        "corrected_p_value_against_best": found.corrected if found else None,
+        "corrected_for_pairs": found.pairs if found else None,
+    }
 
 
 def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:

@@ -91,8 +91,11 @@ def group_named(name: str, evaluations: EvaluationQuerySet) -> Group | None:
 
 def digest(evaluations: EvaluationQuerySet) -> str:
     """Names the state of the rankings: another digest once a score came, went or changed."""
-    rows = evaluations.order_by("pk").values_list("pk", "state", "finished_at")
-    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()[:16]
+    return short_digest(list(evaluations.order_by("pk").values_list("pk", "state", "finished_at")))
+
+
+def short_digest(rows: list[Any]) -> str:
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
 def chart_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:

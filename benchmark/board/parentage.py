@@ -14,14 +14,22 @@ from typing import Any, Literal
 from django.core.cache import cache
 
 from benchmark import scoring
+from benchmark.board import leaderboard, standing
 from benchmark.board.leaderboard import Group
+from benchmark.board.standing import Tested
 from benchmark.models import Evaluation, EvaluationQuerySet
 from benchmark.protocols.shown import Shown
-from benchmark.templatetags.benchmark_tags import difference, figure, p_value
+from benchmark.templatetags.benchmark_tags import difference, figure
 from training.models import Checkpoint
 
 KEPT_SECONDS = 24 * 3600
-Verdict = Literal["fell", "rose", "no difference shown"]
+Verdict = Literal[
+    "fell",
+    "rose",
+    "fell only before correction",
+    "rose only before correction",
+    "no difference shown",
+]
 
 
 @dataclass(frozen=True)
@@ -32,24 +40,30 @@ class Change:
     tested: Shown
     test: dict[str, Any]
     """Of the tested figure, as ``scoring.compare`` gives it."""
+    standing: Tested
+    """The same pair as the leaderboard has it: what is shown is said by it alone."""
     worse: tuple[Shown, ...]
     """All figures for which the test shows a change for the worse."""
 
     @property
     def verdict(self) -> Verdict:
-        if not self.test["shown"]:
-            return "no difference shown"
-        return "rose" if self.test["difference"] > 0 else "fell"
+        rose = self.test["difference"] > 0
+        match self.standing.verdict:
+            case "shown":
+                return "rose" if rose else "fell"
+            case "before correction":
+                return "rose only before correction" if rose else "fell only before correction"
+        return "no difference shown"
 
     @property
     def told(self) -> str:
-        """ "Score 3.14 to 1.70 (−1.43, 95 % interval −1.96 to −0.89, p < 0.001)"."""  # noqa: RUF002
+        """ "Score 3.14 to 1.70 (−1.43, 95 % interval −1.96 to −0.89; p < 0.001, …)"."""  # noqa: RUF002
         shown, test = self.tested, self.test
         first, second = (figure(test[side]["value"], shown) for side in ("first", "second"))
         by, low, high = (difference(test[end], shown) for end in ("difference", "low", "high"))
         return (
             f"{self.tested.title} {first} to {second} "
-            f"({by}, 95 % interval {low} to {high}, {p_value(test['p_value'])})"
+            f"({by}, 95 % interval {low} to {high}; {self.standing.told})"
         )
 
 
@@ -65,7 +79,10 @@ def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | N
         for shown in evaluation.question_set.rules.figures
         if (test := found.get(shown.name)) and test["shown"] and _worse(shown, test["difference"])
     )
-    return Change(parent=parent, tested=tested, test=found[tested.name], worse=worse)
+    test = found[tested.name]
+    ranked = standing.between(parent, evaluation, visible)
+    alone = standing.alone(test["p_value"])
+    return Change(parent=parent, tested=tested, test=test, standing=ranked or alone, worse=worse)
 
 
 def _compared(parent: Evaluation, evaluation: Evaluation) -> dict[str, Any]:
@@ -97,6 +114,48 @@ def evaluated_parent(evaluation: Evaluation, visible: EvaluationQuerySet) -> Eva
     line = _line(evaluation.checkpoint_id, parents)[1:]
     by_model = {row.checkpoint_id: row for row in reversed(alike.filter(checkpoint__in=line))}
     return next((by_model[pk] for pk in line if pk in by_model), None)
+
+
+@dataclass(frozen=True)
+class AgainstParent:
+    """A row of the leaderboard beside its nearest ancestor in the same ranking."""
+
+    parent: Evaluation
+    rose: bool
+    standing: Tested
+
+
+def against_parents(groups: Iterable[Group]) -> dict[int, AgainstParent]:
+    """By evaluation, for the rows whose ancestor is ranked with them; answers drawn alike."""
+    groups = list(groups)
+    parents = parents_of(
+        row.checkpoint_id for group in groups for row in group.rows if row.checkpoint_id
+    )
+    found = [
+        (group, parent, row)
+        for group in groups
+        for row in group.rows
+        if (parent := _ranked_parent(group, row, parents)) is not None
+    ]
+    tests = standing.of_pairs(found)
+    return {
+        row.pk: AgainstParent(
+            parent,
+            leaderboard.score_of(row) > leaderboard.score_of(parent),
+            tests[frozenset((parent.pk, row.pk))],
+        )
+        for _, parent, row in found
+    }
+
+
+def _ranked_parent(
+    group: Group, row: Evaluation, parents: dict[int, int | None]
+) -> Evaluation | None:
+    if row.checkpoint_id is None:
+        return None
+    alike = {one.checkpoint_id: one for one in group.rows if one.sampling == row.sampling}
+    line = _line(row.checkpoint_id, parents)[1:]
+    return next((alike[pk] for pk in line if pk in alike), None)
 
 
 def parents_of(checkpoints: Iterable[int]) -> dict[int, int | None]:

@@ -28,6 +28,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "groups": groups,
         "standings": standing.standings(groups),
         "curves": parentage.curves(groups),
+        "against_parents": parentage.against_parents(groups),
         "fresh": leaderboard.digest(evaluations),
         "published": [table for one in protocols.TABLE.values() for table in one.published],
         "may_read": access.may_read(request.user),
@@ -94,12 +95,15 @@ def compare(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {"form": form}
     if form.is_valid():
         first, second = form.cleaned_data["first"], form.cleaned_data["second"]
+        tested = form.result[first.question_set.tested_figure.name]
         context |= {
             "first": first,
             "second": second,
             "result": form.result,
             "tested": first.question_set.tested_figure,
-            "tested_result": form.result[first.question_set.tested_figure.name],
+            "tested_result": tested,
+            "standing": standing.between(first, second, access.evaluations(request.user))
+            or standing.alone(tested["p_value"]),
             "chart": leaderboard.chart_of([first, second]),
             "changes": largest_changes(first, second),
         }

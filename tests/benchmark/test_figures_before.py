@@ -77,5 +77,5 @@ def test_every_figure_is_what_it_was(kept: dict[str, Any]) -> None:
         if before["chart"]["categories"]:
             assert group.chart == before["chart"]
         tests = standings.get(group.id)
-        p_values = [test.p_value for test in tests.against_best.values()] if tests else None
+        p_values = [test.corrected for test in tests.against_best.values()] if tests else None
         assert (p_values, tests and tests.detectable) == (before["p"], before["detectable"])

@@ -65,12 +65,16 @@ def test_every_pair_is_corrected_for() -> None:
         [paired_p_value(*pair) for pair in ((BEST, NEAR), (BEST, WORST), (NEAR, WORST))]
     )
     assert found.best == best.pk
-    assert found.against_best[near.pk].p_value == corrected[0]
-    assert found.against_best[worst.pk].p_value == corrected[1]
+    assert found.against_best[near.pk].corrected == corrected[0]
+    assert found.against_best[worst.pk].corrected == corrected[1]
+    assert found.against_best[worst.pk].p_value == 2 / 256
     # Eight questions all in one direction: 2 / 2^8, times three pairs.
     assert corrected[1] == pytest.approx(3 * 2 / 256)
-    assert found.against_best[worst.pk].shown
-    assert not found.against_best[near.pk].shown
+    assert found.against_best[worst.pk].verdict == "shown"
+    assert found.against_best[worst.pk].told == (
+        "p = 0.008; 0.023 corrected for the 3 pairs of the 3 models ranked here"
+    )
+    assert found.against_best[near.pk].verdict == "not shown"
     assert (found.count, found.compared, found.pairs) == (8, 3, 3)
 
 
