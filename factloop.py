@@ -3,7 +3,7 @@
     from factloop import Client
 
     client = Client("https://labels.example.org", "fl_...")
-    for record in client.release(7).records():
+    for record in client.project("cats").release(3).records():
         print(record["id"], record["preference"])
 
 It needs httpx and nothing else of FactLoop, so it may be copied to where it is used. Requests that
@@ -96,6 +96,7 @@ class Client:
         return Project(self, slug)
 
     def release(self, id: int) -> Release:
+        """By its id, which is not the number that pages show: that is ``project(...).release``."""
         return Release(self, id)
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -191,6 +192,13 @@ class Project:
 
     def releases(self) -> Iterator[dict[str, Any]]:
         return self.client.pages(f"{self.path}/releases")
+
+    def release(self, number: int) -> Release:
+        """By the number that pages show. Raises FactLoopError (404) where there is none."""
+        for about in self.releases():
+            if about["number"] == number:
+                return Release(self.client, about["id"])
+        raise FactLoopError(404, {"title": f"{self.path} has no release {number}"})
 
     def make_release(self, **options: Any) -> Release:
         """Freezes what is decided now; ``policy``, ``seed``, ``held_out_share``."""

@@ -51,11 +51,16 @@ def evaluation(user: Any, pk: int) -> Evaluation:
     found = Evaluation.objects.with_origin().filter(pk=pk).first()
     if found is None:
         raise Http404
-    if found.project is not None:
+    if found.project is not None and not (found.is_of_shared_base and may_read(user)):
         access.require(user, found.project, Permission.REVIEW)
     elif not may_read(user):
         raise Http404
     return found
+
+
+def sees_project(user: Any, evaluation: Evaluation) -> bool:
+    """Whether ``user`` may also see the run and the project that it was made in."""
+    return evaluation.project is None or access.may(user, evaluation.project, Permission.REVIEW)
 
 
 def may_start(user: Any) -> bool:

@@ -12,7 +12,15 @@ from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, S
 
 @admin.register(QuestionSet)
 class QuestionSetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "protocol", "short_version", "created_at"]
+    """What was imported stands; in which order it is shown is for administrators to say."""
+
+    list_display = ["name", "protocol", "short_version", "place", "created_at"]
+    list_editable = ["place"]
+    fields = ["name", "protocol", "version", "missing_images", "place"]
+    readonly_fields = ["name", "protocol", "version", "missing_images"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
 
 
 @admin.register(Question)

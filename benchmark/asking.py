@@ -83,7 +83,7 @@ def _request_reward_evaluation(wanted: Wanted) -> Run:
     )
     options = {"question_set": wanted.question_set.pk, "judge": wanted.judge.pk}
     step = requests.Step("reward_evaluation", options=options)
-    return requests.request_run(common, step, name=f"Evaluation of {model}"[:200])
+    return requests.request_run(common, step, name=_named(wanted))
 
 
 def judge_evaluation(question_set: QuestionSet, judge: Judge, **fields: Any) -> Evaluation:
@@ -126,4 +126,10 @@ def request_evaluation(wanted: Wanted) -> Run:
         "temperature": wanted.temperature,
     }
     step = requests.Step("evaluation", options=options)
-    return requests.request_run(common, step, name=f"Evaluation of {model}")
+    return requests.request_run(common, step, name=_named(wanted))
+
+
+def _named(wanted: Wanted) -> str:
+    made_by = wanted.checkpoint.run
+    what = f"{wanted.question_set} for {wanted.checkpoint}"
+    return requests.named(what, wanted.project, made_by.release if made_by else None)

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from benchmark.judging import absence
+from benchmark.judging.absence import Absence
 from benchmark.judging.injections import addresses_judge
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
 from training.checkpoints import registry
@@ -20,6 +22,8 @@ class Progress:
     done: int
     total: int
     text: str
+    away: Absence | None = None
+    """Why the judge is asked again, and when."""
 
 
 def progress(evaluation: Evaluation) -> Progress:
@@ -34,7 +38,8 @@ def progress(evaluation: Evaluation) -> Progress:
     done = evaluation.verdicts().count()
     if not done and _judge_is_busy(evaluation):
         return Progress(done, total, f"Waits until {evaluation.judge} has rated another model")
-    return Progress(done, total, f"{done} of {total} verdicts")
+    away = absence.of(evaluation) if evaluation.state == Evaluation.State.JUDGING else None
+    return Progress(done, total, f"{done} of {total} verdicts", away)
 
 
 def _judge_is_busy(evaluation: Evaluation) -> bool:

@@ -110,7 +110,7 @@ class ChainForm(forms.Form):
         checkpoints: Any,
         original: Original | None = None,
     ) -> None:
-        filled = original.initial() if original else {"name": f"Release {release.number}"}
+        filled = original.initial() if original else {"name": f"{release}"[-120:]}
         super().__init__(data, initial=filled)
         self.release, self.user, self.original = release, user, original
         usable = checkpoints.order_by("-promoted", "-created_at")

@@ -12,7 +12,7 @@ Z = 1.96
 class Share:
     """``part`` of ``whole`` answers."""
 
-    part: int = 0
+    part: float = 0
     whole: int = 0
 
     @property

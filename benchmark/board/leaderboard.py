@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmark.models import Evaluation, EvaluationQuerySet
 
-MOST_SERIES = 4
+MOST_SERIES = 6
+"""As many as there are colours that can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Group:
     """Evaluations that may be ranked together, best score first."""
 
     rows: list[Evaluation]
+    chosen: frozenset[int] = frozenset()
+    """Which of them are drawn, where somebody has chosen."""
 
     @property
     def first(self) -> Evaluation:
@@ -53,26 +56,37 @@ class Group:
 
     @property
     def chart(self) -> dict[str, Any]:
-        """Mean rating of each type, for the best of each method (at most four models)."""
+        """Mean rating of each type, for those that are drawn."""
         return chart_of(self.charted)
 
     @property
     def charted(self) -> list[Evaluation]:
-        """Whose figures by type are drawn, in the order of their colours."""
-        best: dict[str, Evaluation] = {}
-        for row in self.rows:
-            best.setdefault(row.method or row.model_name, row)
-        shown = list(best.values())[:MOST_SERIES]
-        base = best.get("Base")
-        if base is not None and base not in shown:
-            shown[-1] = base
+        """Whose figures by type are drawn, in the order of their colours: those that were chosen;
+        else all, or where they are too many the best of each method before the others."""
+        shown = [row for row in self.rows if row.pk in self.chosen][:MOST_SERIES]
+        if not shown:
+            best: dict[str, Evaluation] = {}
+            for row in self.rows:
+                best.setdefault(row.method or row.model_name, row)
+            base = [best["Base"]] if "Base" in best else []
+            ranked = {row.pk: row for row in (*base, *best.values(), *self.rows)}
+            shown = list(ranked.values())[:MOST_SERIES]
+            shown.sort(key=self.rows.index)
         return sorted(shown, key=lambda row: row.method != "Base")
 
+    @property
+    def undrawn(self) -> list[Evaluation]:
+        """Those that the charts leave out, and say so."""
+        drawn = self.charted
+        return [row for row in self.rows if row not in drawn]
 
-def groups(evaluations: EvaluationQuerySet) -> list[Group]:
+
+def groups(evaluations: EvaluationQuerySet, chosen: Iterable[int] = ()) -> list[Group]:
     """Complete evaluations by what makes them comparable; of each model the newest only.
+    ``chosen``: evaluations that charts shall draw.
 
-    Groups come in the order of their newest evaluation. One query, however many rows.
+    Groups come in the order of their question sets, which is an administrator's, then by judge.
+    One query, however many rows.
     """
     newest: dict[tuple[Any, ...], Evaluation] = {}
     for evaluation in evaluations.scored().with_origin():
@@ -81,7 +95,14 @@ def groups(evaluations: EvaluationQuerySet) -> list[Group]:
     grouped: dict[tuple[int, str, int, str], list[Evaluation]] = {}
     for evaluation in newest.values():
         grouped.setdefault(evaluation.group, []).append(evaluation)
-    return [Group(sorted(rows, key=score_of, reverse=True)) for rows in grouped.values()]
+    drawn = frozenset(chosen)
+    found = [Group(sorted(rows, key=score_of, reverse=True), drawn) for rows in grouped.values()]
+    return sorted(found, key=_order)
+
+
+def _order(group: Group) -> tuple[Any, ...]:
+    questions = group.first.question_set
+    return (questions.place, questions.name, -group.asked, group.first.judge.name, group.id)
 
 
 def group_named(name: str, evaluations: EvaluationQuerySet) -> Group | None:

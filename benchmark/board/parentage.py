@@ -224,8 +224,7 @@ def _made_from(evaluation: Evaluation) -> str:
     run = evaluation.checkpoint.run if evaluation.checkpoint else None
     if run is None:
         return ""
-    reward = run.reward_model
-    release = run.release or (reward.run.release if reward and reward.run else None)
+    reward, release = run.reward_model, evaluation.release
     parts = [
         f"release {release.number}" if release else "",
         f"reward by {reward}" if reward else "",

@@ -14,12 +14,13 @@ from __future__ import annotations
 import email.utils
 import json
 import os
+import queue
 import random
 import re
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,6 +33,8 @@ from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
 from config.outside import finite_number, storable, whole_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
+Away = Callable[[str, float], None]
+LISTENED_SECONDS = 1.0
 LARGEST_REPLY_BYTES = 1 << 20
 """Of a reply, unpacked."""
 _LONGEST_RETRY_AFTER = 86_400.0
@@ -109,8 +112,12 @@ def endpoint_verdicts(
     *,
     protocol: Protocol,
     mode: Mode = "careful",
+    away: Away = lambda reason, seconds: None,
 ) -> Iterator[tuple[Item, Outcome]]:
     """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once.
+
+    ``away`` is told, in the caller's thread, why a question has to be asked again and in how many
+    seconds.
 
     Raises JudgeRefused once the endpoint refuses. That, and closing the iterator, stops asking;
     replies under way are waited for (at most ``timeout_seconds``) and dropped.
@@ -126,10 +133,11 @@ def endpoint_verdicts(
         ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="judge") as pool,
     ):
         waiting = iter(items)
+        troubles: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
         asked: dict[Future[Outcome], Item] = {}
 
         def one(item: Item) -> Outcome:
-            return _judge_one(client, endpoint, item, protocol, mode, stop)
+            return _judge_one(client, endpoint, item, protocol, mode, stop, troubles)
 
         def ask_next(count: int) -> None:
             for item in islice(waiting, count):
@@ -138,7 +146,8 @@ def endpoint_verdicts(
         try:
             ask_next(endpoint.concurrency)
             while asked:
-                done, _ = wait(asked, return_when=FIRST_COMPLETED)
+                done, _ = wait(asked, LISTENED_SECONDS, return_when=FIRST_COMPLETED)
+                _tell(troubles, away)
                 for future in done:
                     yield asked.pop(future), future.result()
                     # Only now: a kill loses at most ``concurrency`` replies that nobody has kept.
@@ -148,6 +157,15 @@ def endpoint_verdicts(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _tell(troubles: queue.SimpleQueue[tuple[str, float]], away: Away) -> None:
+    """The newest trouble: what is asked again soonest says nothing about the others."""
+    newest = None
+    while not troubles.empty():
+        newest = troubles.get()
+    if newest is not None:
+        away(*newest)
+
+
 def _judge_one(
     client: httpx.Client,
     endpoint: Endpoint,
@@ -155,6 +173,7 @@ def _judge_one(
     protocol: Protocol,
     mode: Mode,
     stop: threading.Event,
+    troubles: queue.SimpleQueue[tuple[str, float]],
 ) -> Outcome:
     body = {
         "model": endpoint.model,
@@ -170,7 +189,11 @@ def _judge_one(
             reply = _ask(client, endpoint, body)
         except _Again as again:
             reason, tokens = str(again), tokens + again.tokens
-            if attempt == endpoint.attempts or stop.wait(_delay(endpoint, attempt, again)):
+            if attempt == endpoint.attempts:
+                break
+            delay = _delay(endpoint, attempt, again)
+            troubles.put((reason, delay))
+            if stop.wait(delay):
                 break
             continue
         except JudgeUnavailable as error:

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from benchmark import evaluating
-from benchmark.judging import endpoints, pending
+from benchmark.judging import absence, endpoints, pending
 from benchmark.models import Evaluation, Judge, Verdict
 from benchmark.protocols.protocol import Item, Mode, Outcome
 from config import attempts
@@ -72,6 +72,8 @@ def _judge(evaluation: Evaluation) -> None:
         pending.remember(evaluation)
         for item, outcome in _ask(evaluation):
             pending.verdict(evaluation, item, outcome).save(force_insert=True)
+            if outcome.state != "failed":
+                absence.over(evaluation)
             # Whoever gets on is no poison, however often its worker is replaced.
             Evaluation.objects.filter(pk=evaluation.pk, attempts__gt=1).update(attempts=1)
     evaluating.conclude(evaluation)
@@ -86,6 +88,7 @@ def _ask(evaluation: Evaluation) -> Iterator[tuple[Item, Outcome]]:
         items,
         protocol=evaluation.question_set.rules,
         mode=cast(Mode, evaluation.judge.parser),
+        away=partial(absence.note, evaluation),
     )
 
 

@@ -27,10 +27,13 @@ class QuestionSet(models.Model):
     missing_images = models.JSONField(
         default=list, blank=True, help_text="File names that the import did not find."
     )
+    place = models.PositiveSmallIntegerField(
+        default=100, help_text="Lower ones stand first on the leaderboard; equal ones by name."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["place", "name"]
         constraints = [
             models.UniqueConstraint(fields=["protocol", "version"], name="question_set_once")
         ]

@@ -15,8 +15,10 @@ from config.attempts import Attempted
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
     def visible_in(self, projects: models.QuerySet[Any]) -> EvaluationQuerySet:
-        """Those of ``projects``, and those that belong to none."""
-        return self.filter(Q(project__in=projects) | Q(project=None))
+        """Those of ``projects``, those that belong to none, and those of imported bases: whoever
+        may train from a base may see what it scores."""
+        shared = Q(checkpoint__kind="base", checkpoint__run=None)
+        return self.filter(Q(project__in=projects) | Q(project=None) | shared)
 
     def shared_by(self, link: Any) -> EvaluationQuerySet:
         """Those of a public link that still have a score."""
@@ -30,8 +32,9 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
             "project",
             "run",
             "checkpoint__base",
-            "checkpoint__run__release",
-            "checkpoint__run__reward_model__run__release",
+            "checkpoint__run__project",
+            "checkpoint__run__release__project",
+            "checkpoint__run__reward_model__run__release__project",
         )
 
     def scored(self) -> EvaluationQuerySet:
@@ -115,6 +118,22 @@ class Evaluation(Attempted):
         if self.question_set.rules.ranks_judges:
             return (self.question_set_id, self.coverage, 0, "")
         return (self.question_set_id, self.coverage, self.judge_id, self.prompt_hash)
+
+    @property
+    def release(self) -> Any:
+        """The release whose preferences went into the model, itself or by its reward model."""
+        run = self.checkpoint.run if self.checkpoint else None
+        if run is None:
+            return None
+        return run.release or (
+            run.reward_model.run.release if run.reward_model and run.reward_model.run else None
+        )
+
+    @property
+    def is_of_shared_base(self) -> bool:
+        """Of an imported base, which belongs to no project."""
+        checkpoint = self.checkpoint
+        return checkpoint is not None and checkpoint.kind == "base" and checkpoint.run_id is None
 
     @property
     def can_be_talked_to(self) -> bool:

@@ -87,7 +87,8 @@ def request_report(reward_model: Checkpoint, requested_by: Any) -> Run:
         gpus=made_by.gpus,
     )
     step = requests.Step("report_card")
-    return requests.request_run(common, step, name=f"Report card of {reward_model}"[:200])
+    name = requests.named(f"Report card of {reward_model}", made_by.project, made_by.release)
+    return requests.request_run(common, step, name=name)
 
 
 def report_on(run: Run) -> None:

@@ -75,6 +75,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "change": parentage.change_of(evaluation, visible),
         "may_manage": access.may_manage(request.user, evaluation),
         "may_share": access.may_share(request.user),
+        "sees_project": access.sees_project(request.user, evaluation),
     }
     return render(request, "benchmark/evaluation.html", context)
 

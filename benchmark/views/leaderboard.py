@@ -17,15 +17,17 @@ from benchmark.judging import by_hand
 
 EVALUATIONS_ON_A_PAGE = 30
 QUESTIONS_ON_A_PAGE = 48
+MOST_TICKED = 200
 
 
 @login_required
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     evaluations = access.evaluations(request.user)
-    groups = leaderboard.groups(evaluations)
+    groups = leaderboard.groups(evaluations, _drawn(request))
     context = {
         "groups": groups,
+        "most_series": leaderboard.MOST_SERIES,
         "standings": standing.standings(groups),
         "curves": parentage.curves(groups),
         "against_parents": parentage.against_parents(groups),
@@ -39,6 +41,12 @@ def index(request: HttpRequest) -> HttpResponse:
         "under_way": evaluations.exclude(state="complete").count(),
     }
     return render(request, "benchmark/leaderboard.html", context)
+
+
+def _drawn(request: HttpRequest) -> list[int]:
+    """The evaluations that somebody has ticked for the charts; anything else is ignored."""
+    ticked = request.GET.getlist("draw")[:MOST_TICKED]
+    return [int(one) for one in ticked if one.isdecimal() and len(one) < 10]
 
 
 @login_required

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from django.conf import settings as live_settings
 from django.db import connections
+from django.test import Client
+from django.urls import reverse
 
 from benchmark import evaluating
 from benchmark.evaluating import Said
-from benchmark.judging import endpoints, pending, work
+from benchmark.judging import absence, endpoints, pending, work
 from benchmark.models import Evaluation, Judge, Verdict
 from tests.benchmark.factories import (
     make_judge,
@@ -17,6 +19,7 @@ from tests.benchmark.factories import (
     waiting,
 )
 from tests.benchmark.fake_judge import Reply, fake_judge
+from tests.factories import make_admin
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +44,25 @@ def test_judge_asks_for_each_answer_once_and_scores() -> None:
     assert evaluation.state == "complete"
     assert evaluation.summary["score"]["value"] == 4
     assert evaluation.finished_at is not None
+
+
+def test_a_judge_that_is_away_is_told_on_the_page_until_it_answers() -> None:
+    with fake_judge(lambda prompt, before: Reply(status=503)) as server:
+        evaluation = waiting(make_judge(base_url=server.url))
+        work.judge(evaluation.pk)
+        found = absence.of(evaluation)
+        assert found is not None and found.reason == "status 503"
+        assert found.since <= found.asked_at <= found.next_at
+        server.answer = lambda prompt, before: Reply("Rating: 4")
+        evaluating.judge_again(reload(evaluation))
+        client = Client()
+        client.force_login(make_admin())
+        page = client.get(reverse("benchmark:progress", args=[evaluation.pk])).content.decode()
+        assert "is away" in page and "status 503" in page and "asked again at" in page
+        work.judge(evaluation.pk)
+    assert absence.of(evaluation) is None
+    page = client.get(reverse("benchmark:progress", args=[evaluation.pk])).content.decode()
+    assert "is away" not in page
 
 
 def test_unclear_and_failed_verdicts_leave_no_score_and_can_be_asked_again() -> None:

@@ -71,20 +71,21 @@ def test_what_differs_is_never_ranked_together(what: str) -> None:
 
 
 @pytest.mark.django_db
-def test_the_chart_shows_at_most_four_models_over_the_eight_types() -> None:
+def test_the_chart_shows_at_most_six_models_over_the_eight_types() -> None:
     question_set = make_question_set(count=8)
-    for number in range(6):
-        make_evaluation([number] * 8, question_set=question_set, model_name=f"model {number}")
+    for number in range(7):
+        make_evaluation(
+            [min(number, 6)] * 8, question_set=question_set, model_name=f"model {number}"
+        )
     (group,) = groups()
     assert group.chart["categories"] == list(mmhal.TYPES)
     assert [series["name"] for series in group.chart["series"]] == [
-        "model 5",
-        "model 4",
-        "model 3",
-        "model 2",
+        *("model 6", "model 5", "model 4"),
+        *("model 3", "model 2", "model 1"),
     ]
+    assert [row.model_name for row in group.undrawn] == ["model 0"]
     first = group.chart["series"][0]
-    assert first["values"] == first["low"] == first["high"] == [5.0] * 8
+    assert first["values"] == first["low"] == first["high"] == [6.0] * 8
 
 
 @pytest.mark.django_db

@@ -129,9 +129,10 @@ def test_an_ancestor_is_asked_where_the_parent_was_not_evaluated(
 def test_what_is_not_comparable_says_nothing(
     project: Project, questions: QuestionSet, what: str
 ) -> None:
-    base = make_base()
-    before = evaluate(GOOD, questions, base, project)
-    policy = ppo(project, base)
+    # The parent is a policy of the project: what an imported base scores is seen by all.
+    parent = ppo(project, make_base())
+    before = evaluate(GOOD, questions, parent, project)
+    policy = ppo(project, make_base(), start=parent)
     evaluation = evaluate(BAD, questions, policy, project)
     changes: dict[str, Any] = {
         "sampling": {"sampling": {"temperature": 1.0, "seed": 0}},

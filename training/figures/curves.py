@@ -109,7 +109,12 @@ def _importance(key: str) -> tuple[int, str]:
 def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
     """The figures of a checkpoint as (what, value), the most telling first."""
     ranked = sorted(figures.items(), key=lambda item: _importance(item[0].rpartition("/")[2]))
-    return [(_label(name.replace("/", "_")), value) for name, value in ranked]
+    return [(label(name), value) for name, value in ranked]
+
+
+def label(name: str) -> str:
+    """A figure's name in words."""
+    return _label(name.replace("/", "_"))
 
 
 def series(run: Run, key: str, *, grain: str = "", since: int = 0) -> dict[str, Any]:

@@ -239,6 +239,7 @@ def _finish(
         figures, _, rewards = _measured(run, reward_model, held_out, split)
         swapped, _, _ = _measured(run, reward_model, held_out, split, swapped=True)
         figures["held_out/accuracy_swapped"] = swapped["held_out/accuracy"]
+        figures["held_out/pairs"] = float(len(split.reporting))
     else:
         size = settings.micro_batch_size
         rewards = pair_rewards(run, reward_model, reference, batch_size=size)

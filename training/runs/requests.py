@@ -103,7 +103,7 @@ def request_sampling(policy: Checkpoint, requested_by: Any) -> Run:
     seed = policy.runs_from_policy.filter(kind="sample").count()
     common = _as_trained(policy, "policy", requested_by, seed=seed)
     step = Step("sample", options={"prompts": PAIRS_OF_A_CLICK})
-    return request_run(common, step, name=f"Pairs from {policy.name}")
+    return request_run(common, step, name=_named(f"Pairs from {policy.name}", policy))
 
 
 def request_scoring(reward_model: Checkpoint, requested_by: Any) -> Run:
@@ -113,7 +113,12 @@ def request_scoring(reward_model: Checkpoint, requested_by: Any) -> Run:
     """
     common = _as_trained(reward_model, "reward_model", requested_by)
     step = Step("score_comparisons", options={"comparisons": SCORED_OF_A_CLICK, "decided": True})
-    return request_run(common, step, name=f"Scores of {reward_model.name}")
+    return request_run(common, step, name=_named(f"Scores of {reward_model.name}", reward_model))
+
+
+def _named(what: str, checkpoint: Checkpoint) -> str:
+    run = checkpoint.run
+    return named(what, run.project, run.release) if run is not None else what
 
 
 def _as_trained(checkpoint: Checkpoint, role: str, requested_by: Any, *, seed: int = 0) -> Common:
@@ -146,7 +151,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
         chain=chain,
         after=after,
         kind=kind.name,
-        name=(name or _default_name(common, kind))[:200],
+        name=(name or named(kind.title, common.project, common.release))[:200],
         requested_by=common.requested_by,
         settings=to_json(spec.settings),
         model=to_json(spec.model),
@@ -193,8 +198,11 @@ def _kind(step: Step) -> kinds.RunKind:
         raise Refused("kind", f"is {step.kind!r}, not one of {known}") from None
 
 
-def _default_name(common: Common, kind: kinds.RunKind) -> str:
-    return f"{kind.title}, {common.release}" if common.release is not None else kind.title
+def named(what: str, project: Any, release: Any = None) -> str:
+    """A name by which a run is known among hundreds: with its project and release."""
+    parts = [project.name, f"release {release.number}" if release is not None else ""]
+    lowered = what.lower()
+    return ", ".join([what, *(part for part in parts if part and part.lower() not in lowered)])
 
 
 def _check(common: Common, kind: kinds.RunKind, after: Run | None) -> None:

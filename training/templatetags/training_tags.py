@@ -7,11 +7,16 @@ from typing import Any
 
 from django import template
 
+from annotation.quality.shares import Share
 from training.figures import curves
 from training.rlhf.contract import IMAGE_TOKEN
 from training.runs import kinds
 
 register = template.Library()
+
+PAIRS = "held_out/pairs"
+FEWEST_PAIRS = 50
+"""Below it the interval of a share is wider than 27 points at one half."""
 
 
 @register.filter
@@ -55,8 +60,30 @@ def words(name: str) -> str:
 
 
 @register.filter
-def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
-    return curves.by_importance(figures)
+def by_importance(figures: dict[str, float]) -> list[tuple[str, str]]:
+    """The figures of a checkpoint in words, the most telling first: a share of few pairs is said
+    with how many and with its interval."""
+    pairs = round(figures.get(PAIRS) or 0)
+    told = {name: value for name, value in figures.items() if name != PAIRS}
+    shares = {curves.label(name) for name in told if name.startswith("held_out/accuracy")}
+    return [
+        (name, accuracy_of(value, pairs) if pairs and name in shares else figure(value))
+        for name, value in curves.by_importance(told)
+    ]
+
+
+def accuracy_of(accuracy: float, pairs: int) -> str:
+    """ "5 of 6 pairs (44 to 97 %)"; pairs with equal rewards count as half right."""
+    right = accuracy * pairs
+    low, high = Share(right, pairs).interval
+    return f"{round(right, 1):g} of {pairs} pairs ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+@register.filter
+def too_few_pairs(figures: dict[str, float]) -> int:
+    """How many held-out pairs the figures rest on, where that is too few to tell models apart."""
+    pairs = round(figures.get(PAIRS) or 0)
+    return pairs if pairs < FEWEST_PAIRS else 0
 
 
 @register.filter
