@@ -23,6 +23,12 @@ SOURCE = "source"
 LONGEST_ADDRESS = 2000
 _STYLES = {"*": "em", "_": "em", "**": "strong", "__": "strong", "~~": "s"}
 _TAGS = {"strong": "strong", "em": "em", "s": "s", "code": "code"}
+_CONTROLS = {
+    **{"\u202a": "LRE", "\u202b": "RLE", "\u202c": "PDF", "\u202d": "LRO", "\u202e": "RLO"},
+    **{"\u2066": "LRI", "\u2067": "RLI", "\u2068": "FSI", "\u2069": "PDI"},
+}
+"""Embeddings, overrides and isolates. Marks of direction turn nothing but signs, and stay."""
+_CONTROL = re.compile(f"[{''.join(_CONTROLS)}]")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _INLINE = re.compile(r"\\[!-/:-@\[-`{-~]|`+|\*{1,3}|_{1,2}|~~|\[|\]\(")
 _PREFIXES = (
@@ -142,9 +148,23 @@ def _pieces(
         yield _marked(piece, covering, high) if covering else piece
 
 
-def _styled(text: str, styles: set[str]) -> str:
+def with_controls(text: str) -> str:
+    """Safe HTML of text alone, in which controls of direction are named and turn nothing round.
+
+    Each stays where it is, in an element that keeps its effect to itself and that a style sheet
+    names, so that no answer can be shown in another order than it has.
+    """
     # A browser keeps a carriage return only when it is written as a reference.
-    piece = escape(text).replace("\r", "&#13;")
+    return _CONTROL.sub(_named_control, escape(text).replace("\r", "&#13;"))
+
+
+def _named_control(found: re.Match[str]) -> str:
+    name = _CONTROLS[found[0]]
+    return f'<bdi class="bidi-control" data-name="{name}">{found[0]}</bdi>'
+
+
+def _styled(text: str, styles: set[str]) -> str:
+    piece = with_controls(text)
     for style, tag in _TAGS.items():
         if style in styles:
             piece = f"<{tag}>{piece}</{tag}>"

@@ -28,7 +28,7 @@ from annotation.importing.records import (
     identifier,
     text_of,
 )
-from annotation.reading.names import excerpt
+from annotation.reading.names import excerpt, key
 from config.outside import NotJson, is_storable, parse_json, whole_number
 
 Row = Mapping[str, Any]
@@ -98,12 +98,13 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         preference = 1 + int(content[:8], 16) % 2
         answers = answers if preference == 1 else answers[::-1]
     (response_1, model_1), (response_2, model_2) = answers
-    id = _row_id(row, origin, content)
+    image = _image_name(row, turns)
+    id = _row_id(row, origin, digest(content, key(image)))
     return PairIn(
         prompt=PromptIn(
             line=line,
             id=id,
-            image=_image_name(row, turns),
+            image=image,
             conversation=conversation,
             captions=_captions(row),
         ),
@@ -113,6 +114,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         model_1=model_1,
         model_2=model_2,
         label=_label(row, preference, placed=sides.placed),
+        id_of_question=not _is_absent(row.get("id")),
     )
 
 

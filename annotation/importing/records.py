@@ -71,6 +71,8 @@ class PairIn:
     model_1: str = ""
     model_2: str = ""
     label: Label | None = None
+    id_of_question: bool = False
+    """Whether further pairs of answers to the same question may go by the same id."""
 
     @property
     def line(self) -> int:

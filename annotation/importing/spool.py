@@ -17,8 +17,8 @@ from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt
 
 BATCH = 1000
 _TABLES = """
-    CREATE TABLE records (seq INTEGER PRIMARY KEY, line INTEGER, id TEXT, told_by TEXT, image TEXT,
-                          facts INTEGER, body TEXT);
+    CREATE TABLE records (seq INTEGER PRIMARY KEY, line INTEGER, id TEXT, asked TEXT, told_by TEXT,
+                          image TEXT, facts INTEGER, body TEXT);
     CREATE TABLE images (name TEXT PRIMARY KEY, about TEXT, captions TEXT);
 """
 _REPEATED = "SELECT id, min(seq) AS first FROM records GROUP BY id HAVING count(*) > 1"
@@ -28,7 +28,10 @@ class Spool:
     """Records in their order; use as a context manager."""
 
     def __init__(self, *, tell_apart: bool = False) -> None:
-        """``tell_apart``: ids that repeat by design are told apart by the conversation."""
+        """``tell_apart``: ids that repeat by design are told apart by the conversation.
+
+        Pairs whose id is that of their question are told apart by their answers.
+        """
         self._tell_apart = tell_apart
         # The empty name is a file of its own that vanishes with the connection.
         self._database = sqlite3.connect("", isolation_level=None)
@@ -56,8 +59,13 @@ class Spool:
 
     def add(self, record: PairIn | PromptIn) -> None:
         prompt = prompt_of(record)
-        told_by = digest(prompt.conversation)[:8] if self._tell_apart else ""
-        about = (record.line, record.id, told_by, prompt.image, bool(prompt.captions))
+        asked = told_by = ""
+        if self._tell_apart:
+            told_by = digest(prompt.conversation)[:8]
+        elif isinstance(record, PairIn) and record.id_of_question:
+            asked = digest(prompt.image, prompt.conversation)
+            told_by = digest(record.response_1, record.response_2)[:8]
+        about = (record.line, record.id, asked, told_by, prompt.image, bool(prompt.captions))
         self._waiting.append((*about, _dumped(record)))
         if len(self._waiting) == BATCH:
             self._flush()
@@ -68,11 +76,10 @@ class Spool:
         self._database.executescript(
             "CREATE INDEX by_id ON records (id); CREATE INDEX by_image ON records (image);"
         )
-        if self._tell_apart:
-            self._database.execute(
-                f"UPDATE records SET id = id || ' ' || told_by WHERE id IN "
-                f"(SELECT id FROM ({_REPEATED}))"
-            )
+        self._database.execute(
+            "UPDATE records SET id = id || ' ' || told_by WHERE told_by <> '' AND id IN "
+            "(SELECT id FROM records GROUP BY id HAVING count(*) > 1 AND count(DISTINCT asked) = 1)"
+        )
 
     def repeated_ids(self) -> Iterator[tuple[int, str, int]]:
         """(line, id, line where that id stands first) of each record whose id was there before."""
@@ -144,8 +151,8 @@ class Spool:
         if self._waiting:
             self._database.execute("BEGIN")
             self._database.executemany(
-                "INSERT INTO records (line, id, told_by, image, facts, body) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO records (line, id, asked, told_by, image, facts, body) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 self._waiting,
             )
             self._database.execute("COMMIT")

@@ -1,7 +1,8 @@
 """What templates of annotation need beyond Django's own filters.
 
 Text that people or models wrote reaches a page either escaped, or through ``markdown``, which
-keeps a short list of tags; nothing else may be marked safe.
+keeps a short list of tags, or through ``annotation.markup``, which escapes; nothing else may be
+marked safe.
 """
 
 from __future__ import annotations
@@ -42,11 +43,22 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def turns(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The conversation for people: [{"asked": bool, "text": str}], without image placeholders."""
+    """The conversation for people: [{"asked": bool, "text": safe HTML}], without the image's mark.
+
+    That stands in the first turn alone; in any other it is text that somebody wrote.
+    """
+    texts = [turn["value"] for turn in conversation]
+    texts[:1] = [text.replace(IMAGE_TOKEN, "") for text in texts[:1]]
     return [
-        {"asked": turn["from"] == "human", "text": turn["value"].replace(IMAGE_TOKEN, "").strip()}
-        for turn in conversation
+        {"asked": turn["from"] == "human", "text": mark_safe(markup.with_controls(text.strip()))}
+        for turn, text in zip(conversation, texts, strict=True)
     ]
+
+
+@register.filter
+def with_controls(text: str) -> SafeString:
+    """Text of people or models, in which controls of direction are named."""
+    return mark_safe(markup.with_controls(text))
 
 
 @register.filter

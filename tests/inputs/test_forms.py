@@ -11,7 +11,7 @@ from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
 from annotation.importing.formats import parse_any_pair, read
 from annotation.importing.record_files import BadField, ImportRefused
-from annotation.models import Comparison, Image
+from annotation.models import Comparison, Image, Prompt
 from tests.factories import judge, make_comparison, make_project, picture_bytes
 
 ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
@@ -242,7 +242,8 @@ def test_a_number_is_the_same_id_however_it_is_written(number):
 def test_no_number_is_an_id_by_content(nothing):
     row = {**LABELLED["RLHF-V"], "idx": nothing}
     assert parse_any_pair(1, row).id == parse_any_pair(1, LABELLED["RLHF-V"]).id
-    assert parse_any_pair(1, {**row, "question": "Else?"}).id != parse_any_pair(1, row).id
+    for other in ({"question": "Else?"}, {"image": "b.png"}):
+        assert parse_any_pair(1, {**row, **other}).id != parse_any_pair(1, row).id
 
 
 def test_a_field_that_no_record_has_is_one_fault_with_those_that_are_there():
@@ -339,3 +340,37 @@ def test_what_is_exported_comes_back(tmp_path, name):
         for row in Comparison.objects.filter(project=project)
         if row.preference
     }
+
+
+# --- ids that several rows have -----------------------------------------------------------------
+
+RANKED = {**LABELLED["VL-RewardBench"], "id": "q"}
+OTHERS = {"other answers": {"response": [BAD, f"{GOOD}!"]}}
+QUESTIONS = {
+    "another question": {"query": "Else?", "response": [BAD, f"{GOOD}!"]},
+    "another picture": {"image_path": "b.png", "image": "b.png", "response": [BAD, f"{GOOD}!"]},
+    "the same once more": {},
+}
+
+
+def _twice(tmp_path, change):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture_bytes())
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([RANKED, {**RANKED, **change}]))
+    return import_files(make_project(), [path], Folder(tmp_path), format="rlhf_v")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", OTHERS)
+def test_pairs_of_one_question_may_have_its_id(tmp_path, change):
+    assert _twice(tmp_path, OTHERS[change]).created == 2
+    assert Prompt.objects.count() == 1
+    assert {one.external_id[:2] for one in Comparison.objects.all()} == {"q "}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", QUESTIONS)
+def test_an_id_of_two_questions_is_refused(tmp_path, change):
+    with pytest.raises(ImportRefused, match=r"'q.*' is the id of line 1 too"):
+        _twice(tmp_path, QUESTIONS[change])
