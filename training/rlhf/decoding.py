@@ -1,7 +1,9 @@
-"""Responses token by token behind a prefix that is already computed.
+"""Responses token by token behind prefixes that are already computed.
 
-Each response draws from numbers of its own, one per token, so what is sampled does not depend on
-which batch, or which process, a prompt is answered in.
+All rows end at the same column of the cache: what is shorter stands further right, so that a row
+can be taken out and another let in at any time, and a window of attention is as wide as it should
+be. Each response draws from numbers of its own, one per token, so what is sampled does not depend
+on which others are under way, or in which process.
 """
 
 from __future__ import annotations
@@ -18,55 +20,98 @@ from training.rlhf.finite import NonFinite
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix
 
-_FIRST_ROOM = 32
+_ROOM = 32
+"""Columns that a buffer of keys and values has left when it is made, and gets at least."""
 _CROWDED = 0.75
 """Finished responses are taken out once fewer than this share of the rows are unfinished."""
+_STEPS_ON_A_GPU = 8
+"""Steps between two looks at how many are unfinished: each look waits for the GPU to be idle."""
 
 
-@torch.no_grad()
-def decode(
-    model: VisionLanguageModel,
-    prefix: Prefix,
-    owners: Sequence[int],
-    last_ids: Sequence[int],
-    draws: Tensor,
-    settings: SamplingSettings,
-) -> tuple[Tensor, Tensor]:
-    """Ids ``[rows, response_length]``, and the log-probabilities that they were drawn with.
+class Flight:
+    """Responses under way. Numbers of responses are places in ``draws``."""
 
-    Both on the CPU; behind the first stop token stands padding, with 0.
+    def __init__(
+        self, model: VisionLanguageModel, draws: Tensor, settings: SamplingSettings
+    ) -> None:
+        """``draws`` are numbers in [0, 1), ``[responses, response_length]``."""
+        device = model.device
+        self._model, self._settings = model, settings
+        self._draws = draws.to(device)
+        self._ids = torch.full(draws.shape, model.pad_id, device=device)
+        self._logprobs = torch.zeros(draws.shape, device=device)
+        self._broken = torch.zeros(len(draws), dtype=torch.bool, device=device)
+        self._stops = torch.tensor([*model.stop_ids, *model.cut_ids], device=device)
+        self._every = _STEPS_ON_A_GPU if device.type == "cuda" else 1
+        self._cache = _Rows(model)
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        self._numbers, self._tokens, self._slots = nothing, nothing, nothing
+        self._going = nothing.bool()
 
-    ``last_ids`` are the last tokens of the prompts, which the prefixes leave out; ``draws`` are
-    numbers in [0, 1), ``[rows, response_length]``. Raises NonFinite, with the row, for a model that
-    predicts nothing.
-    """
-    device = model.device
-    sampled = torch.full((len(owners), settings.response_length), model.pad_id)
-    logprobs = torch.zeros(sampled.shape)
-    stops = torch.tensor([*model.stop_ids, *model.cut_ids], device=device)
-    rows = torch.arange(len(owners))
-    state = _State(model, prefix, owners)
-    tokens = torch.tensor(list(last_ids), device=device)
-    broken = torch.zeros(len(rows), dtype=torch.bool, device=device)
-    for slot in range(settings.response_length):
-        hidden = state.step(tokens)
-        broken[rows.to(device)] |= ~torch.isfinite(hidden).all(-1)  # asked at the end: no waiting
-        tokens, drawn_with = chosen_tokens(model, hidden, draws[rows, slot].to(device), settings)
-        going = ~torch.isin(tokens, stops)
-        sampled[rows, slot], logprobs[rows, slot] = tokens.cpu(), drawn_with.cpu()
-        going = going & state.going
-        state.going = going
-        unfinished = int(going.sum())
-        if unfinished == 0:
-            break
-        if unfinished < _CROWDED * len(rows):
-            keep = going.nonzero().squeeze(1)
-            state.keep(keep)
-            tokens, rows = tokens[keep], rows[keep.cpu()]
-    if bool(broken.any()):
-        raise NonFinite("prediction", math.nan, row=int(broken.nonzero()[0]))
-    behind = _behind_stop(sampled, stops.cpu())
-    return sampled.masked_fill(behind, model.pad_id), logprobs.masked_fill(behind, 0)
+    @property
+    def unfinished(self) -> set[int]:
+        """Numbers of the responses that have not ended."""
+        return set(self._numbers[self._going].tolist())
+
+    def result(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        """Ids of responses and the log-probabilities they were drawn with, on the CPU.
+
+        ``[responses, response_length]`` both; behind the first stop token stand padding and 0.
+        """
+        return self._ids[numbers].cpu(), self._logprobs[numbers].cpu()
+
+    def admit(
+        self, numbers: list[int], prefix: Prefix, owners: Sequence[int], last_ids: Sequence[int]
+    ) -> None:
+        """Begin responses; room for them is made by taking out those that have ended.
+
+        ``last_ids`` are the last tokens of the prompts, which the prefixes leave out;
+        ``owners[row]`` is the number of the row's prefix.
+        """
+        keep = self._going.nonzero().squeeze(1)
+        self._cache.rebuild(keep, prefix, owners)
+
+        def joined(before: Tensor, new: Sequence[int]) -> Tensor:
+            return torch.cat([before[keep], torch.tensor(list(new), device=before.device)])
+
+        self._numbers = joined(self._numbers, numbers)
+        self._tokens = joined(self._tokens, last_ids)
+        self._slots = joined(self._slots, [0] * len(numbers))
+        self._going = torch.ones_like(self._numbers, dtype=torch.bool)
+
+    def run(self, *, until: int) -> None:
+        """Go on until at most ``until`` responses are unfinished.
+
+        Raises NonFinite, with the number, for a model that predicts nothing.
+        """
+        while True:
+            for _ in range(self._every):
+                self._step()
+            unfinished = int(self._going.sum())
+            if unfinished <= until:
+                break
+            if unfinished < _CROWDED * len(self._numbers):
+                self._take_out()
+        if bool(self._broken.any()):
+            raise NonFinite("prediction", math.nan, row=int(self._broken.nonzero()[0]))
+
+    def _step(self) -> None:
+        """One token for each row; those that have ended go along unheard."""
+        hidden = self._cache.step(self._tokens)
+        self._broken[self._numbers] |= ~torch.isfinite(hidden).all(-1)
+        last = self._settings.response_length - 1
+        place = self._numbers, self._slots.clamp(max=last)
+        tokens, drawn_with = chosen_tokens(self._model, hidden, self._draws[place], self._settings)
+        self._ids[place] = torch.where(self._going, tokens, self._ids[place])
+        self._logprobs[place] = torch.where(self._going, drawn_with, self._logprobs[place])
+        self._going = self._going & ~torch.isin(tokens, self._stops) & (self._slots < last)
+        self._tokens, self._slots = tokens, self._slots + 1
+
+    def _take_out(self) -> None:
+        keep = self._going.nonzero().squeeze(1)
+        self._cache.rebuild(keep)
+        self._numbers, self._tokens = self._numbers[keep], self._tokens[keep]
+        self._slots, self._going = self._slots[keep], self._going[keep]
 
 
 def chosen_tokens(
@@ -102,31 +147,48 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     return torch.zeros_like(probabilities).scatter(-1, places, ordered)
 
 
-def _behind_stop(ids: Tensor, stops: Tensor) -> Tensor:
-    is_stop = torch.isin(ids, stops).long()
-    return is_stop.cumsum(1) - is_stop > 0
+class _Rows:
+    """What the model remembers of the rows under way."""
 
-
-class _State:
-    """What the model remembers of the responses under way."""
-
-    def __init__(self, model: VisionLanguageModel, prefix: Prefix, owners: Sequence[int]) -> None:
-        chosen = torch.tensor(list(owners), device=model.device)
+    def __init__(self, model: VisionLanguageModel) -> None:
         self._model = model
-        self._layers = [_RoomyLayer(keys[chosen], values[chosen]) for keys, values in prefix.layers]
+        self._layers = [_Aligned() for _ in range(model.layer_count)]
         self._cache = Cache(layers=list(self._layers))
-        self._shift = None if prefix.shift is None else prefix.shift[chosen]
-        self._lengths = prefix.mask[chosen].sum(1)
+        self._lengths = torch.zeros(0, dtype=torch.long, device=model.device)
+        self._shift: Tensor | None = None
+        self._mask: Tensor | None = None
+        self._width = 0
+
+    def rebuild(
+        self, keep: Tensor, prefix: Prefix | None = None, owners: Sequence[int] = ()
+    ) -> None:
+        """Forget all rows but those of ``keep``, and append one for each of ``owners``."""
+        chosen = torch.tensor(list(owners), dtype=torch.long, device=self._model.device)
+        new = self._lengths[:0] if prefix is None else prefix.mask.sum(1)[chosen]
+        self._lengths = torch.cat([self._lengths[keep], new])
+        self._width = int(self._lengths.max())
+        columns = torch.arange(self._width, device=chosen.device) - (self._width - new)[:, None]
+        for number, layer in enumerate(self._layers):
+            begun = None
+            if prefix is not None:
+                begun = _aligned(prefix.layers[number], chosen, columns.clamp(min=0))
+            layer.rebuild(keep, self._width, begun)
+        shifts = [] if self._shift is None else [self._shift[keep]]
+        if prefix is not None and prefix.shift is not None:
+            shifts.append(prefix.shift[chosen])
+        self._shift = torch.cat(shifts) if shifts else None
         # Without padding no mask is needed, and attention is faster.
-        self._mask = None if bool(prefix.mask.all()) else prefix.mask[chosen]
-        self.going = torch.ones(len(chosen), dtype=torch.bool, device=model.device)
+        padding = self._width - self._lengths[:, None]
+        self._mask = (torch.arange(self._width, device=chosen.device) >= padding).long()
+        if bool(self._mask.all()):
+            self._mask = None
 
     def step(self, tokens: Tensor) -> Tensor:
         """Hidden states ``[rows, hidden]`` behind one more token each."""
         if self._mask is not None:
             self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
         positions = self._model.shifted_positions(self._lengths[:, None], self._shift)
-        self._lengths = self._lengths + 1
+        self._lengths, self._width = self._lengths + 1, self._width + 1
         hidden = self._model.run(
             input_ids=tokens[:, None],
             attention_mask=self._mask,
@@ -136,45 +198,60 @@ class _State:
         )
         return hidden[:, -1]
 
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these."""
-        for layer in self._layers:
-            layer.keep(rows)
-        self._lengths, self.going = self._lengths[rows], self.going[rows]
-        self._mask = None if self._mask is None else self._mask[rows]
-        self._shift = None if self._shift is None else self._shift[rows]
+
+def _aligned(
+    layer: tuple[Tensor, Tensor], chosen: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Keys and values of ``chosen`` prefixes, at ``columns`` ``[rows, width]`` of each."""
+    keys, values = (
+        tensor.transpose(1, 2)[chosen[:, None], columns].transpose(1, 2) for tensor in layer
+    )
+    return keys, values
 
 
-class _RoomyLayer(DynamicLayer):
-    """Keys and values in a buffer with room behind them: a new token is written, nothing copied."""
+class _Aligned(DynamicLayer):
+    """Keys and values in a buffer with room behind them: a new token is written, nothing copied.
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self._length = keys.shape[-2]
-        self._buffers = (keys, values)
-        self.keys, self.values = keys, values
+    Columns before a row's beginning hold anything finite, since the mask hides them.
+    """
+
+    def rebuild(self, keep: Tensor, width: int, begun: tuple[Tensor, Tensor] | None) -> None:
+        """Keep some rows, their last ``width`` columns, and append those of ``begun``."""
+        if begun is not None and not self.is_initialized:
+            self.lazy_initialization(*begun)
+            self._buffers, self._length = [tensor[:0] for tensor in begun], width
+        pairs = zip(self._known(), begun or (None, None), strict=True)
+        self._buffers = [_rebuilt(before, keep, width, new) for before, new in pairs]
+        self._length = width
+        self.keys, self.values = self._known()
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **options: object
     ) -> tuple[Tensor, Tensor]:
-        begin, self._length = self._length, self._length + key_states.shape[-2]
+        begin, self._length = self._length, self._length + 1
         if self._length > self._buffers[0].shape[-2]:
-            room = max(_FIRST_ROOM, self._length // 2)
-            keys, values = (buffer[:, :, :begin] for buffer in self._buffers)
-            self._buffers = (_widened(keys, room), _widened(values, room))
+            everyone = torch.arange(len(key_states), device=key_states.device)
+            room = max(_ROOM, begin // 4)
+            before = [buffer[:, :, :begin] for buffer in self._buffers]
+            self._buffers = [_rebuilt(one, everyone, begin, None, room=room) for one in before]
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, begin : self._length] = new
-        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
-        return self.keys, self.values
+        self.keys, self.values = found = self._known()
+        return found
 
-    def keep(self, rows: Tensor) -> None:
-        self._buffers = (self._buffers[0][rows], self._buffers[1][rows])
-        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
+    def _known(self) -> tuple[Tensor, Tensor]:
+        keys, values = (buffer[:, :, : self._length] for buffer in self._buffers)
+        return keys, values
 
 
-def _widened(tensor: Tensor, room: int) -> Tensor:
-    rows, heads, length, width = tensor.shape
-    buffer = tensor.new_empty(rows, heads, length + room, width)
-    buffer[:, :, :length] = tensor
+def _rebuilt(
+    before: Tensor, keep: Tensor, width: int, new: Tensor | None, *, room: int = _ROOM
+) -> Tensor:
+    """``[rows, heads, width + room, head]``: ``before``, moved to the end, then ``new``."""
+    kept = before[keep, :, max(before.shape[2] - width, 0) :]
+    rows = len(kept) + (0 if new is None else len(new))
+    buffer = before.new_zeros(rows, before.shape[1], width + room, before.shape[3])
+    buffer[: len(kept), :, width - kept.shape[2] : width] = kept
+    if new is not None:
+        buffer[len(kept) :, :, :width] = new
     return buffer

@@ -1,11 +1,15 @@
 """How probable tokens are, without ever holding the logits of a whole batch.
 
 Between a hidden state and one log-probability stand tens of thousands of logits. They are made for
-so many tokens at a time as fit ``_NUMBERS``, and made again for the backward pass instead of being
-kept; what all tokens together need is a number each.
+so many tokens at a time as fit ``_NUMBERS``, and what is kept of a token for the backward pass is
+the slope of its log-probability, as wide as its hidden state. Where the language head is trained
+itself that is not enough: there logits are made again.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,23 +35,42 @@ def token_logprobs(
     Logits are divided by the sampling temperature and, with ``suppress``, exclude what sampling
     excludes: these are the probabilities that the tokens were drawn with.
     """
+
+    def of_part(states: Tensor, tokens: Tensor) -> Tensor:
+        logits = model.logits(states, temperature=temperature, suppress=suppress)
+        return logits.gather(-1, tokens[:, None]).squeeze(-1) - logits.logsumexp(-1)
+
     wanted = mask.to(hidden.device).bool()
-    chosen = ids.to(hidden.device)[wanted]
+    head_learns = model.base.get_output_embeddings().weight.requires_grad
     parts = []
-    for states, tokens in _chunks(model, hidden[wanted], chosen):
-
-        def of_part(states: Tensor, tokens: Tensor) -> Tensor:
-            logits = model.logits(states, temperature=temperature, suppress=suppress)
-            return logits.gather(-1, tokens[:, None]).squeeze(-1) - logits.logsumexp(-1)
-
-        whole = len(tokens) == len(chosen)
-        if whole or not torch.is_grad_enabled():
+    for states, tokens in _chunks(model, hidden[wanted], ids.to(hidden.device)[wanted]):
+        if not torch.is_grad_enabled():
             parts.append(of_part(states, tokens))
+        elif head_learns:
+            parts.append(checkpoint(of_part, states, tokens, use_reentrant=False))
         else:
-            parts.append(
-                checkpoint(of_part, states, tokens, use_reentrant=False, preserve_rng_state=False)
-            )
+            parts.append(_WithSlope.apply(states, tokens, of_part))
     return _spread(parts, wanted)
+
+
+class _WithSlope(torch.autograd.Function):
+    """A number of each state, which depends on that state alone, and how it changes with it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, tokens: Tensor, of: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        with torch.enable_grad():
+            own = states.detach().requires_grad_()
+            found = of(own, tokens)
+            [slope] = torch.autograd.grad(found.sum(), own)
+        ctx.save_for_backward(slope)
+        return found.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        [slope] = ctx.saved_tensors
+        return (gradients[0][:, None] * slope.float()).to(slope.dtype), None, None
 
 
 @torch.no_grad()

@@ -37,14 +37,24 @@ class Fit:
             if self._fits(part, work):
                 done += len(part)
             else:  # here and not while the error is handled, whose frames hold the tensors
-                self.limit = len(part) // 2
-                log.warning(
-                    "memory ran out while %s: from now on at most %d at once",
-                    self.purpose,
-                    self.limit,
-                )
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                self._halve(len(part))
+
+    def going_on(self, most: int, work: Callable[[int], None]) -> None:
+        """Do ``work`` with at most so many rows at once, with as many of ``most`` as fit.
+
+        ``work`` is called again when it runs out of memory, and goes on where it was. Raises
+        OutOfMemoryError when a single row does not fit.
+        """
+        while not self._fits([None] * min(most, self.limit or most), lambda rows: work(len(rows))):
+            self._halve(min(most, self.limit or most))
+
+    def _halve(self, tried: int) -> None:
+        self.limit = tried // 2
+        log.warning(
+            "memory ran out while %s: from now on at most %d at once", self.purpose, self.limit
+        )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @staticmethod
     def _fits(part: list[T], work: Callable[[list[T]], None]) -> bool:

@@ -6,7 +6,9 @@ hidden states predicts response token ``t`` in every row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.rlhf.contract import PromptRecord, SamplingSettings
-from training.rlhf.data import Batch, TokenSequence
-from training.rlhf.decoding import decode
+from training.rlhf.data import Batch, TokenSequence, batches
+from training.rlhf.decoding import Flight
 from training.rlhf.finite import NonFinite
 from training.rlhf.losses import masked_mean
 from training.rlhf.merging import MergedAdapter
@@ -30,6 +32,9 @@ from training.rlhf.prefixes import (
     runs_apart,
 )
 from training.rlhf.processes import Processes, processes
+
+_ARRIVALS = 4
+"""Prompts are let in when one in so many places is free: fewer at a time would make poor passes."""
 
 
 @dataclass
@@ -102,11 +107,13 @@ def sample(
 ) -> Responses:
     """One response to each prompt, in the order of ``prompts``.
 
-    Equal prompts share one pass over the prompt. The image, padding and begin tokens cannot be
-    sampled; the earliest of all stop tokens ends a response. What is drawn does not depend on
+    ``batch_size`` responses are under way at once: where some have ended, others are let in. Equal
+    prompts share one pass over the prompt. The image, padding and begin tokens cannot be sampled;
+    the earliest of all stop tokens ends a response. What is drawn does not depend on
     ``batch_size``, nor on how many processes answer a ``shared`` list. ``before_batch`` may raise
-    to give up; ``after_batch`` gets the rows of a batch, their responses and their
-    ``prompt_prefix`` under ``adapter``, and may be called again for the same rows.
+    to give up; ``after_batch`` gets rows whose prompts were run together, once all of them have
+    ended, their responses and their ``prompt_prefix`` under ``adapter``, and may be called again
+    for the same rows.
     """
     model.base.eval()
     merged = MergedAdapter(model, adapter)
@@ -114,29 +121,87 @@ def sample(
     drawn_with = torch.zeros(ids.shape)
     draws = torch.rand(ids.shape, dtype=torch.float64)
     keys = [key_of(prompt) for prompt in prompts]
-
-    def answer(rows: list[int]) -> None:
-        _, owners = owners_of([keys[row] for row in rows])
-        prefix = prompt_prefix(model, adapter, [prompts[row] for row in rows])
-        last_ids = [prompts[row].ids[-1] for row in rows]
-        with merged.applied():
-            try:
-                ids[rows], drawn_with[rows] = decode(
-                    model, prefix, owners, last_ids, draws[rows], settings
-                )
-            except NonFinite as error:
-                if not names or error.row is None:
-                    raise
-                raise error.of(names[rows[error.row]]) from None
-        after_batch(rows, cut_at_stop(model, ids[rows]), prefix)
+    lengths = [len(prompt) for prompt in prompts]
 
     everyone = processes() if shared else Processes()
-    size = everyone.part_size(batch_size, len(prompts))
-    for rows in everyone.share([*family_batches(keys, [len(p) for p in prompts], size)]):
-        before_batch()
-        model.fit("sampling").in_parts(rows, answer)
+    most = everyone.part_size(batch_size, len(prompts))
+    together = max(most // _ARRIVALS, min(max(Counter(keys).values(), default=1), most))
+    parts = everyone.share([*family_batches(keys, lengths, together)])
+    own, done = [row for part in parts for row in part], set[int]()
+
+    def let_in(flight: Flight, group: _Group, room: int) -> None:
+        """So many of the group's rows; the first of them bring its prefix."""
+        if group.prefix is None:
+            before_batch()
+            group.prefix = prompt_prefix(model, adapter, [prompts[row] for row in group.rows])
+        _, owners = owners_of([keys[row] for row in group.rows])
+        some = slice(group.begun, group.begun + room)
+        last_ids = [prompts[row].ids[-1] for row in group.rows[some]]
+        flight.admit(group.rows[some], group.prefix, owners[some], last_ids)
+        group.begun += len(last_ids)
+
+    def answer(size: int) -> None:
+        """All of its ``own`` rows that are not ``done``, at most ``size`` at once."""
+        flight = Flight(model, draws, settings)
+        left = [row for row in own if row not in done]
+        groups = _groups(left, keys, size)
+        waiting = deque(groups)
+        while groups:
+            room = size - len(flight.unfinished)
+            while waiting and room > 0:
+                before = waiting[0].begun
+                let_in(flight, waiting[0], room)
+                room -= waiting[0].begun - before
+                if waiting[0].begun == len(waiting[0].rows):
+                    waiting.popleft()
+            with merged.applied():
+                flight.run(until=size - max(size // _ARRIVALS, 1) if waiting else 0)
+            unfinished = flight.unfinished
+            for group in [group for group in groups if group.over(unfinished)]:
+                groups.remove(group)
+                ids[group.rows], drawn_with[group.rows] = flight.result(group.rows)
+                assert group.prefix is not None
+                after_batch(group.rows, cut_at_stop(model, ids[group.rows]), group.prefix)
+                done.update(group.rows)
+
+    try:
+        if own:
+            model.fit("sampling").going_on(most, answer)
+    except NonFinite as error:
+        if not names or error.row is None:
+            raise
+        raise error.of(names[error.row]) from None
     everyone.sum_(ids, drawn_with)
     return cut_at_stop(model, ids, drawn_with)
+
+
+@dataclass(eq=False)
+class _Group:
+    """Rows whose prompts are run together, and measured together when all of them have ended."""
+
+    rows: list[int]
+    begun: int = 0
+    prefix: Prefix | None = None
+
+    def over(self, unfinished: set[int]) -> bool:
+        return self.begun == len(self.rows) and unfinished.isdisjoint(self.rows)
+
+
+def _groups(rows: Sequence[int], keys: Sequence[Hashable], size: int) -> list[_Group]:
+    """The first fills all places, later ones as many as become free together.
+
+    Rows with equal keys, which stand one behind the other, are in one group unless it would be more
+    than ``size``.
+    """
+    groups = [_Group([])]
+    room = size
+    for _, family in itertools.groupby(rows, key=lambda row: keys[row]):
+        for members in batches([*family], size):
+            if groups[-1].rows and len(groups[-1].rows) + len(members) > room:
+                groups.append(_Group([]))
+                room = max(size // _ARRIVALS, 1)
+            groups[-1].rows += members
+    return groups
 
 
 def cut_at_stop(

@@ -40,11 +40,12 @@ def inputs(model: VisionLanguageModel) -> tuple[Tensor, Tensor, Tensor]:
     return hidden, torch.randint(5, 20, (ROWS, COLUMNS)), mask
 
 
+@pytest.mark.parametrize("head_learns", [False, True])
 def test_in_groups_they_are_equal_with_their_gradients(
-    model: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch
+    model: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch, head_learns: bool
 ) -> None:
     """Those of the hidden states and, where the whole model is trained, of the language head."""
-    head = model.base.get_output_embeddings().weight.requires_grad_()
+    head = model.base.get_output_embeddings().weight.requires_grad_(head_learns)
     vocabulary = len(head)
     found = []
     for numbers, most in ((10**9, 17), (AT_ONCE * vocabulary, AT_ONCE)):
@@ -52,11 +53,19 @@ def test_in_groups_they_are_equal_with_their_gradients(
         hidden, ids, mask = inputs(model)
         with Largest(head) as largest:
             result = token_logprobs(model, hidden, ids, mask, temperature=0.7)
-            gradients = torch.autograd.grad((result * (1 + ids)).sum(), [hidden, head])
+            gradients = torch.autograd.grad(
+                (result * (1 + ids)).sum(), [hidden, head] if head_learns else [hidden]
+            )
             entropy = token_entropy(model, hidden, mask, temperature=0.7)
         assert largest.tokens == most
         assert result[mask == 0].abs().sum() == entropy[mask == 0].abs().sum() == 0
         found.append((result, entropy, *gradients))
+    hidden, ids, mask = inputs(model)
+    whole = torch.log_softmax(model.logits(hidden, temperature=0.7), -1)
+    expected = whole.gather(-1, ids[..., None]).squeeze(-1) * mask
+    [slope] = torch.autograd.grad((expected * (1 + ids)).sum(), hidden)
+    torch.testing.assert_close(found[0][0], expected)
+    torch.testing.assert_close(found[0][2], slope)
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
 

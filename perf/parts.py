@@ -1,0 +1,159 @@
+"""What parts of the engine cost now and as they were before, by turns in one run.
+
+    python -m perf.parts [decoding] [logprobs] [images] [order] [--repeat 3]
+
+Before means: a batch is decoded until its longest response ends; log-probabilities are taken from
+float32 copies of the whole vocabulary, with an entropy beside each; images are decoded when they
+are wanted; an order over the data is shuffled anew at every step. Printed are the least processor
+seconds of several turns, since others on the machine can only add to them, and what else counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from perf import shape
+from perf.measuring import cost_of
+from training.rlhf import data
+from training.rlhf.contract import SamplingSettings, Turn
+from training.rlhf.data import EndlessOrder
+from training.rlhf.logprobs import token_logprobs
+from training.rlhf.prefixes import family_batches, key_of
+from training.rlhf.rollout import sample
+
+Work = Callable[[], object]
+Line = tuple[str, str, str, str]
+
+
+def by_turns(before: Work, now: Work, repeat: int) -> tuple[float, float]:
+    """The least processor seconds of both."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeat):
+        for found, work in zip(times, (before, now), strict=True):
+            started = time.process_time()
+            work()
+            found.append(time.process_time() - started)
+    return min(times[0]), min(times[1])
+
+
+def line(what: str, before: float, now: float, unit: str = "s") -> Line:
+    ratio = f"{before / max(now, 1e-9):.2f}"
+    return what, f"{before:,.4g} {unit}", f"{now:,.4g} {unit}", ratio
+
+
+def decoding(folder: Path, repeat: int) -> Iterator[Line]:
+    """64 responses, 8 at once, to prompts of 441 image tokens and a question."""
+    form = shape.Shape.small(hidden=192, layers=4, vocabulary=512)
+    model = shape.model(form)
+    shape.shorten(model, form, slots=256)
+    prompts = [
+        model.chat.prompt((Turn(speaker="human", text=f"<image>\n{question}"),), image)
+        for number, image in enumerate(model.encode_images(shape.images(folder, 64, 84)))
+        for question in [shape.text(36 + number % 9, 512, seed=number)]
+    ]
+    settings = SamplingSettings(temperature=1.0, response_length=256)
+    steps: dict[str, list[int]] = {"before": [], "now": []}
+    running, run = "", model.run
+
+    def counted(**inputs: Any) -> Tensor:
+        if inputs["input_ids"].shape[1] == 1:
+            steps[running].append(len(inputs["input_ids"]))
+        return run(**inputs)
+
+    model.run = counted  # type: ignore[method-assign]
+
+    def start(name: str) -> None:
+        nonlocal running
+        running, steps[name] = name, []
+        torch.manual_seed(0)
+
+    def before() -> None:
+        start("before")
+        keys, lengths = [key_of(prompt) for prompt in prompts], [len(p) for p in prompts]
+        for rows in family_batches(keys, lengths, 8):
+            part = [prompts[row] for row in rows]
+            sample(model, part, settings, adapter=None, batch_size=8)
+
+    def now() -> None:
+        start("now")
+        sample(model, prompts, settings, adapter=None, batch_size=8)
+
+    old, new = by_turns(before, now, repeat)
+    yield line("decoding, processor seconds", old, new)
+    yield line("decoding, steps", len(steps["before"]), len(steps["now"]), "")
+    shares = [100 * sum(found) / len(found) / 8 for found in (steps["before"], steps["now"])]
+    yield "decoding, rows in a step", *(f"{share:.0f} %" for share in shares), ""
+
+
+def logprobs(folder: Path, repeat: int) -> Iterator[Line]:
+    """1,024 tokens of a vocabulary of 32,064, forward and backward."""
+    form = shape.Shape.small(hidden=192, layers=2, vocabulary=32064)
+    model = shape.model(form)
+    torch.manual_seed(0)
+    hidden = torch.randn(8, 128, 192, requires_grad=True)
+    ids, mask = torch.randint(10, 32000, (8, 128)), torch.ones(8, 128, dtype=torch.long)
+    found: dict[str, Tensor] = {}
+
+    def before() -> None:
+        whole = torch.log_softmax(model.logits(hidden.flatten(0, 1)), dim=-1)
+        chosen = whole.gather(-1, ids.flatten()[:, None]).squeeze(-1)
+        with torch.no_grad():
+            -(whole.exp() * whole).sum(-1)
+        found["before"], *_ = torch.autograd.grad(chosen.sum(), hidden)
+
+    def now() -> None:
+        chosen = token_logprobs(model, hidden, ids, mask, temperature=1.0)
+        found["now"], *_ = torch.autograd.grad(chosen.sum(), hidden)
+
+    yield line("log-probabilities, processor seconds", *by_turns(before, now, repeat))
+    peaks = [cost_of(work).peak_bytes / 2**20 for work in (before, now)]
+    yield line("log-probabilities, peak memory", *peaks, "MiB")
+    assert torch.allclose(found["before"], found["now"], atol=1e-5)
+
+
+def order(folder: Path, repeat: int) -> Iterator[Line]:
+    """Steps of 128 from 212,000 conversations, as in the paper's fine-tuning."""
+
+    def before() -> None:
+        for number in range(20):
+            shuffled = list(range(212_000))
+            random.Random("order-0-0").shuffle(shuffled)
+            shuffled[number * 128 : number * 128 + 128]
+
+    def now() -> None:
+        data._epoch.cache_clear()
+        order_of_all = EndlessOrder(212_000, 0)
+        for number in range(4969):
+            order_of_all.slice(number * 128, 128)
+
+    old, new = by_turns(before, now, repeat)
+    yield line("order, 4,969 steps (before: of 20 reckoned)", old * 4969 / 20, new)
+
+
+PARTS = {"decoding": decoding, "logprobs": logprobs, "order": order}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{'':44}{'before':>16}{'now':>16}{'ratio':>8}")
+    for name in options.parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            for what, before, now, ratio in PARTS[name](Path(folder), options.repeat):
+                print(f"{what:44}{before:>16}{now:>16}{ratio:>8}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
