@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 def after_commit(task: str, *ids: int, **options: Any) -> None:
     """Announce rows to workers once this transaction is durable; ``options`` as of send_task."""
-    transaction.on_commit(partial(announce_aside, task, ids, **options), robust=True)
+
+    # A function: Django tells of a hook that failed by its name, which a partial has not.
+    def announcing() -> None:
+        announce_aside(task, ids, **options)
+
+    transaction.on_commit(announcing, robust=True)
 
 
 def announce_aside(task: str, ids: Iterable[int], **options: Any) -> None:

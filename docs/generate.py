@@ -41,12 +41,28 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 # --- Pages that are files elsewhere -----------------------------------------------------------
 
 
+ELSEWHERE = {
+    "](docs/": "](",
+    "](decisions/)": "](decisions/index.md)",
+    "](CONTRIBUTING.md)": "](contributing.md)",
+    "](annotation/onboarding/annotator-guide.md)": "](guides/annotator.md)",
+}
+"""Where links of files at the top of the repository lead to in the site."""
+
+
+def at_the_top(name: str) -> str:
+    text = (ROOT / name).read_text()
+    for there, here in ELSEWHERE.items():
+        text = text.replace(there, here)
+    return text
+
+
 def index() -> str:
-    """The README; its links to docs/ are this site's own."""
-    text = (ROOT / "README.md").read_text().replace("](docs/", "](")
-    return text.replace("](decisions/)", "](decisions/index.md)").replace(
-        "](CONTRIBUTING.md)", "](contributing.md)"
-    )
+    return at_the_top("README.md")
+
+
+def contributing() -> str:
+    return at_the_top("CONTRIBUTING.md")
 
 
 def changelog() -> str:
@@ -257,10 +273,6 @@ def _first(text: str | None) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
-
-
-def contributing() -> str:
-    return (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
 
 
 PAGES = {
