@@ -47,12 +47,14 @@ class RewardEvaluationKind(RunKind):
     needs = frozenset({"reward_model"})
     measures = True
     options_form = RewardEvaluationOptions
-    decides = frozenset({"labelled"})
+    decides = frozenset({"labelled", "unusable_records"})
 
     def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
         assert isinstance(spec.settings, ScoreSettings)
-        # Which response is better is compared here, where a tie is half a point.
-        return replace(spec, settings=replace(spec.settings, labelled=False))
+        # Which response is better is compared here, where a tie is half a point. A question too
+        # long for the reward model is a pair without an answer, and the page says of how many.
+        settings = replace(spec.settings, labelled=False, unusable_records="leave_out")
+        return replace(spec, settings=settings)
 
     def write_data(self, run: Run, directory: Path) -> None:
         evaluation = reward_evaluation_of(run)

@@ -38,11 +38,12 @@ class ReportCardKind(RunKind):
     takes = frozenset({"reward_model"})
     needs = frozenset({"release", "reward_model"})
     measures = True
-    decides = frozenset({"labelled"})
+    decides = frozenset({"labelled", "unusable_records"})
 
     def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:
         assert isinstance(spec.settings, ScoreSettings)
-        return replace(spec, settings=replace(spec.settings, labelled=False))
+        settings = replace(spec.settings, labelled=False, unusable_records="leave_out")
+        return replace(spec, settings=settings)
 
     def write_data(self, run: Run, directory: Path) -> None:
         assert run.release is not None
@@ -111,16 +112,19 @@ def blank_picture() -> bytes:
 def conditions(pairs: Sequence[PreferencePair]) -> Iterator[PreferencePair]:
     """Each pair under each condition, told apart by the beginning of its id.
 
-    Without any facts there are but two: with the picture and without.
+    Without any facts there are but two: with the picture and without. Facts of another image are
+    shown only where each pair has such.
     """
     facts = any(pair.captions for pair in pairs)
+    others = [_others(pairs, place) for place in range(len(pairs))]
     for place, pair in enumerate(pairs):
         yield _as(pair, figures.WHOLE if facts else "image", pair.image, pair.captions)
         yield _as(pair, "neither", BLANK, ())
         if facts:
             yield _as(pair, "image", pair.image, ())
             yield _as(pair, "facts", BLANK, pair.captions)
-            yield _as(pair, "other_facts", pair.image, _others(pairs, place))
+            if all(others):
+                yield _as(pair, "other_facts", pair.image, others[place])
 
 
 def _others(pairs: Sequence[PreferencePair], place: int) -> tuple[str, ...]:
@@ -146,14 +150,18 @@ def _as(
 
 
 def scored(pairs: Sequence[PreferencePair], lines: dict[str, dict[str, Any]]) -> list[Scored]:
-    """The pairs with what the engine said of them; ``lines`` are those of its scores by id."""
+    """The pairs with what the engine said of them; ``lines`` are those of its scores by id. A pair
+    that did not fit under one of the conditions is left out of all."""
     found = []
+    asked = {name for name in figures.CONDITIONS if any(f"{name}/{p.id}" in lines for p in pairs)}
     for pair in pairs:
         told = {
             name: lines[f"{name}/{pair.id}"]
             for name in figures.CONDITIONS
             if f"{name}/{pair.id}" in lines
         }
+        if told.keys() != asked:
+            continue
         whole = told.get(figures.WHOLE) or told["image"]
         found.append(
             Scored(

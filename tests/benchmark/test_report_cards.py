@@ -117,6 +117,20 @@ def test_without_facts_there_are_two_conditions() -> None:
         figures.report([])
 
 
+def test_a_pair_that_does_not_fit_is_left_out_of_all_conditions() -> None:
+    lines = {
+        one.id: {"reward_1": 1.0, "reward_2": 0.0, "probability_1": 0.9}
+        for one in conditions(PAIRS)
+        if one.id != "other_facts/pair-3"
+    }
+    found = figures.report(scored(PAIRS, lines))
+    assert found["pairs"] == len(PAIRS) - 1
+    assert {one["count"] for one in found["conditions"].values()} == {len(PAIRS) - 1}
+    alike = [PreferencePair(**{**vars(pair), "captions": ("Alike.",)}) for pair in PAIRS]
+    shown = {one.id.split("/")[0] for one in conditions(alike)}
+    assert "other_facts" not in shown  # There are none of another image.
+
+
 @pytest.fixture
 def reward_model() -> Checkpoint:
     project = make_project()

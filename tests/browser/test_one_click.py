@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation import exporting
-from annotation.models import Comparison, Project, Release, User
+from annotation.models import Project, Release, User
 from benchmark.models import Judge
-from demo import world
-from demo.loop import BASE_MODEL
-from demo.scenes import caption, random_scene
 from tests import factories
 from tests.benchmark.test_small_world_evaluation import small_world_questions
 from tests.browser.conftest import Visitor
+from tests.browser.small_world_release import caption_release
 from tests.training.workers import celery_worker
-from training.checkpoints import registry
 from training.models import Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.chain]
@@ -49,36 +44,11 @@ def admin(live_server: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def release(admin: User, tmp_path: Path) -> Release:
-    """Forty scenes, each with its caption preferred to the caption of another scene."""
-    project = factories.make_project(slug="scenes", name="Scenes")
-    draw = Random(4)
-    for number, prompt in enumerate(world.prompts(40, seed=4)):
-        stored = factories.make_prompt(
-            project,
-            image=factories.make_image(prompt.picture()),
-            external_id=prompt.record.id,
-            conversation=[{"from": "human", "value": prompt.record.conversation[0].text}],
-            captions=list(prompt.record.captions),
-        )
-        responses = [caption(prompt.scene), caption(random_scene(draw, held_out=True))]
-        better = 1 + number % 2
-        factories.make_comparison(
-            project,
-            prompt=stored,
-            response_1=responses[better - 1],
-            response_2=responses[2 - better],
-            outcome=Comparison.Outcome.DECIDED,
-            preference=better,
-            hallucination=True,
-            margin=1.0,
-            open_slots=0,
-        )
-    registry.register_base("small-world base", folder=BASE_MODEL)
     questions = tmp_path / "questions"
     questions.mkdir()
     small_world_questions(questions)
     Judge.objects.get_or_create(name="exact", kind="exact")
-    return exporting.make_release(project, held_out_share=0.2, created_by=admin)
+    return caption_release(admin, scenes=40, held_out_share=0.2)
 
 
 def test_one_click_leads_from_a_release_to_a_published_score(
