@@ -12,6 +12,11 @@ from typing import Any
 from training.models import Run
 
 
+def of_run(run: Run) -> list[dict[str, Any]]:
+    """What the run itself found: its data, its base, not its labels."""
+    return [{**one, "grave": False, "release": run.name} for one in run.doubts]
+
+
 def behind(run: Run) -> list[dict[str, Any]]:
     """Warnings of the run's release and of the models it starts from, each once; gravest first.
 

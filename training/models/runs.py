@@ -106,6 +106,9 @@ class Run(models.Model):
     progress_total = models.PositiveBigIntegerField(default=0)
     progress_unit = models.CharField(max_length=40, blank=True)
     error = models.TextField(blank=True)
+    doubts = models.JSONField(
+        default=list, blank=True, help_text="What speaks against its result: code and text."
+    )
     request_id = models.CharField(
         max_length=64, blank=True, help_text="Of the web request that queued it last."
     )

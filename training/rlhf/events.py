@@ -16,6 +16,7 @@ from typing import IO
 
 from training.rlhf.contract import (
     CheckpointSaved,
+    Doubt,
     Event,
     Failure,
     Metric,
@@ -67,6 +68,9 @@ class EventWriter:
 
     def stage(self, text: str) -> None:
         self.emit(Stage(time=time.time(), text=text))
+
+    def doubt(self, code: str, text: str) -> None:
+        self.emit(Doubt(time=time.time(), code=code, text=text))
 
     def progress(self, done: int, total: int, *, unit: str = "step") -> None:
         self.emit(Progress(time=time.time(), done=done, total=total, unit=unit))

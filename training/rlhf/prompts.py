@@ -72,6 +72,19 @@ class ChatFormat:
         """Tokens of a sequence that are not the image's."""
         return len(prompt.ids) - len(prompt.image.placeholder_ids)
 
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self._tokenizer)
+
+    def unknown_tokens(self, texts: Iterable[str]) -> tuple[int, int]:
+        """How many tokens of ``texts`` the tokenizer has no word for, and how many there are."""
+        unknown = total = 0
+        for text in texts:
+            ids = self.response_ids(without_placeholder(text))
+            unknown += ids.count(self._tokenizer.unk_token_id)
+            total += len(ids)
+        return unknown, total
+
     def response_ids(self, text: str) -> list[int]:
         """The response's own tokens, without an end token."""
         return self._ids(self._literal(text))

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import torch
 
+from training.rlhf import preflight
 from training.rlhf.contract import Record
 from training.rlhf.errors import DataError, ModelError
 from training.rlhf.images import EncodedImage, joined
@@ -53,7 +54,12 @@ def usable(
     problems = {place: text for place, text in processes().collect(found) if text}
     if problems:
         _tell(run, records, problems, what)
-    return [record for place, record in enumerate(records) if place not in problems]
+        run.events.doubt(*preflight.left_out(len(problems), len(records), what))
+    kept = [record for place, record in enumerate(records) if place not in problems]
+    if processes().leads:
+        for code, text in preflight.doubts(run, models, kept):
+            run.events.doubt(code, text)
+    return kept
 
 
 def stand_in(model: VisionLanguageModel, record: Record) -> EncodedImage:

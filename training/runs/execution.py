@@ -36,11 +36,20 @@ from django.conf import settings
 from django.db import transaction
 
 from config import logs
-from training.checkpoints import checkpoint_files, registry
+from training.checkpoints import checkpoint_files, registry, warnings
 from training.figures import tensorboard
 from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
-from training.runs import abandoned, following, keeping, kinds, launchers, scheduling, shutdown
+from training.runs import (
+    abandoned,
+    following,
+    keeping,
+    kinds,
+    launchers,
+    prospects,
+    scheduling,
+    shutdown,
+)
 from training.runs.endings import Cancelled, Failed, GivenBack, Vanished
 from training.runs.heartbeat import Heartbeat
 from training.runs.trainer import DirectoryBusy, log_tail
@@ -67,6 +76,7 @@ def execute(run_id: int) -> None:
         return
     asked_at = time.monotonic()
     own = settings.WORKER_GPUS if launchers.of_this_worker().leases_gpus else None
+    prospects.host_offers(host_name(), own)
     attempt = scheduling.claim(run_id, host=host_name(), gpus=own)
     if attempt is not None:
         with logs.about(**attempt.log_fields):
@@ -320,6 +330,7 @@ def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None
         if row is not None:
             row.pk = None
             row.step = held.progress_done
+            row.warnings = [*row.warnings, *warnings.of_run(held)]
             row.save(force_insert=True)
         kinds.get(run.kind).finish(run, attempt, directory)
         for unfinished in held.checkpoints.filter(final=False):

@@ -21,6 +21,7 @@ from training.models import Attempt, Metric, Run, Sample
 from training.rlhf.contract import (
     CheckpointSaved,
     ContractError,
+    Doubt,
     Event,
     Failure,
     Progress,
@@ -37,6 +38,7 @@ EVENTS = "events.jsonl"
 BATCH_BYTES = 1 << 20
 LONGEST_TEXT = 20_000
 MOST_STEPS = 2**31
+MOST_DOUBTS = 20
 
 
 def written(directory: Path) -> int:
@@ -111,6 +113,7 @@ def record(attempt: Attempt, events: list[Event], *, log_tail: str) -> Seen:
     with scheduling.holding(attempt) as run:
         _write_metrics(run, [event for event in events if isinstance(event, MetricEvent)])
         _write_samples(run, [event for event in events if isinstance(event, SampleEvent)])
+        _write_doubts(run, [event for event in events if isinstance(event, Doubt)])
         _write_position(run, attempt, events)
         Attempt.objects.filter(pk=attempt.pk).exclude(log_tail=log_tail).update(log_tail=log_tail)
     return Seen(
@@ -157,6 +160,16 @@ def _write_samples(run: Run, events: list[SampleEvent]) -> None:
         unique_fields=["run", "step", "prompt_id"],
         update_fields=["image", "prompt", "response", "reward", "facts"],
     )
+
+
+def _write_doubts(run: Run, events: list[Doubt]) -> None:
+    """One for each code: a resumed run says them again."""
+    kept = {one["code"]: one for one in run.doubts}
+    for event in events:
+        kept.setdefault(event.code[:60], {"code": event.code[:60], "text": event.text[:500]})
+    if len(kept) > len(run.doubts):
+        run.doubts = list(kept.values())[:MOST_DOUBTS]
+        Run.objects.filter(pk=run.pk).update(doubts=run.doubts)
 
 
 def _finite(value: float | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.training.factories import make_run
+from training.checkpoints import warnings
 from training.models import Attempt, Metric, Run, Sample
 from training.rlhf.contract import Failure, Stage
 from training.runs import following, scheduling
@@ -100,6 +101,18 @@ def test_a_step_told_again_replaces_the_earlier_value(attempt: Attempt, events: 
     assert Metric.objects.get().value == 2.0
     record(attempt, events, metric(3.0))
     assert Metric.objects.get().value == 3.0
+
+
+def test_doubts_are_kept_once_and_go_with_the_checkpoint(attempt: Attempt, events: Path) -> None:
+    doubt = {"event": "doubt", "code": "unknown_tokens", "text": "97 % unknown"}
+    record(attempt, events, doubt, {**doubt, "text": "again"}, {**doubt, "code": "plain_images"})
+    record(attempt, events, doubt)
+    run = Run.objects.get(pk=attempt.run_id)
+    assert [(one["code"], one["text"]) for one in run.doubts] == [
+        ("unknown_tokens", "97 % unknown"),
+        ("plain_images", "97 % unknown"),
+    ]
+    assert [one["release"] for one in warnings.of_run(run)] == [run.name] * 2
 
 
 def test_text_that_no_column_takes_is_made_fit(attempt: Attempt, events: Path) -> None:

@@ -17,6 +17,7 @@ it. A *run directory* is the only channel:
 from training.rlhf.contract.events import (
     EVENTS,
     CheckpointSaved,
+    Doubt,
     Event,
     Failure,
     Metric,
@@ -65,6 +66,7 @@ __all__ = [
     "CheckpointSaved",
     "ContractError",
     "ConversationRecord",
+    "Doubt",
     "DpoSettings",
     "Event",
     "Failure",

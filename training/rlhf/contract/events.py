@@ -30,6 +30,15 @@ class Stage(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doubt(Event):
+    """What speaks against the run's result although nothing fails; one text for each ``code``."""
+
+    name: ClassVar[str] = "doubt"
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress(Event):
     """How far the run is; ``unit`` is what is counted ("step", "prompt")."""
 
@@ -83,7 +92,7 @@ class Failure(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    cls.name: cls for cls in (Stage, Progress, Metric, Sample, CheckpointSaved, Failure)
+    cls.name: cls for cls in (Stage, Doubt, Progress, Metric, Sample, CheckpointSaved, Failure)
 }
 
 
