@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -84,8 +85,8 @@ def _pictures(model: VisionLanguageModel, files: Sequence[Path]) -> Iterator[Dou
 
 def _is_blank(picture: Image.Image) -> bool:
     """As a transparent or broken picture is once it is read; a plain red one is a picture."""
-    levels = {level for ends in picture.convert("RGB").getextrema() for level in ends}
-    return len(levels) == 1
+    colours = picture.convert("RGB").getcolors(1)  # None where there are more
+    return colours is not None and len({*np.ravel(colours[0][1])}) == 1
 
 
 @torch.no_grad()
@@ -97,7 +98,7 @@ def _all_alike(model: VisionLanguageModel, files: Sequence[Path]) -> bool:
     )
 
 
-def _spread(items: Sequence, most: int) -> list:  # type: ignore[type-arg]
+def _spread(items: Sequence, most: int) -> list:
     """At most ``most`` of them, from beginning to end."""
     step = max(1, -(-len(items) // most))
     return list(items[::step])
