@@ -21,6 +21,7 @@ from annotation.models import (
     Figures,
     IdempotentAnswer,
     Image,
+    ImageUpload,
     ImportJob,
     Invitation,
     Judgment,
@@ -163,6 +164,13 @@ class InvitationAdmin(ReadOnlyAdmin):
 class ImageAdmin(ReadOnlyAdmin):
     list_display = ["sha256", "format", "width", "height", "bytes", "created_at"]
     search_fields = ["sha256", "original_sha256"]
+
+
+@admin.register(ImageUpload)
+class ImageUploadAdmin(ReadOnlyAdmin):
+    list_display = ["image", "project", "created_at"]
+    list_filter = ["project"]
+    list_select_related = ["image", "project"]
 
 
 @admin.register(Prompt)

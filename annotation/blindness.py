@@ -10,22 +10,30 @@ to. Hence the rules, each kept where it is named:
    what is wanted, given or settled would tell whether an answer counted, and with whom it agreed.
 3. Settings that say how people are measured are not told (``MEASURING_SETTINGS``).
 4. Ids of records are not told: the file that they come from may name a model in them.
-5. A check is handed out only in place of work that the person could have had, and comes back like
-   work when its lease ran out (``checks.claim_check``).
+5. A check is shown by a lease on work, which holds a place of it: it comes, comes back and is lost
+   as that work would (``checks.stand_in``).
 6. Whoever misses too many known answers is paused, and notices that. The moment depends on how
    many answers they gave, of whatever kind, and on nothing else (``checks.PAUSE_DECIDED_EVERY``):
    a pause says that at least one of so many answers was wrong and known, never which.
-7. One's own figures are those of all one's answers alike; what compares them with known answers,
+7. Responses have numbers by the place where they are shown, 1 for A and 2 for B, in pages and over
+   REST. The record's own, by which a file names models, are translated here (``meant``, ``told``).
+8. One's own figures are those of all one's answers alike; what compares them with known answers,
    earlier ones or those of others is for reviewers (``quality.annotator_report``).
 
-One thing is told to whoever lets a lease run out: it does not come back when somebody else has
-answered meanwhile. Holding the place of somebody who left would hold up everybody else.
+What is told of nobody: the quiz and the examples of the guidelines, which teach and measure nobody,
+name responses by the record's numbers, because explanations do. What cannot be hidden: somebody who
+remembers every text knows a repeat when it comes; people who compare what they were shown know what
+each of them was not; and once all comparisons have been handed out, what still comes is disputed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from annotation import access
-from annotation.models import Project, User
+from annotation.answers import Answer
+from annotation.models import Assignment, Judgment, Project, User
 
 MEASURING_SETTINGS = ("gold_rate", "repeat_rate", "pause_below", "pause_after")
 
@@ -33,3 +41,33 @@ MEASURING_SETTINGS = ("gold_rate", "repeat_rate", "pause_below", "pause_after")
 def is_blind(user: User, project: Project) -> bool:
     """Whether ``user`` annotates in ``project`` and may not review."""
     return not access.may(user, project, "review")
+
+
+def meant(answer: Answer, assignment: Assignment) -> Answer:
+    """The answer in the numbers of the record, from one in places; for the domain to check."""
+    return replace(
+        answer,
+        more_hallucinated=assignment.turned(answer.more_hallucinated),
+        more_helpful=assignment.turned(answer.more_helpful),
+        spans=_turned_spans(answer.spans, assignment),
+    )
+
+
+def told(judgment: Judgment) -> dict[str, Any]:
+    """What a judgment names, in places: the fields that differ from those that are stored."""
+    shown = judgment.assignment
+    return {
+        "more_hallucinated": shown.turned(judgment.more_hallucinated),
+        "more_helpful": shown.turned(judgment.more_helpful),
+        "spans": _turned_spans(judgment.spans, shown),
+    }
+
+
+def _turned_spans(spans: list[Any], shown: Assignment) -> list[Any]:
+    return [_turned_span(span, shown) for span in spans]
+
+
+def _turned_span(span: Any, shown: Assignment) -> Any:
+    if not isinstance(span, dict) or type(span.get("response")) is not int:
+        return span
+    return {**span, "response": int(shown.turned(str(span["response"])))}

@@ -1,20 +1,18 @@
 """Gold and mirrored repeats: what measures annotators without their noticing.
 
-A check is a lease like any other, drawn at the project's rates in place of work. It holds no slot
-and its judgment does not count, so it changes nothing about the comparison it shows.
+A check stands in for work, drawn at the project's rates: the lease is one on work, holds its place,
+comes back or is lost as it would be, and only shows something else. Its judgment does not count, so
+it changes nothing about the comparison it shows.
 """
 
 from __future__ import annotations
 
 import random
-import uuid
-from collections.abc import Collection
 from typing import Any
 
 from django.db import connection, transaction
 
 from annotation.errors import DomainError
-from annotation.lease_statements import WORK_LEFT
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
 from annotation.models.projects import Role
 from annotation.models.work import Choice
@@ -33,19 +31,12 @@ class NotGold(DomainError):
     title = "This cannot be a gold comparison"
 
 
-CLAIM_CHECK = """
+STAND_IN = """
 WITH candidate AS ({candidate})
-INSERT INTO annotation_assignment AS assignment (
-    project_id, comparison_id, annotator_id, token, state, purpose, shown_first, skip_reason,
-    skip_note, leased_at, expires_at
-)
-SELECT %(project)s, candidate.comparison_id, %(annotator)s, %(token)s, 'open', %(purpose)s,
-       candidate.shown_first, '', '', statement_timestamp(), statement_timestamp() + %(lease)s
+UPDATE annotation_assignment AS assignment
+SET shows_id = candidate.comparison_id, shows_as = %(purpose)s, shown_first = candidate.shown_first
 FROM candidate
-ON CONFLICT (comparison_id, annotator_id) WHERE {index} DO UPDATE
-SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expires_at,
-    ended_at = NULL, purpose = excluded.purpose
-RETURNING assignment.id
+WHERE assignment.id = %(assignment)s
 """
 
 # A project has few gold comparisons, which its own small index finds. Those of the quiz and of the
@@ -63,11 +54,14 @@ GOLD = """
           SELECT 1 FROM annotation_workedexample AS shown
           WHERE shown.comparison_id = comparison.id
       )
-      AND coalesce((
-          SELECT had.state FROM annotation_assignment AS had
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_assignment AS had
           WHERE had.comparison_id = comparison.id AND had.annotator_id = %(annotator)s
-            AND NOT (had.purpose = 'repeat')
-      ), 'expired') = 'expired'
+      )
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_assignment AS pending
+          WHERE pending.shows_id = comparison.id AND pending.annotator_id = %(annotator)s
+      )
     ORDER BY random()
     LIMIT 1
 """
@@ -85,74 +79,67 @@ REPEAT = """
         SELECT 1 FROM annotation_assignment AS again
         WHERE again.comparison_id = own.comparison_id AND again.annotator_id = %(annotator)s
           AND again.purpose = 'repeat'
+    ) AND NOT EXISTS (
+        SELECT 1 FROM annotation_assignment AS pending
+        WHERE pending.shows_id = own.comparison_id AND pending.annotator_id = %(annotator)s
     )
     ORDER BY random()
     LIMIT 1
 """
 
 
-# As work does that nobody else took meanwhile.
-COMES_BACK = """
-UPDATE annotation_assignment
-SET state = 'open', leased_at = statement_timestamp(), ended_at = NULL,
-    expires_at = statement_timestamp() + %(lease)s
-WHERE state = 'expired' AND id = (
-    SELECT id FROM annotation_assignment
-    WHERE project_id = %(project)s AND annotator_id = %(annotator)s AND state = 'expired'
-      AND purpose IN ('gold', 'repeat') AND token <> ALL (%(ahead_of)s::uuid[])
-    ORDER BY leased_at, id
-    LIMIT 1
-)
-RETURNING id
-"""
+def stand_in(project: Project, annotator: User, assignment_id: int) -> None:
+    """Has a new lease on work show a check instead, as often as the project's rates say.
 
-
-def claim_check(
-    project: Project, annotator: User, ahead_of: Collection[uuid.UUID] = ()
-) -> int | None:
-    """The key of a lease on a check, as often as the project's rates say; else None.
-
-    A new one stands in place of work: where none is left, whatever came would be known for a
-    check. The caller holds the person's row locked.
+    The lease goes on holding its place, so that whatever happens to it meanwhile happens to a
+    check as it does to work. The caller holds the person's row locked.
     """
     if project.gold_rate + project.repeat_rate <= 0:
-        return None
-    lease: dict[str, Any] = {
-        "project": project.pk,
-        "annotator": annotator.pk,
-        "lease": project.lease,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(COMES_BACK, {**lease, "ahead_of": [str(one) for one in ahead_of]})
-        row = cursor.fetchone()
-    if row:
-        return int(row[0])
+        return
     draw = random.random()
-    wanted = draw < project.gold_rate + project.repeat_rate
-    if not wanted or not WORK_LEFT.row(project=project.pk, annotator=annotator.pk):
-        return None
     if draw < project.gold_rate:
-        return _claim(project, annotator, "gold", GOLD, "NOT (purpose = 'repeat')")
-    return _claim(project, annotator, "repeat", REPEAT, "purpose = 'repeat'")
-
-
-def _claim(
-    project: Project, annotator: User, purpose: str, candidate: str, index: str
-) -> int | None:
+        purpose, candidate = Assignment.Purpose.GOLD, GOLD
+    elif draw < project.gold_rate + project.repeat_rate:
+        purpose, candidate = Assignment.Purpose.REPEAT, REPEAT
+    else:
+        return
     values: dict[str, Any] = {
         "project": project.pk,
         "annotator": annotator.pk,
-        "token": str(uuid.uuid4()),
-        "purpose": purpose,
+        "assignment": assignment_id,
+        "purpose": str(purpose),
         "shown_first": random.choice((1, 2)),
-        "lease": project.lease,
         "after": REPEAT_AFTER,
         "among": REPEAT_AMONG,
     }
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM_CHECK.format(candidate=candidate, index=index), values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        cursor.execute(STAND_IN.format(candidate=candidate), values)
+
+
+def shown_by(assignment: Assignment, comparison: Comparison) -> Comparison:
+    """What the annotator sees; ``comparison`` is the one of whose places the lease holds one."""
+    return assignment.shows or comparison
+
+
+def take_its_place(assignment: Assignment, comparison: Comparison) -> None:
+    """The answered or skipped check becomes what the assignment is about; its place is free again.
+
+    For a locked assignment that holds a place of the locked ``comparison`` while it is open. Does
+    nothing to work.
+    """
+    if assignment.shows is None:
+        return
+    if assignment.state == Assignment.State.OPEN:
+        comparison.give_slot_back()
+        comparison.save(update_fields=["open_slots", "wanted_judgments"])
+    shown, purpose = assignment.shows, assignment.shows_as
+    had = Assignment.objects.filter(comparison=shown, annotator=assignment.annotator_id)
+    if purpose == Assignment.Purpose.GOLD and had.exists():
+        # It was withdrawn, and handed to this person as work, while the lease showed it.
+        purpose = Assignment.Purpose.REPEAT
+    assignment.comparison, assignment.purpose = shown, purpose
+    assignment.shows, assignment.shows_as = None, ""
+    assignment.save(update_fields=["comparison", "purpose", "shows", "shows_as"])
 
 
 def make_gold(comparison: Comparison, *, more_hallucinated: str, explanation: str = "") -> None:

@@ -52,7 +52,6 @@ _CANDIDATE = """
       ), true)
     ORDER BY comparison.priority DESC, comparison.shuffle
     LIMIT 1"""
-WORK_LEFT = Statement(_CANDIDATE)
 _CLAIM = """
 WITH candidate AS ({candidate}
     FOR NO KEY UPDATE OF comparison {skip_locked}
@@ -73,7 +72,7 @@ FROM taken
 ON CONFLICT (comparison_id, annotator_id) WHERE NOT (purpose = 'repeat') DO UPDATE
 SET state = 'open', leased_at = excluded.leased_at, expires_at = excluded.expires_at,
     ended_at = NULL
-RETURNING assignment.id
+RETURNING assignment.id, assignment.xmax = 0 AS is_new
 """
 CLAIM = Statement(_CLAIM.format(candidate=_CANDIDATE, skip_locked="SKIP LOCKED"))
 CLAIM_WAITING = Statement(_CLAIM.format(candidate=_CANDIDATE, skip_locked=""))
@@ -81,7 +80,8 @@ CLAIM_WAITING = Statement(_CLAIM.format(candidate=_CANDIDATE, skip_locked=""))
 LOAD = Statement(f"""
 SELECT {ASSIGNMENT}, {COMPARISON}, {PROMPT}, {IMAGE}
 FROM annotation_assignment AS assignment
-JOIN annotation_comparison AS comparison ON comparison.id = assignment.comparison_id
+JOIN annotation_comparison AS comparison
+  ON comparison.id = coalesce(assignment.shows_id, assignment.comparison_id)
 JOIN annotation_prompt AS prompt ON prompt.id = comparison.prompt_id
 JOIN annotation_image AS image ON image.id = prompt.image_id
 WHERE assignment.id = %(assignment)s

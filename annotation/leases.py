@@ -68,8 +68,7 @@ def _claim(
     )
     if again:
         return int(again[0])
-    asked = checks.claim_check(project, annotator, ahead_of) if skip_locked else None
-    return asked or _claim_new(project, annotator, skip_locked=skip_locked)
+    return _claim_new(project, annotator, skip_locked=skip_locked)
 
 
 def _lock_person_in(project: Project, annotator: User) -> None:
@@ -98,11 +97,16 @@ def _claim_new(project: Project, annotator: User, *, skip_locked: bool) -> int |
         shown_first=random.choice((1, 2)),
         lease=project.lease,
     )
-    return row[0] if row else None
+    if row is None:
+        return None
+    pk, is_new = row
+    if is_new:  # One that comes back shows what it showed before.
+        checks.stand_in(project, annotator, pk)
+    return int(pk)
 
 
 def load(pk: int, project: Project) -> Assignment:
-    """An assignment of ``project`` with all that a page shows of it."""
+    """An assignment of ``project`` with all that a page shows of it: to be shown, not saved."""
     row = lease_statements.LOAD.row(assignment=pk)
     if row is None:
         raise Assignment.DoesNotExist
@@ -113,6 +117,8 @@ def load(pk: int, project: Project) -> Assignment:
     prompt.image = lease_statements.IMAGE.read(columns)
     prompt.project = comparison.project = assignment.project = project
     comparison.prompt = prompt
+    if assignment.shows_id:
+        assignment.purpose = assignment.shows_as
     assignment.comparison = comparison
     return assignment
 
@@ -216,5 +222,8 @@ def locked(annotator: User, token: uuid.UUID) -> tuple[Assignment, Comparison]:
     assignment = lease_statements.ASSIGNMENT.read(columns)
     [assignment.locked_at] = columns
     assignment.project = comparison.project
+    if assignment.comparison_id != comparison.pk:
+        # A check that another tab has answered meanwhile: its votes count nowhere, so no lock.
+        comparison = assignment.comparison
     assignment.comparison = comparison
     return assignment, comparison

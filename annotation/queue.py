@@ -11,8 +11,8 @@
    number, and one more while the votes are split, up to the project's maximum.
 6. ``edit`` names the version it saw, and adds a version; nothing is overwritten.
 
-7. Gold and repeats (annotation.checks) are leases like all others to the person who has them, but
-   hold no slot, and their judgments do not count.
+7. Gold and repeats (annotation.checks) are shown by leases on work, which hold their place until
+   they are answered or skipped; their judgments do not count.
 
 Locks are taken in one order (person, comparison, assignment), so no two of these functions can
 wait for each other. Times are the database's.
@@ -141,8 +141,9 @@ def submit(
         stored = _sent_before(assignment, answer, client_uuid) or _judged(assignment, answer)
         if stored is not None:
             return Submission(stored, created=False)
-        answer.check(assignment.project, comparison)
+        answer.check(assignment.project, checks.shown_by(assignment, comparison))
         # Its slot is still held, or one is free to be taken again.
+        checks.take_its_place(assignment, comparison)
         held = assignment.state == Assignment.State.OPEN
         counts = assignment.counts and (held or comparison.take_slot())
         judgment = _store(assignment, answer, client_uuid, surplus=not counts)
@@ -174,6 +175,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.JUDGED:
             raise _already_judged(assignment.judgment)
+        checks.take_its_place(assignment, comparison)
         if assignment.state == Assignment.State.OPEN and assignment.counts:
             comparison.give_slot_back()
             comparison.save(update_fields=["open_slots", "wanted_judgments"])

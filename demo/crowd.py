@@ -20,12 +20,15 @@ from demo.world import Prompt
 
 TIMEOUT_SECONDS = 60
 
+Seen = tuple[str, str]
+"""The hash of a picture and the question about it: all that annotators are told of a prompt."""
+
 
 def label_everything(
     site: str,
     project: str,
     tokens: list[str],
-    prompts: Mapping[str, Prompt],
+    prompts: Mapping[Seen, Prompt],
     *,
     noise: float,
     seed: int,
@@ -33,8 +36,8 @@ def label_everything(
 ) -> int:
     """Judges until the queue is empty for everybody; the number of judgments that were accepted.
 
-    ``prompts`` holds what is asked about which scene, by the prompt's id. Raises
-    httpx.HTTPStatusError when the API refuses something.
+    ``prompts`` holds what is asked about which scene. Raises httpx.HTTPStatusError when the API
+    refuses something.
     """
     enough = Event()
     with ThreadPoolExecutor(len(tokens)) as people:
@@ -64,7 +67,7 @@ def label_everything(
 def _annotate(
     api: httpx.Client,
     project: str,
-    prompts: Mapping[str, Prompt],
+    prompts: Mapping[Seen, Prompt],
     rng: Random,
     noise: float,
     on_judgment: Callable[[], None],
@@ -84,10 +87,10 @@ def _annotate(
 
 
 def _look_and_judge(
-    assignment: dict[str, Any], prompts: Mapping[str, Prompt], rng: Random, noise: float
+    assignment: dict[str, Any], prompts: Mapping[Seen, Prompt], rng: Random, noise: float
 ) -> dict[str, Any]:
     first, second = assignment["responses"]
-    prompt = prompts[assignment["prompt"]]
+    prompt = prompts[assignment["image"]["sha256"], assignment["conversation"][-1]["value"]]
     said: Answer = judge(
         first["text"],
         second["text"],

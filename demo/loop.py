@@ -21,7 +21,7 @@ from annotation.releases import freezing
 from benchmark.models import Evaluation
 from demo import report, world
 from demo.console import Console
-from demo.crowd import label_everything
+from demo.crowd import Seen, label_everything
 from demo.installation import Installation
 from demo.preparing import Bench, import_prompts, make_annotators, make_bench, make_project
 from training.checkpoints import registry
@@ -105,7 +105,7 @@ def _label(
     console: Console,
     project: Project,
     tokens: list[str],
-    prompts: dict[str, world.Prompt],
+    prompts: dict[Seen, world.Prompt],
     plan: Plan,
     seed: int,
 ) -> int:

@@ -20,6 +20,7 @@ from benchmark import importing as benchmark_importing
 from benchmark.models import Judge, QuestionSet
 from benchmark.protocols.small_world import question_record
 from demo import world
+from demo.crowd import Seen
 from demo.questions import DESCRIBE
 from demo.scenes import caption
 from training.runs.requests import Step
@@ -92,14 +93,18 @@ def make_annotators(project: Project, admin: User, people: int) -> list[str]:
 
 def import_prompts(
     project: Project, count: int, *, seed: int, folder: Path
-) -> dict[str, world.Prompt]:
-    """Imports the questions and their pictures; by id, with what annotators see in them."""
+) -> dict[Seen, world.Prompt]:
+    """Imports the questions and their pictures; by what annotators see of them."""
     prompts = world.mixture(count, seed=seed)
     pictures = _pictures(folder / "images", {p.record.image: p.picture() for p in prompts})
     records = folder / "prompts.jsonl"
     _write_lines(records, [prompt.record.to_json() for prompt in prompts])
     importing.import_files(project, [records], image_sources.Folder(pictures), format="prompts")
-    return {prompt.record.id: prompt for prompt in prompts}
+    by_id = {prompt.record.id: prompt for prompt in prompts}
+    return {
+        (stored.image.sha256, stored.conversation[-1]["value"]): by_id[stored.external_id]
+        for stored in project.prompts.select_related("image")
+    }
 
 
 def make_bench(*, questions_per_type: int, described: int, seed: int, folder: Path) -> Bench:

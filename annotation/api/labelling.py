@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, leases, queue
+from annotation import access, blindness, leases, queue
 from annotation.answers import LONGEST_NOTE, SPAN_KINDS, Answer
 from annotation.api.base import KnownParameters, user_of
 from annotation.api.serializers import ImageSerializer, TurnSerializer
@@ -27,7 +27,7 @@ class ShownResponseSerializer(serializers.Serializer):
     """A response as the annotator sees it: a label and a text, and the number to answer with."""
 
     label = serializers.ChoiceField(["A", "B"])  # type: ignore[assignment]
-    response = serializers.IntegerField(help_text="1 or 2: what an answer names.")
+    response = serializers.IntegerField(help_text="1 for A, 2 for B: what an answer names.")
     text = serializers.CharField()
 
 
@@ -101,13 +101,13 @@ class AnswerSerializer(serializers.Serializer):
     )
     active_seconds = serializers.FloatField(min_value=0, required=False, allow_null=True)
 
-    def answer(self) -> Answer:
+    def answer(self, assignment: Assignment) -> Answer:
         data = {**self.validated_data}
         for name in ("client_uuid", "version"):
             data.pop(name, None)
         if "spans" in data:
             data["spans"] = [dict(span) for span in data["spans"]]
-        return Answer(**data)
+        return blindness.meant(Answer(**data), assignment)
 
 
 class EditSerializer(AnswerSerializer):
@@ -130,6 +130,7 @@ class JudgmentSerializer(serializers.ModelSerializer):
             "assignment": judgment.assignment.token,
             "version": judgment.version,
             **{name: getattr(judgment, name) for name in ANSWER_FIELDS},
+            **blindness.told(judgment),
             "created_at": judgment.created_at,
             "changed_at": judgment.changed_at,
         }
@@ -173,13 +174,13 @@ class SubmitJudgment(KnownParameters, APIView):
         request=AnswerSerializer, responses={201: JudgmentSerializer, 200: JudgmentSerializer}
     )
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        access.require_assignment(user_of(request), token)
+        assignment = access.require_assignment(user_of(request), token)
         sent = AnswerSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         submission = queue.submit(
             user_of(request),
             token,
-            sent.answer(),
+            sent.answer(assignment),
             client_uuid=sent.validated_data["client_uuid"],
         )
         code = status.HTTP_201_CREATED if submission.created else status.HTTP_200_OK
@@ -234,13 +235,13 @@ class JudgmentDetail(KnownParameters, APIView):
 
     @extend_schema(request=EditSerializer, responses=JudgmentSerializer)
     def put(self, request: Request, pk: int) -> Response:
-        self._own(request, pk)
+        own = self._own(request, pk)
         sent = EditSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         judgment = queue.edit(
             user_of(request),
             pk,
-            sent.answer(),
+            sent.answer(own.assignment),
             version=sent.validated_data["version"],
             client_uuid=sent.validated_data["client_uuid"],
         )

@@ -54,6 +54,12 @@ class ShownInOrder(models.Model):
             (label, number, texts[number]) for label, number in zip("AB", self.order, strict=True)
         ]
 
+    def turned(self, choice: str) -> str:
+        """A choice by place (1: shown as A) for one by number in the record, or the other way."""
+        if self.shown_first == 1:
+            return choice
+        return {"1": "2", "2": "1"}.get(choice, choice)
+
 
 class Assignment(ShownInOrder):
     """A lease on a comparison: one per comparison and person, for ever, and at most one repeat.
@@ -69,7 +75,7 @@ class Assignment(ShownInOrder):
         JUDGED = "judged", "Judged"
 
     class Purpose(models.TextChoices):
-        """Gold and repeats measure the annotator: they hold no slot and their votes do not count.
+        """Gold and repeats measure the annotator: their votes do not count.
 
         Nothing that an annotator is sent may tell them from work.
         """
@@ -100,6 +106,16 @@ class Assignment(ShownInOrder):
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     purpose = models.CharField(max_length=6, choices=Purpose, default=Purpose.WORK, editable=False)
+    shows = models.ForeignKey(
+        Comparison,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+        help_text="The check that stands in for the comparison until it is answered or skipped.",
+    )
+    shows_as = models.CharField(max_length=6, editable=False, blank=True, db_default="", default="")
     skip_reason = models.CharField(max_length=20, choices=SkipReason, blank=True)
     skip_note = models.TextField(blank=True)
     leased_at = models.DateTimeField()
@@ -144,10 +160,21 @@ class Assignment(ShownInOrder):
                 fields=["annotator", "project", "state", "-ended_at"], name="assignment_of_person"
             ),
             models.Index(fields=["project", "state"], name="assignment_by_state"),
+            models.Index(
+                fields=["shows"], condition=Q(shows__isnull=False), name="assignment_shows_check"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.comparison_id} with {self.annotator_id}"
+
+    @property
+    def responses(self) -> list[tuple[str, int, str]]:
+        """("A", 1, text) and ("B", 2, text): annotators are not told the record's numbers."""
+        return [
+            (letter, place, text)
+            for place, (letter, _, text) in enumerate(super().responses, start=1)
+        ]
 
     @property
     def counts(self) -> bool:

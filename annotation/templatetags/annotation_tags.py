@@ -15,8 +15,8 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-from annotation import marks, markup
-from annotation.models import Comparison
+from annotation import blindness, marks, markup
+from annotation.models import Comparison, Judgment
 from annotation.texts import word_count
 
 register = template.Library()
@@ -97,6 +97,12 @@ def percent(value: float | None) -> str:
 def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
     """("A", 1, text) and ("B", 2, text), for what is not shown in an order of its own."""
     return [("A", 1, comparison.response_1), ("B", 2, comparison.response_2)]
+
+
+@register.filter
+def told(judgment: Judgment) -> dict[str, Any]:
+    """What it names, as its annotator saw it."""
+    return blindness.told(judgment)
 
 
 @register.simple_tag

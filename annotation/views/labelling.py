@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, leases, queue
+from annotation import access, blindness, leases, queue
 from annotation.answers import SPAN_KINDS
 from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
@@ -89,7 +89,10 @@ def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
         if request.htmx or not form.lacks_only_helpfulness():
             return _invalid(form)
         return _ask_next(request, assignment, form, step="helpful")
-    given, client_uuid = form.answer(), form.cleaned_data["client_uuid"]
+    given, client_uuid = (
+        blindness.meant(form.answer(), assignment),
+        form.cleaned_data["client_uuid"],
+    )
     if not request.htmx and assignment.project.ask_confidence and given.confidence is None:
         return _ask_next(request, assignment, form, step="confidence")
     version = form.cleaned_data["version"]
@@ -244,6 +247,7 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
     return {
         "assignment": assignment,
         "judgment": judgment,
+        "told": blindness.told(judgment) if judgment else {},
         "prompt": comparison.prompt,
         "image": comparison.prompt.image,
         "client_uuid": uuid.uuid4(),
@@ -253,7 +257,7 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
 
 def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
     """What else is asked. An earlier answer shows all it has, so that changing it loses nothing."""
-    spans = judgment.spans if judgment else []
+    spans = blindness.told(judgment)["spans"] if judgment else []
     confidence = judgment.confidence if judgment else None
     return {
         "marks_spans": project.mark_spans or bool(spans),

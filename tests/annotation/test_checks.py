@@ -52,20 +52,79 @@ def test_gold_is_handed_to_everybody_once_and_takes_no_vote(always_gold):
     assert (gold.outcome, gold.preference) == ("decided", 1)
 
 
-def test_gold_is_given_back_skipped_and_renewed_without_a_slot(always_gold):
+def counts_add_up(project):
+    """As the docstring of Comparison says, of all of them."""
+    for one in project.comparisons.all():
+        held = one.assignments.filter(state="open", purpose="work").count()
+        assert one.wanted_judgments == one.judgment_count + one.open_slots + held
+
+
+def test_a_check_holds_the_place_of_the_work_that_it_stands_in_for(always_gold):
+    project, (gold,) = gold_project()
+    work = make_comparison(project)
+    person, other = make_member(project), make_member(project)
+    lease = queue.claim(project, person)
+    assert (lease.comparison_id, slots(work)) == (gold.pk, (1, 0, 0))
+    assert queue.claim(project, other) is None
+    answer(person, lease, "1")
+    assert (slots(gold), slots(work)) == ((0, 0, 0), (1, 1, 0))
+    stored = Assignment.objects.get()
+    assert (stored.comparison, stored.purpose, stored.shows) == (gold, "gold", None)
+    assert queue.claim(project, person).comparison_id == work.pk
+    counts_add_up(project)
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["its work is free", "its work is taken"])
+@pytest.mark.parametrize("then", ["claim", "renew", "answer", "skip"])
+def test_a_check_whose_lease_ran_out_fares_as_its_work_does(always_gold, then, taken):
     project, (gold,) = gold_project()
     make_comparison(project)
     person, other = make_member(project), make_member(project)
     lease = queue.claim(project, person)
-    past = timezone.now() - timedelta(seconds=1)
-    Assignment.objects.update(expires_at=past)
+    Assignment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert queue.return_expired_leases() == 1
-    assert slots(gold) == (0, 0, 0)
-    assert queue.renew(person, lease.token).state == "open"
-    assert queue.claim(project, person).pk == lease.pk
-    queue.skip(other, queue.claim(project, other).token, reason="cannot_tell")
-    assert slots(gold) == (0, 0, 0)
-    assert queue.claim(project, other).purpose == "work"
+    project.gold_rate = 0.0
+    project.save()
+    if taken:
+        assert queue.claim(project, other).purpose == "work"
+    if then == "claim":
+        found = queue.claim(project, person)
+        assert (found and found.comparison) == (None if taken else gold)
+    elif then == "renew" and taken:
+        with pytest.raises(queue.LeaseLost):
+            queue.renew(person, lease.token)
+    elif then == "renew":
+        assert queue.renew(person, lease.token).comparison == gold
+    elif then == "answer":
+        assert answer(person, lease).comparison == gold
+    else:
+        assert queue.skip(person, lease.token, reason="cannot_tell").comparison == gold
+    counts_add_up(project)
+
+
+def test_gold_that_is_withdrawn_while_it_is_shown_breaks_nothing(always_gold):
+    project, (gold,) = gold_project()
+    make_comparison(project)
+    person = make_member(project)
+    lease = queue.claim(project, person)
+    checks.withdraw_gold(gold)
+    beside = queue.claim(project, person, ahead_of=[lease.token])
+    assert (beside.comparison, beside.purpose) == (gold, "work")
+    answer(person, beside)
+    answer(person, lease)
+    assert sorted(Assignment.objects.values_list("purpose", flat=True)) == ["repeat", "work"]
+    counts_add_up(project)
+
+
+def test_a_check_that_is_deleted_while_it_is_shown_leaves_the_work(always_gold):
+    project, (gold,) = gold_project()
+    work = make_comparison(project)
+    person = make_member(project)
+    lease = queue.claim(project, person)
+    gold.delete()
+    assert queue.claim(project, person).comparison == work
+    assert not answer(person, lease).surplus
+    assert slots(work) == (1, 0, 1)
 
 
 def test_an_answer_to_gold_can_be_changed_and_sent_twice(always_gold):

@@ -29,9 +29,10 @@ def test_an_annotator_takes_answers_and_is_done(project, api):
     response = api.post(f"projects/{project.slug}/assignments/next")
     assert response.status_code == 200
     given = response.json()
-    texts = {shown["response"]: shown["text"] for shown in given["responses"]}
-    assert texts == {1: comparison.response_1, 2: comparison.response_2}
-    assert [shown["label"] for shown in given["responses"]] == ["A", "B"]
+    texts = {shown["text"] for shown in given["responses"]}
+    assert texts == {comparison.response_1, comparison.response_2}
+    named = [(shown["label"], shown["response"]) for shown in given["responses"]]
+    assert named == [("A", 1), ("B", 2)]
     assert given["conversation"] == comparison.prompt.conversation
     assert "secret-model" not in response.content.decode()
     sent = api.post(f"assignments/{given['token']}/judgment", answer("1"))

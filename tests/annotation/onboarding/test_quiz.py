@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks
+from annotation import checks, queue
 from annotation.leases import NotHandedOut, claim
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
 from annotation.onboarding import quiz, quiz_desk
@@ -189,16 +189,18 @@ def test_questions_are_gold_and_answerable(project: Project) -> None:
     assert quiz.questions(project).count() == 4
 
 
-def test_questions_are_not_mixed_into_the_work() -> None:
+def test_questions_are_not_mixed_into_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     project = factories.make_project(gold_rate=0.5, quiz_pass_mark=0.5)
     make_questions(project, 3)
     [hidden] = factories.make_comparisons(project, 1)
     checks.make_gold(hidden, more_hallucinated="1")
+    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    factories.make_comparisons(project, 2)
     reviewer = factories.make_member(project, "reviewer")
-    for _ in range(40):
-        given = checks.claim_check(project, reviewer)
-        assert given is None or Assignment.objects.get(pk=given).comparison == hidden
-    assert Assignment.objects.get().comparison == hidden
+    first = queue.claim(project, reviewer)
+    second = queue.claim(project, reviewer, ahead_of=[first.token] if first else [])
+    assert first and second
+    assert (first.comparison, first.purpose, second.purpose) == (hidden, "gold", "work")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def assignment(project: Project, annotator: User) -> Assignment:
 
 def answer(client: Client, assignment: Assignment, **fields: Any) -> Any:
     fields = {"client_uuid": uuid.uuid4(), "more_hallucinated": "1", **fields}
+    fields["more_hallucinated"] = assignment.turned(fields["more_hallucinated"])
     path = reverse("annotation:answer", args=[assignment.token])
     return client.post(path, fields, headers=SCRIPT)
 
