@@ -29,7 +29,7 @@ from training.rlhf.contract import OptimizerSettings, PreferencePair, RewardSett
 from training.rlhf.evaluation import sequences_of
 from training.rlhf.optimization import Optimizer
 from training.rlhf.reward_model import ADAPTER, RewardModel
-from training.rlhf.train_reward import train_step
+from training.rlhf.reward_step import train_step
 
 POSITIONS = ("before_response", "after_response")
 RATE = OptimizerSettings(learning_rate=1e-4)

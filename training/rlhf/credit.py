@@ -52,15 +52,22 @@ def advantages_of(
 
 
 def token_rewards(learner: Learner, trajectory: Trajectory, scores: Scores, kl: Tensor) -> Tensor:
-    """The score and, unless it is a term of the loss, the KL penalty, ``[count, response]``."""
+    """The score, what hallucinated words cost, and the KL penalty, ``[count, response]``.
+
+    The last one only where it is no term of the loss.
+    """
     settings = learner.settings
-    return settings.reward_scale * shape_rewards(
+    rewards = shape_rewards(
         scores.total,
         kl,
         trajectory.slots,
         kl_coefficient=learner.kl_coefficient if settings.kl_in == "reward" else 0.0,
         position=settings.score_position,
     )
+    if scores.marked is not None:
+        width = min(rewards.shape[1], scores.marked.shape[1])
+        rewards[:, :width] -= settings.token_reward_coefficient * scores.marked[:, :width]
+    return settings.reward_scale * rewards
 
 
 def response_rewards(

@@ -114,6 +114,8 @@ class TokenSequence:
     image: EncodedImage
     shared: int = 0
     """So many tokens at the beginning that other sequences are likely to begin with, too."""
+    response: int = 0
+    """So many tokens behind those that are a response, where something follows it."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -114,6 +114,7 @@ def scores_of(
         records,
         prompts,
         responses,
+        chat=learner.model.chat,
         images=images,
         order=f"{learner.run.spec.seed}-{learner.run.position}",
     )

@@ -98,10 +98,10 @@ class ChatFormat:
         marks = list(marks)
         return [
             int(any(mark.start < end and start < mark.end for mark in marks))
-            for start, end in self._response_offsets(text)
+            for start, end in self.response_offsets(text)
         ]
 
-    def _response_offsets(self, text: str) -> list[tuple[int, int]]:
+    def response_offsets(self, text: str) -> list[tuple[int, int]]:
         """The characters of ``text`` that each of ``response_ids(text)`` is of."""
         if not self._tokenizer.is_fast:
             raise ModelError(

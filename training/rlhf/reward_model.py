@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from training.rlhf.contract import Record, RewardSettings, Turn
 from training.rlhf.data import TokenSequence, image_path
@@ -26,6 +27,8 @@ from training.rlhf.processes import Processes, processes
 
 DESCRIPTION = "reward_model.json"
 ADAPTER = "reward"
+MARKS = "marks"
+"""The head that says of each token of a response whether people would mark it; not all have it."""
 GOLDEN_COUNT = 5
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15}
 
@@ -68,6 +71,8 @@ class RewardModel:
         """
         model.add_adapter(ADAPTER, settings.lora)
         model.add_head(ADAPTER, zero=False)
+        if settings.token_coefficient > 0:
+            model.add_head(MARKS, zero=False)
         template = RatingTemplate.from_settings(settings)
         return cls(model, template, max_length=settings.max_length)
 
@@ -93,24 +98,47 @@ class RewardModel:
                 f"prompt, facts and rating prompt leave no room for a response in "
                 f"{self.max_length} tokens (settings.max_length)"
             )
+        answers = [chat.response_ids(response)[:room] for response in responses]
         return [
-            TokenSequence(
-                prompt.ids + chat.response_ids(response)[:room] + rating, image, len(prompt)
-            )
-            for response in responses
+            TokenSequence(prompt.ids + ids + rating, image, len(prompt), response=len(ids))
+            for ids in answers
         ]
+
+    @property
+    def knows_marks(self) -> bool:
+        """Whether it has learnt which words people mark."""
+        return MARKS in self.model.heads
 
     def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
         """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled.
 
         Image, question and facts that several sequences begin with are computed once.
         """
-        model = self.model
+        hidden, lengths = self._hidden(sequences)
+        return self._last(hidden, lengths)
+
+    def raw_rewards_and_marks(self, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """Raw rewards ``[batch]`` and, of each token of the responses, the log-odds of a mark.
+
+        The latter are ``[batch, longest response]``, of no meaning behind a shorter one.
+        """
+        hidden, lengths = self._hidden(sequences)
+        rows = [
+            # all of the sequence is there, or only what stands behind its shared beginning
+            states[sequence.shared if int(length) == len(sequence) else 0 :][: sequence.response]
+            for sequence, states, length in zip(sequences, hidden, lengths, strict=True)
+        ]
+        logits = self.model.head_values(MARKS, pad_sequence(rows, batch_first=True))
+        return self._last(hidden, lengths), logits
+
+    def _hidden(self, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
         keys = [beginning_key(sequence) for sequence in sequences]
-        with model.using(ADAPTER):
-            hidden, lengths = hidden_behind_prefixes(model, sequences, keys)
-        rows = torch.arange(len(sequences), device=model.device)
-        return model.head_values(ADAPTER, hidden[rows, lengths - 1])
+        with self.model.using(ADAPTER):
+            return hidden_behind_prefixes(self.model, sequences, keys)
+
+    def _last(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return self.model.head_values(ADAPTER, hidden[rows, lengths - 1])
 
     @torch.no_grad()
     def score(
@@ -121,17 +149,48 @@ class RewardModel:
         With ``shared`` the processes divide them up; all must call it then.
         """
         scores = torch.zeros(len(sequences))
-        keys = [beginning_key(sequence) for sequence in sequences]
 
         def put(rows: list[int]) -> None:
             scores[rows] = self.raw_rewards([sequences[row] for row in rows]).cpu()
 
-        everyone = processes() if shared else Processes()
+        self._in_batches(sequences, put, batch_size, processes() if shared else Processes(), scores)
+        return scores
+
+    @torch.no_grad()
+    def score_tokens(
+        self, sequences: Sequence[TokenSequence], *, batch_size: int
+    ) -> tuple[Tensor, Tensor]:
+        """``score`` of all processes together, and the chance that people mark each token.
+
+        The latter is ``[count, longest response]``, 0 behind a shorter one, on the CPU.
+        """
+        scores = torch.zeros(len(sequences))
+        chances = torch.zeros(len(sequences), max(sequence.response for sequence in sequences))
+
+        def put(rows: list[int]) -> None:
+            part = [sequences[row] for row in rows]
+            rewards, logits = self.raw_rewards_and_marks(part)
+            scores[rows] = rewards.cpu()
+            for row, sequence, found in zip(rows, part, logits.sigmoid().cpu(), strict=True):
+                chances[row, : sequence.response] = found[: sequence.response]
+
+        self._in_batches(sequences, put, batch_size, processes(), scores, chances)
+        return scores, chances
+
+    def _in_batches(
+        self,
+        sequences: Sequence[TokenSequence],
+        put: Callable[[list[int]], None],
+        batch_size: int,
+        everyone: Processes,
+        *found: Tensor,
+    ) -> None:
+        """Calls ``put`` with the rows of each batch, and puts together what all have ``found``."""
+        keys = [beginning_key(sequence) for sequence in sequences]
         size = everyone.part_size(batch_size, len(sequences))
         for rows in everyone.share([*family_batches(keys, [len(s) for s in sequences], size)]):
             self.model.fit("scoring").in_parts(rows, put)
-        everyone.sum_(scores)
-        return scores
+        everyone.sum_(*found)
 
     def normalised(self, raw: Tensor) -> Tensor:
         """Raw rewards shifted and scaled as found after training."""
@@ -142,7 +201,7 @@ class RewardModel:
     ) -> None:
         """Write adapter, head and description; ``golden`` are records with a response each."""
         self.model.save_adapter(ADAPTER, folder)
-        self.model.save_head(ADAPTER, folder)
+        self.save_heads(folder)
         examples = [] if images is None else self._golden(folder, golden[:GOLDEN_COUNT], images)
         description = {
             "template": asdict(self.template),
@@ -173,9 +232,26 @@ class RewardModel:
         if template.sha256 != description.get("template_sha256"):
             raise ModelError(f"{folder.name}: the rating template was changed after training")
         model.load_adapter(ADAPTER, folder)
-        model.load_head(ADAPTER, folder)
+        reward_model.load_heads(folder)
         reward_model._check(golden, folder, batch_size)
         return reward_model
+
+    def mark_parameters(self) -> dict[str, nn.Parameter]:
+        """Those of the head for marks, by a name that never changes."""
+        if not self.knows_marks:
+            return {}
+        return {f"{MARKS}.{name}": p for name, p in self.model.heads[MARKS].named_parameters()}
+
+    def save_heads(self, folder: Path) -> None:
+        self.model.save_head(ADAPTER, folder)
+        if self.knows_marks:
+            self.model.save_head(MARKS, folder / MARKS)
+
+    def load_heads(self, folder: Path) -> None:
+        """Those that were saved; ModelError for one that does not fit."""
+        self.model.load_head(ADAPTER, folder)
+        if (folder / MARKS).is_dir():
+            self.model.load_head(MARKS, folder / MARKS)
 
     def _golden(
         self, folder: Path, golden: Sequence[tuple[Record, str]], images: Path

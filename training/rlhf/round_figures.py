@@ -36,6 +36,11 @@ def round_figures(
         "ppo/finished": sum(responses.finished) / len(responses.finished),
         "ppo/sampler_gap": trajectory.sampler_gap,
     }
+    if scores.marked is not None:
+        width = min(scores.marked.shape[1], responses.mask.shape[1])
+        figures["ppo/marked_tokens"] = float(
+            masked_mean(scores.marked[:, :width], responses.mask[:, :width])
+        )
     if returns is None:
         rewards = response_rewards(learner, trajectory, scores, kl)
         figures["ppo/groups_without_spread"] = float(

@@ -13,6 +13,8 @@ from training.rlhf.data import TokenSequence
 from training.rlhf.facts import correctness_bonus, length_penalty, shuffled
 from training.rlhf.finite import check_finite
 from training.rlhf.images import EncodedImage
+from training.rlhf.marked_tokens import chances_of_tokens
+from training.rlhf.prompts import ChatFormat
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import Responses
 
@@ -26,6 +28,9 @@ class Scores:
     symbolic: Tensor
     length: Tensor
     no_end: Tensor
+    marked: Tensor | None = None
+    """Chance that people would mark each token as hallucinated, ``[count, response]``; 0 on end
+    tokens. None where it is not asked for."""
 
     @property
     def total(self) -> Tensor:
@@ -39,15 +44,15 @@ def score(
     prompts: Sequence[TokenSequence],
     responses: Responses,
     *,
+    chat: ChatFormat | None = None,
     images: Sequence[EncodedImage] | None = None,
     order: str = "",
 ) -> Scores:
     """Reward model, symbolic rewards, length and a missing end (the paper's rewards).
 
     ``order`` seeds that of each record's facts, as in training; all its responses see the same.
-
-    ``images`` are those of the prompts as the reward model's base encodes them, where that is
-    another base than the policy's.
+    ``chat`` reads the policy's tokens, and ``images`` are those of the prompts as the reward
+    model's base encodes them, where that is another base than the policy's.
     """
     seen = images if images is not None else [prompt.image for prompt in prompts]
     sequences = [
@@ -60,7 +65,14 @@ def score(
             shuffled(record.captions, seed=f"{order}-{record.id}") if settings.with_facts else (),
         )
     ]
-    raw = reward_model.score(sequences, batch_size=settings.rollout_micro_batch_size, shared=True)
+    size, marked = settings.rollout_micro_batch_size, None
+    if settings.token_reward_coefficient > 0:
+        raw, chances = reward_model.score_tokens(sequences, batch_size=size)
+        marked = chances_of_tokens(
+            chat or reward_model.model.chat, responses, reward_model.model.chat, sequences, chances
+        )
+    else:
+        raw = reward_model.score(sequences, batch_size=size, shared=True)
     check_finite("reward", raw, [record.id for record in records])
     symbolic = [
         correctness_bonus(text, record.caption_type, match=settings.bonus_match)
@@ -83,4 +95,5 @@ def score(
         torch.tensor(symbolic),
         torch.tensor(length),
         torch.tensor(no_end),
+        marked,
     )

@@ -135,6 +135,11 @@ def prepare(
     if run.spec.reward_base is not None:
         reward_base = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
     reward_model = RewardModel.load(reward_base, reward_folder)
+    if settings.token_reward_coefficient > 0 and not reward_model.knows_marks:
+        raise EngineError(
+            "settings.token_reward_coefficient needs a reward model that was trained on marked "
+            "words (its settings.token_coefficient above 0), and this one was not"
+        )
     critic = _critic(run, settings, model, reward_model, reward_folder)
     model.copy_adapter(POLICY, REFERENCE)
 

@@ -6,27 +6,26 @@ neither padding nor the order of facts can tell them apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from training.rlhf import best, checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
-from training.rlhf.data import EndlessOrder, batches
-from training.rlhf.errors import Interrupted
-from training.rlhf.evaluation import figures_of, pair_rewards, sequences_of
-from training.rlhf.finite import check_finite
+from training.rlhf.data import EndlessOrder
+from training.rlhf.errors import DataError, Interrupted
+from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.halves import Halves, halves
-from training.rlhf.losses import preference_loss
+from training.rlhf.marked_tokens import mark_figures
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import ADAPTER, RewardModel
+from training.rlhf.reward_step import train_step
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
 from training.rlhf.usable import check_facts, stand_in, usable
@@ -54,7 +53,8 @@ def train_reward(run: Run) -> None:
     pairs = _usable(run, reward_model, pairs, "pairs")
     held_out = _usable(run, reward_model, held_out, "held-out pairs") if held_out else []
     check_facts(run, pairs, wanted=settings.with_facts)
-    parameters = model.trainable(ADAPTER)
+    parameters = model.trainable(ADAPTER) | reward_model.mark_parameters()
+    _check_marks(pairs, settings)
     model.train_only(parameters)
     total = steps_in(settings.epochs, len(pairs), settings.batch_size, settings.max_steps)
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
@@ -66,7 +66,7 @@ def train_reward(run: Run) -> None:
     checkpoint = run.newest_checkpoint()
     if checkpoint is not None:
         done, bar = checkpoint.step, best.Best(**checkpoint.state()["best"])
-        _load(model, checkpoint.folder, optimizer, checkpoint)
+        _load(reward_model, checkpoint.folder, optimizer, checkpoint)
         best.bring(run, checkpoint)
 
     # 3. Steps
@@ -82,7 +82,7 @@ def train_reward(run: Run) -> None:
             told, judged, _ = _measured(run, reward_model, held_out, split)
             metrics |= told
             if bar.improved(judged) and settings.keep_best:
-                best.keep(run, done, metrics, partial(_write, model))
+                best.keep(run, done, metrics, partial(_write, reward_model))
         run.events.metrics(done, metrics)
         run.events.progress(done, total)
         last = done == total or bar.long_ago(settings.patience)
@@ -96,7 +96,7 @@ def train_reward(run: Run) -> None:
     if done < total:
         run.events.stage(f"stopped after step {done}: held-out pairs are judged no better")
     if held_out and settings.keep_best:
-        _load(model, best.kept(run).folder)
+        _load(reward_model, best.kept(run).folder)
     _finish(run, reward_model, pairs, held_out, split, step=done)
 
 
@@ -119,6 +119,16 @@ def _measured(
     return told, judged, rewards
 
 
+def _check_marks(pairs: Sequence[PreferencePair], settings: RewardSettings) -> None:
+    """Raise DataError where marked words are to be learnt and nobody marked any."""
+    marked = sum(bool(pair.marks_1 or pair.marks_2) for pair in pairs)
+    if settings.token_coefficient > 0 and not marked:
+        raise DataError(
+            f"0 of {len(pairs):,} pairs have marked words, which settings.token_coefficient is to "
+            "learn from"
+        )
+
+
 def _usable(
     run: Run, reward_model: RewardModel, pairs: list[PreferencePair], what: str
 ) -> list[PreferencePair]:
@@ -130,95 +140,6 @@ def _usable(
         return reward_model.sequences(pair.conversation, image, outputs, pair.captions)
 
     return usable(run, [model], pairs, check, what=what)
-
-
-def train_step(
-    run: Run,
-    reward_model: RewardModel,
-    optimizer: Optimizer,
-    batch: list[tuple[PreferencePair, str]],
-    *,
-    step: int,
-) -> dict[str, float]:
-    settings = run.spec.settings
-    assert isinstance(settings, RewardSettings)
-    reward_model.model.base.train(settings.lora.dropout > 0)
-    sums = dict.fromkeys(("loss", "accuracy", "mean_reward"), 0.0)
-    for group in processes().share([*batches(batch, settings.micro_batch_size)]):
-        _Group(run, reward_model, settings, group).learn(optimizer, sums, len(batch))
-    optimizer.gather()
-    norm = optimizer.clip()
-    rate = optimizer.step(step)
-    metrics = {f"train/{name}": value for name, value in processes().totals(sums).items()}
-    return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
-
-
-class _Group:
-    """Pairs whose rewards are centred together, with the seeds of the order of their facts."""
-
-    def __init__(
-        self,
-        run: Run,
-        reward_model: RewardModel,
-        settings: RewardSettings,
-        group: Sequence[tuple[PreferencePair, str]],
-    ) -> None:
-        self._reward_model, self._settings = reward_model, settings
-        self._pairs = [pair for pair, _ in group]
-        order = [seed for _, seed in group]
-        self._both = sequences_of(run, reward_model, self._pairs, order=order)
-        self._sign: float | None = None
-
-    def learn(self, optimizer: Optimizer, sums: dict[str, float], total: int) -> None:
-        """Accumulate gradients of the group's share of ``total`` pairs, and add to the figures."""
-
-        def part(rows: list[int]) -> None:
-            chosen, rejected = self._rewards(rows)
-            loss = self._loss(rows, chosen, rejected)
-            optimizer.accumulate(loss * (len(self._pairs) / total))
-            right = float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
-            sums["loss"] += float(loss.detach()) * len(self._pairs) / total
-            sums["accuracy"] += right / total
-            sums["mean_reward"] += float((chosen + rejected).detach().sum()) / 2 / total
-
-        fit = self._reward_model.model.fit("training the reward model")
-        fit.in_parts(range(len(self._pairs)), part)
-
-    def _rewards(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Of the better and the worse output of each pair, ``[rows]``."""
-        sequences = [sequence for row in rows for sequence in self._both[row]]
-        rewards = self._reward_model.raw_rewards(sequences).view(-1, 2)
-        check_finite("reward", rewards, [self._pairs[row].id for row in rows])
-        better = torch.tensor([self._pairs[row].preference - 1 for row in rows])[:, None]
-        better = better.to(rewards.device)
-        return rewards.gather(1, better).squeeze(1), rewards.gather(1, 1 - better).squeeze(1)
-
-    def _loss(self, rows: Sequence[int], chosen: Tensor, rejected: Tensor) -> Tensor:
-        """The share that ``rows`` have in the loss of the group."""
-        settings, pairs = self._settings, [self._pairs[row] for row in rows]
-        whole = len(rows) == len(self._pairs)
-        share = preference_loss(
-            chosen,
-            rejected,
-            margin=_tensor((p.margin for p in pairs), chosen) if settings.use_margin else None,
-            labels=_tensor((p.share_for_better for p in pairs), chosen)
-            if settings.soft_labels
-            else None,
-            center_coefficient=settings.center_coefficient if whole else 0.0,
-        ) * (len(rows) / len(self._pairs))
-        if whole or not settings.center_coefficient:
-            return share
-        centre = (chosen + rejected).sum() / len(self._pairs)
-        return share + settings.center_coefficient * self._sign_of_mean(len(rows)) * centre
-
-    @torch.no_grad()
-    def _sign_of_mean(self, size: int) -> float:
-        """|mean| of a group that does not fit needs the sign of its mean before the gradients."""
-        if self._sign is None:
-            rows = batches(range(len(self._pairs)), size)
-            sums = [float(sum(rewards.sum() for rewards in self._rewards(part))) for part in rows]
-            self._sign = float(sum(sums) > 0) - float(sum(sums) < 0)  # 0 for heads of zeros
-        return self._sign
 
 
 def _finish(
@@ -240,6 +161,7 @@ def _finish(
         swapped, _, _ = _measured(run, reward_model, held_out, split, swapped=True)
         figures["held_out/accuracy_swapped"] = swapped["held_out/accuracy"]
         figures["held_out/pairs"] = float(len(split.reporting))
+        figures |= _of_marks(run, reward_model, [held_out[row] for row in split.reporting])
     else:
         size = settings.micro_batch_size
         rewards = pair_rewards(run, reward_model, reference, batch_size=size)
@@ -254,6 +176,17 @@ def _finish(
         golden = [(pair, pair.output_1) for pair in reference]
         reward_model.save(folder, golden=golden, images=run.images)
     run.events.checkpoint(step, run.final.name, final=True, metrics=figures)
+
+
+def _of_marks(
+    run: Run, reward_model: RewardModel, pairs: Sequence[PreferencePair]
+) -> dict[str, float]:
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    if not reward_model.knows_marks:
+        return {}
+    found = mark_figures(run, reward_model, pairs, batch_size=settings.micro_batch_size)
+    return {f"held_out/{name}": value for name, value in found.items()}
 
 
 def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *, step: int) -> None:
@@ -272,19 +205,20 @@ def _show_samples(run: Run, pairs: Sequence[PreferencePair], rewards: Tensor, *,
             )
 
 
-def _write(model: VisionLanguageModel, folder: Path) -> None:
-    model.save_adapter(ADAPTER, folder / ADAPTER)
-    model.save_head(ADAPTER, folder / ADAPTER)
+def _write(reward_model: RewardModel, folder: Path) -> None:
+    reward_model.model.save_adapter(ADAPTER, folder / ADAPTER)
+    reward_model.save_heads(folder / ADAPTER)
 
 
 def _load(
-    model: VisionLanguageModel,
+    reward_model: RewardModel,
     folder: Path,
     optimizer: Optimizer | None = None,
     checkpoint: checkpoints.Checkpoint | None = None,
 ) -> None:
-    model.load_adapter_weights(ADAPTER, read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS))
-    model.load_head(ADAPTER, folder / ADAPTER)
+    weights = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
+    reward_model.model.load_adapter_weights(ADAPTER, weights)
+    reward_model.load_heads(folder / ADAPTER)
     if optimizer is not None and checkpoint is not None:
         optimizer.load_state(checkpoint.optimizer(ADAPTER))
 
@@ -303,7 +237,3 @@ def _save(
         checkpoints.save_optimizer(folder, ADAPTER, optimizer.state())
         best.put_into(run, folder)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
-
-
-def _tensor(values: Iterable[float], like: Tensor) -> Tensor:
-    return torch.tensor(list(values), dtype=like.dtype, device=like.device)

@@ -150,6 +150,13 @@ class PpoSettings:
     reward_scale: float = setting(
         1.0, "Rewards are multiplied by this.", source="paper's code: 10, instead of whitening them"
     )
+    token_reward_coefficient: float = setting(
+        0.0,
+        "Taken from the reward at each token, times the chance that people would mark it as "
+        "hallucinated; needs a reward model that was trained on marked words.",
+        source="ours; after arXiv 2312.00849",
+        minimum=0,
+    )
     with_facts: bool = setting(
         True, "Score with the captions shown to the reward model.", source="paper: on"
     )

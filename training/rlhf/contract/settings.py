@@ -165,6 +165,19 @@ class RewardSettings:
         source="paper's code: 1e-3",
         minimum=0,
     )
+    token_coefficient: float = setting(
+        0.0,
+        "Weight of learning which words people marked as hallucinated, by a second head on the "
+        "response's tokens; 0 makes none. PPO can take its word for each token.",
+        source="ours; after arXiv 2312.00849",
+        minimum=0,
+    )
+    token_positive_weight: float = setting(
+        5.0,
+        "With that: how many times a marked token weighs, because few are.",
+        source="ours",
+        minimum=0,
+    )
     use_margin: bool = setting(
         False,
         "Subtract the record's vote margin inside the sigmoid.",

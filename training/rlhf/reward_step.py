@@ -1,0 +1,146 @@
+"""One step of reward training: the losses of some pairs, their gradients, and what is told of them.
+
+Pairs whose rewards are centred together are one group, and stay one where memory makes parts of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from training.rlhf.contract import PreferencePair, RewardSettings
+from training.rlhf.data import batches
+from training.rlhf.evaluation import sequences_of
+from training.rlhf.finite import check_finite
+from training.rlhf.losses import marked_token_loss, preference_loss
+from training.rlhf.marked_tokens import marked_tokens
+from training.rlhf.optimization import Optimizer
+from training.rlhf.processes import processes
+from training.rlhf.reward_model import RewardModel
+from training.rlhf.run_directory import Run
+
+
+def train_step(
+    run: Run,
+    reward_model: RewardModel,
+    optimizer: Optimizer,
+    batch: list[tuple[PreferencePair, str]],
+    *,
+    step: int,
+) -> dict[str, float]:
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    reward_model.model.base.train(settings.lora.dropout > 0)
+    names = ["loss", "accuracy", "mean_reward", *(["mark_loss"] * reward_model.knows_marks)]
+    sums = dict.fromkeys(names, 0.0)
+    for group in processes().share([*batches(batch, settings.micro_batch_size)]):
+        _Group(run, reward_model, settings, group).learn(optimizer, sums, len(batch))
+    optimizer.gather()
+    norm = optimizer.clip()
+    rate = optimizer.step(step)
+    metrics = {f"train/{name}": value for name, value in processes().totals(sums).items()}
+    return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
+
+
+class _Group:
+    """Pairs whose rewards are centred together, with the seeds of the order of their facts."""
+
+    def __init__(
+        self,
+        run: Run,
+        reward_model: RewardModel,
+        settings: RewardSettings,
+        group: Sequence[tuple[PreferencePair, str]],
+    ) -> None:
+        self._reward_model, self._settings = reward_model, settings
+        self._pairs = [pair for pair, _ in group]
+        order = [seed for _, seed in group]
+        self._both = sequences_of(run, reward_model, self._pairs, order=order)
+        self._sign: float | None = None
+        if reward_model.knows_marks:
+            self._marked, self._known = marked_tokens(reward_model, self._pairs, self._both)
+
+    def learn(self, optimizer: Optimizer, sums: dict[str, float], total: int) -> None:
+        """Accumulate gradients of the group's share of ``total`` pairs, and add to the figures."""
+
+        def part(rows: list[int]) -> None:
+            chosen, rejected, logits = self._rewards(rows)
+            loss = self._loss(rows, chosen, rejected)
+            if logits is not None:
+                marks = self._mark_loss(rows, logits)
+                loss = loss + self._settings.token_coefficient * marks
+                sums["mark_loss"] += float(marks.detach()) * len(self._pairs) / total
+            optimizer.accumulate(loss * (len(self._pairs) / total))
+            right = float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
+            sums["loss"] += float(loss.detach()) * len(self._pairs) / total
+            sums["accuracy"] += right / total
+            sums["mean_reward"] += float((chosen + rejected).detach().sum()) / 2 / total
+
+        fit = self._reward_model.model.fit("training the reward model")
+        fit.in_parts(range(len(self._pairs)), part)
+
+    def _rewards(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of the better and the worse output of each pair, ``[rows]``; log-odds of marks, if any.
+
+        The latter are ``[2 * rows, longest response]``, of output_1 and output_2 in turn.
+        """
+        sequences = [sequence for row in rows for sequence in self._both[row]]
+        logits: Tensor | None = None
+        if self._reward_model.knows_marks:
+            flat, logits = self._reward_model.raw_rewards_and_marks(sequences)
+        else:
+            flat = self._reward_model.raw_rewards(sequences)
+        rewards = flat.view(-1, 2)
+        check_finite("reward", rewards, [self._pairs[row].id for row in rows])
+        better = torch.tensor([self._pairs[row].preference - 1 for row in rows])[:, None]
+        better = better.to(rewards.device)
+        chosen, rejected = rewards.gather(1, better), rewards.gather(1, 1 - better)
+        return chosen.squeeze(1), rejected.squeeze(1), logits
+
+    def _mark_loss(self, rows: Sequence[int], logits: Tensor) -> Tensor:
+        """The share that ``rows`` have in the mean loss of the group's known tokens."""
+        both = [2 * row + number for row in rows for number in (0, 1)]
+        width = logits.shape[1]
+        known = self._known[both, :width].to(logits)
+        loss = marked_token_loss(
+            logits,
+            self._marked[both, :width].to(logits),
+            known,
+            positive_weight=self._settings.token_positive_weight,
+        )
+        return loss * (known.sum() / self._known.sum().clamp(min=1).to(logits))
+
+    def _loss(self, rows: Sequence[int], chosen: Tensor, rejected: Tensor) -> Tensor:
+        """The share that ``rows`` have in the loss of the group."""
+        settings, pairs = self._settings, [self._pairs[row] for row in rows]
+        whole = len(rows) == len(self._pairs)
+        share = preference_loss(
+            chosen,
+            rejected,
+            margin=_tensor((p.margin for p in pairs), chosen) if settings.use_margin else None,
+            labels=_tensor((p.share_for_better for p in pairs), chosen)
+            if settings.soft_labels
+            else None,
+            center_coefficient=settings.center_coefficient if whole else 0.0,
+        ) * (len(rows) / len(self._pairs))
+        if whole or not settings.center_coefficient:
+            return share
+        centre = (chosen + rejected).sum() / len(self._pairs)
+        return share + settings.center_coefficient * self._sign_of_mean(len(rows)) * centre
+
+    @torch.no_grad()
+    def _sign_of_mean(self, size: int) -> float:
+        """|mean| of a group that does not fit needs the sign of its mean before the gradients."""
+        if self._sign is None:
+            rows = batches(range(len(self._pairs)), size)
+            sums = [
+                float(sum(rewards.sum() for rewards in self._rewards(part)[:2])) for part in rows
+            ]
+            self._sign = float(sum(sums) > 0) - float(sum(sums) < 0)  # 0 for heads of zeros
+        return self._sign
+
+
+def _tensor(values: Iterable[float], like: Tensor) -> Tensor:
+    return torch.tensor(list(values), dtype=like.dtype, device=like.device)
