@@ -209,18 +209,40 @@ class Project:
         """Stores a picture; its sha256 is how records name it."""
         return str(self.client.post(f"{self.path}/images", content=data)["sha256"])
 
-    def add_comparisons(self, records: Iterable[dict[str, Any]]) -> int:
-        """Adds records (docs/labelling-protocol.md), MOST_RECORDS at a time; how many are new."""
-        return self._add("comparisons", records)
+    def add_comparisons(
+        self,
+        records: Iterable[dict[str, Any]],
+        *,
+        left_out: list[dict[str, Any]] | None = None,
+    ) -> int:
+        """Adds records (docs/labelling-protocol.md), MOST_RECORDS at a time; how many are new.
 
-    def add_prompts(self, records: Iterable[dict[str, Any]]) -> int:
-        return self._add("prompts", records)
+        With a list for ``left_out``, records that cannot be used are not refused but named there,
+        each with its place among ``records`` (from 1) and the reason.
+        """
+        return self._add("comparisons", records, left_out)
 
-    def _add(self, name: str, records: Iterable[dict[str, Any]]) -> int:
+    def add_prompts(
+        self,
+        records: Iterable[dict[str, Any]],
+        *,
+        left_out: list[dict[str, Any]] | None = None,
+    ) -> int:
+        """The same with prompts that have no responses yet."""
+        return self._add("prompts", records, left_out)
+
+    def _add(
+        self, name: str, records: Iterable[dict[str, Any]], left_out: list[dict[str, Any]] | None
+    ) -> int:
         kept, created = list(records), 0
         for start in range(0, len(kept), MOST_RECORDS):
-            body = {name: kept[start : start + MOST_RECORDS]}
-            created += self.client.post(f"{self.path}/{name}", body)["created"]
+            body: dict[str, Any] = {name: kept[start : start + MOST_RECORDS]}
+            if left_out is not None:
+                body["leave_out_unusable"] = True
+            done = self.client.post(f"{self.path}/{name}", body)
+            created += done["created"]
+            if left_out is not None:
+                left_out += [{**one, "line": one["line"] + start} for one in done["left_out"]]
         return created
 
     def import_files(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
@@ -15,9 +18,8 @@ from rest_framework.views import APIView
 
 from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
-from annotation.api.serializers import ProblemSerializer, TurnSerializer
+from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
 from annotation.image_sources import Stored
-from annotation.importing.record_files import BadField, ImportRefused, Problem
 from annotation.importing.records import PairIn, PromptIn, parse_pair, parse_prompt
 from annotation.models import Comparison, Project
 
@@ -80,15 +82,23 @@ class PairInSerializer(PromptInSerializer):
 
 class ComparisonsInSerializer(serializers.Serializer):
     comparisons = PairInSerializer(many=True, help_text=f"At most {MOST_RECORDS}.")
+    leave_out_unusable = serializers.BooleanField(
+        required=False, help_text="Leave out records that cannot be used instead of refusing all."
+    )
 
 
 class PromptsInSerializer(serializers.Serializer):
     prompts = PromptInSerializer(many=True, help_text=f"At most {MOST_RECORDS}.")
+    leave_out_unusable = serializers.BooleanField(
+        required=False, help_text="Leave out records that cannot be used instead of refusing all."
+    )
 
 
 class ImportedSerializer(serializers.Serializer):
     created = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    left_out = ProblemSerializer(many=True, help_text="Each record that was left out, and why.")
+    joins = JoinSerializer(many=True, help_text="What had to be found, and how much was.")
     warnings = ProblemSerializer(many=True)
 
 
@@ -148,23 +158,31 @@ def _add(
     name: str,
     parse: Callable[[int, Any], PairIn | PromptIn],
 ) -> Response:
-    given = request.data.get(name) if isinstance(request.data, dict) else None
+    body: dict[str, Any] = request.data if isinstance(request.data, dict) else {}
+    given = body.get(name)
     if not isinstance(given, list) or not given:
         raise ValidationError({name: "Must be a list of records."})
     if len(given) > MOST_RECORDS:
         raise ValidationError({name: f"Must be at most {MOST_RECORDS} records at a time."})
-    records: list[PairIn | PromptIn] = []
-    problems = []
-    for line, value in enumerate(given, start=1):
-        try:
-            records.append(parse(line, value))
-        except BadField as error:
-            problems.append(Problem(line, error.field, error.reason))
-    if problems:
-        raise ImportRefused(problems)
-    options = importing.Options(source=f"api {user_of(request).username}")
+    leave_out = body.get("leave_out_unusable", False)
+    if not isinstance(leave_out, bool):
+        raise ValidationError({"leave_out_unusable": "Must be true or false."})
+    left_out = io.StringIO()
+    options = importing.Options(
+        source=f"api {user_of(request).username}",
+        leave_out_unusable=leave_out,
+        left_out_to=left_out,
+    )
     images = Stored(access.images_to_name(user_of(request), project))
-    done = importing.import_records(project, records, images, options)
-    warnings = [warning.to_json() for warning in done.warnings]
-    counts = {"created": done.created, "unchanged": done.unchanged}
-    return Response({**counts, "warnings": warnings}, status=status.HTTP_201_CREATED)
+    done = importing.import_values(project, given, parse, images, options)
+    answer = {
+        "created": done.created,
+        "unchanged": done.unchanged,
+        "left_out": [
+            {**row, "line": int(row["line"] or 0)}
+            for row in csv.DictReader(io.StringIO(left_out.getvalue()))
+        ],
+        "joins": [asdict(join) for join in done.joins],
+        "warnings": [warning.to_json() for warning in done.warnings],
+    }
+    return Response(answer, status=status.HTTP_201_CREATED)

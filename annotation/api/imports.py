@@ -17,18 +17,10 @@ from rest_framework.views import APIView
 
 from annotation import access, jobs
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
-from annotation.api.serializers import ProblemSerializer
+from annotation.api.serializers import JoinSerializer, ProblemSerializer
 from annotation.forms.exchange import ImportForm
 from annotation.models import ImportJob
 from annotation.views.exchange import left_out_response
-
-
-class JoinSerializer(serializers.Serializer):
-    """For how many of how many records or images something was found."""
-
-    what = serializers.CharField()
-    found = serializers.IntegerField()
-    of = serializers.IntegerField()
 
 
 class ImportSerializer(serializers.ModelSerializer):

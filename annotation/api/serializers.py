@@ -29,6 +29,14 @@ class TurnSerializer(serializers.Serializer):
     value = serializers.CharField()
 
 
+class JoinSerializer(serializers.Serializer):
+    """For how many of how many records or images something was found."""
+
+    what = serializers.CharField()
+    found = serializers.IntegerField()
+    of = serializers.IntegerField()
+
+
 class ProblemSerializer(serializers.Serializer):
     file = serializers.CharField()
     line = serializers.IntegerField(help_text="Position in the list, from 1.")

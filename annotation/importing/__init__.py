@@ -5,7 +5,7 @@ from annotation.importing.one_import import (
     Options,
     Report,
     import_files,
-    import_records,
+    import_values,
     refresh_statistics,
 )
 
@@ -14,6 +14,6 @@ __all__ = [
     "Options",
     "Report",
     "import_files",
-    "import_records",
+    "import_values",
     "refresh_statistics",
 ]

@@ -23,7 +23,7 @@ from annotation.importing import parquet
 from annotation.importing.foreign_records import Captions
 from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
-from annotation.importing.record_files import Faults, ImportRefused, Problem
+from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
 from annotation.importing.record_writer import RecordWriter
 from annotation.importing.records import PairIn, PromptIn
 from annotation.importing.spool import BATCH, Spool
@@ -116,18 +116,34 @@ def import_files(
         return one.carry_out(project, report)
 
 
-def import_records(
+def import_values(
     project: Project,
-    records: Iterable[Record],
+    values: Iterable[Any],
+    parse: Callable[[int, Any], Record],
     images: ImageSource,
     options: Options | None = None,
-    report: Report = nobody,
 ) -> Imported:
-    """Adds parsed records to ``project``. Raises ImportRefused; then nothing was added."""
+    """Adds records that are here as JSON values already; "line" is the place of each, from 1.
+
+    Raises ImportRefused; then nothing was added.
+    """
     with Spool() as spool:
         one = _Import(spool, images, options or Options())
-        one.take(records)
-        return one.carry_out(project, report)
+        one.take(_parsed(values, parse, one.unusable))
+        return one.carry_out(project, nobody)
+
+
+def _parsed(
+    values: Iterable[Any], parse: Callable[[int, Any], Record], unusable: Faults
+) -> Iterator[Record | None]:
+    for line, value in enumerate(values, start=1):
+        try:
+            record = parse(line, value)
+        except BadField as error:
+            unusable.add(Problem(line, error.field, error.reason))
+            yield None
+        else:
+            yield record
 
 
 class _Import:

@@ -20,9 +20,11 @@ def test_comparisons_are_created_together(project, api):
     path = f"projects/{project.slug}/comparisons"
     created = api.post(path, {"comparisons": records})
     assert created.status_code == 201
-    assert created.json() == {"created": 2, "unchanged": 0, "warnings": []}
+    joins = [{"what": "images", "found": 2, "of": 2}, {"what": "facts", "found": 2, "of": 2}]
+    said = {"left_out": [], "warnings": [], "joins": joins}
+    assert created.json() == {"created": 2, "unchanged": 0, **said}
     again = api.post(path, {"comparisons": records})
-    assert again.json() == {"created": 0, "unchanged": 2, "warnings": []}
+    assert again.json() == {"created": 0, "unchanged": 2, **said}
     assert Prompt.objects.count() == 1
 
 
@@ -36,6 +38,26 @@ def test_one_bad_record_refuses_all_and_each_fault_is_named(project, api):
     named = [(error["line"], error["field"]) for error in refused.json()["errors"]]
     assert named == [(2, "output_2"), (3, "image")]
     assert not Comparison.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["comparisons", "prompts"])
+def test_what_cannot_be_used_is_left_out_by_name_where_that_is_asked(project, api, kind):
+    image = make_image()
+    project.image_uploads.create(image=image)
+    good = record(image.sha256)
+    bad = [{**good, "id": "r2", "conversations": []}, {**good, "id": "r3", "image": "f" * 64}]
+    body = {kind: [bad[0], good, bad[1]]}
+    path = f"projects/{project.slug}/{kind}"
+    refused = api.post(path, body)
+    assert (refused.status_code, Prompt.objects.count()) == (422, 0)
+    assert api.post(path, {**body, "leave_out_unusable": "yes"}).status_code == 400
+    done = api.post(path, {**body, "leave_out_unusable": True})
+    assert (done.status_code, done.json()["created"]) == (201, 1)
+    named = [(one["line"], one["field"]) for one in done.json()["left_out"]]
+    assert named == [(1, "conversations"), (3, "image")]
+    only = api.post(path, {kind: [{**bad[0], "id": "r4"}], "leave_out_unusable": True})
+    assert only.status_code == 422
+    assert "no record that can be used" in only.json()["errors"][0]["reason"]
 
 
 def test_an_unknown_image_is_named(project, api):
