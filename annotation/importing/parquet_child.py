@@ -2,7 +2,8 @@
 
 Started by ``annotation.importing.parquet`` as a script, in a process of its own with little
 memory, without the project on its path: SOURCE, LINES and ARCHIVE on the command line. At most one
-group of rows, as the file has them, is held at a time, however many there are. On stdout it writes
+page of a column is held at a time, twice, however many there are; of pictures a page is often a
+whole group of rows, and the format lets it have 2 GB. On stdout it writes
 one JSON object: ``problems`` (line, reason), or ``error`` for the file as a whole.
 """
 
@@ -21,7 +22,9 @@ from typing import IO, Any
 os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each of numpy's threads would reserve memory
 
-MEMORY_BYTES = 2 * 2**30
+MEMORY_BYTES = 2**30
+"""Beside the pages."""
+LARGEST_PAGE = 2**31
 ROWS_AT_ONCE = 16
 MOST_IMAGE_BYTES = 20 * 2**20
 MOST_LINE_BYTES = 4 * 2**20
@@ -65,9 +68,18 @@ def convert(source: str, lines: IO[bytes], images: Images) -> list[dict[str, Any
     problems: list[dict[str, Any]] = []
     number = 0
     try:
-        # A buffer makes it read page by page; of pictures a page is often a whole group of rows.
-        file = parquet.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False):
+        # Mapped: what a page is unpacked from takes no memory of its own.
+        file = parquet.ParquetFile(source, memory_map=True, pre_buffer=False)
+        _make_room(2 * _largest_page(file.metadata))
+        # Group by group: a reader of all would keep what it has read of those before.
+        batches = (
+            batch
+            for group in range(file.num_row_groups)
+            for batch in file.iter_batches(
+                batch_size=ROWS_AT_ONCE, row_groups=[group], use_threads=False
+            )
+        )
+        for batch in batches:
             for row in batch.to_pylist():
                 number += 1
                 line = json.dumps(_row(row, images), ensure_ascii=False).encode("utf-8", "replace")
@@ -80,6 +92,33 @@ def convert(source: str, lines: IO[bytes], images: Images) -> list[dict[str, Any
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"cannot be read as Parquet {place}: {reason}") from None
     return problems[:MOST_PROBLEMS]
+
+
+def _largest_page(about: Any) -> int:
+    """Bytes that the largest page of the file can have, by what it says of itself."""
+    chunks = (
+        about.row_group(group).column(column).total_uncompressed_size
+        for group in range(about.num_row_groups)
+        for column in range(about.num_columns)
+    )
+    return min(max(chunks, default=0), LARGEST_PAGE)
+
+
+def _make_room(more: int) -> None:
+    """Raises the limit of memory by so much. Raises Refused where the machine has not got it."""
+    free = _free_memory()
+    if more > 2**28 and more > free:
+        raise Refused(
+            f"a group of its rows takes {more / 2**30:.1f} GB of memory to read, and "
+            f"{free / 2**30:.1f} are free here: write it with smaller groups (row_group_size=100)"
+        )
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES + more,) * 2)
+
+
+def _free_memory() -> int:
+    with open("/proc/meminfo") as lines:
+        found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return found[0] * 1024 if found else 0
 
 
 def _row(row: dict[str, Any], images: Images) -> dict[str, Any]:
@@ -108,7 +147,9 @@ def _plain(value: Any, images: Images) -> Any:
 
 
 def main(source: str, lines: str, archive: str) -> dict[str, Any]:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    # The hard limit is what any file may need; of what this one needs it is lowered to, below.
+    most = MEMORY_BYTES + 2 * LARGEST_PAGE
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, most))
     most_bytes = GROWTH * os.path.getsize(source) + SPARE_BYTES
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * most_bytes, 2 * most_bytes))
     try:

@@ -139,32 +139,51 @@ def test_without_pyarrow_the_import_says_what_to_install(
         run(row(1, {"bytes": RED, "path": None}))
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Four times the pictures in groups of 8 rows take far less memory than they are larger."""
-    (small, little), (large, most) = (reading(tmp_path / str(n), pictures=n) for n in (40, 160))
-    assert large - small > 150_000_000
-    assert most - little < 0.75 * (large - small), (little, most)
+LITTLE_MEMORY = """
+import json, sys
+sys.path.insert(0, sys.argv.pop(1))
+import parquet_child as child
+child.MEMORY_BYTES = 256 * 2**20
+exec(sys.argv.pop(1))
+print(json.dumps(child.main(*sys.argv[1:])))
+"""
 
 
-def reading(folder: Path, *, pictures: int) -> tuple[int, int]:
-    """Bytes of a file with so many pictures of 1.5 MB, and of memory that reading it took."""
-    folder.mkdir()
+def reading(folder: Path, *, pictures: int, in_group: int, change: str = "") -> dict[str, Any]:
+    """What the child says of a file of pictures of 1.5 MB, with 256 MB beside the pages."""
     path = folder / "rows.parquet"
-    datas = [bytes([n]) + (b"%d" % (n + 100)) * 500_000 for n in range(pictures)]
-    rows = [row(n, {"bytes": data, "path": None}) for n, data in enumerate(datas)]
-    writing.write_table(pyarrow.Table.from_pylist(rows), path, compression="NONE", row_group_size=8)
-    command = [sys.executable, "-I", str(parquet.CHILD), str(path)]
-    measured = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, env={});"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-    )
-    targets = [str(folder / "lines"), str(folder / "zip")]
+    rows = [row(n, {"bytes": (b"%d" % (n + 100)) * 500_000, "path": None}) for n in range(pictures)]
+    table = pyarrow.Table.from_pylist(rows)
+    writing.write_table(table, path, row_group_size=in_group, compression="NONE")
+    child, targets = str(parquet.CHILD.parent), [str(folder / "lines"), str(folder / "zip")]
     done = subprocess.run(
-        [sys.executable, "-c", measured, *command, *targets],
+        [sys.executable, "-c", LITTLE_MEMORY, child, change, str(path), *targets],
         capture_output=True,
         text=True,
         check=True,
     )
-    said, most = done.stdout.splitlines()
-    assert json.loads(said) == {"problems": []}
-    return path.stat().st_size, int(most)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    assert reading(tmp_path, pictures=400, in_group=8) == {"problems": []}
+    assert (tmp_path / "rows.parquet").stat().st_size > 2 * 256 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("", ""),
+        ("child._make_room = lambda more: None", "needs too much memory to read"),
+        ("child._free_memory = lambda: 2**27", "and 0.1 are free here: write it with smaller"),
+    ],
+    ids=["as it is", "without room for it", "where there is little memory"],
+)
+def test_a_group_larger_than_the_memory_beside_it_is_read_or_refused(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    """Pictures of 200 MB in one page, which takes twice as much."""
+    found = reading(tmp_path, pictures=136, in_group=136, change=change)
+    assert said in found.get("error", "")
+    assert ("error" in found) == bool(change)
