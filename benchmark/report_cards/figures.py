@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.report_cards import best_of_n
 from benchmark.statistics import estimate, paired_test
 
 WHOLE = "image_and_facts"
@@ -92,6 +93,8 @@ def findings(figures: Mapping[str, Any]) -> list[str]:
     low = figures["conditions"][figures["whole"]]["low"]
     if low <= 0.5:
         told.append("Its accuracy cannot be told from chance, 50 %.")
+    if best := figures.get("best_of_n"):
+        told.append(best_of_n.finding(best))
     return told
 
 

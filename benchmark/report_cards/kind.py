@@ -16,7 +16,7 @@ from PIL import Image as Picture
 
 from annotation import exporting
 from benchmark.models import ReportCard
-from benchmark.report_cards import figures
+from benchmark.report_cards import best_of_n, figures
 from benchmark.report_cards.figures import Scored
 from training.checkpoints import registry
 from training.models import Attempt, Checkpoint, Run
@@ -25,6 +25,7 @@ from training.runs import requests
 from training.runs.kinds import RunKind
 
 BLANK = "blank.png"
+SAMPLED = "best_of_n.json"
 BLANK_PIXELS = (336, 336)
 MOST_PAIRS = 500
 _GREY = (127, 127, 127)
@@ -53,14 +54,25 @@ class ReportCardKind(RunKind):
         if not pairs:
             raise ValueError("the release holds nothing out: there is nothing fair to report")
         (directory / "images" / BLANK).write_bytes(blank_picture())
-        lines = (json.dumps(pair.to_json(), ensure_ascii=False) for pair in conditions(pairs))
+        told = [pair.to_json() for pair in conditions(pairs)]
+        source = best_of_n.sampled_in(run.project)
+        if source is not None:
+            exporting.write_images(best_of_n.images_of(source), directory)
+            (directory / "data" / SAMPLED).write_text(json.dumps(source.to_json()), "utf-8")
+            told += best_of_n.records(source)
+        lines = (json.dumps(one, ensure_ascii=False) for one in told)
         (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
         with (directory / "final" / "scores.jsonl").open(encoding="utf-8") as handle:
             scores = [json.loads(line) for line in handle if line.strip()]
         pairs = _pairs(directory / "data" / "held_out.jsonl")[:MOST_PAIRS]
-        found = figures.report(scored(pairs, {line["id"]: line for line in scores}))
+        by_id = {line["id"]: line for line in scores}
+        found = figures.report(scored(pairs, by_id))
+        sampled = directory / "data" / SAMPLED
+        if sampled.exists():
+            source = best_of_n.Source.from_json(json.loads(sampled.read_text("utf-8")))
+            found["best_of_n"] = best_of_n.report(source, by_id)
         ReportCard.objects.update_or_create(
             checkpoint=run.reward_model, defaults={"run": run, "figures": found}
         )
@@ -77,6 +89,8 @@ def request_report(reward_model: Checkpoint, requested_by: Any) -> Run:
     made_by = reward_model.run
     if reward_model.kind != Checkpoint.Kind.REWARD_MODEL or made_by is None or not made_by.base:
         raise requests.Refused("reward_model", "is not the reward model of a run")
+    if not holds_pairs_out(made_by):
+        raise requests.Refused("reward_model", "its release holds no pair out")
     common = requests.Common(
         project=made_by.project,
         requested_by=requested_by,
@@ -92,12 +106,17 @@ def request_report(reward_model: Checkpoint, requested_by: Any) -> Run:
     return requests.request_run(common, step, name=name)
 
 
+def holds_pairs_out(run: Run) -> bool:
+    """Whether there is anything fair to report of what a run has trained."""
+    return run.release is not None and bool(run.release.counts.get("held_out"))
+
+
 def report_on(run: Run) -> None:
     """What follows a run that made a reward model: its report card, where pairs are held out."""
     made = registry.final_checkpoint(run)
     if not settings.REPORT_CARDS or made is None or made.kind != Checkpoint.Kind.REWARD_MODEL:
         return
-    if run.release is None or not run.release.counts.get("held_out"):
+    if not holds_pairs_out(run):
         return
     request_report(made, run.requested_by)
 

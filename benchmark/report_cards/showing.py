@@ -31,6 +31,7 @@ def card(report: ReportCard) -> dict[str, Any]:
         "groups": [(title, figures[name]) for name, title in GROUPS.items() if figures[name]],
         "chart": _bars({CONDITIONS[name]: found for name, found in conditions.items()}),
         "calibration": _calibration(figures["calibration"]),
+        "best_of_n": _best_of_n(figures.get("best_of_n")),
     }
 
 
@@ -47,6 +48,11 @@ def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
     correlation = figures["length_correlation"]
     if correlation is not None:
         rows.append(("Correlation of reward and length", f"{correlation:.2f}"))
+    if best := figures.get("best_of_n"):
+        asked = f"{best['figure']}, picked of {best['answers']} answers to {best['question_set']}"
+        picked = best["picked"][-1]
+        between = f"{picked['low']:.2f} to {picked['high']:.2f}"
+        rows.append((asked, f"{picked['value']:.2f} ({between})"))
     rows += [("Found", sentence) for sentence in findings(figures)]
     return (f"Report card, {figures['pairs']} held-out pairs", rows)
 
@@ -72,3 +78,17 @@ def _calibration(bins: list[dict[str, float]]) -> dict[str, Any]:
     stated = {"name": "stated", "values": [one["stated"] for one in bins]}
     observed["series"][0]["name"] = "observed"
     return {**observed, "label": "share right", "series": [stated, *observed["series"]]}
+
+
+def _best_of_n(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The curve as bars: one for each n, beside the best possible choice."""
+    if found is None:
+        return None
+    by_n = {f"{n}": point for n, point in enumerate(found["picked"], start=1)}
+    bars = _bars(by_n)
+    bars["series"][0]["name"] = "picked by reward"
+    ends = [*found["possible"], *(point["high"] for point in found["picked"])]
+    possible = {"name": "best possible", "values": found["possible"]}
+    series = [*bars["series"], possible]
+    top = max(1, *ends)
+    return {**bars, "label": found["figure"], "unit": "", "max": top, "series": series}

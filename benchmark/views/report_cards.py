@@ -14,7 +14,7 @@ from annotation.errors import DomainError
 from benchmark import access
 from benchmark.models import Evaluation, ReportCard
 from benchmark.report_cards import showing
-from benchmark.report_cards.kind import request_report
+from benchmark.report_cards.kind import holds_pairs_out, request_report
 
 
 @login_required
@@ -37,6 +37,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "checkpoint": checkpoint,
         "report": report,
+        "has_held_out": holds_pairs_out(checkpoint.run),
         "evaluations": evaluations,
         "may_manage": projects_access.may(request.user, checkpoint.run.project, Permission.MANAGE),
         **(showing.card(report) if report else {}),

@@ -148,6 +148,7 @@ def test_the_page_says_what_it_looks_at_and_the_model_card_too(reward_model: Che
     client.force_login(make_member(reward_model.run.project, "reviewer"))
     empty = client.get(address).content.decode()
     assert "No report card yet" in empty and "Make the report card" not in empty
+    assert "holds no pair out" in empty
     assert "Report card" not in cards.model_card(reward_model)
 
     found = figures.report(answered(PAIRS, lambda pair: 0.9 if pair.captions else 0.4))

@@ -89,6 +89,8 @@ def fill(project: Project, admin: User, scratch: Path, *, count: int = 96) -> di
         "compare-refused": f"{compare}?first={rated[0].pk}&second={pope.pk}",
         "question": reverse("benchmark:question", args=[asked.pk]),
         "start": reverse("benchmark:start"),
+        "bring-questions": reverse("benchmark:bring-questions"),
+        "bring-answers": reverse("benchmark:bring-answers"),
         "rate": reverse("benchmark:rate", args=[people.pk]),
         "links": reverse("benchmark:links"),
         "link-new": f"{reverse('benchmark:links')}?evaluation={rated[0].pk}",

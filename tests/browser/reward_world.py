@@ -40,7 +40,17 @@ def fill(project: Project, admin: User, scratch: Path, base: Checkpoint) -> dict
     ranked = _ranked(project, judge, reward_model, scratch)
     ReportCard.objects.create(checkpoint=reward_model, run=run, figures=_report())
     amber = _amber(project, judge, scratch)
+    younger = Run.objects.create(
+        project=project,
+        kind="reward",
+        base=base,
+        requested_by=admin,
+        name="Reward, release 2",
+        release=project.releases.first(),
+    )
+    unknown = make_checkpoint(younger, kind=Checkpoint.Kind.REWARD_MODEL, name="reward 7B")
     return {
+        "report-card-none": reverse("benchmark:report-card", args=[unknown.pk]),
         "report-card": reverse("benchmark:report-card", args=[reward_model.pk]),
         "reward-evaluation": ranked[0].get_absolute_url(),
         "amber": amber.get_absolute_url(),
@@ -104,7 +114,22 @@ def _report() -> dict[str, object]:
                 rewards=(first[figures.WHOLE], 1 - first[figures.WHOLE]),
             )
         )
-    return figures.report(pairs)
+    return {**figures.report(pairs), "best_of_n": _best_of_n()}
+
+
+def _best_of_n() -> dict[str, object]:
+    values = [2.6, 2.9, 3.05, 3.15]
+    return {
+        "model": "llava 13b",
+        "question_set": "MMHal-Bench",
+        "judge": "gpt-judge",
+        "figure": "Score",
+        "questions": 81,
+        "answers": 4,
+        "picked": [{"value": v, "low": v - 0.3, "high": v + 0.3} for v in values],
+        "possible": [2.6, 3.4, 3.8, 4.1],
+        "gain": {"difference": 0.55, "p_value": 0.01, "shown": True},
+    }
 
 
 def _amber(project: Project, judge: Judge, scratch: Path) -> Evaluation:
