@@ -35,3 +35,16 @@ def test_the_page_is_for_people_who_are_logged_in(client: Client) -> None:
     client.force_login(factories.make_user())
     text = client.get(path).content.decode()
     assert "/api/v1/assignments/{token}/judgment" in text
+
+
+@pytest.mark.django_db
+def test_the_page_is_sent_small_and_is_not_made_anew(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(factories.make_user())
+    path = reverse("api-docs")
+    whole = client.get(path).content
+    monkeypatch.setattr(api_docs, "groups", None)  # would be called to make it anew
+    sent = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert sent["Content-Encoding"] == "gzip"
+    assert len(sent.content) < len(whole) / 8
