@@ -51,7 +51,7 @@ FIRST_AND_SECOND = (
     ("answer_a", "answer_b"),
 )
 PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner", "human_ranking")
-IMAGES = ("image", "images", "image_path", "image_url", "img")
+IMAGES = ("image", "images", "image_path", "image_url", "img", "file_name", "file_names")
 _FIRST = ("1", "first", "left", "a", "response_1", "response1", "answer1", "answer_1", "model_a")
 _SECOND = ("2", "second", "right", "b", "response_2", "response2", "answer2", "answer_2", "model_b")
 

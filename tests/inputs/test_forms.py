@@ -310,7 +310,10 @@ def test_a_broken_one_is_refused_with_no_long_word(tmp_path, form, data):
 
 # --- what we export comes back ------------------------------------------------------------------
 
-EXPORTS = {"llava_rlhf": "llava_rlhf", "trl": "rlhf_v", "rlhf_v": "rlhf_v", "csv": "rlhf_v"}
+EXPORTS = {
+    **{"llava_rlhf": "llava_rlhf", "trl": "rlhf_v", "rlhf_v": "rlhf_v", "csv": "rlhf_v"},
+    "datasets": "rlhf_v",
+}
 
 
 @pytest.mark.django_db
@@ -322,7 +325,11 @@ def test_what_is_exported_comes_back(tmp_path, name):
     release = exporting.make_release(project)
     exporting.write_folder(release, tmp_path, "llava_rlhf")
     whole = tmp_path / "all"
-    whole.write_bytes(b"".join(exporting.stream(release, name)))
+    if name == "datasets":
+        folder = exporting.write_folder(release, tmp_path / "folder", name)
+        whole.write_bytes(b"".join(path.read_bytes() for path in folder.glob("*/metadata.jsonl")))
+    else:
+        whole.write_bytes(b"".join(exporting.stream(release, name)))
     copy = make_project()
     done = import_files(copy, [whole], Folder(tmp_path / "images"), format=EXPORTS[name])
     assert (done.created, done.left_out) == (4, 0)

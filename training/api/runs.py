@@ -83,7 +83,7 @@ class Runs(KnownParameters, generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Run]:
         given = self.request.query_params
-        rows = visibility.runs(self.request.user).with_context()
+        rows = visibility.runs(self.request.user).with_context().select_related("release")
         if "state" in given and given["state"] not in State.values:
             raise ValidationError({"state": f"Must be one of {', '.join(State.values)}."})
         for name, path in (("state", "state"), ("kind", "kind"), ("project", "project__slug")):

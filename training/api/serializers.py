@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation.api.serializers import JoinSerializer
 from training.checkpoints import base_imports
 from training.checkpoints.bases import BaseRefused
 from training.models import Attempt, BaseImport, Chain, Checkpoint, Run, State
@@ -22,6 +24,9 @@ class RunSerializer(serializers.ModelSerializer):
     project = serializers.CharField(source="project.slug", read_only=True)
     state = serializers.ChoiceField(State.choices, read_only=True)
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+    joins = serializers.SerializerMethodField(
+        help_text="For how many of the release's preferences there are facts."
+    )
 
     class Meta:
         model = Run
@@ -45,6 +50,7 @@ class RunSerializer(serializers.ModelSerializer):
             "seed",
             "gpus",
             "release",
+            "joins",
             "base",
             "policy",
             "reward_model",
@@ -57,6 +63,13 @@ class RunSerializer(serializers.ModelSerializer):
             "requested_by",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(JoinSerializer(many=True))
+    def get_joins(self, run: Run) -> list[dict[str, Any]]:
+        counts = run.release.counts if run.release is not None else {}
+        if counts.get("with_facts") is None:
+            return []
+        return [{"what": "facts", "found": counts["with_facts"], "of": counts["preferences"]}]
 
 
 class AttemptSerializer(serializers.ModelSerializer):

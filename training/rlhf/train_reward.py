@@ -43,16 +43,13 @@ def train_reward(run: Run) -> None:
     run.events.stage("reading preference pairs")
     pairs = run.records(PreferencePair)
     held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
-    if settings.with_facts:
-        known = sum(bool(pair.captions) for pair in pairs)
-        run.events.stage(f"facts for {known:,} of {len(pairs):,} pairs")
+    check_facts(run, pairs, wanted=settings.with_facts)
     run.events.stage("loading the base model")
     seed_step(run.spec.seed, Kind.REWARD, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     reward_model = RewardModel.fresh(model, settings)
     pairs = _usable(run, reward_model, pairs, "pairs")
     held_out = _usable(run, reward_model, held_out, "held-out pairs") if held_out else []
-    check_facts(run, pairs, wanted=settings.with_facts)
     parameters = model.trainable(ADAPTER) | reward_model.mark_parameters()
     _check_marks(pairs, settings)
     model.train_only(parameters)

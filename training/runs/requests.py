@@ -146,6 +146,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     spec = complete_spec(kind.engine, common.preset, step.changes, common.model_changes)
     options = _options(common, kind, step.options)
     spec = kind.decide(spec, options)
+    _check_facts(common.release, kind, spec)
     run = Run(
         project=common.project,
         chain=chain,
@@ -230,6 +231,18 @@ def _check(common: Common, kind: kinds.RunKind, after: Run | None) -> None:
             raise Refused(name, f"must be from {least} to {most}")
     if not 0 <= common.seed < 2**31:
         raise Refused("seed", "must be from 0 to 2147483647")
+
+
+def _check_facts(release: Any, kind: kinds.RunKind, spec: RunSpec) -> None:
+    """A reward model "with facts" of a release that has none would be one without, unsaid."""
+    if release is None or "release" not in kind.needs:
+        return
+    if getattr(spec.settings, "with_facts", False) and release.counts.get("with_facts") == 0:
+        raise Refused(
+            "settings.with_facts",
+            f"{release} has facts for 0 of {release.counts['preferences']:,} preferences: import "
+            "captions and freeze another, or train without facts",
+        )
 
 
 def complete_spec(

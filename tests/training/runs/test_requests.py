@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from annotation.models import Release
-from tests.factories import make_project
+from tests.factories import make_admin, make_project
 from tests.training.factories import make_base, make_checkpoint, make_common, make_run
+from training.api.serializers import RunSerializer
 from training.checkpoints import registry
 from training.models import Chain, Run
 from training.rlhf.contract import Kind
@@ -155,3 +156,42 @@ def test_a_chain_is_queued_whole_or_not_at_all() -> None:
         requests.request_chain(common, [], name="Chain")
     assert not Run.objects.exists()
     assert not Chain.objects.exists()
+
+
+def released(**counts: int) -> requests.Common:
+    """What a run is asked for with, of a release with these counts."""
+    project = make_project()
+    release = Release.objects.create(
+        project=project, number=1, state="ready", counts=counts, sha256="a", artefact="a"
+    )
+    return make_common(project, release=release)
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "refused"),
+    [
+        ({"with_facts": 0}, {}, True),
+        ({"with_facts": 0}, {"with_facts": False}, False),
+        ({"with_facts": 1}, {}, False),
+        ({}, {}, False),  # a release of before facts were counted
+    ],
+)
+def test_a_reward_model_with_facts_of_a_release_without_any_is_refused(
+    counts: dict[str, int], changes: dict[str, Any], refused: bool
+) -> None:
+    common, step = released(preferences=40, **counts), Step("reward", changes=changes)
+    if refused:
+        assert refusal(common, step) == "settings.with_facts"
+        with pytest.raises(Refused, match="facts for 0 of 40 preferences: import captions"):
+            requests.request_run(common, step)
+    else:
+        assert requests.request_run(common, step).pk
+
+
+def test_a_run_says_for_how_many_preferences_it_has_facts(client: Any) -> None:
+    run = requests.request_run(released(preferences=1200, with_facts=1100), Step("reward"))
+    joins = [{"what": "facts", "found": 1100, "of": 1200}]
+    assert RunSerializer(run).data["joins"] == joins
+    client.force_login(make_admin())
+    page = client.get(run.get_absolute_url()).content.decode()
+    assert "for 1,100 of 1,200 preferences" in page
