@@ -20,7 +20,7 @@ from tests.training.rlhf.resuming import (
     last_metrics,
     terminate,
 )
-from training.rlhf import train_reward
+from training.rlhf import reward_step
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, OptimizerSettings
 from training.rlhf.data import TokenSequence
@@ -167,7 +167,7 @@ def test_both_responses_see_their_facts_in_one_order(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[tuple[str, str]] = []
-    original = train_reward.sequences_of
+    original = reward_step.sequences_of
     tokenizer = tiny.tokenizer()
 
     def facts_in(sequence: TokenSequence) -> str:
@@ -179,7 +179,7 @@ def test_both_responses_see_their_facts_in_one_order(
         shown.extend((facts_in(one), facts_in(two)) for one, two in pairs)
         return pairs
 
-    monkeypatch.setattr(train_reward, "sequences_of", sequences_of)
+    monkeypatch.setattr(reward_step, "sequences_of", sequences_of)
     directory = make_run(Kind.REWARD, **FOUR_STEPS)
     assert train(directory) == 0
     assert all(one == two and "circle" in one for one, two in shown)
