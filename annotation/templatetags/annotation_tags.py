@@ -15,7 +15,8 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-from annotation import blindness, marks, markup
+from annotation import access, blindness, marks, markup
+from annotation.access import Permission
 from annotation.models import Comparison, Judgment
 from annotation.texts import word_count
 
@@ -77,6 +78,12 @@ def has_markup(texts: list[tuple[str, int, str]]) -> bool:
 def words(text: str) -> int:
     """Words in any script."""
     return word_count(text)
+
+
+@register.simple_tag
+def reviews_something(user: Any) -> bool:
+    """Whether a person sees models anywhere: annotators have no training and no benchmarks."""
+    return bool(user.is_superuser) or access.projects_where(user, Permission.REVIEW).exists()
 
 
 @register.filter

@@ -45,9 +45,44 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// What cannot be undone is asked about first, in the page's own dialog; Esc and Cancel leave it undone.
+const confirmed = new WeakSet();
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !asked.has(event.target) && !window.confirm(question)) event.preventDefault();
+  const { target: form, submitter } = event;
+  if (!form.dataset.confirm || asked.has(form) || confirmed.has(form)) return;
+  event.preventDefault();
+  const dialog = document.createElement("dialog");
+  dialog.className = "dialog";
+  dialog.id = "confirm-dialog";
+  dialog.setAttribute("aria-labelledby", "confirm-question");
+  const body = document.createElement("div");
+  body.className = "dialog-body stack";
+  const question = document.createElement("p");
+  question.id = "confirm-question";
+  question.textContent = form.dataset.confirm;
+  const row = document.createElement("div");
+  row.className = "row";
+  const yes = document.createElement("button");
+  yes.className = submitter?.classList.contains("button-danger") ? "button button-danger" : "button button-primary";
+  yes.textContent = submitter?.textContent.trim() || "Go on";
+  const no = document.createElement("button");
+  no.className = "button";
+  no.textContent = "Cancel";
+  no.autofocus = true;
+  for (const button of [yes, no]) button.type = "button";
+  row.append(yes, no);
+  body.append(question, row);
+  dialog.append(body);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => dialog.remove());
+  no.addEventListener("click", () => dialog.close());
+  yes.addEventListener("click", () => {
+    dialog.close();
+    confirmed.add(form);
+    form.requestSubmit(submitter);
+    confirmed.delete(form);
+  });
+  dialog.showModal();
 });
 
 // A page is made for one person, and sends in their name alone: the server answers 401 unless it is

@@ -187,7 +187,7 @@ def rule(page: Page, world: World, count: int) -> None:
         waiting = world.project.comparisons.filter(outcome=Comparison.Outcome.DISPUTED)
         comparison = waiting.select_related("prompt").earliest("pk")
         page.get_by_label(f"Response {_worse(comparison, world)}").first.check()
-        page.get_by_role("button", name="Rule").click()
+        page.get_by_role("button", name="Decide").click()
         expect(page.get_by_text("The ruling stands above the votes.")).to_be_visible()
 
 

@@ -95,14 +95,16 @@ def test_the_page_of_a_run_tells_what_it_uses_of_its_host() -> None:
         page = client.get(run.get_absolute_url()).content.decode().replace("\xa0", " ")
         return " ".join(strip_tags(page.replace("<", " <")).split())
 
-    assert "Use of node" not in words()
+    assert "Memory and processors on node" not in words()
     gpu = {"index": 0, "utilisation": 0.87, "memory": 60 << 30, "memory_total": 80 << 30}
     measured = {"memory": 3 << 30, "memory_peak": 4 << 30, "processors": 1.5, "gpus": [gpu]}
     scheduling.heartbeat(attempt, measured)
-    assert "Use of node Memory 3.0 GB at most 4.0 GB Processors 1.5 busy" in words()
+    assert (
+        "Memory and processors on node Memory 3.0 GB at most 4.0 GB Processors 1.5 busy" in words()
+    )
     assert "GPU 0 87 % 60.0 GB of 80.0 GB" in words()
     scheduling.fail(attempt, "the data is unusable")
-    assert "Use of node Memory 4.0 GB at most" in words()
+    assert "Memory and processors on node Memory 4.0 GB at most" in words()
     assert "87 %" not in words()
 
 
