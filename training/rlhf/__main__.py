@@ -13,6 +13,7 @@ from typing import Any
 from training.rlhf import manual
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
+from training.rlhf.events import keep_stdout
 from training.rlhf.presets import preset_spec, presets_of
 from training.rlhf.run_directory import EXIT_FAILED, carry_out
 
@@ -108,8 +109,8 @@ KIND_HELP = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Carry out one run; returns the exit code."""
+def main(arguments: list[str] | None = None, *, whole_process: bool = False) -> int:
+    """Carry out one run; returns the exit code. A ``whole_process`` keeps stdout for events."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
@@ -129,6 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not (directory / "data").is_dir():
             print(_what_next(directory, kind), file=sys.stderr)
             return 0
+    if whole_process:
+        keep_stdout()
     module, function = ENTRY_POINTS[kind]
     return carry_out(directory, kind, getattr(importlib.import_module(module), function))
 
@@ -226,4 +229,4 @@ def _add_mixture(kinds: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(whole_process=True))

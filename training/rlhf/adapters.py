@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from training.rlhf import bases
+from training.rlhf import bases, private
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.foreign_adapters import modules_of, renamed
@@ -43,7 +42,7 @@ class AdaptedBase:
         self.device = device
         self.heads = nn.ModuleDict()
         self._injected: PeftModel | None = None
-        self._layers: list[BaseTunerLayer] = []
+        self._layers: list[Any] = []
         self._decoder_name, self._linear_names = bases.language_model(base)
 
     @property
@@ -150,15 +149,14 @@ class AdaptedBase:
     @contextlib.contextmanager
     def using(self, adapter: str | None) -> Iterator[None]:
         """Run the base under one adapter, or bare with None."""
-        before = [(layer._active_adapter, layer._disable_adapters) for layer in self._layers]
+        before = [private.adapter_in_use(layer) for layer in self._layers]
         for layer in self._layers:
-            layer._active_adapter = [adapter] if adapter else []
-            layer._disable_adapters = adapter is None
+            private.use_adapter(layer, [adapter] if adapter else [], disabled=adapter is None)
         try:
             yield
         finally:
             for layer, (active, disabled) in zip(self._layers, before, strict=True):
-                layer._active_adapter, layer._disable_adapters = active, disabled
+                private.use_adapter(layer, active, disabled)
 
     def can_merge(self, adapter: str) -> bool:
         """Whether base weight plus a matrix is this adapter.
@@ -236,7 +234,7 @@ class AdaptedBase:
                 self._injected = PeftModel(self.base, config, adapter_name=name)
             else:
                 self._injected.add_adapter(name, config)
-        self._layers = [m for m in self.base.modules() if isinstance(m, BaseTunerLayer)]
+        self._layers = private.adapted_layers(self.base)
         for layer in self._layers:
             add_once(layer, name)
         self.base.requires_grad_(False)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-from transformers.processing_utils import ProcessorMixin
-from transformers.utils import is_torchvision_available
 from transformers.utils import logging as transformers_logging
 
 from training.rlhf.contract import ModelSettings
 from training.rlhf.errors import ModelError
+from training.rlhf.private import images_only, takes_outside_masks
 
 _WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
 """Vision towers that put a token of their own before those of the patches."""
@@ -80,27 +77,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-@contextlib.contextmanager
-def images_only() -> Iterator[None]:
-    """Without torchvision, load and save processors without the part that reads videos.
-
-    transformers would refuse the whole processor of a family that also takes videos.
-    """
-    if is_torchvision_available():
-        yield
-        return
-    parts = ProcessorMixin.__dict__["get_attributes"]
-
-    def without_video(cls: type) -> list[str]:
-        return [name for name in parts.__get__(None, cls)() if name != "video_processor"]
-
-    type.__setattr__(ProcessorMixin, "get_attributes", classmethod(without_video))
-    try:
-        yield
-    finally:
-        type.__setattr__(ProcessorMixin, "get_attributes", parts)
-
-
 def language_model(base: Any) -> tuple[str, list[str]]:
     """Name of the language model inside ``base`` and the last names of its linear layers."""
     decoder = base.get_decoder()
@@ -144,8 +120,7 @@ def takes_any_mask(base: Any) -> bool:
     config = base.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     window = getattr(config, "sliding_window", None)
-    known = config._attn_implementation in ("sdpa", "eager")
-    return known and kinds == {"full_attention"} and window is None
+    return takes_outside_masks(config) and kinds == {"full_attention"} and window is None
 
 
 def suppressed_ids(

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
 
 from training.rlhf.contract import SamplingSettings
 from training.rlhf.finite import NonFinite
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix
+from training.rlhf.private import Cache, DynamicLayer
 
 _ROOM = 32
 """Columns that a buffer of keys and values has left when it is made, and gets at least."""

@@ -7,6 +7,7 @@ latest event of a step.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,18 @@ from training.rlhf.contract import (
 )
 from training.rlhf.finite import check_finite
 
+_kept: list[IO[str]] = []
+
+
+def keep_stdout() -> None:
+    """From here on nothing but events goes to stdout: what else is printed goes to stderr.
+
+    Also what libraries print that were written in C. For whole processes, not for callers.
+    """
+    sys.stdout.flush()
+    _kept.append(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+
 
 def _figures(values: Mapping[str, float]) -> dict[str, float]:
     for name, value in values.items():
@@ -40,7 +53,8 @@ class EventWriter:
         """``silent`` tells failures only: of several processes one tells what all of them do."""
         self._silent = silent
         self._file = path.open("a", encoding="utf-8")
-        self._stream: IO[str] | None = sys.stdout if stream is None else stream
+        own = _kept[-1] if _kept else sys.stdout
+        self._stream: IO[str] | None = own if stream is None else stream
 
     def __enter__(self) -> EventWriter:
         return self

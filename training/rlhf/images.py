@@ -103,6 +103,8 @@ class ImageEncoder:
         self._known: OrderedDict[tuple[Path, ...], EncodedImage] = OrderedDict()
         self._held_bytes = 0
         self._accepted_sizes: set[tuple[int, int]] = set()
+        self.most_tokens = 0
+        """The most tokens that a picture has taken which was looked at."""
         self.trial_tokens = 0
         """Image tokens of the picture that was tried, if one was."""
 
@@ -198,7 +200,8 @@ class ImageEncoder:
         """
         picture = self.picture(path)
         if picture.size not in self._accepted_sizes:
-            self._pixels(path, picture)
+            taken = len(self._pixels(path, picture).placeholder_ids)
+            self.most_tokens = max(self.most_tokens, taken)
             self._accepted_sizes.add(picture.size)
 
     def _preprocess(self, path: Path) -> _Pixels:

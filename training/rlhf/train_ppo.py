@@ -33,6 +33,8 @@ from training.rlhf.tensors import read_tensors
 from training.rlhf.usable import check_facts, stand_in, usable
 
 SAMPLE_PROMPTS = 4
+_IN_FLOAT32 = 0.01
+"""The share of ``sampler_gap_limit`` that rounding in float32 stays far below."""
 
 
 def train_ppo(run: Run) -> None:
@@ -104,11 +106,14 @@ def _watch_sampler(run: Run, settings: PpoSettings, gap: float, *, first: bool) 
 
     In the first round it is no policy that has moved on, but something wrong: EngineError.
     """
-    if not 0 < settings.sampler_gap_limit < gap:
+    limit = settings.sampler_gap_limit
+    if first and run.spec.model.dtype == "float32":
+        limit *= _IN_FLOAT32
+    if not 0 < limit < gap:
         return
     text = (
         f"the sampler's log-probabilities are {gap:.3g} nats per token away from the policy's, "
-        f"more than {settings.sampler_gap_limit:g} (settings.sampler_gap_limit)"
+        f"more than {limit:g} (settings.sampler_gap_limit)"
     )
     if first:
         raise EngineError(f"{text}: it is not the policy that answers")

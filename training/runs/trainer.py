@@ -30,7 +30,18 @@ TAIL_BYTES = 16_384
 LOCK_SECONDS = 10
 # What a trainer may know of the worker's environment: never a database, broker or secret key.
 PASSED_NAMES = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LD_LIBRARY_PATH"}
-PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH", "PYTORCH_", "HF_", "OMP_", "MKL_")
+PASSED_PREFIXES = (
+    "LC_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "TORCH",
+    "PYTORCH_",
+    "HF_",
+    "OMP_",
+    "MKL_",
+    "VLLM_",
+)
 
 
 class DirectoryBusy(RuntimeError):

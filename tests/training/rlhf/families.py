@@ -40,9 +40,10 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.utils import is_torchvision_available
 
 from tests.training.rlhf import tiny
-from training.rlhf.bases import images_only
+from training.rlhf.private import images_only
 
 PATCH = 4
 SIDE = 8
@@ -149,6 +150,13 @@ def _qwen_ids(tokenizer: Any) -> dict[str, int]:
 
 
 def _qwen_processor(cls: Any, tokenizer: Any) -> Any:
+    videos = {}
+    if is_torchvision_available():  # then the class insists on its part for videos
+        from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+        from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+
+        kind = Qwen3VLVideoProcessor if cls is Qwen3VLProcessor else Qwen2VLVideoProcessor
+        videos = {"video_processor": kind(patch_size=PATCH, merge_size=2, temporal_patch_size=2)}
     with images_only():
         return cls(
             image_processor=Qwen2VLImageProcessorPil(
@@ -159,21 +167,31 @@ def _qwen_processor(cls: Any, tokenizer: Any) -> Any:
             ),
             tokenizer=tokenizer,
             chat_template=_QWEN_TEMPLATE,
+            **videos,
         )
 
 
-def qwen2_5_vl(folder: Path) -> Path:
+def _wider(head: int) -> dict[str, int]:
+    """``TEXT`` with attention heads so wide: programs with kernels of their own need 32."""
+    return TEXT | {"hidden_size": 4 * head, "head_dim": head}
+
+
+def _mrope(head: int) -> list[int]:
+    return [head // 4, head // 8, head // 8]
+
+
+def qwen2_5_vl(folder: Path, *, head: int = 8) -> Path:
     tokenizer = _tokenizer(**_QWEN_TOKENS)
     torch.manual_seed(0)
-    rope = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10_000.0}
+    rope = {"rope_type": "default", "mrope_section": _mrope(head), "rope_theta": 10_000.0}
     config = Qwen2_5_VLConfig(
-        text_config={"vocab_size": len(tokenizer), "rope_parameters": rope, **TEXT},
+        text_config={"vocab_size": len(tokenizer), "rope_parameters": rope, **_wider(head)},
         vision_config={
             "depth": 2,
             "hidden_size": 16,
             "intermediate_size": 32,
             "num_heads": 2,
-            "out_hidden_size": 32,
+            "out_hidden_size": 4 * head,
             "patch_size": PATCH,
             "window_size": 2 * SIDE,
             "fullatt_block_indexes": [1],
@@ -186,23 +204,23 @@ def qwen2_5_vl(folder: Path) -> Path:
     return _save(base, _qwen_processor(Qwen2_5_VLProcessor, tokenizer), folder)
 
 
-def qwen3_vl(folder: Path) -> Path:
+def qwen3_vl(folder: Path, *, head: int = 8) -> Path:
     tokenizer = _tokenizer(**_QWEN_TOKENS)
     torch.manual_seed(0)
     rope = {
         "rope_type": "default",
-        "mrope_section": [2, 1, 1],
+        "mrope_section": _mrope(head),
         "mrope_interleaved": True,
         "rope_theta": 10_000.0,
     }
     config = Qwen3VLConfig(
-        text_config={"vocab_size": len(tokenizer), "rope_parameters": rope, **TEXT},
+        text_config={"vocab_size": len(tokenizer), "rope_parameters": rope, **_wider(head)},
         vision_config={
             "depth": 3,
             "hidden_size": 16,
             "intermediate_size": 32,
             "num_heads": 2,
-            "out_hidden_size": 32,
+            "out_hidden_size": 4 * head,
             "patch_size": PATCH,
             "num_position_embeddings": 16,
             "deepstack_visual_indexes": [0, 1],

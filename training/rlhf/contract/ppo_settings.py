@@ -187,10 +187,14 @@ class PpoSettings:
     samples_every: int = setting(5, "Rounds between sample events for the same prompts.", minimum=1)
     unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
     sampler: Literal["transformers", "vllm"] = setting(
-        "transformers", "What samples the responses; vllm needs its package and a GPU."
+        "transformers",
+        "What samples the responses; vllm needs an environment with its package.",
     )
     sampler_memory: float = setting(
         0.35, "Share of the GPU's memory that vllm may take.", minimum=0.05, maximum=0.95
+    )
+    sampler_rows: int = setting(
+        256, "Responses that vllm samples at once, as memory for keys and values allows.", minimum=1
     )
     importance_cap: float = setting(
         2.0,
@@ -202,8 +206,8 @@ class PpoSettings:
     sampler_gap_limit: float = setting(
         0.1,
         "Alarm when log-probabilities of policy and sampler are further apart than this, in nats "
-        "per token; in the first round it ends the run. Rounding in bfloat16 makes 0.01 to 0.03. "
-        "0 never alarms.",
+        "per token. Rounding in bfloat16 makes 0.01 to 0.03. The first round ends the run, with a "
+        "float32 base from a hundredth of this on. 0 never alarms.",
         minimum=0,
     )
 
