@@ -188,7 +188,7 @@ class PpoSettings:
     unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
     sampler: Literal["transformers", "vllm"] = setting(
         "transformers",
-        "What samples the responses; vllm needs an environment with its package.",
+        "What samples the responses; vllm needs its package, in an environment of its own.",
     )
     sampler_memory: float = setting(
         0.35, "Share of the GPU's memory that vllm may take.", minimum=0.05, maximum=0.95
