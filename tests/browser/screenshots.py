@@ -285,6 +285,7 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
     inside, new = f"/projects/{full.slug}/", f"/projects/{empty.slug}/"
     shown = {
         "projects": "/projects/",
+        "guide": "/how-to-annotate/",
         "project": inside,
         "comparisons": f"{inside}comparisons/",
         "comparison": f"{inside}comparisons/{decided.pk}/",
