@@ -30,12 +30,4 @@ class Migration(migrations.Migration):
                 blank=True, db_default="", default="", editable=False, max_length=6
             ),
         ),
-        migrations.AddIndex(
-            model_name="assignment",
-            index=models.Index(
-                condition=models.Q(("shows__isnull", False)),
-                fields=["shows"],
-                name="assignment_shows_check",
-            ),
-        ),
     ]

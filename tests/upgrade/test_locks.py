@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from config.postgres.locking import faults
+from config.postgres.locking import faults, widened
 from tests.upgrade import previously
 
 OURS = ("annotation", "training", "benchmark")
@@ -25,7 +25,10 @@ def test_no_migration_since_the_previous_release_locks_a_large_table() -> None:
     told = {}
     for migration in new:
         statements = loader.collect_sql([(migration, False)])
-        if found := faults(statements, atomic=migration.atomic):
+        node = (migration.app_label, migration.name)
+        before = loader.project_state(node, at_end=False)
+        longer = widened(before, migration)
+        if found := faults(statements, atomic=migration.atomic, longer=longer):
             told[f"{migration.app_label}.{migration.name}"] = found
     assert told == {}
 
@@ -76,3 +79,10 @@ def test_let_through(sql: str) -> None:
 @pytest.mark.parametrize("what", ["rows", "code"])
 def test_what_goes_in_portions_needs_no_transaction_around_it(what: str) -> None:
     assert faults([REFUSED[what]], atomic=False) == []
+
+
+def test_a_text_that_may_be_longer_is_let_through_and_a_shorter_one_is_not() -> None:
+    sql = 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE varchar(40)'
+    assert faults([sql], atomic=True)
+    assert faults([sql], atomic=True, longer={("votes", "a")}) == []
+    assert faults([sql], atomic=True, longer={("votes", "b")})
