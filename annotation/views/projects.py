@@ -12,6 +12,7 @@ from annotation import access, projects
 from annotation.blindness import is_blind
 from annotation.dashboard import Dashboard, dashboard
 from annotation.forms.projects import ProjectForm
+from annotation.models.projects import LONGEST_GUIDELINES
 from annotation.progress import own_progress, size
 from annotation.quality import plots
 from annotation.views.shared import project_page
@@ -32,13 +33,14 @@ def index(request: PersonRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def create(request: PersonRequest) -> HttpResponse:
     access.require_project_creation(request.user)
-    form = ProjectForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form, preview = ProjectForm(request.POST or None), _preview(request)
+    if request.method == "POST" and preview is None and form.is_valid():
         project = projects.create(form.save(commit=False), manager=request.user)
         messages.success(request, f"{project.name} is made. Next: import comparisons.")
         return redirect("annotation:imports", project.slug)
-    context = {"form": form}
-    return render(request, "annotation/project_new.html", context, status=_status(form))
+    context = {"form": form, "preview": preview}
+    status = 200 if preview is not None else _status(form)
+    return render(request, "annotation/project_new.html", context, status=status)
 
 
 @login_required
@@ -65,8 +67,8 @@ def detail(request: PersonRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "manage")
-    form = ProjectForm(request.POST or None, instance=project)
-    if request.method == "POST" and form.is_valid():
+    form, preview = ProjectForm(request.POST or None, instance=project), _preview(request)
+    if request.method == "POST" and preview is None and form.is_valid():
         projects.change(project, form.cleaned_data)
         messages.success(request, "Settings saved.")
         return redirect(project)
@@ -76,8 +78,16 @@ def edit(request: PersonRequest, slug: str) -> HttpResponse:
         "annotation/project_edit.html",
         tab="settings",
         form=form,
-        status=_status(form),
+        preview=preview,
+        status=200 if preview is not None else _status(form),
     )
+
+
+def _preview(request: PersonRequest) -> str | None:
+    """The guidelines as they would be read, where that is asked for; nothing is stored then."""
+    if "preview" not in request.POST:
+        return None
+    return request.POST.get("guidelines", "")[:LONGEST_GUIDELINES]
 
 
 def _plots(found: Dashboard) -> list[plots.Plot]:

@@ -119,6 +119,17 @@ document.addEventListener("submit", async (event) => {
   asked.delete(form);
 });
 
+// A button that puts a text into a field: <button data-fill="#field" data-from="#template">.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-fill]");
+  if (!button) return;
+  const field = document.querySelector(button.dataset.fill);
+  const text = document.querySelector(button.dataset.from).content.textContent.trim();
+  field.value = [field.value.trim(), text].filter(Boolean).join("\n\n");
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 // A copy button names its source: <button data-copy="#element-id">.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

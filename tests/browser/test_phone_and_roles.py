@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,3 +34,19 @@ def test_a_phone_shows_the_hallucination_rate(visit: Visitor) -> None:
     box = shown.bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_guidelines_begin_with_a_template_and_are_previewed(visit: Visitor) -> None:
+    project = make_project(guidelines="")
+    page = visit.page(make_member(project, "manager"), f"/projects/{project.slug}/settings/")
+    page.get_by_role("button", name="Put in a template").click()
+    page.get_by_role("button", name="Preview").click()
+    preview = page.get_by_role("region", name="The guidelines as annotators would read them")
+    expect(preview.locator("table tr")).to_have_count(6)
+    expect(page.locator("#id_guidelines")).to_have_value(re.compile("What does not count"))
+    project.refresh_from_db()
+    assert (project.guidelines, project.guidelines_version) == ("", 1)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Settings saved.")).to_be_visible()
+    project.refresh_from_db()
+    assert "## What counts" in project.guidelines
