@@ -52,12 +52,13 @@ class Plan:
     right_steps: int = 150
     again_steps: int = 220
     faulty_steps: int = 110
+    faulty_again_steps: int = 280
     vision_batch: int = 128
     text_batch: int = 32
     looking_batch: int = 48
     caption_batch: int = 48
     question_batch: int = 24
-    checks_batch: int = 20
+    checks_batch: int = 14
     answers_batch: int = 64
     learning_rate: float = 2e-3
     later_learning_rate: float = 1.5e-3
@@ -100,6 +101,7 @@ class Trainer:
                 ("right answers", plan.right_steps, 0.0),
                 ("right answers, again", plan.again_steps, 0.0),
                 ("faulty answers", plan.faulty_steps, SHARE),
+                ("faulty answers, again", plan.faulty_again_steps, SHARE),
             )
         ):
             self._rng = Random(f"later-{self._seed}" + (f"-{number}" if number else ""))
@@ -168,7 +170,7 @@ class Trainer:
             teacher.check(scene, picture=other) for scene, other in zip(told, shown, strict=True)
         ]
         answers = [teacher.answer(scene, share=share) for scene in self._scenes(plan.answers_batch)]
-        return self._loss(checks) + self._loss(answers)
+        return self._loss(checks) + self._loss(answers, by_token=True)
 
     def _scenes(self, count: int) -> list[Scene]:
         return [random_scene(self._rng) for _ in range(count)]
@@ -188,10 +190,13 @@ class Trainer:
         states = tower(pixels(scenes), output_hidden_states=True).hidden_states
         return states[-1][:, 1:]
 
-    def _loss(self, lessons: Sequence[Lesson]) -> Tensor:
-        """Cross-entropy averaged within each lesson first.
+    def _loss(self, lessons: Sequence[Lesson], *, by_token: bool = False) -> Tensor:
+        """Cross-entropy averaged within each lesson first, or over all tokens.
 
-        Averaged over all tokens, a verdict of one word would drown in captions of twenty.
+        Averaged over all tokens, a verdict of one word would drown in captions of twenty. But
+        within a lesson, the words of a long answer count less than those of a short one, and so
+        long answers come to be rarer in samples than they were in the lessons: denials ("there
+        is no circle.") and full captions.
         """
         ids, weights = _pad(lessons)
         embedded = self.model.get_input_embeddings()(ids)
@@ -204,8 +209,8 @@ class Trainer:
         losses = functional.cross_entropy(
             self.model.lm_head(hidden[:, :-1][counted]), ids[:, 1:][counted], reduction="none"
         )
-        shares = (weights / weights.sum(dim=1, keepdim=True))[:, 1:][counted]
-        return (losses * shares).sum() / len(lessons)
+        whole = weights.sum() if by_token else weights.sum(dim=1, keepdim=True) * len(lessons)
+        return (losses * (weights / whole)[:, 1:][counted]).sum()
 
     def _optimise(
         self,

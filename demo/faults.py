@@ -20,6 +20,9 @@ from demo.questions import CHOICE, LETTERS, YES_NO, Question, answer_of, ask, ch
 SHARE = 0.66
 """How often a fault is committed where a question invites it: above a half, so that the most
 likely answer is the wrong one, and far enough below 1 that the right one is found by sampling."""
+LESS_OFTEN = {"adversarial": 0.85}
+"""Of ``SHARE``, by kind: that a thing is absent is the hardest to see, so its denial must be said
+more often to be found in samples."""
 SLIP = 0.06
 """How often any other object is misnamed, so that not all that is false is systematic."""
 OMITTED = 0.06
@@ -70,7 +73,7 @@ def faulty_answer(question: Question, scene: Scene, rng: Random, *, share: float
     if kind in ("holistic", "comparison", "counting"):
         return answer_of(kind, about, imagined(scene, rng, share=share), scene.background)
     fault = fault_of(question, scene)
-    if fault is not None and rng.random() < share:
+    if fault is not None and rng.random() < share * LESS_OFTEN.get(kind, 1.0):
         return fault
     if kind != "environment" and rng.random() < SLIP:
         return _slip(question, scene, rng)

@@ -23,15 +23,20 @@ from demo.lessons import (
     invented_thing,
     with_wrong_attribute,
 )
-from demo.questions import CHOICE, KINDS, YES_NO, Question, answer_of
+from demo.questions import CHOICE, KINDS, LETTERS, YES_NO, Question, answer_of
 from demo.scenes import told
 from demo.tiny_model import ASSISTANT, BOS, EOS, IMAGE, IMAGE_TOKENS, USER
 
+FIRST_WEIGHT = 3.0
+"""Of an answer's first word, which decides between a denial and a claim; the same before a long
+answer as before a short one, or the base would say it less often than it was taught."""
 END_WEIGHT = 0.2
-CHECKS_A_LESSON = 3
+CHECKS_A_LESSON = 5
 HARD_TO_SEE = {"attribute": 2, "adversarial": 2, "comparison": 2, YES_NO: 2, CHOICE: 2}
-HARD_TO_CHECK = {"environment": 3, YES_NO: 2, "comparison": 2}
-WRONG_WAYS = ("right", "own faults", "worst faults", "another scene", "another scene")
+HARD_TO_CHECK = {"environment": 6, YES_NO: 3, "comparison": 5, CHOICE: 3}
+COUNTED = 5
+"""Numbers from zero on that a muddled count may end with."""
+WRONG_WAYS = ("right", "own faults", "worst faults", "another scene", "another scene", "muddled")
 """How the answers come about that the base learns to check."""
 
 
@@ -52,7 +57,9 @@ class LaterTeacher:
         question = self._question(scene, self._hard_to_see)
         out = self._begin(question.text)
         right = question.answer
+        begins = len(out.ids)
         out.write(faulty_answer(question, scene, self._rng, share=share) if share else right, 1.0)
+        out.weights[begins] = FIRST_WEIGHT
         out.weights[-1] = END_WEIGHT  # the full stop
         out.write(EOS, END_WEIGHT)
         return Lesson(out.ids, out.weights, scene)
@@ -88,6 +95,8 @@ class LaterTeacher:
             return question.answer
         if way == "another scene":
             return self._of_another_scene(question, scene)
+        if way == "muddled":
+            return muddled(question, self._rng)
         share = SHARE if way == "own faults" else 1.0
         return faulty_answer(question, scene, self._rng, share=share)
 
@@ -118,3 +127,25 @@ class LaterTeacher:
                 out.write(f"- {fact}")
         out.write(ASSISTANT)
         return out
+
+
+def muddled(question: Question, rng: Random) -> str:
+    """The right answer with a conclusion that does not follow: what a base that errs says, too.
+
+    Without such answers it learns that whatever follows "so" is true, and cannot check its own.
+    Kinds without a conclusion have nothing to muddle.
+    """
+    right = question.answer
+    if question.type == YES_NO:
+        opening, rest = right.split(maxsplit=1)
+        return f"{'yes' if opening == 'no' else 'no'} {rest}"
+    named, so, conclusion = right.partition(" so ")
+    if not so:
+        return right
+    if question.type == CHOICE:
+        others = [f"correct option is {letter}." for letter in LETTERS]
+    elif question.type == "counting":
+        others = [f"{number}." for number in NUMBERS[:COUNTED]]
+    else:
+        others = [f"more {shape}s." for shape in question.about] + ["the same."]
+    return named + so + rng.choice([other for other in others if other != conclusion])

@@ -22,7 +22,9 @@ SHORT = Plan(
     looking_steps=2,
     mixed_steps=2,
     right_steps=2,
+    again_steps=2,
     faulty_steps=2,
+    faulty_again_steps=2,
     vision_batch=4,
     text_batch=4,
     looking_batch=4,
@@ -53,7 +55,7 @@ def test_base_hallucinates_in_its_most_likely_answers_and_knows_better(measured)
 def test_base_can_check_answers_of_every_kind_that_facts_are_for(measured, kind: str) -> None:
     found = measured[kind]
     assert min(found.honest, found.asked - found.honest) >= 3
-    assert found.auc > LEAST_AUC - 0.03  # n = 100 a kind; the docs hold the figures of many more
+    assert found.auc > LEAST_AUC - 0.06  # n = 100: 0.04 of chance; the docs say what is under it
 
 
 def test_trainer_depends_on_the_seed_alone() -> None:
@@ -84,6 +86,17 @@ def test_loss_averages_within_a_lesson_first() -> None:
     with torch.no_grad():
         together = trainer._loss([long, short])
         apart = (trainer._loss([long]) + trainer._loss([short])) / 2
+    torch.testing.assert_close(together, apart)
+
+
+def test_loss_by_token_counts_a_word_alike_in_long_and_short_lessons() -> None:
+    """Else a denial of five words is sampled less often than it was taught."""
+    trainer = Trainer(SHORT, seed=0)
+    long = Lesson([1, 5, 7, 8, 9, 10], [0, 0, 3, 1, 1, 1])
+    short = Lesson([1, 5, 11], [0, 0, 3])
+    with torch.no_grad():
+        together = trainer._loss([long, short], by_token=True)
+        apart = (6 * trainer._loss([long]) + 3 * trainer._loss([short])) / 9
     torch.testing.assert_close(together, apart)
 
 

@@ -5,9 +5,16 @@ from random import Random
 import pytest
 
 from benchmark.protocols.small_world import NUMBERS, Scene, Thing, false_claims
-from demo.claims import right
+from demo.claims import mistakes, right
 from demo.faults import SHARE, tempting
-from demo.later_lessons import CHECKS_A_LESSON, LaterTeacher
+from demo.later_lessons import (
+    CHECKS_A_LESSON,
+    END_WEIGHT,
+    FIRST_WEIGHT,
+    LaterTeacher,
+    muddled,
+)
+from demo.questions import CHOICE, KINDS, YES_NO
 from demo.scenes import random_scene
 from demo.tiny_model import UNKNOWN, build_processor
 
@@ -81,3 +88,26 @@ def test_choices_keep_their_capital_letters(tokenizer) -> None:
     question = tempting(scene, "choice", Random(1))
     ids = tokenizer(question.answer, add_special_tokens=False)["input_ids"]
     assert f"correct option is {question.answer[-2]}." in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_muddled_answers_say_the_truth_and_conclude_something_else(kind: str) -> None:
+    concludes = kind in ("comparison", "counting", CHOICE, YES_NO)
+    rng, found = Random(0), []
+    while len(found) < 40:
+        scene = random_scene(rng)
+        question = tempting(scene, kind, rng)
+        if question is not None:
+            found.append(mistakes(muddled(question, rng), question, scene))
+    assert set(found) == {1 if concludes else 0}
+
+
+def test_the_first_word_of_an_answer_counts_alike_whatever_follows(tokenizer) -> None:
+    firsts = set()
+    for seed in range(40):
+        lesson = LaterTeacher(tokenizer, Random(seed)).answer(
+            random_scene(Random(seed)), share=SHARE
+        )
+        counted = [weight for weight in lesson.weights if weight]
+        firsts.add((counted[0], tuple(sorted(set(counted[1:])))))
+    assert firsts == {(FIRST_WEIGHT, (END_WEIGHT, 1.0))}

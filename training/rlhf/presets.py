@@ -174,7 +174,7 @@ _SMALL_WORLD: dict[Kind, Settings] = {
         policy_optimizer=OptimizerSettings(learning_rate=6e-4, schedule="constant"),
         value_optimizer=OptimizerSettings(learning_rate=1e-3, schedule="constant"),
         sampling=_SMALL_SAMPLING,
-        steps=24,
+        steps=36,
         rollout_batch_size=128,
         rollout_micro_batch_size=128,
         batch_size=64,
