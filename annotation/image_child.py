@@ -27,6 +27,22 @@ DEPTHS = (8, 10, 12, 14, 16)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _SIXTEEN_BITS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS (fetch the picture with git lfs pull)",
+    b"<svg": "an SVG drawing",
+    b"<": "a page of HTML or XML",
+    b"{": "JSON",
+    b"BM": "a BMP picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a zip archive",
+}
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"hevc"), "a HEIC picture (of a phone)"),
+    **dict.fromkeys((b"avif", b"avis"), "an AVIF picture"),
+    **dict.fromkeys((b"isom", b"mp42", b"qt  "), "a video"),
+}
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
     *(struct.error, zlib.error),
@@ -76,9 +92,17 @@ def _opened(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise Refused("is not a PNG, JPEG, WebP or GIF picture") from None
+        raise Refused(f"is not a PNG, JPEG, WebP or GIF picture{_what_it_is(data)}") from None
     except _BROKEN as error:
         raise Refused(f"is broken or cut off{_detail(error)}") from None
+
+
+def _what_it_is(data: bytes) -> str:
+    """What people often send in place of a picture that can be read here."""
+    start = data[:512].lstrip()
+    found = (name for magic, name in _OTHERS.items() if start.startswith(magic))
+    kind = next(found, _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else "")
+    return f" but {kind}" if kind else ""
 
 
 def _detail(error: BaseException) -> str:

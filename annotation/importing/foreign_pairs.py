@@ -39,6 +39,7 @@ BETTER_AND_WORSE = (
     ("chosen", "rejected"),
     ("preferred_output", "non_preferred_output"),
     ("better", "worse"),
+    ("response", "rejected_response"),
 )
 REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
 """Beside turns whose last one is the better answer."""
@@ -133,9 +134,16 @@ def _turns(row: Row) -> tuple[list[Any], str]:
             return _plain_turns(row[name], name), name
     chosen = row.get("chosen")
     if isinstance(chosen, list) and len(chosen) > 1:  # TRL's form with the prompt in both answers
-        return _plain_turns(chosen, "chosen"), "chosen"
+        turns = _plain_turns(chosen, "chosen")
+        rejected = row.get("rejected")
+        if isinstance(rejected, list) and _plain_turns(rejected, "rejected")[:-1] != turns[:-1]:
+            raise BadField("rejected", "answers other turns than chosen")
+        return turns, "chosen"
     name = next((name for name in QUESTIONS if row.get(name) is not None), "question")
-    question = text_of(dict(row), name).replace(IMAGE_MARK, "").strip()
+    question = text_of(dict(row), name)
+    if name == "instruction" and isinstance(asked, str):  # Alpaca's form: what it is applied to
+        question = f"{question}\n{asked}"
+    question = question.replace(IMAGE_MARK, "").strip()
     return [{"from": "human", "value": f"{IMAGE_MARK}\n{question}"}], name
 
 

@@ -22,7 +22,7 @@ from annotation.texts import (
     names_a_model,
     turns_direction,
 )
-from config.outside import is_storable
+from config.outside import is_storable, whole_number
 
 LONGEST_ID = 200
 LONGEST_TEXT = 100_000
@@ -245,13 +245,13 @@ def identifier(data: dict[str, Any], name: str = "id") -> str:
 
 
 def image_name(data: dict[str, Any]) -> str:
-    """The field "image": the name of one image, or a list of one name. Raises BadField."""
-    value = data.get("image")
+    """The field "image" or "images": the name of one, or a list of one name. Raises BadField."""
+    value = data.get("image", data.get("images"))
     if isinstance(value, list):
         if len(value) != 1:
             raise BadField("image", f"names {len(value)} images; a comparison shows one")
         return text_of({"image": value[0]}, "image")
-    return text_of(data, "image")
+    return text_of({"image": value}, "image")
 
 
 SPEAKERS = {
@@ -324,10 +324,10 @@ def _output(data: dict[str, Any], name: str) -> tuple[str, str]:
 
 
 def _label(data: dict[str, Any]) -> Label | None:
-    preference = data.get("preference")
-    if preference is None:
+    if data.get("preference") is None:
         return None
-    if preference not in (1, 2) or isinstance(preference, bool):
+    preference = whole_number(data["preference"], least=1, most=2)
+    if preference is None:
         raise BadField("preference", "is not 1 or 2")
     margin = _number(data, "margin", 1.0)
     if not 0 <= margin <= 1:
@@ -340,9 +340,7 @@ def _label(data: dict[str, Any]) -> Label | None:
     hallucination = data.get("hallucination", True)
     if not isinstance(hallucination, bool):
         raise BadField("hallucination", "is not true or false")
-    return Label(
-        preference=int(preference), hallucination=hallucination, margin=margin, votes=votes
-    )
+    return Label(preference=preference, hallucination=hallucination, margin=margin, votes=votes)
 
 
 def _number(data: dict[str, Any], name: str, default: float) -> float:

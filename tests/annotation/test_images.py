@@ -475,3 +475,20 @@ def test_stored_images_are_found_by_their_content(decoder):
         Either((Archive(archive()), Stored(Image.objects.all()))).find(image.sha256, decoder)
         == image
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (b"\0\0\0\x20ftypheic" + bytes(50), "a HEIC picture"),
+        (b"\0\0\0\x20ftypavif" + bytes(50), "an AVIF picture"),
+        (b"\n<svg xmlns='x'/>", "an SVG drawing"),
+        (b"<!DOCTYPE html><title>404</title>", "a page of HTML"),
+        (b'{"message": "not found"}', "JSON"),
+        (b"BM" + bytes(60), "a BMP picture"),
+    ],
+)
+def test_what_came_in_place_of_a_picture_is_named(data, what):
+    with Decoder() as decoder, pytest.raises(BadImage, match=f"^is not a PNG.* but {what}"):
+        decoder.reencode(data)

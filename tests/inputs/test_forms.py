@@ -103,6 +103,10 @@ LABELLED = {
         "response": [BAD, GOOD],
         "human_ranking": [1, 0],
     },
+    "ms-swift's older form": {
+        **{"query": f"<image>{ASKED}", "response": GOOD, "rejected_response": BAD},
+        "images": ["a.png"],
+    },
     "a table": {**FLAT, "response1": GOOD, "response2": BAD, "judgement": "1"},
     "a table, the other way": {**FLAT, "answer_a": BAD, "answer_b": GOOD, "winner": "model_b"},
     "our CSV": {**FLAT, "better": GOOD, "worse": BAD, "preference": "2", "hallucination": "true"},
@@ -169,6 +173,31 @@ def test_the_votes_of_a_labelling_tool_come_along():
     assert (label.votes, label.margin) == ({"1": 2, "2": 1, "tie": 0}, pytest.approx(1 / 3))
 
 
+def test_what_an_instruction_is_applied_to_belongs_to_the_question():
+    row = {"instruction": "Look.", "input": ASKED, "chosen": GOOD, "rejected": BAD}
+    [turn] = parse_any_pair(1, {**row, "images": ["a.png"]}).prompt.conversation
+    assert turn["value"] == f"<image>\nLook.\n{ASKED}"
+
+
+@pytest.mark.parametrize("preference", [2, 2.0, "2"])
+@pytest.mark.parametrize(
+    "images", [{"image": "a.png"}, {"image": ["a.png"]}, {"images": ["a.png"]}]
+)
+def test_our_own_form_is_read_as_tables_and_other_tools_write_it(preference, images):
+    record = {
+        "id": 1,
+        "conversations": [{"from": "human", "value": ASKED}],
+        "output_1": BAD,
+        "output_2": GOOD,
+    }
+    pair = parse_any_pair(1, {**record, **images, "preference": preference})
+    assert pair.prompt.image == "a.png"
+    assert pair.label.preference == 2
+    for other in (0, "0", 3, 1.5, True, "first", []):
+        with pytest.raises(BadField, match="preference: is not 1 or 2"):
+            parse_any_pair(1, {**record, **images, "preference": other})
+
+
 UNLABELLED = {
     "a task nobody answered": {"data": LABELLED["Label Studio"]["data"]},
     "votes that are split": {
@@ -188,6 +217,15 @@ def test_a_pair_without_a_better_answer_waits(form):
 
 
 FAULTS = {
+    "answers to different turns": (
+        {
+            "images": ["a.png"],
+            "chosen": [user(), assistant()],
+            "rejected": [user("?"), assistant()],
+        },
+        "rejected",
+        "answers other turns than chosen",
+    ),
     "two images": ({**LABELLED["TRL"], "images": ["a.png", "b.png"]}, "images", "names 2 images"),
     "no image": ({**LABELLED["RLHF-V"], "image": None}, "image", "is not the name of an image"),
     "an empty answer": ({**LABELLED["RLHF-V"], "chosen": " "}, "chosen", "is empty"),

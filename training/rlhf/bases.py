@@ -32,6 +32,8 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
         with images_only():
             processor = AutoProcessor.from_pretrained(name)
         open_model: Any = AutoModelForImageTextToText.from_pretrained
+        # Told of below, with their names; transformers would only point at its log.
+        options["ignore_mismatched_sizes"] = True
         base, report = open_model(name, output_loading_info=True, **options)
     except ModelError:
         raise
@@ -43,7 +45,13 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
 
 
 def _check_weights(name: str, report: dict[str, Any]) -> None:
-    """ModelError for tensors that no file has: transformers would make them up."""
+    """ModelError for tensors that no file has in their shape: transformers would make them up."""
+    for tensor, *shapes in report["mismatched_keys"]:
+        found, wanted = (" x ".join(map(str, shape)) for shape in shapes)
+        raise ModelError(
+            f"base model {name!r}: {tensor} is {found} in its safetensors files, and {wanted} by "
+            "config.json: they are not of one model"
+        )
     missing, unused = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if not missing:
         return

@@ -104,7 +104,7 @@ def test_every_fault_is_told_by_its_row(run: Any) -> None:
         run(row(1, {"bytes": RED, "path": None}), row(2, {"bytes": b"<svg/>", "path": "../x.svg"}))
     [(line, reason)] = problems(image)
     assert line == 2
-    assert reason.endswith("x.svg is not a PNG, JPEG, WebP or GIF picture")
+    assert reason.endswith("x.svg is not a PNG, JPEG, WebP or GIF picture but an SVG drawing")
     assert not Comparison.objects.exists()
     assert not Image.objects.exists()
 
