@@ -76,6 +76,35 @@ def test_the_attacks_find_what_is_not_linear(pattern: str) -> None:
     )
 
 
+SCRIPTS = sorted((patterns.ROOT / "static/js").glob("*.js"))
+LITERAL = re.compile(r"(?<=[(,=:!&|?\s])/((?![/* ])(?:[^/\\\n]|\\.)+)/[dgimsuvy]*(?=[.,;) ])")
+
+
+def test_patterns_in_scripts_are_linear() -> None:
+    """Their syntax is Python's, whose engine goes back as those of browsers do."""
+    found = {
+        f"{path.name}: {literal}": re.compile(literal)
+        for path in SCRIPTS
+        for literal in LITERAL.findall(path.read_text())
+    }
+    assert len(found) >= 4
+    for name, pattern in found.items():
+        known = patterns.Known(name, pattern)
+        for made in patterns.attacks(pattern):
+            assert not patterns.grows_faster_than_linearly(known.run, made), (name, made.__doc__)
+
+
+def test_scripts_build_no_patterns_and_give_texts_to_none_otherwise() -> None:
+    """A pattern that is put together, or in quotes, would pass the test above unseen."""
+    for path in SCRIPTS:
+        text = path.read_text()
+        assert "RegExp" not in text, path.name
+        called = re.findall(r"\.(?:match|matchAll|replace|replaceAll|search|split)\((.)", text)
+        slashes = len(re.findall(r"\.(?:match|matchAll|replace|replaceAll|search|split)\(/", text))
+        assert called.count("/") == slashes <= len(LITERAL.findall(text)), path.name
+        assert not re.search(r"\.(?:match|matchAll|search)\([^/)]", text), path.name
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "annotation.markup": markup.html,
     "annotation.texts": lambda text: names_a_model(text, "my-model-7b"),

@@ -9,8 +9,11 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project, User, WorkedExample
+from annotation.models.projects import LONGEST_GUIDELINES
 from annotation.onboarding import guidelines
+from annotation.templatetags import annotation_tags
 from tests import factories
+from tests.security import patterns
 
 pytestmark = pytest.mark.django_db
 SPAN = {"response": 2, "start": 11, "end": 21, "kind": "object"}
@@ -126,3 +129,35 @@ def test_what_is_shown_as_an_example_cannot_become_work_again(
     assert "example in the guidelines" in said
     example.comparison.refresh_from_db()
     assert example.comparison.is_gold
+
+
+def test_guidelines_are_bounded_on_the_page_and_over_rest(
+    client: Client, project: Project, manager: User
+) -> None:
+    page = reverse("annotation:project-edit", args=[project.slug])
+    form = client.get(page).context["form"]
+    sent = {name: value for name, value in form.initial.items() if value is not None}
+    path = f"/api/v1/projects/{project.slug}"
+    for letters, taken in ((LONGEST_GUIDELINES, True), (LONGEST_GUIDELINES + 1, False)):
+        text = "a" * letters
+        answer = client.post(page, {**sent, "guidelines": text})
+        assert answer.status_code == (302 if taken else 422)
+        told = client.patch(path, {"guidelines": text}, content_type="application/json")
+        assert told.status_code == (200 if taken else 400)
+    project.refresh_from_db()
+    assert len(project.guidelines) == LONGEST_GUIDELINES
+
+
+@pytest.mark.parametrize("pump", ["[", "![", "[a](", "**a ", "_a", "`", "<", "|a|\n", "> ", "- "])
+def test_guidelines_are_rendered_in_linear_time_and_once(pump: str) -> None:
+    def made(length: int) -> str:
+        return pump * (length // len(pump))
+
+    render = annotation_tags.markdown
+    assert not patterns.grows_faster_than_linearly(
+        render.__wrapped__, made, lengths=(1024, 16_384), suspect_seconds=0.01
+    )
+    before = render.cache_info()
+    assert render(made(900)) == render(made(900))
+    after = render.cache_info()
+    assert (after.misses, after.hits) == (before.misses + 1, before.hits + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
@@ -114,3 +115,46 @@ def test_the_quiz_takes_a_scripts_answer_without_a_page(assignment: Assignment) 
     assert (sent.status_code, sent.content) == (204, b"")
     question.refresh_from_db()
     assert question.given == "1"
+
+
+def test_a_plain_form_under_another_persons_log_in_is_refused_in_words_and_loses_nothing(
+    assignment: Assignment,
+) -> None:
+    """Without scripts nothing names the person: the form's own token does."""
+    owner, other = assignment.annotator, factories.make_member(assignment.project)
+    client = Client(enforce_csrf_checks=True)
+    page = reverse("annotation:label", args=[assignment.project.slug])
+
+    def log_in(user: User) -> None:
+        shown = client.get("/login/").content.decode()
+        sent = {"username": user.username, "password": factories.PASSWORD}
+        assert client.post("/login/", {**sent, **token_in(shown)}).status_code == 302
+
+    log_in(owner)
+    form = {**token_in(client.get(page).content.decode()), "client_uuid": str(uuid.uuid4())}
+    form |= {"more_hallucinated": "1", "note": "What I wrote."}
+    client.cookies.pop("sessionid")
+    log_in(other)
+    path = reverse("annotation:answer", args=[assignment.token])
+    refused = client.post(path, form)
+    assert refused.status_code == 403
+    said = refused.content.decode()
+    assert "This form belongs to another session" in said
+    assert "Nothing was saved. Go back, reload the page and send it again." in said
+    assert not Judgment.objects.exists()
+    # With a token of the other's, as from a page that both have seen: no lease of theirs.
+    fresh = token_in(client.get("/projects/").content.decode())
+    assert client.post(path, {**form, **fresh}).status_code == 404
+    assert not Judgment.objects.exists()
+    client.cookies.pop("sessionid")
+    log_in(owner)
+    shown = client.get(page).content.decode()
+    assert f'data-task="{assignment.token}"' in shown
+    assert client.post(path, {**form, **token_in(shown)}).status_code == 302
+    assert Judgment.objects.get().note == "What I wrote."
+
+
+def token_in(page: str) -> dict[str, str]:
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found is not None
+    return {"csrfmiddlewaretoken": found[1]}
