@@ -121,7 +121,8 @@ def together() -> Iterator[Processes]:
         yield _current
     finally:
         _current = Processes()
-        distributed.destroy_process_group()
+        if distributed.is_initialized():  # vLLM may have parted us when it was let go
+            distributed.destroy_process_group()
 
 
 def _sum_bucket(bucket: list[nn.Parameter]) -> None:
