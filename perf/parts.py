@@ -15,10 +15,12 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from perf import shape
@@ -139,7 +141,45 @@ def order(folder: Path, repeat: int) -> Iterator[Line]:
     yield line("order, 4,969 steps (before: of 20 reckoned)", old * 4969 / 20, new)
 
 
-PARTS = {"decoding": decoding, "logprobs": logprobs, "order": order}
+def images(folder: Path, repeat: int) -> Iterator[Line]:
+    """48 photographs of 640 x 480 for a tower of 336: what the training process does for them."""
+    form = shape.Shape.small(hidden=64, layers=1, vocabulary=128)
+    model = shape.model(replace(form, image_size=336, patch_size=28))
+    files = [photograph(folder / f"{number}.jpg", number) for number in range(48)]
+    encoder = model.encode_images
+    encoder.expect(files, 1)  # workers are started once in a run
+    encoder(files)
+
+    def waiting(work: Work) -> float:
+        encoder.forget()
+        started = time.process_time()
+        work()
+        return time.process_time() - started
+
+    def ahead() -> None:
+        encoder.expect(files, 1)
+        encoder(files)
+
+    try:
+        times = [(waiting(lambda: encoder(files)), waiting(ahead)) for _ in range(repeat)]
+    finally:
+        encoder.close()
+    here, there = (1000 * min(each) / len(files) for each in zip(*times, strict=True))
+    yield line("an image, in the training process", here, there, "ms")
+
+
+def photograph(file: Path, seed: int) -> Path:
+    """A JPEG with detail, so that decoding it costs what a photograph costs."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 30, 40, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (480, 640), mode="bicubic").clamp(0, 1)
+    fine = (fine + 0.05 * torch.rand(1, 3, 480, 640, generator=generator)).clamp(0, 1)
+    array = (fine[0].permute(1, 2, 0) * 255).byte().numpy()
+    Image.fromarray(array).save(file, quality=90)
+    return file
+
+
+PARTS = {"decoding": decoding, "logprobs": logprobs, "images": images, "order": order}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.rlhf.contract import PreferencePair
-from training.rlhf.images import read_image
+from training.rlhf.pixels import read_image
 from training.rlhf.run_directory import Run
 
 LARGEST_SHARE = 0.2

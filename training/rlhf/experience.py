@@ -32,6 +32,8 @@ from training.rlhf.run_directory import Run
 from training.rlhf.samplers import Question, Sampler, TransformersSampler
 from training.rlhf.scoring import Scores, score
 
+_WORKERS_BESIDE_A_GPU = 4
+
 
 @dataclass
 class Learner:
@@ -48,6 +50,12 @@ class Learner:
     sampler: Sampler = field(default_factory=TransformersSampler)
     critic: VisionLanguageModel | None = None
     """What the value adapter is on, where that is another base than the policy's."""
+
+    @property
+    def models(self) -> list[VisionLanguageModel]:
+        """All bases with their adapters, each once."""
+        found = (self.model, self.reward_model.model, self.valuing)
+        return list({id(model): model for model in found}.values())
 
     @property
     def valuing(self) -> VisionLanguageModel:
@@ -107,7 +115,7 @@ def scores_of(
     images = None
     if learner.reward_model.model is not learner.model:
         paths = [learner.run.image_files(record) for record in records]
-        images = learner.reward_model.model.encode_images(paths)
+        images = learner.reward_model.model.encode_images(paths, shared=True)
     return score(
         learner.reward_model,
         learner.settings,
@@ -282,8 +290,19 @@ def prompts_of(
 ) -> list[TokenSequence]:
     """The records' prompts as ``model``, by default the policy's, reads them."""
     model = model or learner.model
-    images = model.encode_images([learner.run.image_files(record) for record in records])
+    files = [learner.run.image_files(record) for record in records]
+    images = model.encode_images(files, shared=True)
     return [
         model.chat.prompt(record.conversation, image)
         for record, image in zip(records, images, strict=True)
     ]
+
+
+def expect_images(learner: Learner, records: Sequence[PromptRecord]) -> None:
+    """Begin to decode what a rollout of ``records`` will ask for, beside this process."""
+    workers = learner.settings.image_workers
+    if workers < 0:
+        workers = _WORKERS_BESIDE_A_GPU if learner.model.device.type == "cuda" else 0
+    files = [file for record in records for file in learner.run.image_files(record)]
+    for model in learner.models:
+        model.encode_images.expect(files, workers)

@@ -6,10 +6,10 @@ family's processor may decide it (tiles, merged patches, a fixed number).
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.rlhf.errors import DataError, ModelError
+from training.rlhf.errors import ModelError
+from training.rlhf.images_ahead import Ahead
+from training.rlhf.pixels import Pixels, Preprocessing
+from training.rlhf.processes import Processes, processes
 
 ENCODE_BATCH = 32
 _TRIAL_SIZE = (96, 64)
 """Wider than high, so that a processor that mixes the two up is found out."""
-_TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 _TOGETHER_KEYS = ("batch_num_images",)
 """A processor that counts the images of a prompt makes fewer tiles of each when there are more."""
 _POSITION_KEYS = ("image_grid_thw",)
@@ -75,12 +77,6 @@ class Features:
     """By layer of the language model, then by image."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Pixels:
-    inputs: dict[str, Tensor]
-    placeholder_ids: list[int]
-
-
 class ImageEncoder:
     """Image files to ``EncodedImage``, remembering the most recent ones up to a budget."""
 
@@ -94,11 +90,9 @@ class ImageEncoder:
         max_pixels: int = 0,
         budget_bytes: int = 4 * 2**30,
     ) -> None:
-        self._processor = processor
+        self._preprocess = Preprocessing(processor, placeholder, pad_to_square, max_pixels)
         self._encode = encode
-        self._placeholder = placeholder
-        self._pad_to_square = pad_to_square
-        self._max_pixels = max_pixels
+        self._ahead: Ahead | None = None
         self._budget_bytes = budget_bytes
         self._known: OrderedDict[tuple[Path, ...], EncodedImage] = OrderedDict()
         self._held_bytes = 0
@@ -108,24 +102,24 @@ class ImageEncoder:
         self.trial_tokens = 0
         """Image tokens of the picture that was tried, if one was."""
 
-    def __call__(self, paths: Sequence[Path | tuple[Path, ...]]) -> list[EncodedImage]:
+    def __call__(
+        self, paths: Sequence[Path | tuple[Path, ...]], *, shared: bool = False
+    ) -> list[EncodedImage]:
         """Encode ``paths``, in their order; DataError names a file that is no picture.
 
-        Several paths in one place are the images of one prompt.
+        Several paths in one place are the images of one prompt. What all processes ask for
+        (``shared``) each encodes a part of, and hands it to the others; all must call it then.
         """
         wanted = [path if isinstance(path, tuple) else (path,) for path in paths]
         single = dict.fromkeys((path,) for files in wanted for path in files)
-        result: dict[tuple[Path, ...], EncodedImage] = {}
-        missing: list[Path] = []
-        for key in single:
-            if key in self._known:
-                result[key] = self._recalled(key)
-            else:
-                missing += key
-        for start in range(0, len(missing), ENCODE_BATCH):
-            part = missing[start : start + ENCODE_BATCH]
-            for path, image in zip(part, self._encode_files(part), strict=True):
-                result[(path,)] = self._remember((path,), image)
+        result: dict[tuple[Path, ...], EncodedImage] = {
+            key: self._recalled(key) for key in single if key in self._known
+        }
+        everyone = processes() if shared else Processes()
+        unknown = everyone.any_of([key not in result for key in single])
+        missing = [path for (path,), new in zip(single, unknown, strict=True) if new]
+        for path, image in zip(missing, self._encoded(missing, everyone), strict=True):
+            result[(path,)] = self._remember((path,), image)
         for files in dict.fromkeys(wanted):
             if files in self._known:
                 result[files] = self._recalled(files)
@@ -134,16 +128,31 @@ class ImageEncoder:
                 result[files] = self._remember(files, together)
         return [result[files] for files in wanted]
 
+    def expect(self, paths: Iterable[Path], workers: int) -> None:
+        """Let ``workers`` processes begin to preprocess what will be asked for, ``shared``, next.
+
+        Of that, this process's part. Afterwards ``close`` ends the workers.
+        """
+        unknown = [path for path in dict.fromkeys(paths) if (path,) not in self._known]
+        mine = processes().share(unknown)
+        if mine and workers:
+            self._ahead = self._ahead or Ahead(self._preprocess, workers)
+            self._ahead.expect(mine)
+
+    def close(self) -> None:
+        """End the workers, if there are any."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def try_out(self, image_token_id: int) -> None:
         """Encode one picture; ModelError where the base's files do not fit each other.
 
         There have to be as many image tokens as the vision tower makes features.
         """
-        picture = Image.new("RGB", _TRIAL_SIZE, "white")
-        if self._pad_to_square:
-            picture = padded_to_square(picture, self._background())
+        picture = self._preprocess.squared(Image.new("RGB", _TRIAL_SIZE, "white"))
         try:
-            pixels = self._processed(picture)
+            pixels = self._preprocess.processed(picture)
             with torch.no_grad():
                 [features] = self._encode(pixels.inputs).last
         except Exception as error:  # processors and towers raise whatever they like
@@ -165,8 +174,27 @@ class ImageEncoder:
         self._known.clear()
         self._held_bytes = 0
 
+    def _encoded(self, paths: list[Path], everyone: Processes) -> list[EncodedImage]:
+        """Images of ``paths``, of which each process encodes its share."""
+        own, mine = everyone.share(paths), list[EncodedImage]()
+        for start in range(0, len(own), ENCODE_BATCH):
+            mine += self._encode_files(own[start : start + ENCODE_BATCH])
+        if everyone.count == 1:
+            return [_kept(image) for image in mine]
+        described = [(i.placeholder_ids, i.extras, len(i.layers), i.alone) for i in mine]
+        tensors = iter(everyone.exchange([t for i in mine for t in (i.features, *i.layers)]))
+        everything = [
+            EncodedImage(next(tensors), ids, extras, tuple(islice(tensors, layers)), alone=alone)
+            for ids, extras, layers, alone in chain(*everyone.each(described))
+        ]
+        return [_kept(image) for image in everyone.in_order(everything, len(paths))]
+
+    def _pixels_of(self, path: Path) -> Pixels:
+        ahead = None if self._ahead is None else self._ahead.take(path)
+        return ahead or self._preprocess(path)
+
     def _encode_files(self, paths: list[Path]) -> list[EncodedImage]:
-        pixels = [self._preprocess(path) for path in paths]
+        pixels = [self._pixels_of(path) for path in paths]
         encoded: list[EncodedImage] = []
         start = 0
         while start < len(pixels):  # images of one shape share a forward pass
@@ -190,8 +218,7 @@ class ImageEncoder:
 
     def picture(self, path: Path) -> Image.Image:
         """The picture as it goes into the processor: not too large, square if that is asked."""
-        picture = within(read_image(path), self._max_pixels)
-        return padded_to_square(picture, self._background()) if self._pad_to_square else picture
+        return self._preprocess.picture(path)
 
     def check(self, path: Path) -> None:
         """Raise DataError for a file that is no picture or that the processor refuses.
@@ -200,37 +227,9 @@ class ImageEncoder:
         """
         picture = self.picture(path)
         if picture.size not in self._accepted_sizes:
-            taken = len(self._pixels(path, picture).placeholder_ids)
+            taken = len(self._preprocess.pixels(path, picture).placeholder_ids)
             self.most_tokens = max(self.most_tokens, taken)
             self._accepted_sizes.add(picture.size)
-
-    def _preprocess(self, path: Path) -> _Pixels:
-        return self._pixels(path, self.picture(path))
-
-    def _pixels(self, path: Path, picture: Image.Image) -> _Pixels:
-        try:
-            return self._processed(picture)
-        except Exception as error:  # processors raise whatever they like
-            width, height = picture.size
-            raise DataError(
-                f"images/{path.name}: the base model's processor refuses {width} x {height} pixels "
-                f"({str(error)[:200]})"
-            ) from error
-
-    def _processed(self, picture: Image.Image) -> _Pixels:
-        inputs = self._processor(
-            text=[self._placeholder],
-            images=[picture],
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
-        ids = inputs["input_ids"][0].tolist()
-        return _Pixels({k: v for k, v in inputs.items() if k not in _TEXT_KEYS}, ids)
-
-    def _background(self) -> tuple[int, int, int]:
-        mean = getattr(self._processor.image_processor, "image_mean", None) or (0.5, 0.5, 0.5)
-        red, green, blue = (round(255 * channel) for channel in mean)
-        return red, green, blue
 
     def _recalled(self, key: tuple[Path, ...]) -> EncodedImage:
         self._known.move_to_end(key)
@@ -245,46 +244,17 @@ class ImageEncoder:
         return image
 
 
-def read_image(path: Path) -> Image.Image:
-    """An RGB picture; DataError names the file when it is broken or no picture.
-
-    A transparent one stands on white, as it does for the people who judge (imports compose it).
-    """
-    try:
-        with Image.open(path) as picture:
-            if not picture.has_transparency_data:
-                return picture.convert("RGB")
-            above = picture.convert("RGBA")
-            white = Image.new("RGBA", above.size, "white")
-            return Image.alpha_composite(white, above).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"images/{path.name} cannot be read as a picture ({error})") from None
-
-
-def within(picture: Image.Image, max_pixels: int) -> Image.Image:
-    """The picture, made smaller in both directions if it has more than ``max_pixels``; 0 is any."""
-    width, height = picture.size
-    if not max_pixels or width * height <= max_pixels:
-        return picture
-    scale = math.sqrt(max_pixels / (width * height))
-    size = max(int(width * scale), 1), max(int(height * scale), 1)
-    return picture.resize(size, Image.Resampling.BICUBIC)
-
-
-def padded_to_square(picture: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    """The picture centred on a square of ``colour`` (the paper's preprocessing)."""
-    width, height = picture.size
-    if width == height:
-        return picture
-    side = max(width, height)
-    square = Image.new("RGB", (side, side), colour)
-    square.paste(picture, ((side - width) // 2, (side - height) // 2))
-    return square
+def _kept(image: EncodedImage) -> EncodedImage:
+    """The same, kept off the GPU where its copies back begin at once (pinned memory)."""
+    if image.features.device.type != "cuda":
+        return image
+    features, *layers = (each.cpu().pin_memory() for each in (image.features, *image.layers))
+    return replace(image, features=features, layers=tuple(layers))
 
 
 def _bytes(image: EncodedImage) -> int:
     return image.features.nbytes + sum(layer.nbytes for layer in image.layers)
 
 
-def _stackable(a: _Pixels, b: _Pixels) -> bool:
+def _stackable(a: Pixels, b: Pixels) -> bool:
     return all(a.inputs[name].shape == b.inputs[name].shape for name in a.inputs)

@@ -195,11 +195,18 @@ class VisionLanguageModel(AdaptedBase):
 
     def _encoded(self, images: Sequence[EncodedImage]) -> Any:
         """Encoded images in the form in which the family's own encoder hands them on."""
-        features: Any = [image.features for image in images]
+        features: Any = [self._here(image.features) for image in images]
         if self._one_tensor:
             features = torch.cat(features)
-        layers = [list(layer) for layer in zip(*(image.layers for image in images), strict=True)]
+        layers = [
+            [self._here(part) for part in layer]
+            for layer in zip(*(image.layers for image in images), strict=True)
+        ]
         return private.encoder_output(self._encoder_output, features, layers)
+
+    def _here(self, features: Tensor) -> Tensor:
+        """On the device; from pinned memory the copy goes on beside what is computed."""
+        return features.to(self.device, non_blocking=True)
 
     def _image_features(self, inputs: dict[str, Tensor]) -> Features:
         dtype = self.base.get_input_embeddings().weight.dtype

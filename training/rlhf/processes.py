@@ -8,6 +8,7 @@ writes. Everything here does nothing when there is only one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,11 +45,41 @@ class Processes:
 
     def collect(self, items: Sequence[T]) -> list[T]:
         """Of all processes, in the order in which ``share`` deals out."""
+        return _dealt(self.each(items))
+
+    def each(self, items: Sequence[T]) -> list[list[T]]:
+        """What every process has, by process."""
         everyone: list[list[T]] = [[*items] for _ in range(self.count)]
         if self.count > 1:
             distributed.all_gather_object(everyone, [*items])
-        longest = max(map(len, everyone))
-        return [row[place] for place in range(longest) for row in everyone if place < len(row)]
+        return everyone
+
+    def in_order(self, items: Sequence[T], count: int) -> list[T]:
+        """``count`` items, one process's after the other's, in the order ``share`` deals out."""
+        rest = iter(items)
+        sizes = [len(range(number, count, self.count)) for number in range(self.count)]
+        return _dealt([list(itertools.islice(rest, size)) for size in sizes])
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """For each flag, whether any process has it set."""
+        return [any(each) for each in zip(*self.each(flags), strict=True)]
+
+    def exchange(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """All processes' tensors, one process's after the other's; those of one are of one type."""
+        if self.count == 1:
+            return [*tensors]
+        found: list[Tensor] = []
+        for number, forms in enumerate(self.each([(t.shape, t.dtype) for t in tensors])):
+            if not forms:
+                continue
+            sizes = [shape.numel() for shape, _ in forms]
+            flat = torch.empty(sum(sizes), dtype=forms[0][1], device=self.device)
+            if number == self.number:
+                torch.cat([tensor.flatten() for tensor in tensors], out=flat)
+            distributed.broadcast(flat, number)
+            parts = zip(flat.split(sizes), forms, strict=True)
+            found += [part.view(shape).clone() for part, (shape, _) in parts]
+        return found
 
     def part_size(self, size: int, count: int) -> int:
         """``size`` or what gives each process something of ``count`` rows to do."""
@@ -123,6 +154,11 @@ def together() -> Iterator[Processes]:
         _current = Processes()
         if distributed.is_initialized():  # vLLM may have parted us when it was let go
             distributed.destroy_process_group()
+
+
+def _dealt(everyone: Sequence[Sequence[T]]) -> list[T]:
+    longest = max(map(len, everyone))
+    return [row[place] for place in range(longest) for row in everyone if place < len(row)]
 
 
 def _sum_bucket(bucket: list[nn.Parameter]) -> None:

@@ -17,6 +17,7 @@ from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, EngineError, Interrupted, ModelError
 from training.rlhf.experience import (
     Learner,
+    expect_images,
     prompts_of,
     rollout,
     scores_of,
@@ -47,6 +48,14 @@ def train_ppo(run: Run) -> None:
     records = run.records(PromptRecord)
     run.events.stage("loading the base model")
     learner, records = prepare(run, settings, records)
+    try:
+        _train(run, settings, learner, records)
+    finally:
+        for model in learner.models:
+            model.encode_images.close()
+
+
+def _train(run: Run, settings: PpoSettings, learner: Learner, records: list[PromptRecord]) -> None:
     total = rounds_in(settings, len(records))
 
     # 2. Where to begin
@@ -61,22 +70,24 @@ def train_ppo(run: Run) -> None:
 
     # 3. Rounds
     run.events.stage(_plan(settings, total, len(records)))
-    order = EndlessOrder(len(records), run.spec.seed)
+    order, count = EndlessOrder(len(records), run.spec.seed), prompts_in(settings)
     while done < total and not stopped:
         run.begin_step(done, unit="round")
-        count = prompts_in(settings)
-        chosen = order.slice(done * count, count)
+        chosen = [records[i] for _, i in order.slice(done * count, count)]
         run.events.stage(f"rollout {done + 1}/{total}")
         try:
             trajectory, scores = rollout(
                 learner,
-                [records[i] for _, i in chosen for _ in range(settings.responses_per_prompt)],
+                [record for record in chosen for _ in range(settings.responses_per_prompt)],
             )
         except Interrupted:
             if done > saved:
                 _save(learner, step=done, stopped=False, metrics=metrics)
             raise
         _watch_sampler(run, settings, trajectory.sampler_gap, first=done == 0)
+        if done + 1 < total:
+            following = order.slice((done + 1) * count, count)
+            expect_images(learner, [records[i] for _, i in following])
         metrics = update(learner, trajectory, scores, round_number=done)
         done += 1
         stopped = 0 < settings.kl_stop < metrics["ppo/kl"]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tests.training.rlhf import tiny
 from training.rlhf.errors import DataError
-from training.rlhf.images import Features, ImageEncoder, padded_to_square, read_image
+from training.rlhf.images import Features, ImageEncoder
+from training.rlhf.pixels import padded_to_square, read_image
 
 
 class Counting:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.rlhf import sharing
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import last_metrics
 from training.rlhf.__main__ import main
@@ -131,3 +133,37 @@ def test_rows_are_dealt_out() -> None:
     assert first.part_size(8, 6) == 3  # each gets something to do
     assert first.part_size(2, 6) == 2
     assert first.part_size(8, 0) == 1
+
+
+def test_each_process_encodes_its_share_of_the_images(
+    image_files: list[Path], tmp_path: Path
+) -> None:
+    """Also where one of them knew an image before; all get what one alone would make."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.rlhf.sharing", tmp_path, *image_files],
+            cwd=ROOT,
+            env=os.environ
+            | {"RANK": str(number), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+        )
+        for number in range(2)
+    ]
+    assert [process.wait(timeout=300) for process in started] == [0, 0]
+    _, alone = sharing.encoded(image_files)
+    told = [json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2)]
+    assert [sum(counts) for counts, _ in told] == [2, 1]  # of three
+    for _, found in told:
+        for (ids, features), image in zip(found, alone, strict=True):
+            assert ids == image.placeholder_ids
+            torch.testing.assert_close(torch.tensor(features), image.features)
+
+
+def test_what_was_dealt_out_comes_back_in_order() -> None:
+    three = Processes(0, 3)
+    assert three.in_order(["a", "d", "b", "e", "c"], 5) == ["a", "b", "c", "d", "e"]
+    assert Processes().in_order([1, 2], 2) == [1, 2]
+    assert Processes().any_of([True, False]) == [True, False]

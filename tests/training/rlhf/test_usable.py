@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.test_finite import RUNS
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind
-from training.rlhf.images import within
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.pixels import within
 from training.rlhf.usable import LEFT_OUT
 
 FAST: dict[str, tuple[Kind, dict[str, Any]]] = {
@@ -127,6 +128,7 @@ def test_what_a_processor_refuses_is_told_in_words(
     def refuse(*args: Any, **options: Any) -> None:
         raise ZeroDivisionError("aspect ratio")
 
-    monkeypatch.setattr(model.encode_images, "_processor", refuse)
+    refusing = replace(model.encode_images._preprocess, processor=refuse)
+    monkeypatch.setattr(model.encode_images, "_preprocess", refusing)
     with pytest.raises(Exception, match=r"processor refuses 10 x 12 pixels \(aspect ratio\)"):
         model.encode_images.check(image_files[0])

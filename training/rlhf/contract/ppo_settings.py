@@ -73,6 +73,13 @@ class PpoSettings:
         minimum=1,
     )
     rollout_micro_batch_size: int = setting(16, "Responses sampled at once.", minimum=1)
+    image_workers: int = setting(
+        -1,
+        "Processes that decode the next round's images while this round updates; -1 is 4 beside a "
+        "GPU and none on a CPU, which the updates need.",
+        minimum=-1,
+        maximum=64,
+    )
     batch_size: int = setting(
         256, "Responses in an optimiser step.", source="paper: 256", minimum=1
     )
