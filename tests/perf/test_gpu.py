@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from perf import gpu, reckoning, shape
+from perf import gpu, reckoning, round_on_gpu, shape
 from training.rlhf.contract import LoraSettings
 
 
@@ -83,3 +83,17 @@ def test_what_an_update_of_the_large_shape_takes() -> None:
     assert found["keys and values, MiB a token"] == 0.5
     assert found["multiplications in float32, %"] == 0
     assert 5 < found["kept for the backward pass, MiB a token"] < 5.5
+
+
+def test_a_reckoned_round_counts_steps_and_kernels() -> None:
+    """Refilled, a place is empty only at the end; a step has kernels for each of 32 layers."""
+    ends = [round_on_gpu.steps(512, 16, refilled=refilled) for refilled in (False, True)]
+    tokens = 512 * round_on_gpu.RESPONSE
+    assert tokens / 16 < ends[1] < 1.3 * tokens / 16 < ends[0]
+    one_at_a_time = [round_on_gpu.steps(20, 1, refilled=refilled) for refilled in (False, True)]
+    assert one_at_a_time[0] == one_at_a_time[1]
+    kernels = round_on_gpu.kernels_of_a_step()
+    assert kernels > 32 * 2 * 7  # at least two products for each linear layer
+    found = round_on_gpu.reckoned(512, 16, kernels, refilled=True, ahead=True)
+    later = round_on_gpu.reckoned(512, 16, kernels, refilled=False, ahead=False)
+    assert found["updates"] == later["updates"] and found["decoding"] < later["decoding"]
