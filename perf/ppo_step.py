@@ -190,6 +190,8 @@ class Work:
                 parameter.data.copy_(weights[key])
         total = updates_in(self.settings)
         run = SimpleNamespace(
+            spec=SimpleNamespace(seed=0),
+            position="round 1: ",
             check_termination=lambda: None,
             image_files=lambda record: (self.files[0].parent / record.image,),
         )

@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rank", type=int, default=64, help="rank of the adapters")
     for name, value in figures(model(LoraSettings(rank=parser.parse_args().rank))).items():
-        print(f"{name:60}{value:10.2f}")
+        print(f"{name:76}{value:10.2f}")
 
 
 def model(lora: LoraSettings) -> VisionLanguageModel:
@@ -56,6 +56,8 @@ def figures(made: VisionLanguageModel) -> dict[str, float]:
     merged = _bytes(weight for weight, _ in made.merge_parts(POLICY))
     one, other = Pass(made, 100), Pass(made, 200)
     each = (other.kept_bytes - one.kept_bytes) / 100
+    named = made.language_parameters().items()
+    whole = 4 * 4 * sum(p.numel() for name, p in named if ".lora_" not in name)
     text = made.base.config.get_text_config()
     cache = 2 * 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim
     return {
@@ -63,6 +65,7 @@ def figures(made: VisionLanguageModel) -> dict[str, float]:
         "merged copy while sampling, GiB": merged / GIB,
         "adapters of policy, reference, value and reward, GiB": 4 * adapter / GIB,
         "gradients and AdamW of policy and value, GiB": 2 * 3 * adapter / GIB,
+        "the whole language model trained in float32, with gradients and AdamW, GiB": whole / GIB,
         "kept for the backward pass, MiB a token": each / MIB,
         "kept for it whatever the tokens, MiB": (one.kept_bytes - 100 * each) / MIB,
         "keys and values, MiB a token": cache / MIB,

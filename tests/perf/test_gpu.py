@@ -81,6 +81,8 @@ def test_what_an_update_of_the_large_shape_takes() -> None:
     assert found["base, GiB"] == pytest.approx(2 * 7.06e9 / 2**30, rel=0.01)
     assert found["merged copy while sampling, GiB"] == pytest.approx(2 * 6.476e9 / 2**30, rel=0.01)
     assert found["keys and values, MiB a token"] == 0.5
+    whole = found["the whole language model trained in float32, with gradients and AdamW, GiB"]
+    assert whole == pytest.approx(16 * (6.476e9 + 2 * 32064 * 4096 + 65 * 4096) / 2**30, rel=1e-3)
     assert found["multiplications in float32, %"] == 0
     assert 5 < found["kept for the backward pass, MiB a token"] < 5.5
 
