@@ -25,7 +25,7 @@ from training.rlhf.advantages import kl_penalty
 from training.rlhf.contract import PreferencePair, PromptRecord, RewardSettings
 from training.rlhf.credit import advantages_of
 from training.rlhf.data import Batch, TokenSequence, batches
-from training.rlhf.experience import Learner
+from training.rlhf.experience import Learner, order_of_facts
 from training.rlhf.losses import policy_loss, preference_loss, value_loss
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer
@@ -143,7 +143,12 @@ class PlainPpo:
             for rows in batches(range(len(self.records)), size):
                 self._sample(rows)
         scores = score(
-            self.learner.reward_model, settings, self.records, self.prompts, self.responses
+            self.learner.reward_model,
+            settings,
+            self.records,
+            self.prompts,
+            self.responses,
+            order=order_of_facts(self.learner),
         )
         found: dict[str, list[Tensor]] = {POLICY: [], REFERENCE: [], VALUE: []}
         with torch.no_grad():

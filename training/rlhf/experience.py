@@ -105,6 +105,11 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     return replace(trajectory, value_prompts=value_prompts), scores
 
 
+def order_of_facts(learner: Learner) -> str:
+    """What seeds the order of each record's facts in this round."""
+    return f"{learner.run.spec.seed}-{learner.run.position}"
+
+
 def scores_of(
     learner: Learner,
     records: Sequence[PromptRecord],
@@ -124,7 +129,7 @@ def scores_of(
         responses,
         chat=learner.model.chat,
         images=images,
-        order=f"{learner.run.spec.seed}-{learner.run.position}",
+        order=order_of_facts(learner),
     )
 
 
