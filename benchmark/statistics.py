@@ -333,14 +333,11 @@ def sums(figure: SumFigure) -> Measure:
         changed = np.flatnonzero((pairs[:, 0] != pairs[:, 1]).any(axis=1))
         totals, moved = pairs.sum(axis=0), pairs[changed, 1] - pairs[changed, 0]
         observed = abs(figure(totals[1]) - figure(totals[0])) - 1e-9
-        as_extreme, drawn = 0, 0
-        for patterns in _patterns(len(changed)):
-            gained = patterns @ moved
-            exchanged = figure(totals[1] - gained) - figure(totals[0] + gained)
-            as_extreme += int((np.abs(exchanged) >= observed).sum())
-            drawn += len(patterns)
+        gained = _gained(moved)
+        exchanged = figure(totals[1] - gained) - figure(totals[0] + gained)
+        as_extreme = int((np.abs(exchanged) >= observed).sum())
         exact = len(changed) <= EXACT_UP_TO
-        return as_extreme / drawn if exact else (as_extreme + 1) / (drawn + 1)
+        return as_extreme / len(gained) if exact else (as_extreme + 1) / (len(gained) + 1)
 
     def detectable(first: Sequence[Any], second: Sequence[Any]) -> float | None:
         """By the delta method, as in ``paired_ratio_test``."""
@@ -361,6 +358,21 @@ def _patterns(changed: int, *, seed: int = 0) -> Iterator[NDArray[np.float64]]:
     for start in range(0, RESAMPLES, at_once):
         shape = (min(at_once, RESAMPLES - start), changed)
         yield generator.integers(0, 2, size=shape, dtype=np.int8).astype(np.float64)
+
+
+def _gained(moved: NDArray[np.float64], *, seed: int = 0) -> NDArray[np.float64]:
+    """What exchanging some of the changed questions moves: all choices of them, or random ones.
+
+    Of thousands of questions many move the same, and it matters only how many of those are
+    exchanged: a binomial draw stands for all of them.
+    """
+    if len(moved) <= EXACT_UP_TO:
+        (patterns,) = _patterns(len(moved))
+        return np.asarray(patterns @ moved)
+    distinct, counts = np.unique(moved, axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    drawn = generator.binomial(counts, 0.5, size=(RESAMPLES, len(distinct)))
+    return np.asarray(drawn @ distinct)
 
 
 def _shares(rows: NDArray[np.float64], figure: SumFigure) -> NDArray[np.float64]:

@@ -50,6 +50,11 @@ class Group:
         return int(self.first.summary["total"])
 
     @property
+    def has_one_judge(self) -> bool:
+        """Else those who judge are themselves what is ranked."""
+        return len({(row.judge_id, row.prompt_hash) for row in self.rows}) == 1
+
+    @property
     def has_methods(self) -> bool:
         """Whether it is known of some model how it was made."""
         return any(row.method for row in self.rows)

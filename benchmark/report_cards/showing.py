@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from benchmark.models import ReportCard
@@ -90,5 +91,5 @@ def _best_of_n(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     ends = [*found["possible"], *(point["high"] for point in found["picked"])]
     possible = {"name": "best possible", "values": found["possible"]}
     series = [*bars["series"], possible]
-    top = max(1, *ends)
+    top = max(1, ceil(max(ends)))
     return {**bars, "label": found["figure"], "unit": "", "max": top, "series": series}

@@ -29,7 +29,8 @@ def bring(request: HttpRequest) -> HttpResponse:
         if made:
             return redirect(f"{reverse('benchmark:bring-questions')}?made={made[0].pk}")
     status = 422 if form.errors else 200
-    return render(request, "benchmark/bring_questions.html", {"form": form}, status=status)
+    context = {"form": form, "may_start": access.may_start(request.user)}
+    return render(request, "benchmark/bring_questions.html", context, status=status)
 
 
 @login_required

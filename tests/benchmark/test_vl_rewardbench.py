@@ -150,6 +150,7 @@ def test_a_judge_is_asked_both_ways_and_stands_in_the_same_ranking(
     client.force_login(make_admin())
     board = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert "Macro mean" in board and "best here" in board
+    assert "reward models by rule, judges by their own replies" in board
     page = client.get(evaluation.get_absolute_url()).content.decode()
     assert "swapped" in page and "disagrees" in page
 

@@ -10,6 +10,8 @@ from benchmark import protocols, sources
 from benchmark.importing import NotTaken, import_questions
 from benchmark.models import QuestionSet
 
+MOST_NAMED = 20
+
 
 class Command(BaseCommand):
     help = "Import a benchmark's published questions, or its pairs of responses."
@@ -49,8 +51,11 @@ class Command(BaseCommand):
 
     def _report(self, question_set: QuestionSet) -> None:
         self.stdout.write(question_set.told)
-        for name in question_set.missing_images:
+        missing = question_set.missing_images
+        for name in missing[:MOST_NAMED]:
             self.stdout.write(f"  missing: {name}")
+        if len(missing) > MOST_NAMED:
+            self.stdout.write(f"  and {len(missing) - MOST_NAMED:,} more")
 
 
 def _images(path: Path, given: Path | None) -> Path:
