@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +143,11 @@ def discard(checkpoint: Checkpoint) -> None:
     Raises ProtectedError while a run or another checkpoint depends on it.
     """
     checkpoint.delete()
-    transaction.on_commit(partial(checkpoint_files.discard_files, checkpoint), robust=True)
+
+    def discarding() -> None:  # Django logs a robust function that fails by its name: no partial
+        checkpoint_files.discard_files(checkpoint)
+
+    transaction.on_commit(discarding, robust=True)
 
 
 def discard_orphan(unsaved: Checkpoint) -> None:
