@@ -97,18 +97,27 @@ def _tested(
     if not shared:
         return {}
     before, after = [mine for mine, _ in shared], [other for _, other in shared]
+    sides: list[Any] = []
+    for evaluation, mine in ((first, before), (second, after)):
+        # A figure of one part of the questions has fewer values than questions were asked.
+        own = sum(pair[len(sides)] is not None for pair in values)
+        whole = len(both) == evaluation.summary["asked"] and own == len(shared)
+        sides.append(_side(evaluation, name, how, mine, whole=whole))
     return {
         "count": len(shared),
-        "first": _side(first, name, how, before),
-        "second": _side(second, name, how, after),
+        "first": sides[0],
+        "second": sides[1],
         **_plain(how.measure.paired(before, after)),
     }
 
 
-def _side(evaluation: Evaluation, name: str, how: Compared, values: Sequence[Value]) -> Any:
-    """The figure over the shared questions; where these are all, the summary has it already."""
+def _side(
+    evaluation: Evaluation, name: str, how: Compared, values: Sequence[Value], *, whole: bool
+) -> Any:
+    """The figure over the shared questions; where these are all (``whole``), the summary has it
+    already."""
     known = evaluation.summary.get(name)
-    if known and len(values) == evaluation.summary["asked"]:
+    if known and whole:
         return known
     statistic = how.measure.statistic
     value = float(statistic(np.asarray([values], dtype=np.float64))[0])
