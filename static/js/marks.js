@@ -24,6 +24,14 @@ function* textNodes(element) {
   }
 }
 
+/** The element as it came, also where marks were drawn when it was on screen before. */
+function withoutMarks(element) {
+  const copy = element.cloneNode(true);
+  for (const mark of copy.querySelectorAll("mark[data-kind]")) mark.replaceWith(...mark.childNodes);
+  copy.normalize();
+  return copy;
+}
+
 /** Formatting signs are no words: nobody sees them, unless the source is shown. */
 function notHidden(element) {
   const hidden = new Uint8Array(element.textContent.length);
@@ -77,7 +85,7 @@ export class Marker {
     this.responses = elements.map((element) => {
       const text = element.textContent;
       const words = wordsOf(text).filter(notHidden(element));
-      return { element, text, words, unmarked: element.cloneNode(true), number: Number(element.dataset.response), letter: element.dataset.letter };
+      return { element, text, words, unmarked: withoutMarks(element), number: Number(element.dataset.response), letter: element.dataset.letter };
     });
     this.spans = JSON.parse(this.field?.value || "[]").map(({ response, start, end, kind }) => {
       const found = this.responses.find((one) => one.number === response);

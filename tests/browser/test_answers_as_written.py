@@ -9,7 +9,7 @@ from annotation.models import Comparison, Judgment, Membership, Project
 from tests import factories
 from tests.browser.conftest import Visitor
 from tests.browser.labelling import Eventually
-from tests.browser.test_marking import marked_words, select, stored
+from tests.browser.test_marking import in_order, marked_words, select, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARKDOWN = (
@@ -30,7 +30,7 @@ def label(
 ) -> Page:
     comparison = factories.make_comparison(project, response_1=text, response_2=other)
     assert comparison.outcome == Comparison.Outcome.WAITING
-    return visit.page(factories.make_member(project), f"/projects/{project.slug}/label/", **options)
+    return visit.page(in_order(project), f"/projects/{project.slug}/label/", **options)
 
 
 def test_markdown_is_laid_out_and_marks_lie_in_the_source(
@@ -58,6 +58,30 @@ def test_markdown_is_laid_out_and_marks_lie_in_the_source(
     assert "**red" not in response.inner_text()
     page.keyboard.press("1")
     assert marked_words(stored(eventually)) == {(1, "cats", "object"), (1, "Two **red", "number")}
+
+
+def test_marks_of_an_answer_that_is_taken_back_can_be_removed(
+    visit: Visitor, project: Project, eventually: Eventually
+) -> None:
+    page = label(visit, project, MARKDOWN)
+    visit.expect_problem("ERR_INTERNET_DISCONNECTED")
+    response = page.locator('[data-response="1"]')
+    assert response.text_content() == MARKDOWN
+    select(page, 1, "cats")
+    page.keyboard.press("1")
+    page.context.set_offline(True)
+    page.keyboard.press("1")
+    expect(response).to_have_count(0)
+    page.keyboard.press("u")
+    expect(response.locator("mark")).to_have_text("cats")
+    response.locator("mark").click()
+    page.keyboard.press("Delete")
+    expect(response.locator("mark")).to_have_count(0)
+    assert response.text_content() == MARKDOWN
+    page.context.set_offline(False)
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    assert marked_words(stored(eventually)) == set()
 
 
 def test_words_are_counted_in_any_script(visit: Visitor, project: Project) -> None:

@@ -32,9 +32,18 @@ def project() -> Project:
     return project
 
 
+def in_order(project: Project) -> User:
+    """Somebody to whom response 1 is shown as A: the page knows the two by their places."""
+    person = factories.make_member(project)
+    lease = queue.claim(project, person)
+    assert lease is not None
+    Assignment.objects.filter(pk=lease.pk).update(shown_first=1)
+    return person
+
+
 @pytest.fixture
 def annotator(project: Project) -> User:
-    return factories.make_member(project)
+    return in_order(project)
 
 
 @pytest.fixture
