@@ -40,6 +40,7 @@ PAGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "evaluations": ("GET", (302, 200, 200, 200, 200, 200)),
     "start": ("POST", (302, 403, 403, 403, 422, 422)),
     "bring-answers": ("POST", (302, 403, 403, 403, 422, 422)),
+    "bring-questions": ("POST", (302, 403, 403, 403, 403, 422)),
     "evaluation": ("GET", (302, 404, 403, 200, 200, 200)),
     "evaluation-json": ("GET", (302, 404, 403, 200, 200, 200)),
     "evaluation-csv": ("GET", (302, 404, 403, 200, 200, 200)),

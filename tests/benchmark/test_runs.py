@@ -255,13 +255,15 @@ def test_a_benchmark_that_lost_its_images_fails_with_a_reason(tmp_path: Path) ->
 def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
     run = make_evaluation_run(make_project())
     evaluation = runs.evaluation_of(run)
-    reviewer, stranger = (
+    reviewer, elsewhere, annotator = (
         make_member(run.project, "reviewer"),
         make_member(make_project(), "reviewer"),
+        make_member(run.project),
     )
     assert run.base is not None
-    assert [shown.note for shown in runs.scores_of(run.base, reviewer)] == ["Answering"]
-    assert runs.scores_of(run.base, stranger) == []
+    for somebody in (reviewer, elsewhere):  # a base is everybody's who trains
+        assert [shown.note for shown in runs.scores_of(run.base, somebody)] == ["Answering"]
+    assert runs.scores_of(run.base, annotator) == []
     Evaluation.objects.filter(pk=evaluation.pk).update(
         state="complete",
         finished_at=run.created_at,

@@ -65,7 +65,8 @@ def test_one_click_leads_from_a_release_to_a_published_score(
         page.locator(f'[name="evaluation.options-{name}"]').select_option(index=1)
     look(page, "1-form")
     page.get_by_role("button", name="Start").click()
-    expect(page.get_by_role("link", name="Release 1: PPO")).to_be_visible()
+    name = f"{release.project.name}, release 1: PPO"
+    expect(page.get_by_role("link", name=name)).to_be_visible()
     assert list(Run.objects.order_by("pk").values_list("kind", flat=True)) == [
         "reward",
         "ppo",
@@ -73,7 +74,7 @@ def test_one_click_leads_from_a_release_to_a_published_score(
     ]
     with celery_worker(tmp_path):
         look(page, "2-runs")
-        page.get_by_role("link", name="Release 1: PPO").click()
+        page.get_by_role("link", name=name).click()
         expect(page.locator("#live")).to_contain_text("Finished", timeout=PATIENCE)
         expect(page.locator("#samples article").first).to_contain_text("reward", timeout=PATIENCE)
         look(page, "3-ppo")
@@ -82,7 +83,7 @@ def test_one_click_leads_from_a_release_to_a_published_score(
         expect(page.locator("main")).to_contain_text("Complete", timeout=PATIENCE)
         look(page, "4-score")
     page.goto("/benchmarks/")
-    expect(page.locator("main")).to_contain_text("Release 1: PPO")
+    expect(page.locator("main")).to_contain_text(name)
     look(page, "5-leaderboard")
     policy = Run.objects.get(kind="ppo").checkpoints.get(final=True)
     page.goto(policy.get_absolute_url())

@@ -24,7 +24,7 @@ WORDS = {
     *("password", "prefix", "digest", "sha256", "original_sha256", "content_sha256", "text_sha256"),
     *("body_sha256", "prompt_hash", "coverage", "version", "path", "preset", "key_variable"),
     *("Run.kind", "Run.settings", "Run.model", "Run.options", "Question.type", "Figures.data"),
-    *("Release.counts", "Release.agreement", "Evaluation.summary"),
+    *("Release.counts", "Release.agreement", "Evaluation.summary", "ReportCard.figures"),
 }
 MEMBERS = {"from", "kind", "question_type", "sha256"}
 """The same inside JSON."""
