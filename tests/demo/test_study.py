@@ -12,12 +12,13 @@ from demo.annotators import Answer
 from demo.console import Console
 from demo.plots import Key, Panel, Series, figure, ticks
 from demo.study import OtherPlan, run_study
-from demo.study_arms import ARMS, CONTROLS, NAMES
+from demo.study_arms import ARMS, REWARD_MODELS, Arm
 from demo.study_page import BEGIN, END, NoSuchSection, write
 from demo.study_records import preference_record
 from demo.study_report import Estimate, along, differences, ends, measure, told_apart
-from demo.study_seed import Plan
+from demo.study_seed import Plan, Seed
 from demo.world import asked, prompts
+from training.rlhf.contract import Kind
 
 TWO_STEPS = Plan(
     prompts=40,
@@ -35,7 +36,7 @@ TWO_STEPS = Plan(
 
 
 @pytest.mark.chain
-def test_study_measures_every_arm_along_training_and_never_twice(
+def test_study_measures_arms_along_training_and_never_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -62,13 +63,22 @@ def test_study_measures_every_arm_along_training_and_never_twice(
     untouched = (output / "seed-3/fact_rlhf/events.jsonl").stat().st_mtime_ns
     (output / "seed-3/measured/rlhf.json").unlink()
     (output / "seed-3/answers/rlhf-002/final").rename(tmp_path / "removed")
-    (again,) = run_study(output, [3], TWO_STEPS, Console(), names=NAMES)
+    more = [*some, "corrections", "best_fact"]  # another kind of training, and a control
+    (again,) = run_study(output, [3], TWO_STEPS, Console(), names=more)
     assert {name: again["arms"][name] for name in some} == found["arms"]
-    assert again["arms"].keys() == {one.name for one in (*ARMS, *CONTROLS)}
+    assert again["arms"].keys() == set(more)
     assert (output / "seed-3/fact_rlhf/events.jsonl").stat().st_mtime_ns == untouched
 
     with pytest.raises(OtherPlan):
         run_study(output, [3], Plan(noise=0.2), Console())
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_every_arm_is_training_that_the_engine_knows(arm: Arm, tmp_path: Path) -> None:
+    spec = Seed(tmp_path, 0, TWO_STEPS, Console())._spec(arm.kind, dict(arm.changes))
+    assert spec.kind is arm.kind
+    assert set(arm.changes) <= vars(spec.settings).keys()
+    assert (arm.judged_by in REWARD_MODELS) is (arm.kind is Kind.PPO)
 
 
 @pytest.mark.parametrize(

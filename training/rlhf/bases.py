@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from training.rlhf.contract import ModelSettings
 from training.rlhf.errors import ModelError
-from training.rlhf.private import images_only, takes_outside_masks
+from training.rlhf.private import images_only, keep_gradients, takes_outside_masks
 
 _WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
 """Vision towers that put a token of their own before those of the patches."""
@@ -39,6 +39,7 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
         raise
     except Exception as error:  # configurations of other times break readers anywhere
         raise ModelError(f"base model {name!r} cannot be loaded: {_first_line(error)}") from error
+    keep_gradients(base)
     _check_weights(name, report)
     _complete(processor, base.config)
     return base, processor
@@ -46,7 +47,7 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
 
 def _check_weights(name: str, report: dict[str, Any]) -> None:
     """ModelError for tensors that no file has in their shape: transformers would make them up."""
-    for tensor, *shapes in report["mismatched_keys"]:
+    for tensor, *shapes in sorted(report["mismatched_keys"]):
         found, wanted = (" x ".join(map(str, shape)) for shape in shapes)
         raise ModelError(
             f"base model {name!r}: {tensor} is {found} in its safetensors files, and {wanted} by "

@@ -17,7 +17,7 @@ from torch import Tensor
 from training.rlhf.contract import SamplingSettings
 from training.rlhf.finite import NonFinite
 from training.rlhf.models import VisionLanguageModel
-from training.rlhf.prefixes import Prefix
+from training.rlhf.prefixes import Prefix, gathered
 from training.rlhf.private import Cache, DynamicLayer
 
 _ROOM = 32
@@ -171,7 +171,7 @@ class _Rows:
         for number, layer in enumerate(self._layers):
             begun = None
             if prefix is not None:
-                begun = _aligned(prefix.layers[number], chosen, columns.clamp(min=0))
+                begun = gathered(prefix.layers[number], chosen, columns.clamp(min=0))
             layer.rebuild(keep, self._width, begun)
         shifts = [] if self._shift is None else [self._shift[keep]]
         if prefix is not None and prefix.shift is not None:
@@ -197,16 +197,6 @@ class _Rows:
             use_cache=True,
         )
         return hidden[:, -1]
-
-
-def _aligned(
-    layer: tuple[Tensor, Tensor], chosen: Tensor, columns: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Keys and values of ``chosen`` prefixes, at ``columns`` ``[rows, width]`` of each."""
-    keys, values = (
-        tensor.transpose(1, 2)[chosen[:, None], columns].transpose(1, 2) for tensor in layer
-    )
-    return keys, values
 
 
 class _Aligned(DynamicLayer):

@@ -38,6 +38,26 @@ class Prefix:
     shift: Tensor | None
     """``[prefixes, 1]``: what a family with its own positions adds to those behind an image."""
 
+    def ending_together(self) -> Prefix:
+        """The same, padded in front: a window of attention counts columns, padding or not."""
+        if bool(self.mask.all()):
+            return self
+        width, lengths = self.mask.shape[1], self.mask.sum(1, keepdim=True)
+        columns = torch.arange(width, device=self.mask.device) - (width - lengths)
+        everyone = torch.arange(len(self.mask), device=self.mask.device)
+        layers = [gathered(layer, everyone, columns.clamp(min=0)) for layer in self.layers]
+        return Prefix(layers, (columns >= 0).to(self.mask.dtype), self.shift)
+
+
+def gathered(
+    layer: tuple[Tensor, Tensor], chosen: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Keys and values of ``chosen`` prefixes, at ``columns`` ``[rows, width]`` of each."""
+    keys, values = (
+        tensor.transpose(1, 2)[chosen[:, None], columns].transpose(1, 2) for tensor in layer
+    )
+    return keys, values
+
 
 def prefix_of(model: VisionLanguageModel, sequences: Sequence[TokenSequence]) -> Prefix:
     """Run the sequences, images and all, and keep their keys and values.
@@ -100,6 +120,7 @@ def _in_rows(
     model: VisionLanguageModel, prefix: Prefix, owners: Sequence[int], ids: Tensor, mask: Tensor
 ) -> Tensor:
     """Each in a row of its own, which gets its prefix's keys and values."""
+    prefix = prefix if model.takes_any_mask else prefix.ending_together()
     chosen = None
     if list(owners) != list(range(len(prefix.mask))):
         chosen = torch.tensor(list(owners), device=model.device)

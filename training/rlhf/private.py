@@ -1,4 +1,4 @@
-"""All that the engine uses of transformers and PEFT without their having promised it, in one place.
+"""All that the engine uses of other libraries without their having promised it, in one place.
 
 Any version may change any of it without a word, which is why `pyproject.toml` has upper bounds.
 Each is named and tried by ``tests/training/rlhf/test_private.py``: raising a bound begins there.
@@ -112,3 +112,16 @@ def compute_by(layer: Any, adapter: str, variant: LoraVariant) -> None:
 def cast_inputs(layer: Any, cast: bool) -> None:
     """Whether PEFT brings a layer's inputs to the type of its adapters."""
     layer.cast_input_dtype_enabled = cast
+
+
+# ---- bitsandbytes ----------------------------------------------------------------------------
+
+
+def keep_gradients(base: Any) -> None:
+    """Let layers in four bits be learnt through in evaluation mode, whatever the processor.
+
+    On a CPU with bfloat16 instructions they would be laid out anew for a product without gradients.
+    """
+    for module in base.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

@@ -51,6 +51,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "label-previous": [("post", "annotator")],
     "my-answers": [("get", "annotator")],
     "acknowledge": [("post", "annotator")],
+    "guide": [("get", "anyone")],
     "guidelines": [("get", "annotator")],
     "publish": [("post", "manager")],
     "example": [("get", "manager"), ("post", "manager")],
@@ -108,7 +109,7 @@ def world(db: None) -> World:
     numbered = {**slug, "number": release.number}
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
-        **{name: {} for name in ("projects", "project-new", "password", "tokens")},
+        **{name: {} for name in ("projects", "project-new", "password", "tokens", "guide")},
         **{name: {} for name in PAGES if name.startswith("second-factor")},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},

@@ -63,8 +63,8 @@ def test_the_record_behind_a_number_that_is_none_is_named(
     """An image of which the vision tower makes nothing; the fifth record has it."""
     original = ImageEncoder.__call__
 
-    def call(self: ImageEncoder, paths: Sequence[Any]) -> list[EncodedImage]:
-        encoded = original(self, paths)
+    def call(self: ImageEncoder, paths: Sequence[Any], **how: Any) -> list[EncodedImage]:
+        encoded = original(self, paths, **how)
         return [
             replace(image, features=torch.full_like(image.features, math.nan))
             if "004-" in str(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import LORA, MakeRun, events
 from tests.training.rlhf.families import FAMILIES
 from tests.training.rlhf.resuming import assert_same_weights
@@ -95,6 +96,15 @@ def test_whole_engine(make_run: MakeRun, base_folder: Path, image_files: list[Pa
     assert bool(scores.isfinite().all())
 
 
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As wide as one block of four-bit weights, which the kernels of some processors demand."""
+    folder = tmp_path_factory.mktemp("wide") / "base"
+    tiny.model(hidden_size=64).save_pretrained(folder)
+    tiny.processor().save_pretrained(folder)
+    return folder
+
+
 def in_four_bits(directory: Path, *, dtype: str = "bfloat16") -> Path:
     """The run with its base in 4 bits."""
     file = directory / "spec.json"
@@ -102,3 +112,16 @@ def in_four_bits(directory: Path, *, dtype: str = "bfloat16") -> Path:
     spec["model"] = {"dtype": dtype, "quantization": "nf4"}
     file.write_text(json.dumps(spec))
     return directory
+
+
+def test_gradients_pass_layers_in_four_bits_on_every_processor(base_folder: Path) -> None:
+    """PPO learns in evaluation mode, where some processors would take a product without any."""
+    model = VisionLanguageModel.load(str(base_folder), NF4)
+    model.base.eval()
+    layers = [m for m in model.base.modules() if type(m).__name__ == "Linear4bit"]
+    assert layers and all(not layer.support_avx512bf16_for_cpu for layer in layers)
+    x = torch.randn(3, 64)
+    layers[0](x)  # first without gradient, after which the layer would be laid out anew
+    x.requires_grad_()
+    layers[0](x).sum().backward()
+    assert x.grad is not None and bool(x.grad.any())

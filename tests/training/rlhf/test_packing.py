@@ -52,7 +52,7 @@ def test_padding_that_counts_gets_a_place_and_is_seen_by_nobody() -> None:
     slots = torch.ones_like(MASK)
     lines = Lines.of(BEFORE, OWNERS, IDS, MASK, slots)
     assert lines.ids[0].tolist() == [11, 12, 0, 31, 32, 33]
-    assert lines.positions[0].tolist() == [2, 3, 3, 2, 3, 4]
+    assert lines.positions[0].tolist() == [2, 3, 4, 2, 3, 4]
     assert not lines.allowed[0, :, 2 + 2].any()
     assert lines.allowed[0, 2].nonzero().flatten().tolist() == [0, 1, 2, 3]
 

@@ -30,6 +30,7 @@ PROMISED = {"transformers", "transformers.utils", "transformers.modeling_outputs
 PRIVATE = {
     *("_active_adapter", "_disable_adapters", "lora_variant", "cast_input_dtype_enabled"),
     *("_attn_implementation", "is_activation_checkpointing", "get_attributes"),
+    "support_avx512bf16_for_cpu",
     *("get_rope_index", "rope_deltas", "deepstack_features", "mm_encoder_outputs"),
 }
 
