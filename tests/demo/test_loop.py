@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
 TWO_STEPS = Plan(
     prompts=24,
     annotators=2,
+    noise=0.0,  # of so few answers a mistake or two would leave agreement that may be chance
     held_out_share=0.3,
     questions_per_type=1,
     measured_scenes=6,
