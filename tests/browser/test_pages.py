@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from annotation.models import Invitation, Judgment, Membership, Project, User
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import PAINTED, Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -141,6 +141,8 @@ def test_a_project_is_made_and_labelled_from_its_first_page(visit: Visitor, admi
     factories.make_comparison(made)
     page.goto("/projects/")
     page.get_by_role("link", name="Label Street photographs").click()
+    page.wait_for_url("**/label/")
+    page.evaluate(PAINTED)
     page.get_by_role("button", name="Response A").click()
     expect(page.locator("#label-progress")).to_contain_text("1 by you")
     assert Judgment.objects.count() == 1

@@ -23,18 +23,18 @@ def test_eighty_one_photographs_from_import_to_release(
     work = Judgment.objects.filter(assignment__purpose=Assignment.Purpose.WORK, surplus=False)
     for number, person in enumerate(world.people, start=1):
         real.label_all(visit.page(person.user, world.inside), world, person)
-        eventually(lambda number=number: work.count() == number * real.PHOTOGRAPHS)
+        eventually(lambda number=number: work.count() == number * real.ASKED)
     pairs = world.project.comparisons.filter(external_id__startswith="photo-", source="")
-    assert pairs.filter(judgment_count=2).count() == real.PHOTOGRAPHS
+    assert pairs.filter(judgment_count=2).count() == real.ASKED
     disputed = pairs.filter(outcome=Comparison.Outcome.DISPUTED)
     before = disputed.count()
     assert before > 2
     manager = visit.page(world.manager, world.inside)
-    expect(manager.get_by_text("162 of 162 answers")).to_be_visible()
+    expect(manager.get_by_text(f"{2 * real.ASKED} of {2 * real.ASKED} answers")).to_be_visible()
     real.rule(manager, world, 2)
     assert disputed.count() == before - 2
     real.release(manager, world)
     release = world.project.releases.get()
     assert 0 < release.agreement["alpha"] < 1
-    assert release.agreement["comparisons"] == real.PHOTOGRAPHS
-    assert release.counts["judgments"] == 2 * real.PHOTOGRAPHS
+    assert release.agreement["comparisons"] == real.ASKED
+    assert release.counts["judgments"] == 2 * real.ASKED
