@@ -67,6 +67,7 @@ class DashB(RightOrWrong):
             elif place in answers:
                 raise Refused(f"{line.where}: is answered twice")
             else:
+                line = line.settled(str(asked[place]["question"]))
                 check(line, asked[place])
                 answers[place] = line.text
         if others and not leave_out_others:
