@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.http import Http404
 
 from annotation import checks, lease_statements
+from annotation.crowd import sessions
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
 from annotation.onboarding import quiz
@@ -40,7 +41,8 @@ def claim(
 
     ``ahead_of`` are the tokens of the leases that the page has, at most MOST_BESIDE: the answer is
     then another one, to be loaded ahead. Raises NotHandedOut while the project is not open or the
-    member is paused, quiz.QuizFirst for newcomers, and ValueError for more tokens.
+    member is paused, quiz.QuizFirst for newcomers, sessions.GuidelinesFirst for participants of a
+    study, and ValueError for more tokens.
     """
     if len(ahead_of) > MOST_BESIDE:
         raise ValueError(f"at most {MOST_BESIDE} leases may be held beside a new one")
@@ -68,6 +70,8 @@ def _claim(
     )
     if again:
         return int(again[0])
+    if annotator.is_participant and not sessions.may_have_more(project, annotator):
+        return None
     return _claim_new(project, annotator, skip_locked=skip_locked)
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from annotation.crowd import views as crowd
 from annotation.views import (
     account,
     adjudication,
@@ -32,6 +33,16 @@ urlpatterns = [
         members.withdraw,
         name="invitation-withdraw",
     ),
+    path("projects/<slug:slug>/studies/", crowd.index, name="studies"),
+    path("projects/<slug:slug>/studies/<int:pk>/", crowd.detail, name="study"),
+    path("projects/<slug:slug>/studies/<int:pk>/act/", crowd.act, name="study-act"),
+    path(
+        "projects/<slug:slug>/studies/<int:pk>/participants.csv",
+        crowd.participants_csv,
+        name="study-participants",
+    ),
+    path("study/<str:raw>/", crowd.begin, name="study-begin"),
+    path("projects/<slug:slug>/finished/", crowd.finished, name="study-finished"),
     path("join/<str:raw>/", members.join, name="join"),
     path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),

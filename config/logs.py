@@ -23,8 +23,9 @@ from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
 GIVEN = re.compile(r"[\w.:-]{1,64}")
-# Addresses that are secrets themselves: an invitation, a public link (see their routes).
-SECRET_ADDRESS = re.compile(r"/(join|shared)/[^/\s?\"']+")
+# Addresses that are secrets themselves: an invitation, a public link, a study's link and the ids of
+# whom it brings (see their routes).
+SECRET_ADDRESS = re.compile(r"/(join|shared|study)/[^/\s?\"']+(?:/\?[^\s\"']*)?")
 _context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
 requests = logging.getLogger("factloop.requests")
 

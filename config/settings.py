@@ -113,7 +113,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     *(["config.proxies.ClientAddress"] if BEHIND_PROXY else []),
     "config.logs.RequestLog",
-    *(["config.proxies.NoRedirectForEver"] if BEHIND_PROXY else []),
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -130,6 +129,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",
+    "annotation.crowd.confinement.ParticipantsStayInTheirStudy",
     "annotation.middleware.SaysStorageTrouble",
     "config.errors.OwnWords",
 ]

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from PIL import Image as Picture
 
 from annotation import queue
+from annotation.crowd import studies
 from annotation.models import (
     ApiToken,
     Comparison,
@@ -19,6 +20,7 @@ from annotation.models import (
     Membership,
     Project,
     Prompt,
+    Study,
     User,
 )
 from tests.numbers import number as new_number
@@ -50,6 +52,12 @@ def make_member(project: Project, role: str = "annotator", user: User | None = N
     user = user or make_user()
     Membership.objects.create(project=project, user=user, role=role)
     return user
+
+
+def make_study(project: Project, *, maker: User | None = None, **fields: Any) -> tuple[Study, str]:
+    """A study whose code is DONE, and the text of its link; made by an administrator."""
+    given = {"name": "A study", "platform": "prolific", "completion_code": "DONE", **fields}
+    return studies.create(project, maker or make_admin(), **given)
 
 
 def make_token(user: User, *scopes: str) -> str:

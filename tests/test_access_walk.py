@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from annotation import checks, exporting, queue
 from annotation.models import ImportJob, Invitation, Project
 from annotation.onboarding import guidelines
+from tests import factories
 from tests.factories import (
     judge,
     make_admin,
@@ -59,6 +60,10 @@ API: dict[str, list[Rule]] = {
     "annotation-api:member": [see("manager"), Rule("PATCH", "manager")],
     "annotation-api:invitations": [see("manager"), do("manager")],
     "annotation-api:invitation": [Rule("DELETE", "manager")],
+    "annotation-api:studies": [see("manager"), do("manager")],
+    "annotation-api:study": [see("manager"), Rule("PATCH", "manager")],
+    "annotation-api:study-link": [do("manager"), Rule("DELETE", "manager")],
+    "annotation-api:study-participants": [see("manager")],
     "annotation-api:imports": [see("manager"), do("manager")],
     "annotation-api:import": [see("manager")],
     "annotation-api:import-left-out": [see("manager")],
@@ -129,6 +134,7 @@ def world(db: None) -> World:
         make_comparison(project), make_user(), more_hallucinated="2", why="Look.", spans=[]
     )
     job = ImportJob.objects.create(project=project, name="pairs.jsonl")
+    study, _ = factories.make_study(project)
     slug = {"slug": project.slug}
     token = {"token": assignment.token}
     pk = {"pk": release.pk}
@@ -157,6 +163,10 @@ def world(db: None) -> World:
         },
         "annotation-api:invitation": {**slug, "pk": invitation.pk},
         "annotation-api:example": {**slug, "pk": example.pk},
+        **{
+            f"annotation-api:{name}": {**slug, "pk": study.pk}
+            for name in ("study", "study-link", "study-participants")
+        },
         "annotation-api:import": {**slug, "pk": job.pk},
         "annotation-api:import-left-out": {**slug, "pk": job.pk},
         "annotation-api:image": {"sha256": comparison.prompt.image.sha256},

@@ -27,7 +27,7 @@ LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 TOKEN = Columns(ApiToken, "token")
 USER = Columns(User, "person")
-# Neither revoked nor expired, of a person who may still log in.
+# Neither revoked nor expired, of a person who may still log in; participants use pages alone.
 USABLE = Statement(f"""
 SELECT {TOKEN}, {USER}
 FROM annotation_apitoken AS token
@@ -36,6 +36,7 @@ WHERE token.digest = %(digest)s
   AND (token.expires_at IS NULL OR token.expires_at > %(now)s)
   AND token.revoked_at IS NULL
   AND person.is_active
+  AND NOT person.is_participant
 """)
 
 

@@ -15,6 +15,7 @@ from annotation.api import (
     releases,
     review,
 )
+from annotation.crowd import api as crowd
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -35,6 +36,16 @@ urlpatterns = [
         "projects/<slug:slug>/invitations/<int:pk>",
         people.InvitationDetail.as_view(),
         name="invitation",
+    ),
+    path("projects/<slug:slug>/studies", crowd.Studies.as_view(), name="studies"),
+    path("projects/<slug:slug>/studies/<int:pk>", crowd.StudyDetail.as_view(), name="study"),
+    path(
+        "projects/<slug:slug>/studies/<int:pk>/link", crowd.StudyLink.as_view(), name="study-link"
+    ),
+    path(
+        "projects/<slug:slug>/studies/<int:pk>/participants",
+        crowd.StudyParticipants.as_view(),
+        name="study-participants",
     ),
     path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),

@@ -2,6 +2,7 @@
 preferences, importing and exporting; here is what one row may hold, and the database enforces it.
 """
 
+from annotation.models.crowd import Participant, Study
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
 from annotation.models.figures import Figures, WorkDay
 from annotation.models.items import Comparison, Image, ImageUpload, Prompt
@@ -31,6 +32,7 @@ __all__ = [
     "Judgment",
     "JudgmentVersion",
     "Membership",
+    "Participant",
     "Project",
     "Prompt",
     "QuizAnswer",
@@ -39,6 +41,7 @@ __all__ = [
     "QuizQuestion",
     "RecoveryCode",
     "Release",
+    "Study",
     "SupersededGuidelines",
     "User",
     "WorkDay",

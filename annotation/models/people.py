@@ -20,6 +20,12 @@ class User(AbstractUser):
     """A person with a log-in. Exports name the pseudonym and nothing else of them."""
 
     pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    is_participant = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Came by a study's link: no password, one project, its labelling alone.",
+    )
 
 
 class ApiToken(models.Model):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.errors import DomainError
 from annotation.models.people import User
 
 INVITATION_DAYS = 14
@@ -26,6 +29,11 @@ class Role(models.TextChoices):
     ANNOTATOR = "annotator", "Annotator"
     REVIEWER = "reviewer", "Reviewer"
     MANAGER = "manager", "Manager"
+
+
+class OneProjectOnly(DomainError):
+    status = 409
+    title = "Participants of a study stay what they came for"
 
 
 class Project(models.Model):
@@ -197,6 +205,26 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.project} as {self.role}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Raises OneProjectOnly for more than what a participant of a study came for."""
+        if fault := self._fault_of_participant():
+            raise OneProjectOnly(fault)
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """The same, said to a form."""
+        if self.user_id and (fault := self._fault_of_participant()):
+            raise ValidationError(fault)
+
+    def _fault_of_participant(self) -> str:
+        if not self.user.is_participant:
+            return ""
+        others = Membership.objects.filter(user=self.user_id).exclude(pk=self.pk)
+        if self.role == Role.ANNOTATOR and not others.exists():
+            return ""
+        name = self.user.username
+        return f"{name} came by a study's link: they annotate in its project and nowhere else."
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import access, blindness, leases, queue
 from annotation.answers import SPAN_KINDS
+from annotation.crowd import sessions
 from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
 from annotation.onboarding import guidelines, quiz
@@ -55,6 +56,8 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
         return _page(request, project, judgment.assignment, judgment=judgment)
     if form.cleaned_data["answered"]:
         return _page(request, project, None, **_quiz_feedback(request, form))
+    if request.user.is_participant and (stop := _stop_of_participant(request, project)):
+        return stop
     refusal = ""
     try:
         assignment = queue.claim(project, request.user)
@@ -63,6 +66,16 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
     except queue.NotHandedOut as error:
         assignment, refusal = None, error.detail
     return _page(request, project, assignment, refusal=refusal)
+
+
+def _stop_of_participant(request: PersonRequest, project: Project) -> HttpResponse | None:
+    """What comes before work, or in place of it, for somebody whom a study brought."""
+    participant = sessions.participant_of(request.user, project)
+    if participant is not None and sessions.standing(participant).is_over:
+        return redirect("annotation:study-finished", project.slug)
+    if sessions.guidelines_unread(project, request.user):
+        return _page(request, project, None, guidelines_first=True, guidelines_unread=False)
+    return None
 
 
 @login_required
@@ -269,7 +282,13 @@ def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
 
 
 def _progress(project: Project, request: PersonRequest) -> dict[str, Any]:
-    return {"size": size(project), "own": own_progress(project, request.user)}
+    own = own_progress(project, request.user)
+    return {"size": size(project), "own": own, **_study(project, request)}
+
+
+def _study(project: Project, request: PersonRequest) -> dict[str, Any]:
+    participant = sessions.participant_of(request.user, project)
+    return {"study": participant.study} if participant else {}
 
 
 def _fragment(
@@ -282,6 +301,8 @@ def _fragment(
 ) -> HttpResponse:
     template = "annotation/_task.html" if assignment else "annotation/_nothing.html"
     context = {"project": project, "nothing": NOTHING[nothing], **_task(assignment, judgment)}
+    if assignment is None and request.user.is_participant:
+        context |= _progress(project, request)
     return render(request, template, context)
 
 

@@ -112,7 +112,7 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     done = {one.user.pk: one.own for one in member_progress(project)}
-    memberships = project.memberships.select_related("user")
+    memberships = project.memberships.filter(user__is_participant=False).select_related("user")
     return project_page(
         request,
         project,
@@ -124,5 +124,6 @@ def _page(
         form=form or MemberForm(),
         invitation_form=invitation_form or InvitationForm(),
         links=links,
+        participants=project.participants.count(),
         status=status,
     )

@@ -45,8 +45,7 @@ class JudgeSerializer(serializers.ModelSerializer):
 
 
 class EvaluationSerializer(serializers.ModelSerializer):
-    """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open. A
-    figure that has nothing to divide by has null for all three, and in "undefined" why."""
+    """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open."""
 
     project = serializers.CharField(
         source="project.slug",

@@ -32,7 +32,6 @@ COLUMNS = (
     "value",
     "low",
     "high",
-    "not_defined",
 )
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -60,7 +59,6 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
             "figure": shown.title,
             "unit": shown.unit,
             **{end: found[end] for end in ("value", "low", "high")},
-            "not_defined": found.get("undefined"),
         }
         for one in evaluations
         for shown in one.question_set.rules.figures

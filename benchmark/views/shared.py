@@ -19,10 +19,10 @@ from django.views.decorators.http import require_safe
 
 from annotation import images
 from benchmark import access
-from benchmark.board import leaderboard, limits, standing, summaries
+from benchmark.board import leaderboard, standing, summaries
 from benchmark.forms import AnswerFilter
 from benchmark.models import Evaluation, SharedLink
-from config import errors, proxies
+from config import errors, limits, proxies
 
 ANSWERS_ON_A_PAGE = 12
 SUMMARY_SECONDS = 300

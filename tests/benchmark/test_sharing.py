@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from annotation.models import User
 from benchmark import evaluating, shared_urls
-from benchmark.board import limits, summaries
+from benchmark.board import summaries
 from benchmark.models import Evaluation, SharedLink, Verdict
+from config import limits
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_admin, make_image, make_member, make_project, make_user
 

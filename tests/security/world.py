@@ -96,7 +96,7 @@ class World:
             return self.secrets["share"] if space == "shared" else self.rows["assignment"].token
         values = {
             "slug": self.project.slug,
-            "raw": self.secrets["invitation"],
+            "raw": self.secrets["study" if last == "study-begin" else "invitation"],
             "number": self.rows["release"].number,
             "format_name": "datasets" if last == "release-folder" else "csv",
             "group": self.rows["group"],
@@ -123,11 +123,13 @@ PK_OF: dict[str, dict[str, str]] = {
         "example-remove": "example",
         "quiz-answer": "quiz answer",
         "token-revoke": "token",
+        **same("study", "study", "study-act", "study-participants"),
     },
     "annotation-api": {
         **same("membership", "member", "quiz-admission", "quiz-attempts"),
         **same("comparison", "dispute", "drafts"),
         **same("release", "release", "folder", "records"),
+        **same("study", "study", "study-link", "study-participants"),
         "gold-one": "gold",
         "example": "example",
         "invitation": "invitation",
@@ -213,7 +215,9 @@ def _annotate(world: World) -> None:
     token, world.secrets["token"] = ApiToken.create(
         annotator, name="script", scopes=list(ApiToken.Scope.values)
     )
+    study, world.secrets["study"] = factories.make_study(project, maker=manager)
     world.rows |= {
+        "study": study,
         "annotator": annotator,
         "assignment": assignment,
         "comparison": world.comparison,

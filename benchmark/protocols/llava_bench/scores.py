@@ -63,12 +63,11 @@ def summarise(categories: Sequence[str], scores: Sequence[Pair | None]) -> Summa
 
 
 def relative_score(scores: Sequence[Pair | None]) -> float | None:
-    """100 * sum(model) / sum(reference); None while a pair is, or where the references got 0."""
+    """100 * sum(model) / sum(reference); None while a pair is."""
     settled = [pair for pair in scores if pair is not None]
-    reference = sum(pair[0] for pair in settled)
-    if len(settled) != len(scores) or not reference:
+    if len(settled) != len(scores):
         return None
-    return 100 * sum(pair[1] for pair in settled) / reference
+    return 100 * sum(pair[1] for pair in settled) / sum(pair[0] for pair in settled)
 
 
 # --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ ROLES = ("outsider", "annotator", "reviewer", "manager", "admin")
 RANK = {"annotator": 1, "reviewer": 2, "manager": 3, "admin": 4}
 
 # Page -> (method, least role). "anyone" is logged in; "owner" is the annotator of the world.
+# "nobody": of participants of a study, who have no log-in (annotation.crowd).
 PAGES: dict[str, list[tuple[str, str]]] = {
     "projects": [("get", "anyone")],
     "project-new": [("get", "admin"), ("post", "admin")],
@@ -29,6 +30,12 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "member": [("post", "manager")],
     "invitations": [("post", "manager")],
     "join": [("get", "anyone")],
+    "studies": [("get", "manager"), ("post", "manager")],
+    "study": [("get", "manager"), ("post", "manager")],
+    "study-act": [("post", "manager")],
+    "study-participants": [("get", "manager")],
+    "study-begin": [("get", "anyone")],
+    "study-finished": [("get", "nobody"), ("post", "nobody")],
     "comparisons": [("get", "reviewer")],
     "comparison": [("get", "reviewer")],
     "gold": [("post", "manager")],
@@ -103,6 +110,7 @@ def world(db: None) -> World:
     example = guidelines.draft(
         factories.make_comparison(project), manager, more_hallucinated="2", why="Look.", spans=[]
     )
+    study, _ = factories.make_study(project)
     invitation, _ = Invitation.create(project, role="annotator", created_by=manager)
     attempt = member.quiz_attempts.create(number=1, pass_mark=1)
     question = attempt.answers.create(comparison=comparison, position=1, shown_first=1, known="1")
@@ -114,6 +122,8 @@ def world(db: None) -> World:
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         "join": {"raw": "no-such-invitation"},
+        "study-begin": {"raw": "no-such-study"},
+        **{name: {**slug, "pk": study.pk} for name in ("study", "study-act", "study-participants")},
         **dict.fromkeys(("comparison", "gold", "dispute", "corrupt", "example"), chosen),
         "example-remove": {**slug, "pk": example.pk},
         "invitation-withdraw": {**slug, "pk": invitation.pk},
@@ -147,7 +157,7 @@ def status(client: Client, method: str, path: str) -> int:
 def refusal(least: str, role: str) -> int | None:
     if least == "anyone" or (least == "owner" and role == "annotator"):
         return None
-    if least == "owner":
+    if least in ("owner", "nobody"):
         return 404
     if least == "admin":
         return None if role == "admin" else 403
@@ -176,7 +186,7 @@ def test_pages_open_to_exactly_those_who_may(world: World, name: str, role: str)
         assert got in GETS_THROUGH if expected is None else got == expected, (method, got)
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "join"])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("join", "study-begin")])
 def test_pages_ask_strangers_to_log_in(world: World, name: str) -> None:
     for method, _ in PAGES[name]:
         response = getattr(Client(), method)(world.path(name))
@@ -190,7 +200,7 @@ def test_pages_refuse_other_methods(world: World, name: str) -> None:
     client.force_login(world.people["admin"])
     known = {method for method, _ in PAGES[name]}
     for method in {"get", "post", "put", "delete"} - known:
-        if (name, method) == ("join", "post"):
+        if (name, method) in (("join", "post"), ("study-begin", "post")):
             continue
         assert status(client, method, world.path(name)) == 405, method
 

@@ -1,4 +1,4 @@
-"""How often the public pages may be asked for: by link, and for addresses that open nothing.
+"""How often pages that need no log-in may be asked for: by link, and for those that open nothing.
 
 Counted in Django's cache per minute. With the default cache each web process counts for itself,
 so that the true limit is this one times their number.
@@ -20,7 +20,7 @@ WINDOW_SECONDS = 60
 def within(key: str, most: int) -> bool:
     """Counts a request; False once there were more than ``most`` in this minute."""
     window = int(time.time()) // WINDOW_SECONDS
-    name = f"benchmark.limits.{key}.{window}"
+    name = f"limits.{key}.{window}"
     cache.add(name, 0, 2 * WINDOW_SECONDS)
     try:
         return bool(cache.incr(name) <= most)
