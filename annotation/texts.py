@@ -31,6 +31,10 @@ _END_TOKEN = re.compile(
     r"|<end_of_turn>|<end_of_utterance>|\[EOS\])\Z"
 )
 _LONGEST_TOKEN = 24
+_MEDIA = re.compile(
+    r"<(?:image|video|audio|speech|img)(?:[ _]?[0-9]{1,3})?>|<ImageHere>|\[IMG\]"
+    r"|<\|(?:image|video|audio|vision)(?:_[0-9a-z]{1,8})?\|>|<start_of_image>|<image_soft_token>"
+)
 
 
 def is_visible(text: str) -> bool:
@@ -62,6 +66,12 @@ def _seen(text: str) -> str:
 def end_token(text: str) -> str | None:
     """The token of a model's vocabulary that ``text`` ends with, as answers that were cut badly."""
     found = _END_TOKEN.search(text.rstrip()[-_LONGEST_TOKEN:])
+    return found.group(0) if found else None
+
+
+def place_of_media(text: str) -> str | None:
+    """The first sign in ``text`` that some model's template takes for a picture, video or sound."""
+    found = _MEDIA.search(text) if "<" in text or "[IMG]" in text else None
     return found.group(0) if found else None
 
 

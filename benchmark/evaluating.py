@@ -110,7 +110,7 @@ def conclude(evaluation: Evaluation) -> None:
     """Compute the figures and say whether they are complete."""
     summary = scoring.summarise(evaluation)
     summary |= wordings.of(evaluation)
-    headline = summary[evaluation.question_set.headline.name]
+    headline = summary[evaluation.question_set.headline.name]  # Not defined is not open.
     settled = headline is not None and not summary["unparsed"] + summary["failed"]
     ended = State.COMPLETE if settled else State.INCOMPLETE
     Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING).update(

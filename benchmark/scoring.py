@@ -15,6 +15,7 @@ from django.db.models import F
 
 from benchmark.models import Answer, Evaluation, Verdict
 from benchmark.protocols.protocol import Compared, Given, Judged, Value
+from benchmark.protocols.shown import Shown
 from benchmark.statistics import PairedTest, estimate
 
 
@@ -35,6 +36,7 @@ def judged(evaluation: Evaluation) -> list[Judged]:
 def summarise(evaluation: Evaluation) -> dict[str, Any]:
     """What ``Evaluation.summary`` holds: figures as {"value", "low", "high"}, null while open.
 
+    A figure that has nothing to divide by has null in all three, and in "undefined" why.
     ``by_type`` maps each question type to its figures and its count; ``asked`` and ``total`` are
     what "81 of 96" is said with; ``bounds`` says where a figure that is open must lie.
     """
@@ -54,10 +56,25 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
         names = [shown.name for shown in protocol.figures]
         return {**summary, **dict.fromkeys(names), "by_type": {}}
     answers = judged(evaluation)
-    summary |= protocol.summarise(answers)
+    found = protocol.summarise(answers)
+    summary |= _explained(found, protocol.figures)
+    summary["by_type"] = {
+        name: _explained(figures, protocol.type_figures)
+        for name, figures in found["by_type"].items()
+    }
     if bounds := protocol.bounds(answers):
         summary["bounds"] = bounds
     return summary
+
+
+def _explained(figures: dict[str, Any], shown: Sequence[Shown]) -> dict[str, Any]:
+    """The figures, with the reason beside each that is not defined."""
+    reasons = {
+        one.name: {**figures[one.name], "undefined": one.undefined}
+        for one in shown
+        if figures.get(one.name) and figures[one.name]["value"] is None
+    }
+    return {**figures, **reasons}
 
 
 def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
@@ -81,7 +98,11 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
             result.setdefault("count", found.pop("count"))
             result[name] = found
     if first.question_set.rules.tested not in result:
-        raise ValueError("These evaluations share no question that both have a rating for.")
+        title = first.question_set.tested_figure.title
+        raise ValueError(
+            "These evaluations share no question that both have a rating for, or one of them has "
+            f"no {title} that is defined."
+        )
     return result
 
 
@@ -97,6 +118,8 @@ def _tested(
     if not shared:
         return {}
     before, after = [mine for mine, _ in shared], [other for _, other in shared]
+    if any(np.isnan(_figure(how, side)) for side in (before, after)):
+        return {}
     sides: list[Any] = []
     for evaluation, mine in ((first, before), (second, after)):
         # A figure of one part of the questions has fewer values than questions were asked.
@@ -119,9 +142,12 @@ def _side(
     known = evaluation.summary.get(name)
     if known and whole:
         return known
-    statistic = how.measure.statistic
-    value = float(statistic(np.asarray([values], dtype=np.float64))[0])
-    return estimate(value, values, statistic)
+    return estimate(_figure(how, values), values, how.measure.statistic)
+
+
+def _figure(how: Compared, values: Sequence[Value]) -> float:
+    """NaN where it is not defined."""
+    return float(how.measure.statistic(np.asarray([values], dtype=np.float64))[0])
 
 
 def comparable(first: Evaluation, second: Evaluation) -> bool:

@@ -87,7 +87,7 @@ def bootstrap_interval(
         shape = (min(at_once, resamples - start), len(array))
         figures.append(statistic(array[generator.integers(len(array), size=shape)]))
     tail = (1 - confidence) / 2 * 100
-    low, high = np.percentile(np.concatenate(figures), [tail, 100 - tail])
+    low, high = np.nanpercentile(np.concatenate(figures), [tail, 100 - tail])
     return Interval(float(low), float(high), confidence)
 
 
@@ -177,7 +177,7 @@ def detectable_difference(
     if len(values) < 2:
         return None
     spread = float(values.std(ddof=1))
-    if spread == 0:
+    if spread == 0 or np.isnan(spread):
         return None
     normal = NormalDist()
     quantiles = normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)
@@ -284,9 +284,19 @@ SumFigure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Maps what all questions contribute together ``[..., k]`` to the figure ``[...]``."""
 
 
+NOT_DEFINED: dict[str, float | None] = {"value": None, "low": None, "high": None}
+"""A figure that has nothing to divide by: no number stands for it, least of all 0."""
+
+
 def ratio(part: Any, whole: Any) -> Any:
-    """``part / whole``, and 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    """``part / whole``, and NaN where there is nothing to divide by."""
+    undefined = np.full(np.shape(part), np.nan)
+    return np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0)
+
+
+def number(value: Any) -> float | None:
+    """A figure as plain JSON has it: None where it is not defined."""
+    return None if np.isnan(value) else float(value)
 
 
 def resampled_sums(rows: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
@@ -304,22 +314,27 @@ def resampled_sums(rows: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     return np.asarray(drawn @ distinct)
 
 
-def estimate_of_sums(rows: ArrayLike, figure: SumFigure) -> dict[str, float]:
-    """A figure of sums with its bootstrap interval over questions."""
+def estimate_of_sums(rows: ArrayLike, figure: SumFigure) -> dict[str, float | None]:
+    """A figure of sums with its bootstrap interval over questions; ``NOT_DEFINED`` where it has
+    nothing to divide by."""
     array = np.asarray(rows, dtype=np.float64)
-    low, high = _ends(figure(resampled_sums(array)))
-    return {"value": float(figure(array.sum(axis=0))), "low": low, "high": high}
+    value = number(figure(array.sum(axis=0)))
+    if value is None:
+        return dict(NOT_DEFINED)
+    low, high = ends(figure(resampled_sums(array)))
+    return {"value": value, "low": low, "high": high}
 
 
 def sums(figure: SumFigure) -> Measure:
     """How two models are tested on a figure of sums: each question's contributions are exchanged
-    between them, as in ``paired_ratio_test``."""
+    between them, as in ``paired_ratio_test``. Both figures must be defined; exchanges and resamples
+    in which one of them is not are left out."""
 
     def paired(first: Sequence[Any], second: Sequence[Any]) -> PairedTest:
         pairs = _by_question(first, second)
         before, after = pairs[:, 0], pairs[:, 1]
         drawn = resampled_sums(pairs.reshape(len(pairs), -1)).reshape(RESAMPLES, 2, -1)
-        low, high = _ends(figure(drawn[:, 1]) - figure(drawn[:, 0]))
+        low, high = ends(figure(drawn[:, 1]) - figure(drawn[:, 0]))
         return PairedTest(
             count=len(pairs),
             difference=float(figure(after.sum(axis=0)) - figure(before.sum(axis=0))),
@@ -335,9 +350,10 @@ def sums(figure: SumFigure) -> Measure:
         observed = abs(figure(totals[1]) - figure(totals[0])) - 1e-9
         gained = _gained(moved)
         exchanged = figure(totals[1] - gained) - figure(totals[0] + gained)
+        exchanged = exchanged[~np.isnan(exchanged)]
         as_extreme = int((np.abs(exchanged) >= observed).sum())
         exact = len(changed) <= EXACT_UP_TO
-        return as_extreme / len(gained) if exact else (as_extreme + 1) / (len(gained) + 1)
+        return as_extreme / len(exchanged) if exact else (as_extreme + 1) / (len(exchanged) + 1)
 
     def detectable(first: Sequence[Any], second: Sequence[Any]) -> float | None:
         """By the delta method, as in ``paired_ratio_test``."""
@@ -384,7 +400,8 @@ def _shares(rows: NDArray[np.float64], figure: SumFigure) -> NDArray[np.float64]
     return np.asarray(len(rows) * (rows @ slopes))
 
 
-def _ends(figures: NDArray[np.float64]) -> tuple[float, float]:
+def ends(figures: NDArray[np.float64]) -> tuple[float, float]:
+    """The percentile interval of resampled figures, without those that are not defined."""
     tail = (1 - CONFIDENCE) / 2 * 100
-    low, high = np.percentile(figures, [tail, 100 - tail])
+    low, high = np.nanpercentile(figures, [tail, 100 - tail])
     return float(low), float(high)

@@ -48,6 +48,18 @@ OTHER_SESSION = (
     "You have logged in or out since the page was opened, or the browser keeps no cookies. Nothing "
     "was saved. Go back, reload the page and send it again.",
 )
+OTHER_ADDRESS = (
+    "This form was sent from an address that this site does not know",
+    "Nothing was saved. Open the page anew under its usual address and send it again. If that is "
+    "how you came here, the administrator can help: the proxy in front has to pass on the host "
+    "with its port (proxy_set_header Host $http_host), or the address belongs into "
+    "CSRF_TRUSTED_ORIGINS.",
+)
+PLAIN_HTTP = (
+    "The proxy in front says http, and the browser came by https",
+    "Sent to https it would come back here for ever. The proxy has to pass on what the one before "
+    "it says: proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto.",
+)
 TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
@@ -103,5 +115,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def other_session(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """CSRF_FAILURE_VIEW."""
-    return answer(request, 403, *OTHER_SESSION)
+    """CSRF_FAILURE_VIEW. A form of a page of another address is no matter of the session."""
+    is_elsewhere = reason.startswith(("Origin checking failed", "Referer checking failed"))
+    return answer(request, 403, *(OTHER_ADDRESS if is_elsewhere else OTHER_SESSION))

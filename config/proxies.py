@@ -8,6 +8,7 @@ second, whoever has an IPv6 connection has 2^64 addresses to guess from.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -15,12 +16,15 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from config.errors import PLAIN_HTTP, answer
+
 HEADERS: tuple[str, ...] = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
 """Those in which proxies say it; CLIENT_ADDRESS_HEADER names the one that is believed."""
 NETWORK_BITS = 64
 """What a provider gives to one connection at least (RFC 6177)."""
 UNKNOWN = "factloop.address_unknown"
 _BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
+log = logging.getLogger(__name__)
 _PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
 
 
@@ -42,6 +46,30 @@ class ClientAddress:
         else:
             request.META[UNKNOWN] = True
         return self._get_response(request)
+
+
+class NoRedirectForEver:
+    """Middleware before the redirect to https, for a proxy that says http of what came by https.
+
+    Browsers send Sec-Fetch-Mode by https alone, so a request that brings it, and is said to have
+    come by http, would be redirected to the address that it has already.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            said = request.headers.get("X-Forwarded-Proto", "").strip().lower() == "http"
+            if said and "Sec-Fetch-Mode" in request.headers and _is_named(request):
+                log.error("X-Forwarded-Proto is http where the browser came by https")
+                return answer(request, 400, *PLAIN_HTTP)
+        return self._get_response(request)
+
+
+def _is_named(request: HttpRequest) -> bool:
+    """Whether it came under a name: of this machine itself, browsers trust http as well."""
+    return request.get_host().partition(":")[0] not in ("localhost", "127.0.0.1", "[")
 
 
 def address_in(text: str) -> IPv4Address | IPv6Address | None:

@@ -113,6 +113,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     *(["config.proxies.ClientAddress"] if BEHIND_PROXY else []),
     "config.logs.RequestLog",
+    *(["config.proxies.NoRedirectForEver"] if BEHIND_PROXY else []),
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

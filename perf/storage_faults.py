@@ -2,7 +2,8 @@
 
 Each scene of ``perf.storage_scenes`` is acted again and again in a process that is made to die a
 step later each time (``perf.storage_child``). After each death it is looked at what can be reached,
-and the work is done again. Nothing waits for a time to pass.
+and the work is done again. Nothing waits for a time to pass. The bucket is that of a server which
+speaks S3 (moto), in this process.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.conf import settings
 from django.test import override_settings
 
+from perf.storage_child import in_bucket
 from perf.storage_scenes import SCENES
 
 BYTES = (1, 5_000, 100_000, 1_500_000)
@@ -28,6 +31,14 @@ BYTES = (1, 5_000, 100_000, 1_500_000)
 LEFT = (0, 4_096, 100_000, 1_500_000)
 """Bytes that a disk has left."""
 DISK_MEGABYTES = 16
+IN_A_BUCKET = ("release", "image", "import", "checkpoint")
+"""The scenes that write to storage; an export goes to a disk."""
+BUCKET = "storage-faults"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "of-a-test",
+    "AWS_SECRET_ACCESS_KEY": "of-a-test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @dataclass
@@ -44,6 +55,9 @@ class SceneFound:
     """Faults that anybody could have met after a death, before anything was repaired."""
     in_the_end: list[str] = field(default_factory=list)
     """What was wrong once the work was done again."""
+
+    requests: list[str] = field(default_factory=list)
+    """To a bucket, of one undisturbed time: method and length of the body."""
 
     def told(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,8 +76,8 @@ class Child:
         )
         assert self._read() == "ready"
 
-    def order(self, scene: str, arguments: dict[str, Any], **how: int) -> dict[str, Any]:
-        """How it went: {"killed": true}, or {"lines": …, "raised": …}."""
+    def order(self, scene: str, arguments: dict[str, Any], **how: Any) -> dict[str, Any]:
+        """How it went: {"killed": true}, or {"lines": …, "requests": …, "raised": …}."""
         order = {"scene": scene, "arguments": arguments, "storage": str(settings.MEDIA_ROOT), **how}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -111,6 +125,62 @@ def break_scene(name: str, hand: Child, folder: Path, *, most_kills: int) -> Sce
     return found
 
 
+def break_scene_in_bucket(
+    name: str, hand: Child, folder: Path, bucket: dict[str, str], *, most_kills: int
+) -> SceneFound:
+    """Kill the scene before each request to a bucket, when half of each is sent, and at each step.
+
+    At ``most_kills`` of them, evenly. What a bucket holds changes by requests alone, so before the
+    next one is after the last. ``bucket``: as ``server`` gives it.
+    """
+    scene, found = SCENES[name], SceneFound(f"{name} in a bucket")
+
+    def attempt(**how: Any) -> dict[str, Any]:
+        arguments = scene.begin(folder)
+        went = hand.order(name, arguments, bucket=bucket, **how)
+        found.reachable += scene.look(arguments)
+        found.in_the_end += scene.finish(arguments)
+        return went
+
+    with override_settings(**in_bucket(bucket)):
+        attempt()
+        undisturbed = attempt()
+        assert not undisturbed["raised"], undisturbed
+        found.steps, found.requests = undisturbed["lines"], undisturbed["requests"]
+        for number in _evenly(len(found.requests), most_kills):
+            found.killed += "killed" in attempt(die_at_request=number)
+        sending = [n for n, one in enumerate(found.requests, 1) if not one.endswith(" 0")]
+        for place in _evenly(len(sending), most_kills):
+            died = attempt(die_at_request=sending[place - 1], torn=True)
+            found.torn += "killed" in died
+        for step in _evenly(found.steps, most_kills):
+            found.killed += "killed" in attempt(die_at=step)
+    return found
+
+
+@contextmanager
+def server() -> Iterator[dict[str, str]]:
+    """A server that speaks S3 and has a bucket; yields the options of storage there.
+
+    Its keys are put into this process's environment, and so into that of a child made inside.
+    """
+    import boto3
+    import httpx
+    from moto.server import ThreadedMotoServer
+
+    with mock.patch.dict(os.environ, KEYS):
+        serving = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        serving.start()
+        host, port = serving.get_host_and_port()
+        address = f"http://{host}:{port}"
+        boto3.client("s3", endpoint_url=address).create_bucket(Bucket=BUCKET)
+        try:
+            yield {"bucket_name": BUCKET, "endpoint_url": address}
+        finally:
+            httpx.post(f"{address}/moto-api/reset")  # Its buckets would outlast the server.
+            serving.stop()
+
+
 def fill_disk(found: SceneFound, hand: Child, folder: Path, disk: Path) -> None:
     """Act the scene on a disk that has less and less room, which it gets before it is repeated."""
     from tests.small_disks import fill
@@ -142,12 +212,17 @@ def _evenly(steps: int, most: int) -> list[int]:
 
 def break_storage(folder: Path, *, most_kills: int, environment: dict[str, str] | None = None,
                   disk: Path | None = None) -> list[SceneFound]:  # fmt: skip
-    """Every scene; ``disk`` is a small one of its own that may be filled, if there is one."""
+    """Every scene; ``disk`` is a small one of its own that may be filled, if there is one.
+
+    Then those that write to storage in a bucket.
+    """
     found = []
-    with child(environment) as hand:
+    with server() as bucket, child(environment) as hand:
         for name in SCENES:
             one = break_scene(name, hand, folder, most_kills=most_kills)
             if disk is not None:
                 fill_disk(one, hand, folder, disk)
             found.append(one)
+        for name in IN_A_BUCKET:
+            found.append(break_scene_in_bucket(name, hand, folder, bucket, most_kills=most_kills))
     return found

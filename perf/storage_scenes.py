@@ -11,17 +11,17 @@ import hashlib
 import io
 import itertools
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
 from annotation import exporting, images, jobs
-from annotation.models import Comparison, Image, ImportJob, Project, Release, User
+from annotation.models import Comparison, Image, ImportJob, Project, Prompt, Release, User
 from training.checkpoints import checkpoint_files, registry
 from training.models import Checkpoint
 
@@ -42,20 +42,52 @@ class Scene(Protocol):
     def finish(self, arguments: dict[str, Any]) -> list[str]: ...
 
 
-def stored_files() -> Iterator[Path]:
-    """Everything in storage that has its final name."""
-    for path in Path(settings.MEDIA_ROOT).rglob("*"):
-        if path.is_file() and ".unfinished" not in path.parts:
-            yield path
+def stored_files() -> Iterator[PurePosixPath]:
+    """Everything in storage that has its final name; asked of the disk or bucket itself."""
+    bucket = _bucket()
+    if bucket is not None:
+        found = [PurePosixPath(one.key) for one in bucket.objects.all()]
+    else:
+        root = Path(settings.MEDIA_ROOT)
+        found = [
+            PurePosixPath(path.relative_to(root)) for path in root.rglob("*") if path.is_file()
+        ]
+    yield from (name for name in found if ".unfinished" not in name.parts)
+
+
+def content(name: object) -> bytes:
+    """What lies in storage under a name; nothing where nothing does."""
+    bucket = _bucket()
+    if bucket is not None:
+        try:
+            found: bytes = bucket.Object(str(name)).get()["Body"].read()
+        except bucket.meta.client.exceptions.NoSuchKey:
+            return b""
+        return found
+    path = Path(settings.MEDIA_ROOT, str(name))
+    return path.read_bytes() if path.is_file() else b""
+
+
+def take_away(name: object) -> None:
+    bucket = _bucket()
+    if bucket is not None:
+        bucket.Object(str(name)).delete()
+    else:
+        Path(settings.MEDIA_ROOT, str(name)).unlink(missing_ok=True)
+
+
+def _bucket() -> Any:
+    """boto3's own view of it where storage is one; None where it is a folder."""
+    return getattr(default_storage, "bucket", None)
 
 
 def named_by_their_hash() -> list[str]:
     """Images and artefacts of releases that are not what their names say."""
     return [
-        f"{path.name} has other content"
-        for path in stored_files()
-        if path.parts[-3] in ("images", "releases")
-        and hashlib.sha256(path.read_bytes()).hexdigest() != path.stem
+        f"{name.name} has other content"
+        for name in stored_files()
+        if name.parts[-3] in ("images", "releases")
+        and hashlib.sha256(content(name)).hexdigest() != name.stem
     ]
 
 
@@ -80,6 +112,12 @@ def _common() -> tuple[Project, User]:
             judge(make_comparison(project, response_1=f"A {'very ' * 2000}long answer."))
         make_admin("storage-faults")
     return project, User.objects.get(username="storage-faults")
+
+
+def _forget(image: Image) -> None:
+    """So that it is not looked at again after each later death."""
+    image.delete()
+    take_away(image.file.name)
 
 
 class FreezeRelease:
@@ -108,13 +146,12 @@ class FreezeRelease:
         if release.state != Release.State.READY:
             return [f"the release is {release.state}: {release.error}"]
         faults = self._unequal(release) + named_by_their_hash()
-        (Path(settings.MEDIA_ROOT) / str(release.artefact.name)).unlink(missing_ok=True)
+        take_away(release.artefact.name)
         release.delete()
         return faults
 
     def _unequal(self, release: Release) -> list[str]:
-        path = Path(settings.MEDIA_ROOT) / str(release.artefact.name)
-        data = path.read_bytes() if path.is_file() else b""
+        data = content(release.artefact.name)
         if hashlib.sha256(data).hexdigest() != release.sha256:
             lines = len(data.splitlines())
             return [f"a ready release has {lines} lines and another hash"]
@@ -133,8 +170,10 @@ class StoreImage:
         return named_by_their_hash() + self._rows()
 
     def finish(self, arguments: dict[str, Any]) -> list[str]:
-        self.act(arguments)
-        return self.look(arguments)
+        image = images.store(photograph(arguments["number"]))
+        faults = self.look(arguments)
+        _forget(image)
+        return faults
 
     def _rows(self) -> list[str]:
         newest = Image.objects.order_by("-pk").first()
@@ -170,8 +209,7 @@ class ImportRecords:
         uploads = self._uploads(arguments)
         for job in self._jobs(arguments):
             for name, data in uploads.items():
-                path = Path(settings.MEDIA_ROOT) / str(getattr(job, name).name)
-                if not job.ended and (not path.is_file() or path.read_bytes() != data):
+                if not job.ended and content(getattr(job, name).name) != data:
                     faults.append(f"an import waits for an upload that is not whole: {name}")
         return faults
 
@@ -187,8 +225,12 @@ class ImportRecords:
         faults = self.look(arguments)
         if found.count() != self.PICTURES:
             faults.append(f"{found.count()} of {self.PICTURES} records were imported")
-        for image in Image.objects.filter(prompts__comparisons__in=found):
+        imported = list(Image.objects.filter(prompts__comparisons__in=found))
+        for image in imported:
             faults += [] if images.is_whole(image) else ["an imported image is not whole"]
+        Prompt.objects.filter(comparisons__in=found).delete()
+        for image in imported:
+            _forget(image)
         return faults
 
     def _jobs(self, arguments: dict[str, Any]) -> Any:
@@ -268,9 +310,9 @@ class StoreCheckpoint:
     def look(self, arguments: dict[str, Any]) -> list[str]:
         folder = Path(arguments["folder"])
         faults = [
-            f"{path.name} of a checkpoint is not whole"
-            for path in stored_files()
-            if path.parts[-3] == "bases" and path.read_bytes() != (folder / path.name).read_bytes()
+            f"{name.name} of a checkpoint is not whole"
+            for name in stored_files()
+            if name.parts[-3] == "bases" and content(name) != (folder / name.name).read_bytes()
         ]
         for checkpoint in Checkpoint.objects.filter(name=arguments["name"]):
             faults += self._unequal(checkpoint, folder)
@@ -280,7 +322,9 @@ class StoreCheckpoint:
         self.act(arguments)
         faults = self.look(arguments)
         Checkpoint.objects.filter(name=arguments["name"]).delete()
-        shutil.rmtree(Path(settings.MEDIA_ROOT) / "bases")
+        for name in stored_files():
+            if name.parts[0] == "bases":
+                take_away(name)
         return faults
 
     def _unequal(self, checkpoint: Checkpoint, folder: Path) -> list[str]:

@@ -20,7 +20,8 @@ from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
 from annotation.image_sources import Stored
-from annotation.importing.records import PairIn, PromptIn, parse_pair, parse_prompt
+from annotation.importing.formats import parse_any_pair
+from annotation.importing.records import PairIn, PromptIn, parse_prompt
 from annotation.models import Comparison, Project
 
 MOST_RECORDS = 1000
@@ -64,7 +65,9 @@ class PromptInSerializer(serializers.Serializer):
     """A prompt record. Documents the shape; ``annotation.importing.records`` reads it."""
 
     id = serializers.CharField()
-    image = serializers.CharField(help_text="SHA-256 of an uploaded image.")
+    image = serializers.CharField(
+        help_text="SHA-256 of an uploaded image, or the picture itself as a data URI."
+    )
     conversations = TurnSerializer(many=True)
     captions = serializers.ListField(child=serializers.CharField(), required=False)
     caption_type = serializers.IntegerField(required=False)
@@ -72,7 +75,8 @@ class PromptInSerializer(serializers.Serializer):
 
 
 class PairInSerializer(PromptInSerializer):
-    """A preference record, labelled or not (docs/labelling-protocol.md)."""
+    """A preference record, labelled or not, or one of another project's form
+    (docs/labelling-protocol.md)."""
 
     output_1 = ResponseInSerializer()
     output_2 = ResponseInSerializer()
@@ -137,7 +141,7 @@ class Comparisons(KnownParameters, generics.ListAPIView):
     def post(self, request: Request, slug: str) -> Response:
         """Adds comparisons: all of them, or none and every fault is named."""
         project = access.require(request.user, slug, "manage")
-        return _add(request, project, "comparisons", parse_pair)
+        return _add(request, project, "comparisons", parse_any_pair)
 
 
 class Prompts(KnownParameters, APIView):

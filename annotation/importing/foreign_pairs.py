@@ -10,8 +10,7 @@ its own it becomes response 1 or 2 by a hash of the row.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from annotation.importing.record_files import BadField
 from annotation.importing.records import (
     IMAGE_MARK,
     LONGEST_ID,
+    SPEAKERS,
     Label,
     PairIn,
     PromptIn,
@@ -28,6 +28,7 @@ from annotation.importing.records import (
     identifier,
     text_of,
 )
+from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
 from annotation.reading.names import excerpt, key
 from config.outside import NotJson, is_storable, parse_json, whole_number
 
@@ -52,7 +53,7 @@ FIRST_AND_SECOND = (
     ("answer_a", "answer_b"),
 )
 PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner", "human_ranking")
-IMAGES = ("image", "images", "image_path", "image_url", "img", "file_name", "file_names")
+_IMAGE_PARTS = ("image", "image_url", "input_image")
 _FIRST = ("1", "first", "left", "a", "response_1", "response1", "answer1", "answer_1", "model_a")
 _SECOND = ("2", "second", "right", "b", "response_2", "response2", "answer2", "answer_2", "model_b")
 
@@ -99,7 +100,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         preference = 1 + int(content[:8], 16) % 2
         answers = answers if preference == 1 else answers[::-1]
     (response_1, model_1), (response_2, model_2) = answers
-    image = _image_name(row, turns)
+    image = _image_name(row)
     id = _row_id(row, origin, digest(content, key(image)))
     return PairIn(
         prompt=PromptIn(
@@ -115,7 +116,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         model_1=model_1,
         model_2=model_2,
         label=_label(row, preference, placed=sides.placed),
-        id_of_question=not _is_absent(row.get("id")),
+        id_of_question=not is_absent(row.get("id")),
     )
 
 
@@ -148,16 +149,20 @@ def _turns(row: Row) -> tuple[list[Any], str]:
 
 
 def _plain_turns(turns: list[Any], field: str) -> list[Any]:
+    """Turns in one spelling, with the image's place in the first, wherever parts have it."""
     plain = [_plain_turn(turn, f"{field}[{number}]") for number, turn in enumerate(turns)]
     if plain and plain[0]["from"] == "system":
         raise BadField(f"{field}[0]", "is a system turn, which people are not shown")
+    images = [_images_in(turn) for turn in turns]
+    if sum(images) > 1:
+        raise BadField(field, f"shows {sum(images)} images; {ONE_ONLY}")
     if plain and IMAGE_MARK not in plain[0]["value"]:
         plain[0] = {**plain[0], "value": f"{IMAGE_MARK}\n{plain[0]['value']}"}
     return plain
 
 
 def _plain_turn(turn: Any, where: str) -> dict[str, Any]:
-    """A turn of any spelling as {"from", "value"}; parts of content become one text."""
+    """A turn of any spelling as {"from", "value"}; of parts of content, the texts as one."""
     if not isinstance(turn, dict):
         raise BadField(where, "is not an object")
     role = turn.get("from", turn.get("role"))
@@ -166,22 +171,29 @@ def _plain_turn(turn: Any, where: str) -> dict[str, Any]:
         content = _text_of_parts(content, where)
     if content is not None and not isinstance(content, str):
         raise BadField(where, "holds neither a text nor parts of content")
+    if _images_in(turn) and SPEAKERS.get(str(role)) != "human":
+        raise BadField(where, "shows an image, and is no turn of the human")
     return {"from": str(role), "value": content or ""}
 
 
 def _text_of_parts(parts: list[Any], where: str) -> str:
-    texts, images = [], 0
+    texts = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in ("text", "input_text"):
             texts.append(text_of(part, "text", where, empty=True))
-        elif kind in ("image", "image_url", "input_image"):
-            images += 1
         elif isinstance(part, str):
             texts.append(part)
-        else:
+        elif kind not in _IMAGE_PARTS:
             raise BadField(where, "holds a part that is neither text nor an image")
-    return (IMAGE_MARK + "\n") * bool(images) + "\n".join(texts)
+    return "\n".join(texts)
+
+
+def _images_in(turn: dict[str, Any]) -> int:
+    """How many parts of a turn's content are images."""
+    content = turn.get("value", turn.get("content"))
+    parts = content if isinstance(content, list) else []
+    return sum(isinstance(part, dict) and part.get("type") in _IMAGE_PARTS for part in parts)
 
 
 def _question_of(conversation: list[dict[str, str]]) -> Any:
@@ -338,37 +350,20 @@ def _models(row: Row, origin: dict[str, Any]) -> tuple[str, str]:
 def _row_id(row: Row, origin: dict[str, Any], content: str) -> str:
     if row.get("ds_name") == "factloop" and isinstance(origin.get("id"), str):
         return identifier(origin)
-    if not _is_absent(row.get("id")):
+    if not is_absent(row.get("id")):
         return identifier(dict(row))
     name = row.get("ds_name") or row.get("origin_dataset") or "rlhf-v"
-    number = content[:16] if _is_absent(row.get("idx")) else identifier(dict(row), "idx")
+    number = content[:16] if is_absent(row.get("idx")) else identifier(dict(row), "idx")
     return identifier({"id": f"{name}-{number}"})
 
 
-def _is_absent(value: Any) -> bool:
-    """As tables write nothing: null, NaN or an empty cell."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
-def _image_name(row: Row, turns: list[Any]) -> str:
-    """The one name, in whichever member: a text, a list of one, or an object with a path."""
-    for name in IMAGES:
-        found = list(_names(row.get(name)))
-        if len(found) > 1:
-            raise BadField(name, f"names {len(found)} images; a comparison shows one")
-        if found:
-            return text_of({name: found[0]}, name)
-    raise BadField("image", "is not the name of an image (pictures come beside the file, as a zip)")
-
-
-def _names(value: Any) -> Iterable[Any]:
-    if isinstance(value, list):
-        for one in value:
-            yield from _names(one)
-    elif isinstance(value, dict):
-        yield from _names(value.get("path", value.get("url")))
-    elif not _is_absent(value):
-        yield value
+def _image_name(row: Row) -> str:
+    """The one name, in whichever member. Raises BadField."""
+    name = name_of_picture(row)
+    if name is None:
+        reason = "is not the name of an image (pictures come beside the file, as a zip)"
+        raise BadField("image", reason)
+    return text_of({"image": name}, "image")
 
 
 def _captions(row: Row) -> list[str]:

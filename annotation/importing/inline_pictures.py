@@ -15,9 +15,10 @@ from typing import Any
 
 from annotation.image_sources import ImageSource, Place
 from annotation.images import MOST_BYTES, Decoder, prepare
-from annotation.importing.foreign_pairs import IMAGES
 from annotation.importing.record_files import BadField
+from annotation.importing.the_picture import ONE_ONLY, name_of_picture, picture_members
 from annotation.models import Image
+from annotation.reading.names import excerpt, fit, key
 
 PREFIX = "a picture inside the record "
 MOST_LETTERS = MOST_BYTES * 4 // 3 + 200
@@ -39,18 +40,24 @@ class Inlined(ImageSource):
         if not isinstance(record, dict):
             return record
         taken = dict(record)
+        found: list[str] = []
         for wrapper in ("data", "fields", "input"):
             if isinstance(taken.get(wrapper), dict):
                 taken[wrapper] = self.taken_out(taken[wrapper])
-        found: list[str] = []
-        for name in IMAGES:
+        if isinstance(taken.get("input"), dict):  # which holds turns, and is not the record
+            found += taken["input"].pop("images", [])
+        members = picture_members(taken)
+        for name in members:
             if name in taken:
                 taken[name] = self._replaced(taken[name], name)
         for name in ("messages", "prompt", "conversations", "chosen", "rejected"):
             if isinstance(taken.get(name), list):
                 taken[name] = [self._turn(turn, found, name) for turn in taken[name]]
-        if found and not any(taken.get(name) for name in IMAGES):
-            taken["images"] = list(dict.fromkeys(found))
+        shown = list(dict.fromkeys(found))
+        if shown and not any(taken.get(name) for name in members):
+            taken["images"] = shown
+        elif shown:
+            _check_the_same(shown, name_of_picture(taken))
         return taken
 
     def locate(self, name: str) -> Place | None:
@@ -100,12 +107,20 @@ class Inlined(ImageSource):
         return name
 
 
+def _check_the_same(shown: list[str], named: Any) -> None:
+    """Raises BadField where the parts of content show another picture than the record names."""
+    for one in shown:
+        if not isinstance(named, str) or not fit(key(one), key(named)):
+            reason = f"shows {excerpt(one)}, and the record names {excerpt(named)}; {ONE_ONLY}"
+            raise BadField("content", reason)
+
+
 def _image_of(part: dict[str, Any]) -> str | None:
     """What a part of content names or holds as its image."""
-    for name in ("image_url", "image", "url"):
+    for name in ("image_url", "image", "url", "source", "path"):
         value = part.get(name)
         if isinstance(value, dict):
-            value = value.get("url")
+            value = next((value[key] for key in ("url", "data", "path") if value.get(key)), None)
         if isinstance(value, str) and value:
             return value
     return None

@@ -125,11 +125,15 @@ def import_values(
 ) -> Imported:
     """Adds records that are here as JSON values already; "line" is the place of each, from 1.
 
-    Raises ImportRefused; then nothing was added.
+    They may hold their pictures. Raises ImportRefused; then nothing was added.
     """
-    with Spool() as spool:
-        one = _Import(spool, images, options or Options())
-        one.take(_parsed(values, parse, one.unusable))
+    with Spool() as spool, tempfile.TemporaryDirectory() as folder:
+        inlined = Inlined(Path(folder))
+        one = _Import(spool, Either((inlined, images)), options or Options())
+        parsed = _parsed(
+            values, lambda line, value: parse(line, inlined.taken_out(value)), one.unusable
+        )
+        one.take(parsed)
         return one.carry_out(project, nobody)
 
 
@@ -167,7 +171,7 @@ class _Import:
             self._lines += 1
             if record is not None:
                 self._spool.add(record)
-                for warning in record.warnings() if isinstance(record, PairIn) else ():
+                for warning in record.warnings():
                     self._warnings.add(warning)
         if not self._lines and not self.faults:
             self.faults.add(Problem(0, "", "holds no records"))

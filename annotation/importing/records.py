@@ -14,12 +14,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
+from annotation.importing.the_picture import name_of_picture
 from annotation.reading.names import key, normal
 from annotation.texts import (
     end_token,
     is_visible,
     look_alike,
     names_a_model,
+    place_of_media,
     turns_direction,
 )
 from config.outside import is_storable, whole_number
@@ -53,6 +55,18 @@ class PromptIn:
     caption_type: int = 1
     length_bonus: float = 1.0
 
+    def warnings(self) -> Iterator[Problem]:
+        """What in its turns may have been meant to be more than text."""
+        for number, turn in enumerate(self.conversation):
+            text, field = turn["value"], f"conversations[{number}].value"
+            marks = 0 if number else text.count(IMAGE_MARK)
+            if marks > 1:
+                reason = f"has {marks} places for the one image: it stands at the first"
+                yield Problem(self.line, field, reason)
+            yield from _text_like_media(
+                self.line, field, text if number else text.replace(IMAGE_MARK, "")
+            )
+
     def content_sha256(self, image_sha256: str) -> str:
         """Equal for prompts that ask the same about the same image with the same facts."""
         return digest(
@@ -80,6 +94,7 @@ class PairIn:
 
     def warnings(self) -> Iterator[Problem]:
         """What an annotator should not see, or need not judge."""
+        yield from self.prompt.warnings()
         models = (self.model_1, self.model_2)
         for number, text in ((1, self.response_1), (2, self.response_2)):
             field = f"output_{number}"
@@ -89,11 +104,18 @@ class PairIn:
             token = end_token(text)
             if token is not None:
                 yield Problem(self.line, field, f"ends with an end token: {token}")
+            yield from _text_like_media(self.line, field, text)
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")
         if look_alike(self.response_1, self.response_2):
             reason = "is the same text as output_1: settled as equal, and nobody is asked"
             yield Problem(self.line, "output_2", reason)
+
+
+def _text_like_media(line: int, field: str, text: str) -> Iterator[Problem]:
+    place = place_of_media(text)
+    if place is not None:
+        yield Problem(line, field, f"holds {place}, which stands for nothing there: it is text")
 
 
 Records = Sequence[PairIn | PromptIn]
@@ -123,7 +145,7 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
     return PromptIn(
         line=line,
         id=identifier(data),
-        image=image_name(data),
+        image=text_of({"image": name_of_picture(data)}, "image"),
         conversation=conversation_of(data.get("conversations")),
         captions=_captions(data),
         caption_type=caption_type,
@@ -242,16 +264,6 @@ def identifier(data: dict[str, Any], name: str = "id") -> str:
     if len(text) > LONGEST_ID:
         raise BadField(name, f"is longer than {LONGEST_ID} characters")
     return text
-
-
-def image_name(data: dict[str, Any]) -> str:
-    """The field "image" or "images": the name of one, or a list of one name. Raises BadField."""
-    value = data.get("image", data.get("images"))
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise BadField("image", f"names {len(value)} images; a comparison shows one")
-        return text_of({"image": value[0]}, "image")
-    return text_of({"image": value}, "image")
 
 
 SPEAKERS = {

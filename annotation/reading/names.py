@@ -53,6 +53,11 @@ def normal(name: str) -> str:
     return "/".join(part for part in (part.strip() for part in parts) if part not in ("", "."))
 
 
+def decoded(name: str) -> str:
+    """A name with the %20 and the like of addresses decoded; as it is where it has none."""
+    return unquote(name) if "%" in name else name
+
+
 def _address(name: str) -> tuple[str, str]:
     try:
         address = urlsplit(name)
@@ -98,16 +103,20 @@ class Names:
     """The names that there are, to be found by the names that others use for them.
 
     Names of one normal form are told apart no further: they count as several files of one name.
+    What fits no name as it is written is looked for with its %20 and the like decoded.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact: dict[str, list[str]] = defaultdict(list)
         self._by_last: dict[str, list[_Known]] = defaultdict(list)
         self._by_folded: dict[str, str] | None = None
+        self._encoded: list[_Known] = []
         for name in names:
             self._exact[normal(name)].append(name)
             known = _Known(name, key(name))
             self._by_last[known.key[-1]].append(known)
+            if decoded(name) != name:
+                self._encoded.append(_Known(name, key(decoded(name))))
 
     def __len__(self) -> int:
         return sum(len(names) for names in self._exact.values())
@@ -115,18 +124,27 @@ class Names:
     def find(self, wanted: str) -> str | None:
         """The one name that fits, as it is written here; None for none. Raises Ambiguous.
 
-        An equal path comes before a longer or shorter one.
+        An equal path comes before a longer or shorter one, and both before a decoded one.
         """
+        fitting = self._fitting(wanted) or self._fitting_decoded(wanted)
+        if len(fitting) > 1:
+            raise Ambiguous(fitting)
+        return fitting[0] if fitting else None
+
+    def _fitting(self, wanted: str) -> list[str]:
         exact = self._exact.get(normal(wanted), [])
         wanted_key = key(wanted)
-        fitting = exact or [
+        return exact or [
             known.name
             for known in self._by_last.get(wanted_key[-1], [])
             if fit(wanted_key, known.key)
         ]
-        if len(fitting) > 1:
-            raise Ambiguous(fitting)
-        return fitting[0] if fitting else None
+
+    def _fitting_decoded(self, wanted: str) -> list[str]:
+        plain = decoded(wanted)
+        fitting = self._fitting(plain) if plain != wanted else []
+        plain_key = key(plain)
+        return fitting + [known.name for known in self._encoded if fit(plain_key, known.key)]
 
     def near(self, wanted: str) -> str | None:
         """A name whose last part differs by upper and lower case or by its suffix alone."""
@@ -152,4 +170,5 @@ class OneNameEach:
     def other(self, name: str, thing: object) -> str | None:
         """The other name that ``thing`` goes by already; None where ``name`` is its only one."""
         first = self._taken.setdefault(thing, name)
-        return None if normal(first) == normal(name) or key(first) == key(name) else first
+        one, two = decoded(first), decoded(name)
+        return None if normal(one) == normal(two) or key(one) == key(two) else first

@@ -14,7 +14,10 @@ KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REGION = "AWS_DEFAULT_REGION"
 LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
 
-FORBIDDEN = f"the keys may not use the bucket; look at {KEYS}, and at the rights that they have"
+FORBIDDEN = (
+    f"the keys may not use the bucket; look at {KEYS}, and at the rights that they have, "
+    "s3:ListBucket among them"
+)
 BUSY = "the server has too much to do"
 OTHER_REGION = f"the bucket is in another region; look at {REGION}"
 

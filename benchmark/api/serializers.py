@@ -45,7 +45,8 @@ class JudgeSerializer(serializers.ModelSerializer):
 
 
 class EvaluationSerializer(serializers.ModelSerializer):
-    """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open."""
+    """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open. A
+    figure that has nothing to divide by has null for all three, and in "undefined" why."""
 
     project = serializers.CharField(
         source="project.slug",

@@ -65,7 +65,7 @@ def leaderboard_document(
 
 def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
     """One line per figure: protocols differ in their figures, lines do not differ in columns."""
-    yield csv_line((*_ORIGIN_COLUMNS, "figure", "value", "low", "high"))
+    yield csv_line((*_ORIGIN_COLUMNS, "figure", "value", "low", "high", "not_defined"))
     for group in groups:
         for row in group.rows:
             origin = (
@@ -80,9 +80,9 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
                 group.asked,
             )
             for shown in row.question_set.rules.figures:
-                figure = row.summary[shown.name]
-                bounds = (figure["value"], figure["low"], figure["high"])
-                yield csv_line((*origin, shown.name, *bounds))
+                figure = row.summary[shown.name] or {}
+                ends = (figure.get(name) for name in ("value", "low", "high", "undefined"))
+                yield csv_line((*origin, shown.name, *ends))
 
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:

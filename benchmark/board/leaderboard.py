@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.models import Evaluation, EvaluationQuerySet
+from benchmark.protocols.shown import Shown
 
 MOST_SERIES = 6
 """As many as there are colours that can be told apart."""
@@ -40,6 +42,11 @@ class Group:
     def curve_id(self) -> str:
         """The same of its curve along lineages."""
         return f"curve-{self.id}"
+
+    @property
+    def tested(self) -> list[Evaluation]:
+        """Those that have the figure on which pairs are tested."""
+        return [row for row in self.rows if has_figure(row, row.question_set.tested_figure)]
 
     @property
     def asked(self) -> int:
@@ -154,7 +161,15 @@ def _series_of(evaluation: Evaluation, types: list[str]) -> dict[str, Any]:
 
 
 def score_of(evaluation: Evaluation) -> float:
-    """What ranks a complete evaluation, higher being better."""
+    """What ranks a complete evaluation, higher being better; one without the figure is last."""
     shown = evaluation.question_set.headline
+    if not has_figure(evaluation, shown):
+        return -math.inf
     value = float(evaluation.summary[shown.name]["value"])
     return -value if shown.better == "down" else value
+
+
+def has_figure(evaluation: Evaluation, shown: Shown) -> bool:
+    """Whether a figure is neither open nor undefined."""
+    found = evaluation.summary.get(shown.name)
+    return bool(found) and found["value"] is not None

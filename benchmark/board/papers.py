@@ -32,6 +32,7 @@ COLUMNS = (
     "value",
     "low",
     "high",
+    "not_defined",
 )
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -59,6 +60,7 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
             "figure": shown.title,
             "unit": shown.unit,
             **{end: found[end] for end in ("value", "low", "high")},
+            "not_defined": found.get("undefined"),
         }
         for one in evaluations
         for shown in one.question_set.rules.figures

@@ -113,7 +113,11 @@ def evaluated_parent(evaluation: Evaluation, visible: EvaluationQuerySet) -> Eva
     )
     line = _line(evaluation.checkpoint_id, parents)[1:]
     by_model = {row.checkpoint_id: row for row in reversed(alike.filter(checkpoint__in=line))}
-    return next((by_model[pk] for pk in line if pk in by_model), None)
+    tested = evaluation.question_set.tested_figure
+    if not leaderboard.has_figure(evaluation, tested):
+        return None
+    scored = {pk: row for pk, row in by_model.items() if leaderboard.has_figure(row, tested)}
+    return next((scored[pk] for pk in line if pk in scored), None)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,9 @@ def _ranked_parent(
 ) -> Evaluation | None:
     if row.checkpoint_id is None:
         return None
-    alike = {one.checkpoint_id: one for one in group.rows if one.sampling == row.sampling}
+    if row not in group.tested:
+        return None
+    alike = {one.checkpoint_id: one for one in group.tested if one.sampling == row.sampling}
     line = _line(row.checkpoint_id, parents)[1:]
     return next((alike[pk] for pk in line if pk in alike), None)
 
@@ -189,7 +195,8 @@ def curves(groups: Iterable[Group]) -> dict[str, dict[str, Any]]:
 def _curve(group: Group, parents: dict[int, int | None]) -> dict[str, Any]:
     rows: dict[int, Evaluation] = {}
     for row in group.rows:
-        if row.checkpoint_id is not None and not row.sampling.get("temperature"):
+        drawn = leaderboard.has_figure(row, row.question_set.headline)
+        if drawn and row.checkpoint_id is not None and not row.sampling.get("temperature"):
             rows.setdefault(row.checkpoint_id, row)
     lines = [[pk for pk in _line(pk, parents)[::-1] if pk in rows] for pk in rows]
     ancestors = {pk for line in lines for pk in line[:-1]}

@@ -86,7 +86,7 @@ class Standing:
 
 def standings(groups: Iterable[Group]) -> dict[str, Standing]:
     """By ``Group.id``, for groups of two models and more. One query for all of them."""
-    several = [group for group in groups if len(group.rows) > 1]
+    several = [group for group in groups if len(group.tested) > 1]
     wanted = {group.id: _with_family_of_best(group) for group in several}
     found = tested_values(row for rows in wanted.values() for row in rows)
     return {
@@ -103,7 +103,7 @@ def between(first: Evaluation, second: Evaluation, visible: EvaluationQuerySet) 
     group = next(
         (one for one in leaderboard.groups(_alike(second, visible)) if second in one.rows), None
     )
-    if group is None or first not in group.rows:
+    if group is None or not {first, second} <= set(group.tested):
         return None
     rows = _corrected_together(group, first, second)
     ends = [(row.pk, row.finished_at.timestamp() if row.finished_at else 0) for row in rows]
@@ -147,18 +147,18 @@ def _root(row: Evaluation) -> int | None:
 
 
 def _family(group: Group, root: int | None) -> list[Evaluation]:
-    return [row for row in group.rows if root is not None and _root(row) == root][:MOST_COMPARED]
+    return [row for row in group.tested if root is not None and _root(row) == root][:MOST_COMPARED]
 
 
 def _corrected_together(group: Group, one: Evaluation, other: Evaluation) -> list[Evaluation]:
     """The models over whose pairs a pair is corrected."""
     if _root(one) is not None and _root(one) == _root(other):
         return _family(group, _root(one))
-    return group.rows[:MOST_COMPARED]
+    return group.tested[:MOST_COMPARED]
 
 
 def _with_family_of_best(group: Group) -> list[Evaluation]:
-    rows = [*group.rows[:MOST_COMPARED], *_family(group, _root(group.first))]
+    rows = [*group.tested[:MOST_COMPARED], *_family(group, _root(group.tested[0]))]
     return list({row.pk: row for row in rows}.values())
 
 
@@ -187,7 +187,7 @@ def _tests(
 
 
 def _standing(group: Group, values: Values) -> Standing:
-    ranked, best = group.rows[:MOST_COMPARED], group.first
+    ranked, best = group.tested[:MOST_COMPARED], group.tested[0]
     against_best: dict[int, Tested] = {}
     for rows in (ranked, _family(group, _root(best))):
         others = {

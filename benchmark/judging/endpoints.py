@@ -41,6 +41,9 @@ _LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _REFUSED = {401, 402, 403, 404, 405}
 _CUT = {"length", "max_tokens"}
+_WITHHELD = {"content_filter", "safety", "recitation"}
+_MOST_WITHOUT_TEXT = 2
+"""Times that a question is asked whose replies say nothing and are billed."""
 _LONGER = (
     "More room helps: --options '{\"max_tokens\": 4096}', or max_completion_tokens where the "
     "endpoint calls it so."
@@ -189,7 +192,7 @@ def _judge_one(
             reply = _ask(client, endpoint, body)
         except _Again as again:
             reason, tokens = str(again), tokens + again.tokens
-            if attempt == endpoint.attempts:
+            if attempt == endpoint.attempts or (again.tokens and attempt >= _MOST_WITHOUT_TEXT):
                 break
             delay = _delay(endpoint, attempt, again)
             troubles.put((reason, delay))
@@ -302,13 +305,16 @@ def _text_of(response: httpx.Response, content: bytes) -> _Reply:
         usage = data.get("usage") or {}
         tokens = whole_number(usage.get("total_tokens")) or 0
         choice = data["choices"][0]
-        said = choice["message"]["content"]
-        cut = choice.get("finish_reason") in _CUT
+        said = choice["message"].get("content") or choice["message"].get("refusal")
+        ended = str(choice.get("finish_reason")).lower()
+        cut = ended in _CUT
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
     if isinstance(said, list):
         said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
     text = storable(said) if isinstance(said, str) else ""
+    if not text.strip() and ended in _WITHHELD:
+        text = f"(The endpoint withheld its reply: {ended}.)"
     if not text.strip() and not cut:
         raise _Again("a reply without text", tokens=tokens)
     return _Reply(text, tokens, cut)
@@ -355,5 +361,17 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _excerpt(content: bytes) -> str:
-    text = storable(" ".join(content.decode(errors="replace").split()))
+    """The endpoint's own words, out of the JSON that they mostly stand in."""
+    text = storable(" ".join(_message_in(content).split()))
     return text[:200] or "(nothing)"
+
+
+def _message_in(content: bytes) -> str:
+    try:
+        said = json.loads(content, parse_int=float)
+    except (ValueError, RecursionError):
+        said = None
+    for name in ("error", "message", "detail"):
+        if isinstance(said, dict) and isinstance(said.get(name), (str, dict)):
+            said = said[name]
+    return said if isinstance(said, str) else content.decode(errors="replace")

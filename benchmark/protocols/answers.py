@@ -22,6 +22,22 @@ _CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>"
 _CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _END_OF_TEXT = re.compile(r"(?:</s>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
 
+FRAMES = (
+    re.compile(r"<answer>([^<]{0,200})"),
+    re.compile(r"\\boxed\{(?:\\text\{)?([^{}]{0,200})"),
+    re.compile(r"<\|begin_of_box\|>([^<]{0,200})"),
+)
+"""In which an answer stands alone, in small letters."""
+
+
+def framed(text: str) -> str | None:
+    """What stands in the last frame of the first kind that there is; None without one."""
+    for frame in FRAMES:
+        found = frame.findall(text.lower())
+        if found:
+            return str(found[-1]).strip()
+    return None
+
 
 def final_answer(text: str) -> str | None:
     """What stands after the last thought, without surrounding white space; the whole text where

@@ -6,12 +6,13 @@ text or its image, these must be the question set's, or the file answers somethi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from annotation.reading.names import key
+from annotation.reading.names import decoded, excerpt, key
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 
@@ -19,8 +20,9 @@ AN_ANSWER = "an answer with question_id"
 _PROMPTS = ("prompt", "question", "query", "text")
 _ANSWERS = ("response", "model_answer", "text", "answer")
 """Names that tools write an answer under. Beside "response", "text" is what was asked, and "answer"
-what somebody read of it, or the truth."""
-_IMAGES = ("image", "img_id")
+what somebody read of it, or the truth. Of "text" and "answer" alone, see ``Line.settled``."""
+_IMAGES = ("image", "img_id", "image_path", "image_src", "image_file")
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,26 @@ class Line:
     image: str = ""
     part: str = ""
     """Which of several splits in one file it stands in."""
+    other: str = ""
+    """What stands under "answer" beside ``text``."""
+
+    def settled(self, question: str = "") -> Line:
+        """The line with one answer. Raises Refused where it has two that differ.
+
+        Where "text" is the question that was asked, "answer" is the answer; where "text" begins
+        with it, somebody wrote down what they read there. Else one of them may be the truth.
+        """
+        if not self.other:
+            return self
+        if question and _plain(self.text).startswith(_plain(question)):
+            return replace(self, text=self.other, asked=self.asked or self.text, other="")
+        other = _words(self.other)
+        if _words(self.text)[: len(other)] == other:
+            return replace(self, other="")
+        raise Refused(
+            f"{self.where}: text and answer say different things ({excerpt(self.text, 40)!r} and "
+            f"{excerpt(self.other, 40)!r}): leave away the one that is not the model's"
+        )
 
 
 class ById(Protocol):
@@ -46,7 +68,16 @@ class ById(Protocol):
         self, path: Path, questions: Sequence[dict[str, Any]], *, leave_out_others: bool = False
     ) -> Joined:
         known = {data["question_id"]: place for place, data in enumerate(questions)}
-        lines = _of_this_set(read_lines(path), questions, known)
+        lines = _of_this_set(
+            [
+                line.settled(str(questions[known[line.question_id]]["question"]))
+                if line.question_id in known
+                else line
+                for line in read_lines(path)
+            ],
+            questions,
+            known,
+        )
         others = [line for line in lines if line.question_id not in known]
         if others and not (leave_out_others or self.takes_other_answers):
             raise Refused(
@@ -66,7 +97,7 @@ def load_answers(path: str | Path) -> dict[int, str]:
 
     Raises Refused for a record without an id: answers are never matched by their place.
     """
-    lines = read_lines(path)
+    lines = [line.settled() for line in read_lines(path)]
     found = {line.question_id: line.text for line in lines}
     if len(found) != len(lines):
         raise Refused(f"{Path(path).name}: holds answers to several splits")
@@ -84,6 +115,7 @@ def read_said(path: str | Path) -> Iterator[tuple[Line, dict[str, Any]]]:
             _first_text(data, [name for name in _PROMPTS if name != answer]),
             _first_text(data, _IMAGES),
             part,
+            _first_text(data, ["answer"]) if answer == "text" else "",
         )
         yield line, data
 
@@ -181,6 +213,10 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("<image>", " ").casefold().split()).rstrip("?. ")
 
 
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
 def _stem(image: str) -> str:
     """A picture's name without folder and ending, COCO's two spellings being one."""
-    return key(image)[-1].partition(".")[0] if image.strip() else ""
+    return key(decoded(image))[-1].partition(".")[0] if image.strip() else ""

@@ -258,8 +258,9 @@ class Protocol:
     """Whether what judges is what is measured: evaluations of all judges are then one ranking."""
 
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
-        """Each figure as {"value", "low", "high"}, None while a verdict that it needs is open, and
-        in "by_type" a count and the ``type_figures`` of each type."""
+        """Each figure as {"value", "low", "high"}, None while a verdict that it needs is open,
+        ``statistics.NOT_DEFINED`` where it has nothing to divide by; in "by_type" a count and the
+        ``type_figures`` of each type."""
         raise NotImplementedError
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
@@ -279,7 +280,7 @@ class Protocol:
                 filled[place] = self._filled(answers[place], choice)
             summary = self.summarise(filled)
             for shown in self.figures:
-                if summary.get(shown.name):
+                if summary.get(shown.name) and summary[shown.name]["value"] is not None:
                     found.setdefault(shown.name, []).append(summary[shown.name]["value"])
         return {name: {"low": min(ends), "high": max(ends)} for name, ends in found.items()}
 

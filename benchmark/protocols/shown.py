@@ -25,6 +25,8 @@ class Shown:
     """What stands behind it where it stands large: "of 6"."""
     by_type: str = ""
     """Its title in a table of question types, where that is another."""
+    undefined: str = "there is nothing to divide by"
+    """Why it may be not defined, as the end of a sentence."""
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 import inflection
 
 from benchmark.plain import fold
-from benchmark.protocols.answers import final_answer
+from benchmark.protocols.answers import FRAMES, final_answer
 from benchmark.protocols.protocol import Mode
 
 Answer = Literal["yes", "no"]
@@ -22,13 +22,12 @@ Answer = Literal["yes", "no"]
 # --- where the answer stands ------------------------------------------------------------------
 
 _FRAMES = (
-    re.compile(r"<answer>([^<]{0,200})"),
-    re.compile(r"\\boxed\{(?:\\text\{)?([^{}]{0,200})"),
-    re.compile(r"<\|begin_of_box\|>([^<]{0,200})"),
+    *FRAMES,
     re.compile(r"\banswer\b(?: is)?[ \t]{0,4}[:=]?[ \t*_$]{0,4}\n?[ \t]{0,4}([^\n]{0,200})"),
 )
 _LEADING = re.compile(r"[^\w]{0,20}(?P<word>yes|no|yeah|yep|yup|nope|nah)\b(?P<rest>[^\n]{0,80})")
 _HEDGED = re.compile(r"[^\w]{0,20}(?:yes|no) ?(?:/|or|and|,)? ?(?:yes|no)\b")
+_PERHAPS = re.compile(r"\b(?:maybe|perhaps|possibly) (?:yes|no)\b")
 _IMAGE = re.compile(r" (?:image|picture)")
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _YES = re.compile(r"\b(?:yes|yeah|yep|yup)\b")
@@ -105,7 +104,7 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
         if framed and (said := _by_word(_folded(framed[-1]), names)) is not None:
             return said
     plain = _folded(final)
-    if _HEDGED.match(plain):
+    if _HEDGED.match(plain) or _contradicts_itself(plain):
         return None
     return _by_word(plain, names) or _anywhere(plain, names) or _by_sentence(plain, names)
 
@@ -147,10 +146,15 @@ def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     return "no" if any(denied) else None
 
 
+def _contradicts_itself(plain: str) -> bool:
+    """Whether both words stand on lines of their own: no line says which is the answer."""
+    return {"yes", "no"} <= {line.strip("*_ .!") for line in plain.split("\n")}
+
+
 def _anywhere(plain: str, names: frozenset[str]) -> Answer | None:
     """The one of the two words that stands alone somewhere, where no sentence says otherwise."""
     yes, no = bool(_YES.search(plain)), bool(_NO.search(plain))
-    if yes == no:
+    if yes == no or _PERHAPS.search(plain):
         return None
     said: Answer = "yes" if yes else "no"
     told = _by_sentence(plain, names) if names else None

@@ -42,7 +42,9 @@ def distance(value: float, shown: Shown | Style) -> str:
 @register.filter
 def interval(estimate: dict[str, Any] | None, shown: Shown | Style) -> str:
     """ "1.98 to 3.10"; "no spread" where all questions gave the same, of which the bootstrap can
-    say nothing; nothing where the bounds are not known."""
+    say nothing; why a figure is not defined; nothing where the bounds are not known."""
+    if estimate and estimate.get("undefined"):
+        return f"not defined: {estimate['undefined']}"
     if not estimate or estimate.get("low") is None:
         return ""
     if estimate["low"] == estimate["high"]:

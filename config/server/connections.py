@@ -77,12 +77,20 @@ class Arrival(HTTPRequestParser):
 class Answer(WSGITask):
     """A request that has arrived is answered."""
 
+    response_headers: list[tuple[str, str]]
+
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ |= {"wsgi.multiprocess": True, "SERVER_SOFTWARE": "FactLoop"}
         if self.request.command == "HEAD":
             environ.pop("wsgi.file_wrapper", None)
         return environ
+
+    def build_response_header(self) -> bytes:
+        # Django's cookies begin with a space, which the protocol allows and few expect.
+        self.response_headers = [(name, value.strip()) for name, value in self.response_headers]
+        header: bytes = super().build_response_header()
+        return header
 
     def write(self, data: bytes) -> None:
         if self.request.command != "HEAD":

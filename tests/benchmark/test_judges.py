@@ -248,6 +248,45 @@ def test_tokens_of_unusable_replies_are_counted() -> None:
     assert (outcome.rating, outcome.calls, outcome.tokens) == (4, 2, 80)
 
 
+@pytest.mark.parametrize(("tokens", "calls"), [("", 4), ("billed", 2)])
+def test_replies_that_say_nothing_are_paid_for_twice_at_most(tokens: str, calls: int) -> None:
+    empty = Reply(" ") if tokens else Reply(body=b'{"choices": []}')
+    with fake_judge(lambda prompt, before: empty) as judge:
+        (outcome,) = ask(judge, attempts=4).values()
+    assert (outcome.state, outcome.calls, len(judge.requests)) == ("failed", calls, calls)
+
+
+def test_a_reply_that_the_endpoint_withholds_is_unclear_and_asked_for_once() -> None:
+    refusal = {"message": {"content": None, "refusal": "I cannot help."}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [refusal], "usage": {"total_tokens": 9}}).encode()
+    for reply, words in (
+        (Reply("", ended="content_filter"), "withheld"),
+        (Reply(body=body), "I cannot help."),
+    ):
+        with fake_judge(lambda prompt, before, reply=reply: reply) as judge:
+            (outcome,) = ask(judge).values()
+        assert (outcome.state, outcome.calls) == ("unparsed", 1)
+        assert words in outcome.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "no such model", "code": 7}},
+        {"object": "error", "message": "no such model"},
+        {"detail": "no such model"},
+        {"error": "no such model"},
+    ],
+)
+def test_an_endpoint_s_words_are_taken_out_of_their_json(body: dict[str, object]) -> None:
+    reply = Reply(status=404, body=json.dumps(body).encode())
+    with (
+        fake_judge(lambda prompt, before: reply) as judge,
+        pytest.raises(endpoints.JudgeRefused, match=r"404: no such model$"),
+    ):
+        ask(judge)
+
+
 UNSUPPORTED = json.dumps(
     {
         "error": {

@@ -81,9 +81,11 @@ def test_yes_ratio_is_that_of_the_answers_not_of_the_truth() -> None:
     assert pope.summarise(["yes", "no"], ["yes", "yes"]).yes_ratio == 1.0
 
 
-def test_a_zero_denominator_counts_as_zero() -> None:
+def test_what_has_nothing_to_divide_by_is_not_defined() -> None:
     summary = pope.summarise(["yes", "yes"], ["no", "no"])
-    assert (summary.precision, summary.recall, summary.f1) == (0, 0, 0)
+    assert (summary.precision, summary.recall, summary.f1) == (None, 0, 0)
+    summary = pope.summarise(["no", "no"], ["no", "no"])
+    assert (summary.precision, summary.recall, summary.f1, summary.accuracy) == (None,) * 3 + (1,)
 
 
 def test_an_unparsed_answer_leaves_no_figures() -> None:

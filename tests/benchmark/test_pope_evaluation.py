@@ -167,6 +167,8 @@ def test_only_the_exact_judge_takes_these_questions(questions: QuestionSet, judg
         ([{"question_id": 11, "text": "yes"}], "question_id 11 is not in"),
         ([{"question_id": 1, "text": "yes"}] * 2, "line 2: question_id 1 is answered twice"),
         ([{"question_id": 1, "text": None}], "line 1: the answer is not a text"),
+        ([{"question_id": 1, "text": "yes", "answer": "no"}], "line 1: text and answer say diff"),
+        ([{"question_id": 1, "text": "not sure", "answer": "no"}], "text and answer say different"),
         ([], "holds no answer"),
     ],
 )
@@ -176,6 +178,25 @@ def test_answers_that_do_not_fit_are_refused_whole(
     with pytest.raises(NotTaken, match=reason):
         import_answers(questions, write(tmp_path / "a.jsonl", rows), judge=judge, model_name="m")
     assert not Evaluation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        ({"text": "Is there a thing 1 in the image?", "answer": "no"}, "no"),
+        ({"text": "Is there a thing 1 in the image? One word.", "answer": "No."}, "No."),
+        ({"text": "**Yes**, there is.", "answer": "yes"}, "**Yes**, there is."),
+        ({"text": "no", "answer": ""}, "no"),
+        ({"prompt": "Is there a thing 1 in the image?", "text": "No", "answer": "no"}, "No"),
+        ({"response": "yes", "text": "Is there a thing 1 in the image?", "answer": "no"}, "yes"),
+    ],
+)
+def test_of_text_and_answer_one_is_the_answer(
+    questions: QuestionSet, judge: Judge, tmp_path: Path, row: dict[str, Any], read: str
+) -> None:
+    path = write(tmp_path / "a.jsonl", [{"question_id": 1, **row}])
+    evaluation = import_answers(questions, path, judge=judge, model_name="m")
+    assert evaluation.answers.get().text == read
 
 
 def test_two_models_are_tested_on_accuracy(

@@ -21,6 +21,9 @@ CLEAR = [
     ("Rating: `2`", 2),
     ("__Rating__: _1_", 1),
     ("Rating: $\\boxed{4}$", 4),
+    ("It invents a bench.\n\\boxed{1}", 1),
+    ("<answer>4</answer>", 4),
+    ("Two of 3 are named. <answer> **4** </answer>", 4),
     ("Rating： 4", 4),  # noqa: RUF001
     ("Rating: ４", 4),  # noqa: RUF001
     ("Rating: 5️⃣", 5),

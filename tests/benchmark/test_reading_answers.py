@@ -68,6 +68,8 @@ def test_the_final_answer_is_no_thought(text: str, final: str | None) -> None:
         ("person", "There is a bench, but nobody is there.", "no"),
         ("traffic light", "The scene has no visible traffic light", "no"),
         ("dining table", "There is a white bus in front of a station", None),
+        ("dog", "yes\n\nno", None),
+        ("dog", "I cannot see it well; maybe yes", None),
         ("hot air balloon", "### Answer\n**No**", "no"),
     ],
 )

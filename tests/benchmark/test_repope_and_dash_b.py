@@ -101,7 +101,9 @@ def test_dash_b_by_hand() -> None:
     assert (found.tnr, found.tpr, found.accuracy) == (0.25, 1.0, 0.625)
     assert found.harmonic_mean == pytest.approx(0.4)
     assert dash_b.summarise(labels, [*answers[:-1], None]).tnr is None
-    assert dash_b.summarise(["no"], ["yes"]).harmonic_mean == 0
+    assert dash_b.summarise(["no", "yes"], ["yes", "no"]).harmonic_mean == 0
+    one_sided = dash_b.summarise(["no"], ["yes"])
+    assert (one_sided.tnr, one_sided.tpr, one_sided.harmonic_mean) == (0, None, None)
 
 
 def test_dash_b_from_files_to_figures(tmp_path: Path, judge: Judge) -> None:

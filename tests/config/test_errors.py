@@ -80,6 +80,15 @@ def test_a_page_says_it_in_our_words(refused: Callable[..., HttpResponse], statu
     assert (answer.status_code, "FactLoop" in text, "</html>" in text) == (status, True, True)
 
 
+@pytest.mark.parametrize("origin", ["https://labels.example.org:8443", "null"])
+def test_a_form_from_another_address_is_told_what_to_set(origin: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    answer = client.post(reverse("login"), {"username": "a"}, HTTP_ORIGIN=origin)
+    said = answer.content.decode()
+    assert answer.status_code == 403
+    assert errors.OTHER_ADDRESS[0] in said and "CSRF_TRUSTED_ORIGINS" in said
+
+
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize(("refused", "status"), REFUSALS + OF_FORMS)
 def test_a_fragment_gets_a_sentence(refused: Callable[..., HttpResponse], status: int) -> None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from config.proxies import ClientAddress, counted_address, is_known
+from config.proxies import ClientAddress, NoRedirectForEver, counted_address, is_known
 from tests import factories
 from tests.config.test_settings import INSTALLED, evaluate
 
@@ -164,3 +164,27 @@ def test_the_header_is_read_behind_a_proxy_only(tmp_path, behind, first):
 def test_a_header_that_no_proxy_uses_is_refused(tmp_path):
     done = evaluate("1", FACTLOOP_VAR=str(tmp_path), **INSTALLED, CLIENT_ADDRESS_HEADER="X-Client")
     assert "CLIENT_ADDRESS_HEADER must be one of" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("proto", "mode", "host", "status"),
+    [
+        ("http", "navigate", "labels.example.org", 400),
+        ("http", "navigate", "labels.example.org:8443", 400),
+        ("http", "", "labels.example.org", 200),  # a first visit by http: redirected
+        ("", "navigate", "labels.example.org", 200),
+        ("https", "navigate", "labels.example.org", 200),
+        ("http", "navigate", "localhost:8000", 200),  # where browsers trust http
+    ],
+)
+def test_what_came_by_https_is_not_sent_there_for_ever(
+    settings: Any, proto: str, mode: str, host: str, status: int
+) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.ALLOWED_HOSTS = True, ["*"]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    headers = {"X-Forwarded-Proto": proto, "Sec-Fetch-Mode": mode, "Host": host}
+    request = RequestFactory(headers={k: v for k, v in headers.items() if v}).get("/")
+    answer = NoRedirectForEver(lambda _: HttpResponse())(request)
+    assert answer.status_code == status
+    if status == 400:
+        assert "X-Forwarded-Proto" in answer.content.decode()

@@ -10,7 +10,9 @@ from annotation import exporting
 from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
 from annotation.importing.formats import parse_any_pair, read
+from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
+from annotation.importing.records import parse_prompt
 from annotation.models import Comparison, Image, Prompt
 from tests.factories import judge, make_comparison, make_project, picture_bytes
 
@@ -226,7 +228,17 @@ FAULTS = {
         "rejected",
         "answers other turns than chosen",
     ),
-    "two images": ({**LABELLED["TRL"], "images": ["a.png", "b.png"]}, "images", "names 2 images"),
+    "an answer that shows an image": (
+        {**LABELLED["TRL"], "chosen": [{"role": "assistant", "content": parts(GOOD, IMAGE)}]},
+        "chosen",
+        "shows an image",
+    ),
+    "a video": ({**LABELLED["RLHF-V"], "videos": ["a.mp4"]}, "videos", "is not shown"),
+    "a part that is a video": (
+        {**LABELLED["TRL"], "prompt": [{"role": "user", "content": parts("?", {"type": "video"})}]},
+        "prompt[0]",
+        "neither text nor an image",
+    ),
     "no image": ({**LABELLED["RLHF-V"], "image": None}, "image", "is not the name of an image"),
     "an empty answer": ({**LABELLED["RLHF-V"], "chosen": " "}, "chosen", "is empty"),
     "an invisible answer": (
@@ -344,6 +356,114 @@ def test_a_broken_one_is_refused_with_no_long_word(tmp_path, form, data):
         run(tmp_path, INLINE[form](data))
     said = "\n".join(map(str, refused.value.problems))
     assert "line 1" in said and len(said) < 300 and "Error" not in said
+
+
+# --- a record of several pictures ---------------------------------------------------------------
+
+
+def shown(*names):
+    return parts("Which?", *({"type": "image_url", "image_url": {"url": name}} for name in names))
+
+
+TWO_PICTURES = {
+    "LLaVA": {
+        **{"id": "1", "image": ["a.png", "b.png"], "output_1": GOOD, "output_2": BAD},
+        "conversations": [human("<image>\n<image>\nWhich?")],
+    },
+    "RLHF-V": {**LABELLED["RLHF-V"], "image": ["a.png", "b.png"]},
+    "TRL": {**LABELLED["TRL"], "images": ["a.png", "b.png"]},
+    "TRL, one named": {**LABELLED["TRL"], "prompt": [{"role": "user", "content": [IMAGE] * 2}]},
+    "LLaMA-Factory": {
+        **LABELLED["LLaMA-Factory"],
+        **{"conversations": [human(f"<image><image>{ASKED}")], "images": ["a.png", "b.png"]},
+    },
+    "ms-swift": {**LABELLED["ms-swift"], "images": [{"path": "a.png"}, {"path": "b.png"}]},
+    "OpenAI messages": {
+        **{"messages": [{"role": "user", "content": shown("a.png", "b.png")}]},
+        **{"chosen": GOOD, "rejected": BAD},
+    },
+    "OpenAI messages, in two turns": {
+        "messages": [
+            *({"role": "user", "content": shown("a.png")}, assistant("The first.")),
+            {"role": "user", "content": shown("b.png")},
+        ],
+        **{"chosen": GOOD, "rejected": BAD},
+    },
+    "OpenAI preferences": {
+        **LABELLED["OpenAI preferences"],
+        "image": None,
+        "input": {"messages": [{"role": "user", "content": shown("a.png", "b.png")}]},
+    },
+    "another beside the turns": {
+        **{"messages": [{"role": "user", "content": shown("b.png")}]},
+        **{"chosen": GOOD, "rejected": BAD, "image": "a.png"},
+    },
+    "two members": {**LABELLED["RLHF-V"], "images": ["b.png"]},
+    "a table of columns": {**LABELLED["RLHF-V"], "image": None, "image_1": "a.png", "image_2": "b"},
+    "a table, numbers behind": {**LABELLED["RLHF-V"], "image2": "b.png"},
+    "Label Studio": {
+        **LABELLED["Label Studio"],
+        "data": {**LABELLED["Label Studio"]["data"], "image": ["a.png", "b.png"]},
+    },
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", TWO_PICTURES)
+def test_a_record_of_several_pictures_is_refused_or_left_out(tmp_path, form):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture_bytes())
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps([LABELLED["RLHF-V"], TWO_PICTURES[form]]))
+    with pytest.raises(ImportRefused) as refused:
+        import_files(make_project(), [path], Folder(tmp_path))
+    [problem] = refused.value.problems
+    assert problem.line == 2 and problem.field and "a comparison shows one" in problem.reason
+    options = Options(leave_out_unusable=True)
+    done = import_files(make_project(), [path], Folder(tmp_path), options=options)
+    assert (done.created, done.left_out) == (1, 1)
+
+
+@pytest.mark.parametrize("where", ["first", "later"])
+def test_an_image_that_is_a_part_of_a_turn_is_that_of_the_record(tmp_path, where):
+    turns = [{"role": "user", "content": shown("a.png")}]
+    turns = turns if where == "first" else [user("Hello."), assistant("Hi."), *turns]
+    for record in (
+        {"messages": turns, "chosen": GOOD, "rejected": BAD},
+        {"input": {"messages": turns}, "preferred_output": GOOD, "non_preferred_output": BAD},
+    ):
+        pair = parse_any_pair(1, Inlined(tmp_path).taken_out(record))
+        assert pair.prompt.image == "a.png"
+        texts = [turn["value"] for turn in pair.prompt.conversation]
+        assert [text.count("<image>") for text in texts] == [1, 0, 0][: len(turns)]
+
+
+MARKS = {
+    "<video>\nWhat happens?": "holds <video>, which stands for nothing there: it is text",
+    "<image>\n<video>What happens?": "holds <video>",
+    "<image 1> What is it?": "holds <image 1>",
+    "<|vision_start|><|image_pad|><|vision_end|>What is it?": "holds <|vision_start|>",
+    "<image>\n<image>\nWhat is it?": "has 2 places for the one image",
+}
+
+
+@pytest.mark.parametrize("asked", MARKS)
+@pytest.mark.parametrize("form", ["pair", "prompt", "another project's"])
+def test_a_mark_that_stands_for_nothing_is_said(asked, form):
+    record = {"id": "1", "image": "a.png", "conversations": [human(asked)]}
+    if form == "pair":
+        record |= {"output_1": GOOD, "output_2": BAD}
+    if form == "another project's":
+        record |= {"chosen": GOOD, "rejected": BAD}
+    found = (parse_prompt if form == "prompt" else parse_any_pair)(1, record)
+    [warning] = found.warnings()
+    assert (warning.line, warning.field) == (1, "conversations[0].value")
+    assert MARKS[asked] in warning.reason
+
+
+def test_marks_of_answers_are_text_and_said():
+    pair = parse_any_pair(1, {**FLAT, "chosen": "See <image>.", "rejected": "if 1<2: <b>no</b>"})
+    assert [warning.reason.split(",")[0] for warning in pair.warnings()] == ["holds <image>"]
 
 
 # --- what we export comes back ------------------------------------------------------------------

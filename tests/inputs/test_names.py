@@ -8,7 +8,16 @@ import pytest
 
 from annotation.image_sources import Archive, Folder, absence
 from annotation.images import BadImage
-from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, fit, key, normal
+from annotation.reading.names import (
+    Ambiguous,
+    Names,
+    OneNameEach,
+    decoded,
+    excerpt,
+    fit,
+    key,
+    normal,
+)
 
 NFD = {name: unicodedata.normalize("NFD", name) for name in ("café.png", "Küche.png", "사진.png")}
 
@@ -43,7 +52,16 @@ FITTING = [
     ("COCO_train2014_000000000001.jpg", "coco/train2017/000000000001.jpg"),
     ("val2014/COCO_val2014_000000000001.jpg", "val2017/000000000001.JPG"),
 ]
+ENCODED = [
+    ("my photo.png", "my%20photo.png"),
+    ("trip/my photo (1).png", "my%20photo%20%281%29.png"),
+    ("Küche.png", "bilder/K%C3%BCche.png"),
+    (NFD["café.png"], "caf%C3%A9.png"),
+    ("a/b.png", "a%2Fb.png"),
+]
 OTHERS = [
+    ("100%.png", "100.png"),
+    ("a.png", "..%2F..%2Fb.png"),
     ("cam1/a.png", "cam2/a.png"),
     ("a.png", "ba.png"),
     ("x/a.png", "a.png/x"),
@@ -70,7 +88,21 @@ def test_other_names_do_not_fit(one, other, turned):
     assert Names([there]).find(wanted) is None
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("one", "other"), ENCODED)
+def test_a_name_as_addresses_write_it_is_found(one, other, turned):
+    there, wanted = (other, one) if turned else (one, other)
+    assert Names([there, "100%.png", "x%20y.png"]).find(wanted) == there
+    assert Names([there, wanted]).find(wanted) == wanted
+    alone = OneNameEach()
+    assert alone.other(one, "file") is None
+    folders = len(key(decoded(one))) != len(key(decoded(other)))
+    assert (alone.other(other, "file") is None) is not folders
+
+
 AMBIGUOUS = [
+    (["x/my photo.png", "y/my photo.png"], "my%20photo.png"),
+    (["my photo.png", "x/my photo.png"], "z/x/my%20photo.png"),
     (["x/a.png", "y/a.png"], "a.png"),
     (["x/a.png", "y/x/a.png"], "z/y/x/a.png"),
     (["café.png", NFD["café.png"]], "café.png"),

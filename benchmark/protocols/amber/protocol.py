@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -30,7 +31,7 @@ from benchmark.protocols.protocol import (
 )
 from benchmark.protocols.right_or_wrong import RightOrWrong, rule_hash
 from benchmark.protocols.shown import Axis, Shown, Table
-from benchmark.statistics import SumFigure, estimate_of_sums, sums
+from benchmark.statistics import NOT_DEFINED, SumFigure, estimate_of_sums, sums
 
 _SHOWN = {
     shown.name: shown
@@ -46,9 +47,19 @@ _SHOWN = {
         Shown("recall", "Recall", "of what is not so"),
     )
 }
+_UNDEFINED = {
+    "amber_score": "CHAIR or F1 is not defined",
+    "chair": "no description names a noun that is counted",
+    "cover": "nothing is known to be in the pictures described",
+    "hal": "no picture was described",
+    "cog": "the pictures described have no lures",
+    "f1": "no question's truth is no, and no answer is no",
+    "accuracy": "no question by yes or no was answered",
+    "precision": "no answer is no",
+    "recall": "no question's truth is no",
+}
 FIGURES = tuple(
-    Shown(one.name, one.title, one.unit, one.better, style="percent_tenths")
-    for one in _SHOWN.values()
+    replace(one, style="percent_tenths", undefined=_UNDEFINED[one.name]) for one in _SHOWN.values()
 )
 
 
@@ -206,15 +217,21 @@ def _said(question: Mapping[str, Any], right: int) -> dict[str, str]:
 def _figures(answers: Sequence[Judged], names: Sequence[str]) -> dict[str, Any]:
     rows = [row for one in answers if isinstance(row := _row(one), tuple)]
     have = set(scores.known(rows))
-    if any(one.found is None for one in answers):
-        have -= {name for name in have if "asked" in scores.NEEDS[name]}
-    return {
-        name: _estimate(rows, scores.FIGURES[name], name) if name in have else None
-        for name in names
-    }
+    unclear = any(one.found is None for one in answers)
+    found: dict[str, Any] = {}
+    for name in names:
+        if unclear and "asked" in scores.NEEDS[name]:
+            found[name] = None
+        elif name in have:
+            found[name] = _estimate(rows, scores.FIGURES[name], name)
+        else:
+            found[name] = dict(NOT_DEFINED)
+    return found
 
 
-def _estimate(rows: Sequence[Sequence[float]], figure: SumFigure, name: str) -> dict[str, float]:
+def _estimate(
+    rows: Sequence[Sequence[float]], figure: SumFigure, name: str
+) -> dict[str, float | None]:
     columns = [scores.COLUMNS.index(part) for part in scores.NEEDS[name]]
     return estimate_of_sums([row for row in rows if any(row[n] for n in columns)], figure)
 

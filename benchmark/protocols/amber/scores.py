@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.protocols.amber.describing import DescriptionScore
-from benchmark.statistics import SumFigure, ratio
+from benchmark.statistics import SumFigure, number, ratio
 
 PARTS = ("kept", "hallucinated", "covered", "truths", "lures_named", "lures")
 COLUMNS = (*PARTS, "hallucinating", "descriptions", "right", "said_no", "is_no", "both_no", "asked")
@@ -25,7 +25,8 @@ or no."""
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Figures in percent; None where the part was not asked, or an answer is unclear."""
+    """Figures in percent; None where an answer is unclear, or there is nothing to divide by: the
+    part was not asked, no noun was named, no answer was no."""
 
     chair: float | None
     cover: float | None
@@ -105,5 +106,5 @@ def summarise(
     sums = np.asarray(rows, dtype=np.float64).sum(axis=0) if rows else np.zeros(len(COLUMNS))
     return Summary(
         unparsed=unparsed,
-        **{name: float(FIGURES[name](sums)) if name in have else None for name in FIGURES},
+        **{name: number(FIGURES[name](sums)) if name in have else None for name in FIGURES},
     )

@@ -23,6 +23,7 @@ def _row(judged: Judged) -> Value | None:
 
 
 _VALUE: Callable[[Judged], Value | None] = _row
+_ONE_SIDED = "TNR or TPR is not defined"
 _KINDS = {"no": "neg", "yes": "pos"}
 """The folder of a picture by the truth, which the published answer files name as "gt"."""
 
@@ -32,10 +33,34 @@ class DashB(RightOrWrong):
     title = "DASH-B"
     files = (questions.FILES["no"],)
     figures = (
-        Shown("harmonic_mean", "Harmonic mean", "of TNR and TPR", style="share_tenths"),
-        Shown("accuracy", "Accuracy", "mean of TNR and TPR", style="share_tenths"),
-        Shown("tnr", "TNR", "right where it is not there", style="share_tenths"),
-        Shown("tpr", "TPR", "right where it is there", style="share_tenths"),
+        Shown(
+            "harmonic_mean",
+            "Harmonic mean",
+            "of TNR and TPR",
+            style="share_tenths",
+            undefined=_ONE_SIDED,
+        ),
+        Shown(
+            "accuracy",
+            "Accuracy",
+            "mean of TNR and TPR",
+            style="share_tenths",
+            undefined=_ONE_SIDED,
+        ),
+        Shown(
+            "tnr",
+            "TNR",
+            "right where it is not there",
+            style="share_tenths",
+            undefined="no picture without its object was asked about",
+        ),
+        Shown(
+            "tpr",
+            "TPR",
+            "right where it is there",
+            style="share_tenths",
+            undefined="no picture with its object was asked about",
+        ),
     )
     tested = "harmonic_mean"
     compared = {name: Compared(_VALUE, sums(figure)) for name, figure in scores.FIGURES.items()}
@@ -67,6 +92,7 @@ class DashB(RightOrWrong):
             elif place in answers:
                 raise Refused(f"{line.where}: is answered twice")
             else:
+                line = line.settled(str(asked[place]["question"]))
                 check(line, asked[place])
                 answers[place] = line.text
         if others and not leave_out_others:

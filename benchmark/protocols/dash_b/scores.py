@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.statistics import SumFigure, ratio
+from benchmark.statistics import SumFigure, number, ratio
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """All 0 to 1, and None while an answer is unclear."""
+    """All 0 to 1, and None while an answer is unclear, or where there is nothing to divide by."""
 
     tnr: float | None
     tpr: float | None
@@ -35,8 +35,10 @@ def _rates(sums: NDArray[np.float64]) -> tuple[Any, Any]:
 
 
 def _harmonic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 where both rates are, which is what it comes near to."""
     tnr, tpr = _rates(sums)
-    return np.asarray(ratio(2 * tnr * tpr, tnr + tpr))
+    both = np.asarray(tnr + tpr)
+    return np.where(both == 0, 0.0, ratio(2 * tnr * tpr, both))
 
 
 FIGURES: dict[str, SumFigure] = {
@@ -62,5 +64,5 @@ def summarise(labels: Sequence[str], answers: Sequence[str | None]) -> Summary:
     sums = np.asarray([row(label, right=label == said) for label, said in pairs]).sum(axis=0)
     return Summary(
         unparsed=unparsed,
-        **{name: None if unparsed else float(of(sums)) for name, of in FIGURES.items()},
+        **{name: None if unparsed else number(of(sums)) for name, of in FIGURES.items()},
     )

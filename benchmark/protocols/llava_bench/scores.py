@@ -63,11 +63,12 @@ def summarise(categories: Sequence[str], scores: Sequence[Pair | None]) -> Summa
 
 
 def relative_score(scores: Sequence[Pair | None]) -> float | None:
-    """100 * sum(model) / sum(reference); None while a pair is."""
+    """100 * sum(model) / sum(reference); None while a pair is, or where the references got 0."""
     settled = [pair for pair in scores if pair is not None]
-    if len(settled) != len(scores):
+    reference = sum(pair[0] for pair in settled)
+    if len(settled) != len(scores) or not reference:
         return None
-    return 100 * sum(pair[1] for pair in settled) / sum(pair[0] for pair in settled)
+    return 100 * sum(pair[1] for pair in settled) / reference
 
 
 # --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from benchmark.plain import fold
-from benchmark.protocols.answers import final_answer
+from benchmark.protocols.answers import final_answer, framed
 
 LOWEST_RATING, HIGHEST_RATING = 0, 6
 
@@ -80,6 +80,15 @@ def rating_in(text: str) -> int | None:
     final = final_answer(text)
     if final is None:
         return None
+    alone = framed(final)
+    framed_number = _BARE.fullmatch(_plain(alone)) if alone is not None else None
+    if framed_number is None:
+        return _rating_in_words(final)
+    rating = _on_scale(framed_number["number"])
+    return rating if _rating_in_words(final) in (None, rating) else None
+
+
+def _rating_in_words(final: str) -> int | None:
     plain = _plain(final)
     bare = _BARE.fullmatch(plain)
     if bare:

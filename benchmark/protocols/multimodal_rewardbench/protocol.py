@@ -15,7 +15,7 @@ from benchmark.protocols.multimodal_rewardbench.published import PAPER
 from benchmark.protocols.protocol import Item, Mode, Outcome, ReadQuestion, Refused
 from benchmark.protocols.shown import Shown, Table
 from benchmark.protocols.vl_rewardbench import parse_better
-from benchmark.protocols.vl_rewardbench.protocol import VLRewardBench, as_answer
+from benchmark.protocols.vl_rewardbench.protocol import VLRewardBench, as_answer, of_group
 
 TITLES = {
     "correctness": "General correctness",
@@ -34,10 +34,7 @@ class MultimodalRewardBench(VLRewardBench):
     figures = (
         Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
         Shown("macro", "Macro mean", "of the six groups", style="percent_tenths"),
-        *(
-            Shown(name, title, "of its pairs", style="percent_tenths")
-            for name, title in TITLES.items()
-        ),
+        *(of_group(name, title) for name, title in TITLES.items()),
     )
     answer_types: ClassVar[tuple[str, ...]] = pairs.GROUPS
     type_titles = TITLES

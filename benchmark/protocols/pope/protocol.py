@@ -30,10 +30,28 @@ class Pope(RightOrWrong):
         f"*_pope_{variant}{split}.json*" for split in questions.SPLITS for variant in ("", "seem_")
     )
     figures = (
-        Shown("f1", "F1", "yes is positive", style="share_tenths"),
+        Shown(
+            "f1",
+            "F1",
+            "yes is positive",
+            style="share_tenths",
+            undefined="no question's truth is yes, and no answer is yes",
+        ),
         Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths"),
-        Shown("precision", "Precision", "of the yes answers", style="share_tenths"),
-        Shown("recall", "Recall", "of the objects there", style="share_tenths"),
+        Shown(
+            "precision",
+            "Precision",
+            "of the yes answers",
+            style="share_tenths",
+            undefined="no answer is yes",
+        ),
+        Shown(
+            "recall",
+            "Recall",
+            "of the objects there",
+            style="share_tenths",
+            undefined="no question's truth is yes",
+        ),
         Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths"),
     )
     tested = "accuracy"

@@ -17,15 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.protocols.yes_no import Answer
-from benchmark.statistics import CONFIDENCE, RESAMPLES
+from benchmark.statistics import NOT_DEFINED, RESAMPLES, ends, ratio
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Figures of one split, 0 to 1, "yes" being positive. All None while an answer is unparsed.
-
-    A precision, recall or F1 whose denominator is zero counts as 0.
-    """
+    """Figures of one split, 0 to 1, "yes" being positive. All None while an answer is unparsed; a
+    precision, recall or F1 that has nothing to divide by is None too."""
 
     count: int
     unparsed: int
@@ -66,23 +64,19 @@ def summarise(labels: Sequence[str], answers: Sequence[str | None]) -> Summary:
     )
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 Counts = NDArray[np.float64]
 """``[resamples, 4]``: hits, false alarms, misses, correct rejections."""
 
 
-def _ratios(part: Any, whole: Any) -> Any:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-
 FIGURES: dict[str, Callable[[Counts], NDArray[np.float64]]] = {
     "accuracy": lambda c: (c[:, 0] + c[:, 3]) / c.sum(axis=1),
-    "precision": lambda c: _ratios(c[:, 0], c[:, 0] + c[:, 1]),
-    "recall": lambda c: _ratios(c[:, 0], c[:, 0] + c[:, 2]),
-    "f1": lambda c: _ratios(2 * c[:, 0], 2 * c[:, 0] + c[:, 1] + c[:, 2]),
+    "precision": lambda c: ratio(c[:, 0], c[:, 0] + c[:, 1]),
+    "recall": lambda c: ratio(c[:, 0], c[:, 0] + c[:, 2]),
+    "f1": lambda c: ratio(2 * c[:, 0], 2 * c[:, 0] + c[:, 1] + c[:, 2]),
     "yes_ratio": lambda c: (c[:, 0] + c[:, 1]) / c.sum(axis=1),
 }
 
@@ -97,7 +91,8 @@ def said(label: str, right: int | None) -> Answer | None:
 def figures_of(
     labels: Sequence[str], ratings: Sequence[int | None], *, seed: int = 0
 ) -> dict[str, Any]:
-    """Each figure as {"value", "low", "high"}, 0 to 1; all None while an answer is unclear."""
+    """Each figure as {"value", "low", "high"}, 0 to 1; all None while an answer is unclear, and
+    ``NOT_DEFINED`` where one has nothing to divide by."""
     answers = [said(label, right) for label, right in zip(labels, ratings, strict=True)]
     found = summarise(labels, answers)
     if found.unparsed:
@@ -112,9 +107,12 @@ def figures_of(
     shares = np.array([pairs.count(cell) for cell in cells]) / len(pairs)
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(len(pairs), shares, size=RESAMPLES).astype(np.float64)
-    tail = (1 - CONFIDENCE) / 2 * 100
-    summary = {}
+    summary: dict[str, Any] = {}
     for name, figure in FIGURES.items():
-        low, high = np.percentile(figure(drawn), [tail, 100 - tail])
-        summary[name] = {"value": getattr(found, name), "low": float(low), "high": float(high)}
+        value = getattr(found, name)
+        if value is None:
+            summary[name] = dict(NOT_DEFINED)
+        else:
+            low, high = ends(figure(drawn))
+            summary[name] = {"value": value, "low": low, "high": high}
     return summary

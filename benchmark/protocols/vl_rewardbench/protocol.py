@@ -47,6 +47,12 @@ def _outcome(judged: Judged) -> Value | None:
     return 100 * fmean(found) if whole else None
 
 
+def of_group(name: str, title: str) -> Shown:
+    """The accuracy on the pairs of one group."""
+    why = "no pair of this group was asked"
+    return Shown(name, title, "of its pairs", style="percent_tenths", undefined=why)
+
+
 class VLRewardBench(Protocol):
     name = "vl_rewardbench"
     title = "VL-RewardBench"
@@ -57,9 +63,7 @@ class VLRewardBench(Protocol):
     figures: ClassVar[tuple[Shown, ...]] = (
         Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
         Shown("macro", "Macro mean", "of the three groups", style="percent_tenths"),
-        Shown("general", "General", "of its pairs", style="percent_tenths"),
-        Shown("hallucination", "Hallucination", "of its pairs", style="percent_tenths"),
-        Shown("reasoning", "Reasoning", "of its pairs", style="percent_tenths"),
+        *(of_group(name, name.capitalize()) for name in pairs.GROUPS),
     )
     tested = "overall"
     compared = {"overall": Compared(_outcome, MEAN)}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.protocols.vl_rewardbench.pairs import GROUPS
-from benchmark.statistics import CONFIDENCE, RESAMPLES, estimate
+from benchmark.statistics import CONFIDENCE, NOT_DEFINED, RESAMPLES, estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +65,16 @@ def accuracies(
 def figures_of(
     groups: Sequence[str], outcomes: Sequence[float | None], names: Sequence[str] = GROUPS
 ) -> dict[str, Any]:
-    """The same with intervals over pairs; those of the macro mean resample within each group."""
+    """The same with intervals over pairs; those of the macro mean resample within each group. A
+    group that was not asked has ``NOT_DEFINED``."""
     found = accuracies(groups, outcomes, names)
     by_group = {
         name: [one for group, one in zip(groups, outcomes, strict=True) if group == name]
         for name in names
     }
     figures: dict[str, Any] = {
-        name: _estimate(found[name], values) for name, values in by_group.items()
+        name: _estimate(found[name], values) if values else dict(NOT_DEFINED)
+        for name, values in by_group.items()
     }
     figures["overall"] = _estimate(found["overall"], list(outcomes))
     figures["macro"] = _macro(found["macro"], [values for values in by_group.values() if values])

@@ -1,5 +1,7 @@
 """Comparisons and prompts in over REST, and what became of them."""
 
+import base64
+
 import pytest
 
 from annotation.models import Comparison, Prompt
@@ -8,6 +10,7 @@ from tests.factories import (
     judge,
     make_comparison,
     make_image,
+    picture_bytes,
 )
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +107,18 @@ def test_listing_comparisons_takes_no_more_queries_for_more(
         make_comparison(project)
     with django_assert_num_queries(len(few)):
         api.get(path)
+
+
+def test_records_of_other_projects_may_hold_their_picture_and_no_second_one(project, api):
+    picture = f"data:image/png;base64,{base64.b64encode(picture_bytes()).decode()}"
+    row = {"image": picture, "question": "What?", "chosen": "A card.", "rejected": "A dog."}
+    turn = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture}}] * 2}
+    two = {"messages": [turn], "chosen": "One.", "rejected": "Two."}
+    path = f"projects/{project.slug}/comparisons"
+    refused = api.post(path, {"comparisons": [row, two]})
+    [error] = refused.json()["errors"]
+    assert (refused.status_code, error["line"], error["field"]) == (422, 2, "messages")
+    assert "a comparison shows one" in error["reason"]
+    done = api.post(path, {"comparisons": [row, two], "leave_out_unusable": True})
+    assert (done.json()["created"], len(done.json()["left_out"])) == (1, 1)
+    assert Comparison.objects.get().prompt.image.format == "png"

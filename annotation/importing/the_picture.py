@@ -1,0 +1,62 @@
+"""Which picture a record is about: one, in whichever member it is named, or a fault.
+
+A prompt is about one image (decision 028), so a record of several, of a video or of sound is
+refused by name, in every form alike: nothing of it would be left that people could judge.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from annotation.importing.record_files import BadField
+from annotation.reading.names import excerpt, fit, key
+
+IMAGES = ("image", "images", "image_path", "image_url", "img", "file_name", "file_names")
+ONE_ONLY = "a comparison shows one"
+_NUMBERED = re.compile(r"(?:image|img)s?[_ -]?\d{1,2}")
+_OTHER_MEDIA = ("video", "videos", "audio", "audios")
+
+
+def name_of_picture(record: Mapping[str, Any]) -> Any:
+    """The one name: a text, a list of one, or an object with a path; unchecked. Raises BadField."""
+    found: dict[str, Any] = {}
+    for member in picture_members(record):
+        names = list(_names(record.get(member)))
+        if len(names) > 1:
+            raise BadField(member, f"names {len(names)} images; {ONE_ONLY}")
+        if names:
+            found[member] = names[0]
+    numbered = [member for member in found if member not in IMAGES]
+    if numbered and len(found) > 1:
+        raise BadField(numbered[-1], f"names a second image; {ONE_ONLY}")
+    for member in _OTHER_MEDIA:
+        if any(True for _ in _names(record.get(member))):
+            raise BadField(member, "is not shown: a comparison is about one image")
+    one, other = found.get("image"), found.get("images")
+    if isinstance(one, str) and isinstance(other, str) and not fit(key(one), key(other)):
+        reason = f"names {excerpt(other)}, and image {excerpt(one)}; {ONE_ONLY}"
+        raise BadField("images", reason)
+    return next(iter(found.values()), None)
+
+
+def is_absent(value: Any) -> bool:
+    """As tables write nothing: null, NaN or an empty cell."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def picture_members(record: Mapping[str, Any]) -> list[str]:
+    """Where pictures may be named; tables have image_1, image_2 and so on, one for each."""
+    return [*IMAGES, *sorted(name for name in record if _NUMBERED.fullmatch(name.lower()))]
+
+
+def _names(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _names(one)
+    elif isinstance(value, dict):
+        yield from _names(value.get("path", value.get("url")))
+    elif not is_absent(value):
+        yield value
