@@ -460,6 +460,11 @@ JUDGE_PATIENCE = {
 # Whether each run that makes a reward model is followed by one that reports what it looks at.
 REPORT_CARDS = env.bool("REPORT_CARDS", default=True)
 
+# Whether AMBER takes near synonyms for equal: "none", or "spacy" where spaCy and a model with word
+# vectors are installed (its name, or its folder). Part of the wording: the two never rank together.
+AMBER_SYNONYMS = env.str("AMBER_SYNONYMS", default="none")
+AMBER_SPACY_MODEL = env.str("AMBER_SPACY_MODEL", default="en_core_web_lg")
+
 # --- What is kept for how long ----------------------------------------------------------------
 
 # How long the same request, sent again with its Idempotency-Key, gets the same answer.

@@ -15,6 +15,7 @@ from typing import Any
 from annotation.reading.names import decoded, excerpt, key
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
+from benchmark.protocols.yes_no import object_names
 
 AN_ANSWER = "an answer with question_id"
 _PROMPTS = ("prompt", "question", "query", "text")
@@ -196,9 +197,7 @@ def check(line: Line, question: Mapping[str, Any]) -> None:
 
 def _differs(line: Line, question: Mapping[str, Any]) -> str:
     """What of an answer is not the question's; empty where nothing is."""
-    asked, expected = _plain(line.asked), _plain(str(question["question"]))
-    # Tools add a fixed sentence to each question, such as "Answer with one word."
-    if asked and not asked.startswith(expected):
+    if line.asked and not _asks(line.asked, str(question["question"])):
         return (
             f"answers another question than question_id {line.question_id} of the "
             f"set ({line.asked[:60]!r} instead of {str(question['question'])[:60]!r})"
@@ -207,6 +206,16 @@ def _differs(line: Line, question: Mapping[str, Any]) -> str:
     if image and shown and image != shown:
         return f"is about the image {line.image[:60]!r}, not {shown!r}"
     return ""
+
+
+def _asks(asked: str, question: str) -> bool:
+    """Whether a prompt asks a question: its words, with whatever a tool adds behind them ("Answer
+    with one word."); or after the same object, since versions of POPE differ in their spelling
+    ("imange")."""
+    if _plain(asked).startswith(_plain(question)):
+        return True
+    names = object_names(question)
+    return bool(names) and object_names(asked) == names
 
 
 def _plain(text: str) -> str:

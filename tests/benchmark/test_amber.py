@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -15,6 +17,7 @@ from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, QuestionSet
 from benchmark.protocols import amber
+from benchmark.protocols.amber import synonyms
 from tests.benchmark.factories import make_judge
 from tests.factories import make_admin
 from tests.shared import shared_data
@@ -212,3 +215,62 @@ def test_the_published_queries_load_with_their_types() -> None:
     assert described.truth[:2] == ("sky", "forest") and "dog" in described.lures
     assert "orange" in described.safe_words
     assert len(described.vocabulary) == 418
+
+
+VECTORS = {
+    "puppy": (1.0, 0.1),
+    "dog": (1.0, 0.0),
+    "lawn": (0.0, 1.0),
+    "grass": (0.1, 1.0),
+    "kitten": (1.0, 0.7),
+}
+
+
+def near() -> synonyms.Near:
+    return synonyms.near_by(lambda word: np.array(VECTORS.get(word, (0.0, 0.0)), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A lawn.", (1, 0, 1, 0)),  # Near grass, so grass is named.
+        ("A puppy on the grass.", (2, 1, 1, 1)),  # Near dog, a lure; hallucinated all the same.
+        ("A kitten.", (1, 1, 0, 1)),  # cos 0.82 with dog.
+        ("A cloud and a car.", (2, 2, 0, 1)),  # Equal to a lure, and a word without a vector.
+    ],
+)
+def test_near_synonyms_count_where_vectors_are_a_source(
+    text: str, expected: tuple[int, ...]
+) -> None:
+    known = VOCABULARY | {"puppy", "lawn", "kitten"}
+    found = synonyms.score_description(
+        text, TRUTH, LURES, ASSOCIATIONS, SAFE, vocabulary=known, near=near()
+    )
+    assert (found.kept, found.hallucinated, found.covered, found.lures_named) == expected
+
+
+def test_the_source_of_synonyms_is_part_of_the_wording(settings: Any) -> None:
+    without = amber.PROTOCOL.wording("exact")
+    settings.AMBER_SYNONYMS, settings.AMBER_SPACY_MODEL = "spacy", "some_model"
+    one = amber.PROTOCOL.wording("exact")
+    settings.AMBER_SPACY_MODEL = "another"
+    assert len({without, one, amber.PROTOCOL.wording("exact")}) == 3
+    settings.AMBER_SYNONYMS = "wordnet"
+    with pytest.raises(ValueError, match="AMBER_SYNONYMS is 'wordnet'"):
+        amber.PROTOCOL.wording("exact")
+
+
+@pytest.mark.django_db
+def test_a_source_that_is_not_installed_ends_the_evaluation_with_a_reason(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.AMBER_SYNONYMS, settings.AMBER_SPACY_MODEL = "spacy", "no_such_model"
+    questions = imported(tmp_path)
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps([{"id": 1, "response": "A dog."}]))
+    judge = make_judge("exact", kind="exact", base_url="", model="")
+    evaluation = import_answers(questions, answers, judge=judge, model_name="m")
+    work.judge(evaluation.pk)
+    evaluation.refresh_from_db()
+    assert evaluation.state == "failed"
+    assert "AMBER_SYNONYMS=none does without" in evaluation.error

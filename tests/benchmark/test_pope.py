@@ -81,6 +81,20 @@ def test_yes_ratio_is_that_of_the_answers_not_of_the_truth() -> None:
     assert pope.summarise(["yes", "no"], ["yes", "yes"]).yes_ratio == 1.0
 
 
+@pytest.mark.parametrize(
+    ("hits", "alarms", "misses", "rejected", "printed"),
+    [(1182, 31, 318, 1379, 87.1), (1182, 59, 318, 1441, 86.2), (1182, 117, 318, 1383, 84.5)],
+    ids=["random", "popular", "adversarial"],
+)
+def test_figures_of_real_answers_are_the_published_ones(
+    hits: int, alarms: int, misses: int, rejected: int, printed: float
+) -> None:
+    """LLaVA-1.5-13B's answers to the paper's splits, and its F1 in arXiv 2310.03744, Table 4."""
+    labels = ["yes"] * (hits + misses) + ["no"] * (alarms + rejected)
+    answers = ["yes"] * hits + ["no"] * misses + ["yes"] * alarms + ["no"] * rejected
+    assert round(100 * (pope.summarise(labels, answers).f1 or 0), 1) == printed
+
+
 def test_what_has_nothing_to_divide_by_is_not_defined() -> None:
     summary = pope.summarise(["yes", "yes"], ["no", "no"])
     assert (summary.precision, summary.recall, summary.f1) == (None, 0, 0)

@@ -20,6 +20,7 @@ from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
 from benchmark.protocols.pope import scores
+from benchmark.statistics import NOT_DEFINED
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_admin, make_member, make_project
 from tests.shared import shared_data
@@ -115,13 +116,9 @@ def test_intervals_are_those_of_resampled_questions() -> None:
 
 
 @pytest.mark.parametrize("figure", ["precision", "recall", "f1"])
-def test_a_figure_without_denominator_is_zero(figure: str) -> None:
+def test_a_figure_without_denominator_is_not_defined(figure: str) -> None:
     """Everything is "no", and nothing is there: no hit, no false alarm, no miss."""
-    assert scores.figures_of(["no"] * 4, [1] * 4)[figure] == {
-        "value": 0.0,
-        "low": 0.0,
-        "high": 0.0,
-    }
+    assert scores.figures_of(["no"] * 4, [1] * 4)[figure] == NOT_DEFINED
 
 
 def test_an_unclear_answer_keeps_the_score_away_until_it_is_settled(

@@ -63,6 +63,17 @@ def test_answers_to_all_of_pope_are_taken_by_what_repope_keeps(
     assert left_out.answers_left_out == 2
 
 
+def test_answers_to_an_older_spelling_of_a_question_are_taken(tmp_path: Path, judge: Judge) -> None:
+    """58 questions of the first POPE files say "imange"; later ones, and RePOPE, do not."""
+    asked = "Is there an umbrella in the image?"
+    row = {"question_id": 11, "image": "COCO_val2014_1.jpg", "text": asked, "label": "no"}
+    path = lines(tmp_path / "coco_repope_adversarial.json", [row])
+    kept = import_questions("repope", path, images_from=Folder(tmp_path), allow_missing=True)
+    older = "Is there an umbrella in the imange?\nAnswer the question using a single word."
+    answers = lines(tmp_path / "a.jsonl", [{"question_id": 11, "prompt": older, "text": "No"}])
+    assert judged(kept, answers, judge).summary["accuracy"]["value"] == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [

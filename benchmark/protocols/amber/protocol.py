@@ -12,9 +12,10 @@ from operator import or_
 from pathlib import Path
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import Q
 
-from benchmark.protocols.amber import describing, questions, scores
+from benchmark.protocols.amber import describing, questions, scores, synonyms
 from benchmark.protocols.amber.published import PAPER
 from benchmark.protocols.protocol import (
     EXACT,
@@ -64,9 +65,11 @@ FIGURES = tuple(
 
 
 @functools.cache
-def wording() -> str:
+def wording(source: str = synonyms.NONE, model: str = "") -> str:
     """Names the rules of both parts; "synonyms: none" tells them from those with vectors."""
-    rule = f"{inspect.getsource(describing)}{rule_hash()}synonyms: none"
+    rule = f"{inspect.getsource(describing)}{rule_hash()}{synonyms.named(source, model)}"
+    if source != synonyms.NONE:
+        rule += inspect.getsource(synonyms)
     return hashlib.sha256(rule.encode()).hexdigest()
 
 
@@ -132,7 +135,8 @@ class Amber(RightOrWrong):
         return [ReadQuestion(questions.record(one), (one.image,)) for one in found]
 
     def wording(self, kind: str) -> str | None:
-        return wording() if kind == EXACT else None
+        chosen = (settings.AMBER_SYNONYMS, settings.AMBER_SPACY_MODEL)
+        return wording(*chosen) if kind == EXACT else None
 
     def judge_exactly(self, items: Sequence[Item], *, mode: Mode) -> Iterator[tuple[Item, Outcome]]:
         for item in items:
@@ -193,7 +197,12 @@ class Amber(RightOrWrong):
 def _described(item: Item) -> Outcome:
     """A description that was cut is counted as far as it goes."""
     known = item.question
-    score = describing.score_description(
+    score_description, by = describing.score_description, ""
+    if settings.AMBER_SYNONYMS == synonyms.SPACY:
+        near = synonyms.by_spacy(settings.AMBER_SPACY_MODEL)
+        score_description = functools.partial(synonyms.score_description, near=near)
+        by = f" Near synonyms by {settings.AMBER_SPACY_MODEL}."
+    score = score_description(
         item.answer,
         known["truth"],
         known["lures"],
@@ -203,7 +212,7 @@ def _described(item: Item) -> Outcome:
     )
     text = (
         f"{score.hallucinated} of {score.kept} nouns are not there; {score.covered} of "
-        f"{score.truths} objects named; {score.lures_named} of {score.lures} lures."
+        f"{score.truths} objects named; {score.lures_named} of {score.lures} lures.{by}"
     )
     return Outcome(text=text, found=dict(vars(score)), state="parsed")
 
