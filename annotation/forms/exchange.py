@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from django import forms
 
 from annotation.models import ImportJob
+
+LONGEST_NAMES = 200
+"""Characters of the names of an import's files, together."""
 
 
 class ImportForm(forms.ModelForm):
@@ -54,7 +58,14 @@ class ImportForm(forms.ModelForm):
         """The fields of an ImportJob; its name is that of the files as they were called."""
         files = [self.cleaned_data["records"], self.cleaned_data["second_records"]]
         names = [" ".join(file.name.replace(",", " ").split()) for file in files if file]
-        return {**self.cleaned_data, "name": ", ".join(names)[:200]}
+        longest = LONGEST_NAMES // len(names) - len(", ")
+        return {**self.cleaned_data, "name": ", ".join(_short(name, longest) for name in names)}
+
+
+def _short(name: str, longest: int) -> str:
+    """The name of a file with its suffix, which is no part of what it is called."""
+    path = PurePath(name)
+    return name if len(name) <= longest else f"{path.stem[: longest - 20]}{path.suffix[:20]}"
 
 
 class ReleaseForm(forms.Form):

@@ -25,7 +25,7 @@ from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
 from annotation.importing.record_writer import RecordWriter
-from annotation.importing.records import PairIn, PromptIn
+from annotation.importing.records import LONGEST_ID, PairIn, PromptIn
 from annotation.importing.spool import BATCH, Spool
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
 from annotation.reading.names import OneNameEach, excerpt
@@ -91,7 +91,7 @@ def import_files(
     A Parquet file brings its images (annotation.importing.parquet). Raises ImportRefused; then
     nothing was added. ``report`` is told how many of the images are done.
     """
-    stems = [storable(Path(name).stem) for name in names or files]
+    stems = [storable(Path(name).stem)[:LONGEST_ID] for name in names or files]
     alone = format == ImportJob.Format.LLAVA and len(files) == 1
     with contextlib.ExitStack() as stack:
         try:

@@ -11,6 +11,7 @@ from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt
 from annotation.models import Comparison, Image, Project, Prompt
 from annotation.models.items import random_shuffle
 from annotation.texts import look_alike
+from config.outside import storable
 
 PROMPT_FIELDS = (
     *("project", "external_id", "image", "conversation", "captions"),
@@ -37,7 +38,7 @@ class RecordWriter:
         self.project = project
         self.images: dict[str, tuple[int, str]] = {}
         """(key, SHA-256) of the images of a batch, by the name that its records have for them."""
-        self.source = source[:200]
+        self.source = storable(source)[:200]
         self.keep_labels = keep_labels
         self.faults = Faults()
         self._prompt_table = Table(Prompt, PROMPT_FIELDS)

@@ -257,10 +257,11 @@ def identifier(data: dict[str, Any], name: str = "id") -> str:
     if isinstance(value, float) and value.is_integer():  # as tables and Parquet write 3
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is not None and not isinstance(value, str):
+        text = str(value)
+    elif value is not None and not isinstance(value, str):
         raise BadField(name, "is neither a text nor a whole number")
-    text = text_of(data, name)
+    else:
+        text = text_of(data, name)
     if len(text) > LONGEST_ID:
         raise BadField(name, f"is longer than {LONGEST_ID} characters")
     return text
