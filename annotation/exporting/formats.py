@@ -89,7 +89,7 @@ def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
         row["external_id"],
         row["split"],
         row["image"]["name"],
-        _spoken(row["conversation"])[-1][1].strip(),
+        _one_question(row["conversation"]).strip(),
         row[f"response_{better}"],
         row[f"response_{worse}"],
         row[f"model_{better}"],
@@ -115,8 +115,9 @@ def _csv_cell(value: Any) -> str:
 
 
 def _csv_text(text: str) -> str:
-    # A leading quote is what spreadsheets take as "this is text".
-    if text[:1] in FORMULA_STARTS:
+    # A leading quote is what spreadsheets take as "this is text". One that is there already gets
+    # another, so that an import can take away exactly what was put before.
+    if text.lstrip("'")[:1] in FORMULA_STARTS:
         text = f"'{text}"
     if "," in text or '"' in text or "\n" in text or "\r" in text:
         return '"' + text.replace('"', '""') + '"'
@@ -174,13 +175,18 @@ def _message(speaker: str, text: str, shows_image: bool = False) -> dict[str, An
 def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
     """A row as the RLHF-V and RLAIF-V data sets have it; ``idx`` is the place in the release.
 
-    These sets know one question only: earlier turns stand before it, each with its speaker.
+    These sets know one question only: earlier turns stand before it, each with its speaker, and as
+    they are in ``origin_split``.
     """
     if not row["exported"]:
         return
     better, worse = better_and_worse(row)
     models = {"chosen": row[f"model_{better}"], "rejected": row[f"model_{worse}"]}
     origin = {"split": row["split"], "id": row["external_id"], "models": models}
+    if not row["hallucination"]:
+        origin["hallucination"] = False
+    if len(row["conversation"]) > 1:
+        origin["conversations"] = row["conversation"]
     yield canonical(
         {
             "ds_name": "factloop",

@@ -53,6 +53,8 @@ FIRST_AND_SECOND = (
     ("answer_a", "answer_b"),
 )
 PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner", "human_ranking")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
 _IMAGE_PARTS = ("image", "image_url", "input_image")
 _FIRST = ("1", "first", "left", "a", "response_1", "response1", "answer1", "answer_1", "model_a")
 _SECOND = ("2", "second", "right", "b", "response_2", "response2", "answer2", "answer_2", "model_b")
@@ -67,6 +69,8 @@ class _Sides:
     preference: int | None
     placed: bool
     """Whether the record itself puts them first and second."""
+    place: int | None = None
+    """Where the first of them stood, in a record that says so and has the better one first."""
 
 
 def fits(data: Any) -> bool:
@@ -87,7 +91,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     """A pair of any of the forms above. Raises BadField, which names the field of the record."""
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
-    row = flattened({**data, **_inner(data.get("text"))})
+    row = _ours(flattened({**data, **_inner(data.get("text"))}))
     turns, field = _turns(row)
     sides = _sides(row, turns)
     conversation = conversation_of(_without_answer(turns, sides), field)
@@ -97,7 +101,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     preference = sides.preference
     answers = [(sides.one, models[0]), (sides.two, models[1])]
     if not sides.placed:
-        preference = 1 + int(content[:8], 16) % 2
+        preference = sides.place or 1 + int(content[:8], 16) % 2
         answers = answers if preference == 1 else answers[::-1]
     (response_1, model_1), (response_2, model_2) = answers
     image = _image_name(row)
@@ -115,9 +119,26 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         response_2=response_2,
         model_1=model_1,
         model_2=model_2,
-        label=_label(row, preference, placed=sides.placed),
+        label=_label(row, preference, placed=sides.placed or sides.place is not None),
         id_of_question=not is_absent(row.get("id")),
     )
+
+
+def _ours(row: dict[str, Any]) -> dict[str, Any]:
+    """What our own exports keep aside: quotes before what a spreadsheet would run, turns."""
+    if row.get("ds_name") == "factloop":
+        origin = _origin(row.get("origin_split"))
+        names = ("conversations", "hallucination")
+        kept: dict[str, Any] = {name: origin[name] for name in names if name in origin}
+        return {**row, **kept}
+    if not row.keys() >= {"better", "worse", "better_model", "worse_model"}:
+        return row
+    return {name: _unquoted(cell) for name, cell in row.items()}
+
+
+def _unquoted(cell: Any) -> Any:
+    guarded = isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'")[:1] in FORMULA_STARTS
+    return cell[1:] if guarded else cell
 
 
 # --------------------------------------------------------------------------------------------
@@ -223,7 +244,9 @@ def _without_answer(turns: list[Any], sides: _Sides) -> list[Any]:
 def _sides(row: Row, turns: list[Any]) -> _Sides:
     for better, worse in BETTER_AND_WORSE:
         if better in row and worse in row:
-            return _Sides(_answer(row, better), _answer(row, worse), 1, placed=False)
+            place = _preference(row) if better == "better" else None
+            one, two = _answer(row, better), _answer(row, worse)
+            return _Sides(one, two, 1, placed=False, place=place)
     responses = row.get("response")
     if isinstance(responses, list):
         if len(responses) != 2:
@@ -289,15 +312,17 @@ def _label(row: Row, preference: int | None, *, placed: bool) -> Label | None:
 
 def _counts(row: Row) -> dict[str, Any]:
     """Votes and margin where the record brings them, in the order of its answers."""
-    votes = row.get("votes")
+    columns = {"1": "votes_1", "2": "votes_2", "tie": "votes_tie"}
+    votes = row.get("votes") or {side: row[name] for side, name in columns.items() if name in row}
     if not isinstance(votes, dict) or not votes:
         return {}
     counts = {side: whole_number(votes.get(side, 0)) for side in ("1", "2", "tie")}
     if None in counts.values():
         raise BadField("votes", "is not an object of counts")
     total = sum(count or 0 for count in counts.values())
-    lead = abs((counts["1"] or 0) - (counts["2"] or 0))
-    return {"votes": counts, "margin": lead / total if total else 1.0}
+    if not total:
+        return {}
+    return {"votes": counts, "margin": abs((counts["1"] or 0) - (counts["2"] or 0)) / total}
 
 
 # --------------------------------------------------------------------------------------------

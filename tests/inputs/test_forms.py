@@ -14,7 +14,7 @@ from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.importing.records import parse_prompt
 from annotation.models import Comparison, Image, Prompt
-from tests.factories import judge, make_comparison, make_project, picture_bytes
+from tests.factories import make_project, picture_bytes
 
 ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
 
@@ -474,14 +474,44 @@ EXPORTS = {
 }
 
 
+ODD_TEXTS = [
+    ("=1+1", "-x"),
+    ("'=1", "=1"),
+    ("''+4", "@you"),
+    ("a\r\nb", "a\nc"),
+    (" before", "behind "),
+    ("\ttab", 'say "a", b;c'),
+    ("<image> is", "see <image>"),
+    ("e\u0301", "x\u2028y\x85z"),
+    ("null", "NaN"),
+    ('{"a": 1}', "[1]"),
+]
+TALK = [human("<image>\nHello."), gpt("See <image>."), human(" What is it?\n")]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", EXPORTS)
 def test_what_is_exported_comes_back(tmp_path, name):
     project = make_project(k=1)
-    for number in range(4):
-        judge(make_comparison(project, model_1="a", model_2="b"), "12"[number % 2])
+    records = []
+    for number, (better, worse) in enumerate(ODD_TEXTS):
+        (tmp_path / f"{number}.png").write_bytes(picture_bytes())
+        records.append(
+            {
+                **{"id": f"={number}", "image": f"{number}.png", "preference": 1 + number % 2},
+                "conversations": TALK if number % 3 == 2 else [human("<image>\n=What?")],
+                "output_1": {"from": "-a", "value": (better, worse)[number % 2]},
+                "output_2": {"from": "b", "value": (worse, better)[number % 2]},
+                "hallucination": number % 4 > 0,
+                "votes": {"1": 2 - number % 2, "2": 1 + number % 2, "tie": 0},
+                "margin": 1 / 3,
+            }
+        )
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps(records))
+    import_files(project, [path], Folder(tmp_path))
     release = exporting.make_release(project)
-    exporting.write_folder(release, tmp_path, "llava_rlhf")
+    exporting.write_folder(release, tmp_path / "native", "llava_rlhf")
     whole = tmp_path / "all"
     if name == "datasets":
         folder = exporting.write_folder(release, tmp_path / "folder", name)
@@ -489,22 +519,29 @@ def test_what_is_exported_comes_back(tmp_path, name):
     else:
         whole.write_bytes(b"".join(exporting.stream(release, name)))
     copy = make_project()
-    done = import_files(copy, [whole], Folder(tmp_path / "images"), format=EXPORTS[name])
-    assert (done.created, done.left_out) == (4, 0)
+    images = Folder(tmp_path / "native" / "images")
+    done = import_files(copy, [whole], images, format=EXPORTS[name])
+    assert (done.created, done.left_out) == (len(ODD_TEXTS), 0)
+    assert _said(copy, name) == _said(project, name)
 
-    def better(of):
-        chosen = Comparison.objects.filter(project=of)
-        return {
-            (one.prompt.image_id, (one.response_1, one.response_2)[one.preference - 1])
-            for one in chosen
-            if one.preference is not None
-        }
 
-    assert better(copy) == {
-        (row.prompt.image_id, (row.response_1, row.response_2)[row.preference - 1])
-        for row in Comparison.objects.filter(project=project)
-        if row.preference
-    }
+def _said(project, name):
+    """Of each pair what the format has a place for."""
+    found = {}
+    for one in Comparison.objects.filter(project=project).select_related("prompt"):
+        turns = [turn["value"].replace("<image>\n", "") for turn in one.prompt.conversation]
+        if name == "csv":  # flat: earlier turns stand in the question
+            turns = [] if len(turns) > 1 or "Question: " in turns[0] else turns
+        answers = [(one.response_1, one.model_1), (one.response_2, one.model_2)]
+        better, worse = answers if one.preference == 1 else answers[::-1]
+        if name in ("trl", "datasets"):
+            better, worse = better[0], worse[0]
+        found[one.external_id] = (one.prompt.image_id, turns, better, worse)
+        if name != "trl":
+            found[one.external_id] += (one.hallucination,)
+        if name in ("llava_rlhf", "csv"):
+            found[one.external_id] += (one.preference, one.imported_votes, one.margin)
+    return found
 
 
 # --- ids that several rows have -----------------------------------------------------------------
