@@ -15,8 +15,10 @@ from pathlib import Path
 from annotation.errors import DomainError
 from benchmark import protocols
 from benchmark.protocols.protocol import ReadQuestion, Refused
+from config.outside import find_unstorable
 
 MOST_REASONS = 20
+MOST_SHOWN = 80
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -73,7 +75,17 @@ def question_files(protocol: str, path: Path) -> list[Path]:
 def read_questions(protocol: str, path: Path) -> list[ReadQuestion]:
     """The questions of one file. Raises NotTaken with each place at fault."""
     with refusing():
-        return protocols.named(protocol).read_questions(path)
+        read = protocols.named(protocol).read_questions(path)
+    # What a model answered is kept as well as can be (evaluating.Said); a question is as it is.
+    places = [(number, find_unstorable(item.data)) for number, item in enumerate(read, start=1)]
+    faults = [
+        f"question {number}: {place[:MOST_SHOWN]} holds a character that cannot be stored"
+        for number, place in places
+        if place is not None
+    ]
+    if faults:
+        raise NotTaken(faults)
+    return read
 
 
 @contextmanager
