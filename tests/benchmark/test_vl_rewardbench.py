@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -218,8 +220,23 @@ def test_a_reward_model_is_measured_as_a_run(question_set: QuestionSet, tmp_path
     assert "pairs of responses" in refused.content.decode()
 
 
+SOURCES = {
+    "RLAIF": ("RLAIF-V", 233),
+    "RLHF": ("RLHF-V", 68),
+    "hallucination": ("POVID", 448),
+    "mathverse": ("reasoning tasks", 318),
+    "mmmu": ("reasoning tasks", 318),
+    "wildvision": ("WildVision", 173),
+}
+
+
 def test_the_published_pairs_load_with_their_groups() -> None:
+    """Six sources, told by the beginnings of the ids; VLFeedback's are all others."""
     pairs = vl_rewardbench.load_pairs(shared_data("vl_rewardbench", "data.jsonl"))
+    others = ("VLFeedback", 10)
+    sources = Counter(SOURCES.get(re.split("[_-]", one.id)[0], others) for one in pairs)
+    assert len(sources) == 6
+    assert all(count == expected for (_, expected), count in sources.items())
     groups = [pair.group for pair in pairs]
     assert len(pairs) == len({pair.key for pair in pairs}) == 1250
     assert [groups.count(name) for name in vl_rewardbench.GROUPS] == [183, 749, 318]
