@@ -26,11 +26,13 @@ _FRAMES = (
     re.compile(r"\banswer\b(?: is)?[ \t]{0,4}[:=]?[ \t*_$]{0,4}\n?[ \t]{0,4}([^\n]{0,200})"),
 )
 _LEADING = re.compile(r"[^\w]{0,20}(?P<word>yes|no|yeah|yep|yup|nope|nah)\b(?P<rest>[^\n]{0,80})")
-_HEDGED = re.compile(r"[^\w]{0,20}(?:yes|no) ?(?:/|or|and|,)? ?(?:yes|no)\b")
+_HEDGED = re.compile(
+    r"[^\w]{0,20}(?:yes|no) ?(?:(?:/|or|and|,)? ?(?:yes|no)\b|[.;:] ?(?:yes|no)[^\w]{0,5}$)"
+)
 _PERHAPS = re.compile(r"\b(?:maybe|perhaps|possibly) (?:yes|no)\b")
 _IMAGE = re.compile(r" (?:image|picture)")
 _SENTENCE_END = re.compile(r"[.!?\n]")
-_YES = re.compile(r"\b(?:yes|yeah|yep|yup)\b")
+_YES = re.compile(r"(?<!\bnot )\b(?:yes|yeah|yep|yup)\b")
 _NO = re.compile(r"\b(?:no|nope|nah)(?= ?(?:[.,;:!?)\"']|\n|$))|\b(?:answer|it) is no\b")
 _GOES_ON = re.compile(
     r" ?(?:$|[.,;:!?()\"'\n-]|(?:there|it|they|i|we|you|the|this|that|these|those|he|she|because|as"
@@ -50,8 +52,12 @@ _CLAUSE = re.compile(
 )
 _DENIES = re.compile(
     r"\b(?:no|not|none|neither|nor|never|nothing|nowhere|without|lacks?|lacking|absent|absence"
-    r"|free of|devoid|instead of|rather than|cannot|missing)\b|n't\b|\bno-one\b"
+    r"|free of|devoid|instead of|rather than|cannot|missing|zero|0)\b|n't\b|\bno-one\b"
 )
+_ABOUT_ANOTHER = re.compile(
+    r"\b(?:at|on|in|near|under|beside|besides|behind|by|around|next to|with|except|has)\b"
+)
+"""Between a denial and the object, it denies another thing: "no chair at the dining table"."""
 _DENIED_AFTER = re.compile(
     r"^[^,]{0,40}?\b(?:is|are|was|were|do|does|can|could|has|have)(?:n't| not)\b"
     r"|^ (?:is|are) (?:absent|missing|nowhere)\b"
@@ -59,8 +65,10 @@ _DENIED_AFTER = re.compile(
 _UNSURE = re.compile(
     r"\b(?:can ?not (?:tell|say|determine|answer|see the image)|can't (?:tell|say|determine|answer)"
     r"|unable|unsure|uncertain|unclear|whether|if|maybe|perhaps|might|may|could be|possibly"
-    r"|possibility|possible|probably|likely|hardly|barely|seems?|sorry"
-    r"|not (?:sure|clear|certain|possible))\b"
+    r"|possibility|possible|probably|likely|unlikely|improbable|hardly|barely|seems?|sorry"
+    r"|doubt|doubts|doubtful|expect|expects|expected|resembles?|false|untrue|fail(?:s|ed)? to"
+    r"|(?:look|looked|looking|search|searched|searching) for|looks? like (?:an?|the|some)"
+    r"|(?:asks?|asked|asking) (?:about|for|after)|not (?:sure|clear|certain|possible))\b"
 )
 _THERE_IS = re.compile(r"\bthere(?: (?:is|are)\b|'s\b|'re\b)")
 _THERE_IS_NOT = re.compile(
@@ -176,8 +184,14 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
             said.add(None)
         else:
             before, after = clause[: named.start()], clause[named.end() :]
-            denied = _DENIES.search(before) or _DENIED_AFTER.match(after)
-            said.add("no" if denied else "yes")
+            denials = list(_DENIES.finditer(before))
+            if _DENIED_AFTER.match(after):
+                said.add("no")
+            elif not denials:
+                said.add("yes")
+            else:
+                elsewhere = _ABOUT_ANOTHER.search(before, denials[-1].end())
+                said.add(None if elsewhere else "no")
     return said.pop() if len(said) == 1 else None
 
 

@@ -131,3 +131,36 @@ def test_real_judge_texts_give_the_expected_number_or_none() -> None:
             assert scores == tuple(case["expected"]), case
         elif scores is not None:
             assert ", ".join(f"{score:g}" for score in scores) in case["expected"], case
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Yes. No.", None),
+        ("No. Yes.", None),
+        ("Yes; no", None),
+        ("Yes. No chairs, though.", "yes"),
+        ("Not yes.", None),
+        ("The answer is not yes.", None),
+        ("It is unlikely that there is a dining table.", None),
+        ("I doubt there is a dining table.", None),
+        ("There is no doubt: a dining table is there.", "yes"),
+        ("I looked for a dining table but found none.", None),
+        ("I fail to see a dining table.", None),
+        ("One would expect a dining table here.", None),
+        ("What looks like a dining table is a desk.", None),
+        ("It looks like there is a dining table.", "yes"),
+        ("The question asks about a dining table.", None),
+        ("It is false that there is a dining table.", None),
+        ("There are zero dining tables.", "no"),
+        ("There is no chair at the dining table.", None),
+        ("The room without a lamp has a dining table.", None),
+        ("I see nothing except a dining table.", None),
+        ("There is no sign of a dining table.", "no"),
+        ("There is a chair but no dining table.", "no"),
+        ("The dining table has no chairs.", "yes"),
+    ],
+)
+def test_a_mention_is_no_statement(text: str, said: str | None) -> None:
+    """What speaks of the object without saying that it is there, or not, stays unclear."""
+    assert pope.parse_answer(text, asked="Is there a dining table in the image?") == said

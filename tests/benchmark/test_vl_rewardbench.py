@@ -21,6 +21,7 @@ from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
 from benchmark.protocols import vl_rewardbench
+from benchmark.protocols.protocol import Item, Refused
 from benchmark.protocols.vl_rewardbench import parse_better
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.benchmark.fake_judge import Reply, fake_judge
@@ -285,3 +286,26 @@ def test_rest_and_command_say_what_cannot_be_measured(question_set: QuestionSet)
     exact()
     with pytest.raises(CommandError, match="does not measure rule"):
         call_command("evaluate_judge", question_set.name, judge="rule")
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    ["[NaN, 1]", "[Infinity, 1]", "[true, false]", '["2", "1"]', "[1]", "null", "[[1], 2]"],
+)
+def test_what_is_no_number_is_no_reward(tmp_path: Path, rewards: str) -> None:
+    """A reward model that diverged states NaN; it must not count as wrong, nor as a tie."""
+    path = tmp_path / "data.jsonl"
+    row = {"id": "mmmu_1", "query": "Q", "response": ["a", "b"], "human_ranking": [0, 1]}
+    path.write_text(json.dumps(row))
+    (pair,) = vl_rewardbench.load_pairs(path)
+    question = vl_rewardbench.record(pair)
+    item = Item(id=1, question=question, answer=f'{{"rewards": {rewards}}}')
+    ((_, outcome),) = vl_rewardbench.PROTOCOL.judge_exactly([item], mode="careful")
+    assert (outcome.state, outcome.found) == ("unparsed", None)
+    told = tmp_path / "told.jsonl"
+    told.write_text(json.dumps(row)[:-1] + f', "rewards": {rewards}}}')
+    with pytest.raises(Refused, match="line 1: rewards is not a list of two numbers"):
+        vl_rewardbench.PROTOCOL.read_answers(told, [question])
+    told.write_text(json.dumps({**row, "better": [0]}))
+    with pytest.raises(Refused, match=r"line 1: better is \[0\]"):
+        vl_rewardbench.PROTOCOL.read_answers(told, [question])

@@ -96,7 +96,11 @@ def summarise(
     descriptions: Sequence[DescriptionScore], yes_no: Sequence[tuple[str, str | None]]
 ) -> Summary:
     """Figures of scored descriptions and of (truth, answer) pairs of yes or no; an answer that is
-    None is unclear, and the figures that need it are None."""
+    None is unclear, and the figures that need it are None. Raises ValueError for another word than
+    yes and no."""
+    for word in (one for pair in yes_no for one in pair if one is not None):
+        if word not in ("yes", "no"):
+            raise ValueError(f"{word!r} is neither 'yes' nor 'no'")
     unparsed = sum(answer is None for _, answer in yes_no)
     rows = [described(score) for score in descriptions]
     rows += [answered(truth, answer) for truth, answer in yes_no if answer is not None]

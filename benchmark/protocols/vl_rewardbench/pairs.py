@@ -94,7 +94,7 @@ def record(pair: Pair) -> dict[str, Any]:
 
 def _pair(data: dict[str, Any], where: str) -> Pair:
     responses = responses_of(data, where)
-    pair_id = str(data.get("id", ""))
+    pair_id = "" if data.get("id") is None else str(data["id"])
     if not pair_id:
         raise Refused(f"{where}: id is missing")
     query = files.text(data, "query", where, A_PAIR).strip()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -215,21 +216,41 @@ def as_answer(rewards: Sequence[float]) -> str:
 
 
 def _rewards_of(data: dict[str, Any], where: str) -> list[float]:
-    rewards = data.get("rewards")
-    if rewards is None and "better" in data:
-        rewards = {0: [1.0, 0.0], 1: [0.0, 1.0], None: [0.0, 0.0]}.get(data["better"])
-    numbers = isinstance(rewards, list) and len(rewards) == 2
-    if not numbers or not all(isinstance(one, int | float) for one in rewards or ()):
+    if data.get("rewards") is None and "better" in data:
+        told = {"0": [1.0, 0.0], "1": [0.0, 1.0], "null": [0.0, 0.0]}
+        better = told.get(json.dumps(data["better"]))
+        if better is None:
+            raise Refused(f"{where}: better is {data['better']!r}, not 0, 1 or null")
+        return better
+    rewards = two_numbers(data.get("rewards"))
+    if rewards is None:
         raise Refused(f"{where}: rewards is not a list of two numbers")
-    return [float(one) for one in rewards or ()]
+    return rewards
+
+
+def two_numbers(value: Any) -> list[float] | None:
+    """A list of two numbers that can be told apart; None for any other value. NaN and infinity,
+    which a reward model that diverged states, are none: they would compare as 0 or as a tie."""
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
+        return None
+    try:
+        numbers = [float(one) for one in value]
+    except OverflowError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _by_rewards(item: Item) -> Outcome:
     """The rule: the higher reward is preferred, equal ones are a tie."""
     try:
-        first, second = json.loads(item.answer)["rewards"]
+        rewards = two_numbers(json.loads(item.answer)["rewards"])
     except (ValueError, KeyError, TypeError):
-        return Outcome(text="No two rewards.", state="unparsed")
+        rewards = None
+    if rewards is None:
+        return Outcome(text="No two rewards that are numbers.", state="unparsed")
+    first, second = rewards
     better, other = (first, second) if item.question["better"] == 0 else (second, first)
     outcome = 0.5 if better == other else float(better > other)
     preferred = item.question["better"] + 1
