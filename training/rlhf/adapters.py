@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from training.rlhf import bases, private
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
-from training.rlhf.foreign_adapters import modules_of, renamed
+from training.rlhf.foreign_adapters import modules_of, read_config, renamed
 from training.rlhf.lora import add_once
 from training.rlhf.tensors import read_tensors, write_tensors
 
@@ -65,9 +65,13 @@ class AdaptedBase:
     def load_adapter(self, name: str, folder: Path) -> None:
         """An adapter in PEFT's format; ModelError when it does not fit this base model."""
         if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
-            raise ModelError(f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}")
+            lacks = f"{folder.name} holds no {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}"
+            pickled = (folder / "adapter_model.bin").is_file()
+            raise ModelError(
+                f"{lacks}{' (adapter_model.bin is not read: it may run a program)' * pickled}"
+            )
         try:
-            config = LoraConfig.from_pretrained(str(folder))
+            config = read_config(folder.name, folder / ADAPTER_CONFIG)
             weights = renamed(
                 folder.name,
                 read_tensors(folder / ADAPTER_WEIGHTS),
@@ -79,8 +83,9 @@ class AdaptedBase:
             self._inject(name, config)
             self.load_adapter_weights(name, weights)
         except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:300]
             raise ModelError(
-                f"adapter {folder.name} does not fit the base model: {error}"
+                f"adapter {folder.name} does not fit the base model: {reason}"
             ) from error
 
     def adapter_rank(self, name: str) -> int:

@@ -9,16 +9,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from peft import LoraConfig
 from torch import Tensor
 
-from training.rlhf.errors import ModelError
+from training.rlhf.errors import DataError, ModelError
+from training.rlhf.reading import document
 
 _PEFT = "base_model.model."
 _LAYER = re.compile(r"(?:^|\.)(layers\.\d+\..+)$")
 _LANGUAGE = ("model", "language_model", "text_model")
 """What the parts of a path to the language model's layers have been called."""
+_NOT_HERE = (
+    *("layer_replication", "alora_invocation_tokens", "lora_bias", "target_parameters"),
+    *("trainable_token_indices", "megatron_config", "use_qalora", "arrow_config"),
+)
+"""Settings of PEFT that change more than the matrices, or how they are used."""
+
+
+def read_config(name: str, path: Path) -> LoraConfig:
+    """The adapter's configuration. Raises ModelError that names the setting at fault."""
+    try:
+        settings = document(path)
+    except DataError as error:
+        raise ModelError(f"adapter {name}: {error}") from error
+    if not isinstance(settings, dict):
+        raise ModelError(f"adapter {name}: {path.name} is not an object of settings")
+    kind = settings.get("peft_type")
+    if kind != "LORA":
+        raise ModelError(f"adapter {name}: peft_type is {str(kind)[:40]!r}; only LORA is known")
+    rank, alpha = settings.get("r"), settings.get("lora_alpha")
+    if type(rank) is not int or rank < 1:
+        raise ModelError(f"adapter {name}: r is no whole number from 1")
+    if type(alpha) not in (int, float):
+        raise ModelError(f"adapter {name}: lora_alpha is no number")
+    for setting in _NOT_HERE:
+        if settings.get(setting):
+            raise ModelError(f"adapter {name}: {setting} is set, which is not known here")
+    try:
+        return LoraConfig.from_pretrained(str(path.parent))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"adapter {name}: {path.name} is no configuration of LoRA") from error
 
 
 def renamed(
@@ -34,6 +67,12 @@ def renamed(
             "modules_to_save) and not only LoRA matrices of the language model"
         )
     found: dict[str, Tensor] = {}
+    at_fault = next((key for key in weights if ".lora_" not in key and _LAYER.search(key)), None)
+    if at_fault is not None:
+        raise ModelError(
+            f"adapter {name}: it changes {at_fault.removeprefix(_PEFT)} of the base model itself "
+            "(bias), which all adapters share"
+        )
     for key, tensor in weights.items():
         path = key.removeprefix(_PEFT)
         layer = _LAYER.search(path)

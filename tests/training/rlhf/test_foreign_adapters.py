@@ -70,6 +70,46 @@ def test_whole_modules_in_an_adapter_are_refused_in_words(
         model.load_adapter("policy", folder)
 
 
+SETTINGS = {
+    "not an object": ([], "is not an object of settings"),
+    "another kind": ({"peft_type": "LOHA"}, "peft_type is 'LOHA'; only LORA is known"),
+    "no kind": ({"peft_type": None}, "peft_type is 'None'"),
+    "no rank": ({"r": None}, "r is no whole number from 1"),
+    "a rank in words": ({"r": "four"}, "r is no whole number from 1"),
+    "no alpha": ({"lora_alpha": None}, "lora_alpha is no number"),
+    "more layers": ({"layer_replication": [[0, 1], [0, 1]]}, "layer_replication is set"),
+    "another rank": ({"r": 8}, "does not fit the base model: .*size mismatch"),
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_configuration_is_refused_by_its_setting(
+    base_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    only = r"model\.language_model\..*\.(q_proj|v_proj)"
+    folder = peft_adapter(base_folder, tmp_path / "theirs", target_modules=only)
+    changed, reason = SETTINGS[kind]
+    path = folder / "adapter_config.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, **changed} if isinstance(changed, dict) else changed))
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+    with pytest.raises(ModelError, match=reason) as refused:
+        model.load_adapter("policy", folder)
+    assert "theirs" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_weights_of_the_base_itself_are_refused(base_folder: Path, tmp_path: Path) -> None:
+    """As PEFT saves them with bias="all": under any adapter they would be those of all."""
+    only = r"model\.language_model\..*\.(q_proj|v_proj)"
+    folder = peft_adapter(base_folder, tmp_path / "theirs", target_modules=only)
+    weights = load_file(folder / "adapter_model.safetensors")
+    key = next(iter(weights)).partition(".lora_")[0]
+    save_file({**weights, f"{key}.bias": torch.ones(4)}, folder / "adapter_model.safetensors")
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+    with pytest.raises(ModelError, match=r"it changes .*q_proj\.bias of the base model itself"):
+        model.load_adapter("policy", folder)
+
+
 def today(key: str) -> str:
     return key
 
