@@ -1,10 +1,10 @@
-"""LLaVA's conversations, alone or two files side by side, and files of captions."""
+"""LLaVA's conversations, alone or two files side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import IO, Any
+from typing import Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.records import (
@@ -15,9 +15,7 @@ from annotation.importing.records import (
     parse_prompt,
     text_of,
 )
-from annotation.reading.files import Unreadable, document
-from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, key
-from config.outside import is_storable
+from annotation.reading.names import key
 
 Conversation = tuple[PromptIn, str]
 """A prompt and the answer that the conversation ends with."""
@@ -105,70 +103,3 @@ def _pair(prompt: PromptIn, one: str, two: str, models: tuple[str, str], *, told
         model_1=models[0],
         model_2=models[1],
     )
-
-
-# --------------------------------------------------------------------------------------------
-# Captions
-# --------------------------------------------------------------------------------------------
-
-
-def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[str]]:
-    """Captions by image: one JSON object of texts or lists of texts, as LLaVA-RLHF has them."""
-    try:
-        values = document(file)
-    except Unreadable as error:
-        problems.append(Problem(0, "", str(error), file="captions"))
-        return {}
-    if not isinstance(values, dict):
-        reason = "is not one JSON object of captions by image"
-        problems.append(Problem(0, "", reason, file="captions"))
-        return {}
-    captions: dict[str, list[str]] = {}
-    for image, value in values.items():
-        texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and all(_is_caption(text) for text in texts):
-            captions[image] = texts
-        else:
-            reason = "is neither a text nor a list of texts"
-            problems.append(Problem(0, excerpt(image), reason, file="captions"))
-    return captions
-
-
-def _is_caption(text: Any) -> bool:
-    return isinstance(text, str) and bool(text.strip()) and is_storable(text)
-
-
-class Captions:
-    """A file of captions, to be joined to images by their names.
-
-    An image that several captions fit, and a caption that several images fit, are faults.
-    """
-
-    def __init__(self, file: IO[bytes], faults: Faults) -> None:
-        problems: list[Problem] = []
-        self._captions = read_captions(file, problems)
-        for problem in problems:
-            faults.add(problem)
-        self._names = Names(self._captions)
-        self._alone = OneNameEach()
-        self._faults = faults
-
-    def of(self, image: str, line: int) -> list[str]:
-        """The captions of the image that a record of ``line`` names; none is no fault."""
-        try:
-            name = self._names.find(image)
-        except Ambiguous as several:
-            reason = f"{excerpt(image)} fits several captions: {several}"
-            self._faults.add(Problem(line, "image", reason))
-            return []
-        if name is None:
-            return []
-        other = self._alone.other(image, name)
-        if other is not None:
-            reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"
-            self._faults.add(Problem(line, "image", reason))
-        return self._captions[name]
-
-    def example(self) -> str:
-        """How the file calls one of its images."""
-        return excerpt(next(iter(self._captions), "none"))

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from annotation.image_sources import Either, ImageSource, absence
 from annotation.images import BadImage, Decoder, save
 from annotation.importing import parquet
-from annotation.importing.foreign_records import Captions
+from annotation.importing.captions import Captions
 from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
@@ -200,9 +200,13 @@ class _Import:
             return
         if wanted and not matched:
             reason = f"for 0 of {wanted:,} images: it names {captions.example()}, the records"
-            self.faults.add(Problem(0, "captions", f"{reason} {excerpt(without[0][1])}"))
+            line, name = without[0]
+            reason = f"{reason} {excerpt(name)}{captions.near(name)}"
+            self.faults.add(Problem(0, "captions", reason))
         elif matched < wanted:
-            said = ", ".join(f"{excerpt(name)} (line {line})" for line, name in without)
+            said = ", ".join(
+                f"{excerpt(name)} (line {line}{captions.near(name)})" for line, name in without
+            )
             reason = f"for {matched:,} of {wanted:,} images; there is none for {said}"
             self._warnings.add(Problem(0, "captions", reason))
 

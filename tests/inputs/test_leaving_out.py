@@ -160,3 +160,64 @@ def test_captions_say_for_how_many_images_or_refuse(folder, captions, found):
     done = import_files(*arguments, captions=beside)
     assert [str(join) for join in done.joins] == ["images for 1 of 1", "facts for 1 of 1"]
     assert Comparison.objects.get().prompt.captions == ["A card."]
+
+
+PICTURES = ("a.png", "b.png")
+CAPTION_FILES = {
+    "an object": '{"a.png": "One.", "x/b.png": ["Two."]}',
+    "JSON lines": '{"image": "a.png", "caption": "One."}\n{"image": "b.png", "caption": "Two."}',
+    "an array": '[{"image": "a.png", "captions": ["One."]}, {"image": "b.png", "caption": "Two."}]',
+    "CSV": "image,caption\na.png,One.\nb.png,Two.\n",
+    "COCO's annotations": json.dumps(
+        {
+            "info": {},
+            "images": [{"id": n, "file_name": name} for n, name in enumerate(PICTURES)],
+            "annotations": [
+                {"id": 8, "image_id": 1, "caption": "Two."},
+                {"id": 9, "image_id": 0, "caption": "One."},
+            ],
+        }
+    ),
+}
+
+
+def with_captions(folder, text):
+    for name in PICTURES:
+        (folder / name).write_bytes(picture_bytes())
+    path, beside = folder / "pairs.json", folder / "captions"
+    lines = [record(n, image=name, captions=[]) for n, name in enumerate(PICTURES)]
+    path.write_text(json.dumps(lines))
+    beside.write_text(text)
+    return import_files(make_project(), [path], Folder(folder), captions=beside)
+
+
+@pytest.mark.parametrize("form", CAPTION_FILES)
+def test_captions_are_read_in_the_forms_that_exist(tmp_path, form):
+    with_captions(tmp_path, CAPTION_FILES[form])
+    found = Comparison.objects.order_by("external_id").values_list("prompt__captions", flat=True)
+    assert list(found) == [["One."], ["Two."]]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"image": "a.png", "caption": "One."}\n{oops', "captions, line 2: is not JSON"),
+        ('[{"image": "a.png", "caption": "One."}, {"image": 3}]', "line 2: is not an object with"),
+        ('[{"image": "a.png", "caption": 7}]', "a.png: is neither a text nor a list"),
+        ('{"a.png": "One."\n "b.png": 1}', "captions, the file: is not JSON"),
+        ("[1, 2]", "nor records with image and caption"),
+        ('{"A.PNG": "x"}', "it names A.PNG, the records a.png; but there are some for A.PNG"),
+        ('{"a.png": "x", "./a.png": "y"}', "a.png fits several captions"),
+        ('{"images": [{"id": 1}], "annotations": [{"image_id": 2}]}', "not the name of an image"),
+    ],
+)
+def test_captions_at_fault_are_refused_in_words(tmp_path, text, reason):
+    with pytest.raises(ImportRefused) as refused:
+        with_captions(tmp_path, text)
+    assert any(reason in str(one) for one in refused.value.problems)
+
+
+def test_a_near_name_is_said_of_images_without_captions(tmp_path):
+    done = with_captions(tmp_path, '{"./a.png": "One.", "B.png": "Two."}')
+    [said] = [str(one) for one in done.warnings]
+    assert "for 1 of 2 images" in said and "b.png (line 2; but there are some for B.png)" in said

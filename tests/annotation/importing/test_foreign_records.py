@@ -11,7 +11,7 @@ import pytest
 from annotation import exporting
 from annotation.image_sources import Folder
 from annotation.importing import import_files
-from annotation.importing.foreign_records import read_captions
+from annotation.importing.captions import read_captions
 from annotation.importing.formats import read
 from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import Comparison, Prompt

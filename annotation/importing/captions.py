@@ -1,0 +1,134 @@
+"""Files of captions, in the forms that they have, and how they are joined to images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from annotation.importing.record_files import BadField, Faults, Problem
+from annotation.importing.the_picture import name_of_picture
+from annotation.reading.files import Fault, Unreadable, document, values
+from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt
+from config.outside import is_storable
+
+TEXTS = ("captions", "caption")
+FORMS = (
+    "is not one JSON object of captions by image, nor records with image and caption, nor COCO's "
+    "annotations"
+)
+
+
+def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[str]]:
+    """Captions by image: one JSON object of texts or lists of texts, as LLaVA-RLHF has them;
+    records (JSON or CSV) with ``image`` and ``caption``, of which several add up; or COCO's
+    annotations."""
+    faults: list[Problem] = []
+    found: dict[str, list[str]] = {}
+    for line, image, value in _told(file, faults):
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(image, str) or not image.strip():
+            faults.append(Problem(line, "image", "is not the name of an image", file="captions"))
+        elif isinstance(texts, list) and texts and all(map(_is_caption, texts)):
+            found.setdefault(image, []).extend(texts)
+        elif value != []:
+            reason = "is neither a text nor a list of texts"
+            faults.append(Problem(line, excerpt(image), reason, file="captions"))
+    problems += faults
+    return found
+
+
+def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, Any]]:
+    """(line, image, captions) as the file has them; line 0 in one object."""
+    try:
+        one = document(file)
+    except Unreadable as error:
+        file.seek(0)
+        unread: list[Fault] = []
+        records = list(values(file, unread.append))
+        if any(_is_record(record) for _, record in records):
+            faults += [Problem(one.line, "", one.reason, file="captions") for one in unread]
+        elif unread or len(records) < 2:
+            faults.append(Problem(0, "", str(error), file="captions"))
+            return
+    else:
+        if isinstance(one, dict) and not _is_record(one):
+            yield from _of_coco(one) if _is_coco(one) else ((0, *told) for told in one.items())
+            return
+        records = list(enumerate(one if isinstance(one, list) else [one], start=1))
+    if not any(_is_record(record) for _, record in records):
+        faults.append(Problem(0, "", FORMS, file="captions"))
+        return
+    for line, record in records:
+        try:
+            yield line, *_of_record(record)
+        except BadField as error:
+            faults.append(Problem(line, error.field, error.reason, file="captions"))
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and "image" in value and any(name in value for name in TEXTS)
+
+
+def _of_record(record: Any) -> tuple[Any, Any]:
+    if not _is_record(record):
+        raise BadField("", "is not an object with image and caption")
+    return name_of_picture(record), next(record[name] for name in TEXTS if name in record)
+
+
+def _is_coco(one: dict[str, Any]) -> bool:
+    return all(
+        isinstance(one.get(name), list) and all(isinstance(item, dict) for item in one[name])
+        for name in ("images", "annotations")
+    )
+
+
+def _of_coco(one: dict[str, Any]) -> Iterable[tuple[int, Any, Any]]:
+    """An annotation names its image by number."""
+    names = {str(image.get("id")): image.get("file_name") for image in one["images"]}
+    for number, note in enumerate(one["annotations"], start=1):
+        yield number, names.get(str(note.get("image_id"))), note.get("caption")
+
+
+def _is_caption(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and is_storable(text)
+
+
+class Captions:
+    """A file of captions, to be joined to images by their names.
+
+    An image that several captions fit, and a caption that several images fit, are faults.
+    """
+
+    def __init__(self, file: IO[bytes], faults: Faults) -> None:
+        problems: list[Problem] = []
+        self._captions = read_captions(file, problems)
+        for problem in problems:
+            faults.add(problem)
+        self._names = Names(self._captions)
+        self._alone = OneNameEach()
+        self._faults = faults
+
+    def of(self, image: str, line: int) -> list[str]:
+        """The captions of the image that a record of ``line`` names; none is no fault."""
+        try:
+            name = self._names.find(image)
+        except Ambiguous as several:
+            reason = f"{excerpt(image)} fits several captions: {several}"
+            self._faults.add(Problem(line, "image", reason))
+            return []
+        if name is None:
+            return []
+        other = self._alone.other(image, name)
+        if other is not None:
+            reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"
+            self._faults.add(Problem(line, "image", reason))
+        return self._captions[name]
+
+    def near(self, image: str) -> str:
+        """What could be meant by an image without captions, for a message; empty for nothing."""
+        found = self._names.near(image)
+        return f"; but there are some for {excerpt(found)}" if found else ""
+
+    def example(self) -> str:
+        """How the file calls one of its images."""
+        return excerpt(next(iter(self._captions), "none"))
