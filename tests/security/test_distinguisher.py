@@ -23,11 +23,13 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import checks, leases, queue
+from annotation import checks, leases, progress, queue
+from annotation.api.labelling import AssignmentSerializer
 from annotation.models import Assignment, Comparison, Project, User
 from annotation.quality import figures
 from tests import factories
@@ -440,3 +442,66 @@ def told_apart(plain: list[str], other: list[str]) -> str:
             lines = list(difflib.unified_diff(one.splitlines(), two.splitlines(), n=0))
             return "\n".join([one.splitlines()[0], *(line[:300] for line in lines[:12])])
     return ""
+
+
+# --- It would be seen -------------------------------------------------------------------------
+
+
+def own_count_without_gold(patch: pytest.MonkeyPatch) -> None:
+    counts = progress._own_counts
+    of_work = Count("pk", filter=Q(state=Assignment.State.JUDGED) & ~Q(purpose="gold"))
+    patch.setattr(progress, "_own_counts", lambda: {**counts(), "judged": of_work})
+
+
+def own_answers_with_gold_last(patch: pytest.MonkeyPatch) -> None:
+    newest = queue.editable_judgments
+    order = ("-assignment__purpose", "-created_at", "-id")
+    patch.setattr(queue, "editable_judgments", lambda *of: newest(*of).order_by(*order))
+
+
+def size_without_what_is_settled(patch: pytest.MonkeyPatch) -> None:
+    def count(project: Project) -> int:
+        return Comparison.objects.filter(project=project).exclude(outcome="decided").count()
+
+    patch.setattr(progress, "_count", count)
+
+
+def _told(patch: pytest.MonkeyPatch, change: Callable[[Assignment, Any], None]) -> None:
+    represented = AssignmentSerializer.to_representation
+
+    def telling(serializer: Any, assignment: Assignment) -> Any:
+        said = represented(serializer, assignment)
+        if assignment.shows_id:
+            change(assignment, said)
+        return said
+
+    patch.setattr(AssignmentSerializer, "to_representation", telling)
+
+
+def another_address_of_its_picture(patch: pytest.MonkeyPatch) -> None:
+    _told(patch, lambda _, said: said["image"].update(url=said["image"]["url"] + "?"))
+
+
+def a_longer_lease(patch: pytest.MonkeyPatch) -> None:
+    minute = timedelta(minutes=1)
+    _told(patch, lambda one, said: said.update(expires_at=one.expires_at + minute))
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        own_count_without_gold,
+        own_answers_with_gold_last,
+        size_without_what_is_settled,
+        another_address_of_its_picture,
+        a_longer_lease,
+    ],
+    ids=lambda telling: telling.__name__,
+)
+def test_a_site_that_told_something_would_be_caught(
+    telling: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        telling(patch)
+        plain = transcript(PLAIN, answers, monkeypatch)
+        assert told_apart(plain, transcript(WORLDS["gold"], answers, monkeypatch))
