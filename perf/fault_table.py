@@ -166,8 +166,10 @@ def _of_storage(storage: list[dict[str, Any]]) -> list[Line]:
         reachable = [fault for found in of_it for fault in found["reachable"]]
         wrong = [fault for fault in reachable if fault.startswith("a ready release")]
         left = [fault for found in of_it for fault in found["in_the_end"]]
+        requests = max(len(found.get("requests", [])) for found in of_it)
+        places = f"{steps} steps" + (f" and {requests} requests" if requests else "")
         lines += [
-            Line(f"{scene}: killed at a step", f"{_total(of_it, 'killed')} of {steps} steps"),
+            Line(f"{scene}: killed at a step", f"{_total(of_it, 'killed')} of {places}"),
             Line("  killed in a write", str(_total(of_it, "torn"))),
             Line(
                 "  writes failed, disks full", f"{_total(of_it, 'failed')}, {_total(of_it, 'full')}"
@@ -175,7 +177,7 @@ def _of_storage(storage: list[dict[str, Any]]) -> list[Line]:
             _none("  reachable that was not whole", len(reachable)),
             _none("  not whole once it was done again", len(left)),
         ]
-        if scene == "release":
+        if scene.startswith("release"):
             lines.append(_none("  ready with another hash", len(wrong)))
     return lines
 

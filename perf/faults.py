@@ -12,8 +12,8 @@ told to end, and Redis is flushed or stopped; then Redis is flushed with a queue
 while people work. Every run must end with the weights of an undisturbed one. No run is asked for
 after ``--seconds``; 0 leaves that phase out. Before all that the writers of storage are killed at
 each of their steps (at most ``--storage`` of each kind; 0 leaves that out), in the middle of a
-write, and on a disk that fills, and what they left is looked at. The exit status is 1 when a
-promise is broken.
+write, on a disk that fills, and at their requests to a bucket, and what they left is looked at. The
+exit status is 1 when a promise is broken.
 ``--sum`` prints one table of what several runs have saved.
 """
 
