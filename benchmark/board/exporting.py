@@ -77,12 +77,11 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
                 row.pk,
                 row.model_name,
                 row.method,
-                group.asked,
             )
             for shown in row.question_set.rules.figures:
                 figure = row.summary[shown.name] or {}
                 ends = (figure.get(name) for name in ("value", "low", "high", "undefined"))
-                yield csv_line((*origin, shown.name, *ends))
+                yield csv_line((*origin, figure.get("count", group.asked), shown.name, *ends))
 
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:

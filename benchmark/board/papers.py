@@ -51,7 +51,7 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
             "method": one.method,
             "benchmark": str(one.question_set),
             "version": one.question_set.short_version,
-            "questions": one.summary["asked"],
+            "questions": found.get("count", one.summary["asked"]),
             "total": one.summary["total"],
             "judge": one.judge.name,
             "judge_model": one.judge.model,
@@ -113,7 +113,7 @@ def _cells(evaluations: Sequence[Evaluation]) -> list[list[str]]:
             f"{one.question_set}, {one.question_set.short_version}",
             f"{one.judge}{f' ({one.judge.model})' if one.judge.model else ''}, "
             f"{one.prompt_hash[:8]}",
-            f"{one.summary['asked']} of {one.summary['total']}",
+            _asked(one, found),
             shown.heading,
             _value(found, shown),
         ]
@@ -123,7 +123,15 @@ def _cells(evaluations: Sequence[Evaluation]) -> list[list[str]]:
     ]
 
 
-def _value(found: dict[str, float], shown: Shown) -> str:
+def _asked(evaluation: Evaluation, found: dict[str, Any]) -> str:
+    """ "81 of 96"; of a figure that is of a part of them, "20 of the 81 asked"."""
+    asked = evaluation.summary["asked"]
+    if "count" in found:
+        return f"{found['count']} of the {asked} asked"
+    return f"{asked} of {evaluation.summary['total']}"
+
+
+def _value(found: dict[str, Any], shown: Shown) -> str:
     return f"{figure(found['value'], shown)} ({interval(found, shown)})"
 
 

@@ -259,8 +259,9 @@ class Protocol:
 
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
         """Each figure as {"value", "low", "high"}, None while a verdict that it needs is open,
-        ``statistics.NOT_DEFINED`` where it has nothing to divide by; in "by_type" a count and the
-        ``type_figures`` of each type."""
+        ``statistics.NOT_DEFINED`` where it has nothing to divide by; one that is of a part of the
+        questions has their number in "count". In "by_type" a count and the ``type_figures`` of
+        each type."""
         raise NotImplementedError
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:

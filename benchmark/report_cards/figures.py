@@ -13,9 +13,10 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.report_cards import best_of_n
-from benchmark.statistics import estimate, paired_test
+from benchmark.statistics import NOT_DEFINED, estimate, estimate_of_sums, paired_test, ratio
 
 WHOLE = "image_and_facts"
 CONDITIONS = {
@@ -73,7 +74,8 @@ def report(pairs: Sequence[Scored]) -> dict[str, Any]:
         ),
         "by_length": _grouped(pairs, whole, _length_name),
         "longer_preferred": _longer(pairs, whole),
-        "length_correlation": _correlation(pairs),
+        "length_correlation": (correlation := _correlation(pairs))["value"],
+        "length_correlation_interval": {end: correlation[end] for end in ("low", "high")},
     }
 
 
@@ -203,10 +205,20 @@ def _longer(pairs: Sequence[Scored], whole: str) -> dict[str, float] | None:
     return {**estimate(fmean(chosen), chosen), "count": len(chosen)} if chosen else None
 
 
-def _correlation(pairs: Sequence[Scored]) -> float | None:
-    """Pearson's r of reward and length over all responses; None where one of them is constant."""
-    rewards = np.asarray([reward for pair in pairs for reward in pair.rewards])
-    lengths = np.asarray([length for pair in pairs for length in pair.lengths], dtype=np.float64)
-    if rewards.std() == 0 or lengths.std() == 0:
-        return None
-    return float(np.corrcoef(rewards, lengths)[0, 1])
+def _correlation(pairs: Sequence[Scored]) -> dict[str, float | None]:
+    """Pearson's r of reward and length over all responses, its interval over pairs; not defined
+    where one of them is constant."""
+    rewards = np.asarray([pair.rewards for pair in pairs], dtype=np.float64)
+    lengths = np.asarray([pair.lengths for pair in pairs], dtype=np.float64)
+    if np.ptp(rewards) == 0 or np.ptp(lengths) == 0:
+        return dict(NOT_DEFINED)
+    x, y = (values - values.mean() for values in (rewards, lengths))
+    parts = (np.full_like(x, 1), x, y, x * y, x * x, y * y)
+    return estimate_of_sums(np.stack([part.sum(axis=1) for part in parts], axis=1), _pearson)
+
+
+def _pearson(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Out of [..., (n, x, y, xy, xx, yy)]."""
+    n, x, y, xy, xx, yy = np.moveaxis(sums, -1, 0)
+    spread = (n * xx - x * x) * (n * yy - y * y)
+    return np.asarray(ratio(n * xy - x * y, np.sqrt(np.maximum(spread, 0))))

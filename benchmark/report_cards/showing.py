@@ -48,7 +48,8 @@ def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
     ]
     correlation = figures["length_correlation"]
     if correlation is not None:
-        rows.append(("Correlation of reward and length", f"{correlation:.2f}"))
+        between = _between(figures.get("length_correlation_interval"))
+        rows.append(("Correlation of reward and length", f"{correlation:.2f}{between}"))
     if best := figures.get("best_of_n"):
         asked = f"{best['figure']}, picked of {best['answers']} answers to {best['question_set']}"
         picked = best["picked"][-1]
@@ -64,6 +65,11 @@ def _in_order(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in CONDITIONS if name in found}
 
 
+def _between(interval: Mapping[str, float] | None) -> str:
+    """Reports of before hold no interval."""
+    return f" ({interval['low']:.2f} to {interval['high']:.2f})" if interval else ""
+
+
 def _percent(found: Mapping[str, float]) -> str:
     return f"{100 * found['value']:.1f} % ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
 
@@ -75,7 +81,9 @@ def _bars(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _calibration(bins: list[dict[str, float]]) -> dict[str, Any]:
-    observed = _bars({f"{100 * b['from']:.0f} to {100 * b['to']:.0f} %": b for b in bins})
+    observed = _bars(
+        {f"{100 * b['from']:.0f} to {100 * b['to']:.0f} % (n = {b['count']:.0f})": b for b in bins}
+    )
     stated = {"name": "stated", "values": [one["stated"] for one in bins]}
     observed["series"][0]["name"] = "observed"
     return {**observed, "label": "share right", "series": [stated, *observed["series"]]}

@@ -196,6 +196,33 @@ def test_it_is_said_wherever_a_figure_stands(
         assert set(scoring.compare(one, two)) & set(expected) == set()
 
 
+def test_a_figure_of_a_part_says_of_how_many_questions_it_is() -> None:
+    """Wherever it stands, its n is that of the part and not of all."""
+    records = [pair("general"), *[{**pair("reasoning"), "key": f"{n}"} for n in range(3)]]
+    questions = make_question_set(protocol="vl_rewardbench", records=records)
+    judge = make_judge("rule", kind="exact", base_url="", model="")
+    base = make_base(name="the base")
+    one = evaluated(questions, judge, [REWARDS] * 4, model_name="the base", checkpoint=base)
+    assert [one.summary[name].get("count") for name in ("overall", "general", "reasoning")] == [
+        None,
+        1,
+        3,
+    ]
+    client = Client()
+    client.force_login(make_admin())
+    for address in (one.get_absolute_url(), reverse("benchmark:leaderboard")):
+        assert "n = 3" in client.get(address).content.decode()
+    board = client.get(reverse("benchmark:leaderboard-csv")).content.decode()
+    model = client.get(reverse("benchmark:model-summary", args=[base.pk, "csv"])).content.decode()
+    for text in (board, model):
+        asked = {
+            row["figure"].lower(): row["questions"] for row in csv.DictReader(io.StringIO(text))
+        }
+        assert (asked["overall"], asked["general"], asked["reasoning"]) == ("4", "1", "3")
+    paper = client.get(reverse("benchmark:model-summary", args=[base.pk, "md"])).content.decode()
+    assert "3 of the 4 asked" in paper
+
+
 def test_a_model_without_the_figure_is_ranked_last_and_not_tested() -> None:
     """Silence named no noun that is not there; it must not win by that."""
     questions = make_question_set(

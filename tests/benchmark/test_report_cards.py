@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -96,6 +98,8 @@ def test_a_reward_model_that_has_learnt_style_is_told_so() -> None:
     assert "what it has learnt may be style" in told
     assert "it may not read the facts at all" in told
     assert found["length_correlation"] > 0.5
+    ends = found["length_correlation_interval"]
+    assert 0 < ends["low"] < found["length_correlation"] < ends["high"] < 1
     assert found["longer_preferred"]["value"] == 1
     assert found["by_length"]["longer preferred"]["value"] == 1
     assert found["by_length"]["about equal"]["value"] == 0.5
@@ -107,6 +111,18 @@ def test_a_reward_model_that_has_learnt_style_is_told_so() -> None:
     (half, sure) = found["calibration"]
     assert (half["stated"], half["value"], sure["value"]) == (0.5, 0.5, 1)
     assert sure["stated"] == pytest.approx(0.8)
+
+
+def test_the_correlation_with_length_is_pearsons_and_none_where_nothing_varies() -> None:
+    pairs = answered(PAIRS, lambda pair: len(pair.output_1) % 7 / 10)
+    found = figures.report(pairs)
+    rewards = [reward for pair in pairs for reward in pair.rewards]
+    lengths = [length for pair in pairs for length in pair.lengths]
+    assert found["length_correlation"] == pytest.approx(np.corrcoef(rewards, lengths)[0, 1])
+    equal = [replace(pair, rewards=(1.0, 1.0)) for pair in pairs]
+    constant = figures.report(equal)
+    assert constant["length_correlation"] is None
+    assert constant["length_correlation_interval"] == {"low": None, "high": None}
 
 
 def test_without_facts_there_are_two_conditions() -> None:

@@ -242,7 +242,9 @@ def _estimate(
     rows: Sequence[Sequence[float]], figure: SumFigure, name: str
 ) -> dict[str, float | None]:
     columns = [scores.COLUMNS.index(part) for part in scores.NEEDS[name]]
-    return estimate_of_sums([row for row in rows if any(row[n] for n in columns)], figure)
+    mine = [row for row in rows if any(row[n] for n in columns)]
+    part = {"count": len(mine)} if len(mine) < len(rows) else {}
+    return {**estimate_of_sums(mine, figure), **part}
 
 
 class AmberGenerative(Amber):

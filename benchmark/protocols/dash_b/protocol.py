@@ -106,6 +106,8 @@ class DashB(RightOrWrong):
         if len(rows) != len(answers):
             return {**dict.fromkeys(scores.FIGURES), "by_type": {}}
         figures = {name: estimate_of_sums(rows, of) for name, of in scores.FIGURES.items()}
+        for name, label in (("tnr", "absent"), ("tpr", "present")):
+            figures[name]["count"] = sum(one.type == label for one in answers)
         return {**figures, "by_type": {}}
 
 

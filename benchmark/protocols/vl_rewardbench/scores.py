@@ -73,7 +73,7 @@ def figures_of(
         for name in names
     }
     figures: dict[str, Any] = {
-        name: _estimate(found[name], values) if values else dict(NOT_DEFINED)
+        name: _of_group(found[name], values) if values else dict(NOT_DEFINED)
         for name, values in by_group.items()
     }
     figures["overall"] = _estimate(found["overall"], list(outcomes))
@@ -90,6 +90,12 @@ def _estimate(value: float | None, outcomes: Sequence[float | None]) -> dict[str
     if value is None:
         return None
     return estimate(value, [100 * one for one in outcomes if one is not None])
+
+
+def _of_group(value: float | None, outcomes: Sequence[float | None]) -> dict[str, float] | None:
+    """With the number of pairs that it is of."""
+    found = _estimate(value, outcomes)
+    return None if found is None else {**found, "count": len(outcomes)}
 
 
 def _macro(
