@@ -9,11 +9,13 @@ from collections.abc import Collection
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import Http404
+from django.urls import reverse
 
 from annotation import checks, lease_statements
 from annotation.crowd import sessions
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
+from annotation.notices import writing
 from annotation.onboarding import quiz
 from annotation.preferences import settle
 
@@ -142,12 +144,26 @@ def pause(membership: Membership, *, reason: str = "") -> None:
         membership.paused = True
         membership.paused_reason = reason
         membership.save(update_fields=["paused", "paused_reason"])
+        if reason:
+            _tell_of_pause(membership, reason)
         _give_back(
             "assignment.project_id = %(project)s AND assignment.annotator_id = %(annotator)s",
             wait=True,
             project=membership.project_id,
             annotator=membership.user_id,
         )
+
+
+def _tell_of_pause(membership: Membership, reason: str) -> None:
+    project = membership.project
+    writing.tell(
+        "annotator_paused",
+        writing.members(project),
+        event=f"annotator_paused:{membership.pk}:{uuid.uuid4()}",
+        title=f"{membership.user.username} is paused in {project.name}: {reason}",
+        link=reverse("annotation:annotator", args=[project.slug, membership.user_id]),
+        project=project,
+    )
 
 
 def _give_back(condition: str, *, wait: bool = False, **values: int | None) -> int:

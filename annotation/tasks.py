@@ -4,6 +4,7 @@ from celery import shared_task
 
 from annotation import jobs, queue, tidying
 from annotation.models import Project
+from annotation.notices import conditions, delivering
 from annotation.quality import figures
 
 
@@ -37,6 +38,24 @@ def refresh_figures(project_id: int) -> None:
     project = Project.objects.filter(pk=project_id).first()
     if project is not None:
         figures.refresh(project)
+
+
+@shared_task
+def deliver_notice(delivery_id: int) -> None:
+    """Send a mail or ask a webhook."""
+    delivering.deliver(delivery_id)
+
+
+@shared_task
+def deliver_waiting_notices() -> None:
+    """Send what is due for another try, or whose first announcement was lost."""
+    delivering.deliver_waiting()
+
+
+@shared_task
+def watch_projects() -> None:
+    """Tell managers and reviewers what has come to hold in their projects."""
+    conditions.watch()
 
 
 @shared_task

@@ -17,12 +17,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from annotation.models import IdempotentAnswer, Invitation
+from annotation.models import Delivery, IdempotentAnswer, Invitation, Notice
 
 log = logging.getLogger(__name__)
 
 BATCH = 1000
 MOST_BATCHES = 100
+KEPT_NOTICES = timedelta(days=180)
 
 
 def tidy() -> dict[str, int]:
@@ -30,7 +31,8 @@ def tidy() -> dict[str, int]:
 
     Answers to repeated requests after ``IDEMPOTENCY_HOURS``, who logged in or failed to after
     ``LOGIN_LOG_DAYS``, sessions and unused invitations once they have expired. A used invitation
-    stays: it tells who let somebody in.
+    stays: it tells who let somebody in. Notices go after ``KEPT_NOTICES``, and what was sent of
+    them.
     """
     answered = Now() - timedelta(hours=settings.IDEMPOTENCY_HOURS)
     logged = Now() - timedelta(days=settings.LOGIN_LOG_DAYS)
@@ -39,6 +41,10 @@ def tidy() -> dict[str, int]:
         "sessions": Session.objects.filter(expire_date__lt=Now()),
         "failed log-ins": AccessAttempt.objects.filter(attempt_time__lt=logged),
         "log-ins": AccessLog.objects.filter(attempt_time__lt=logged),
+        "notices": Notice.objects.filter(created_at__lt=Now() - KEPT_NOTICES),
+        "tests of webhooks": Delivery.objects.filter(
+            notice=None, created_at__lt=Now() - KEPT_NOTICES
+        ),
         "invitations": Invitation.objects.filter(expires_at__lt=Now(), accepted_at=None),
     }
     gone = {name: delete_in_batches(rows) for name, rows in over.items()}

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from annotation.crowd import views as crowd
+from annotation.notices import views as notices
 from annotation.views import (
     account,
     adjudication,
@@ -94,6 +95,12 @@ urlpatterns = [
     path("label/<uuid:token>/answer/", labelling.answer, name="answer"),
     path("label/<uuid:token>/skip/", labelling.skip, name="skip"),
     path("label/<uuid:token>/renew/", labelling.renew, name="renew"),
+    path("notices/", notices.inbox, name="notices"),
+    path("notices/read/", notices.read, name="notices-read"),
+    path("notices/<int:pk>/open/", notices.open_one, name="notice-open"),
+    path("notices/choices/", notices.choices, name="notice-choices"),
+    path("notices/webhooks/", notices.webhooks, name="webhooks"),
+    path("notices/webhooks/<int:pk>/", notices.webhook, name="webhook"),
     path("account/password/", account.password, name="password"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import DomainError
-from benchmark import scoring, wordings
+from benchmark import scoring, telling, wordings
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from config import wakeup
 from config.outside import storable
@@ -113,9 +113,10 @@ def conclude(evaluation: Evaluation) -> None:
     headline = summary[evaluation.question_set.headline.name]  # Not defined is not open.
     settled = headline is not None and not summary["unparsed"] + summary["failed"]
     ended = State.COMPLETE if settled else State.INCOMPLETE
-    Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING).update(
-        state=ended, summary=summary, error="", finished_at=timezone.now()
-    )
+    with transaction.atomic():
+        concluded = Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING)
+        if concluded.update(state=ended, summary=summary, error="", finished_at=timezone.now()):
+            telling.if_fell(evaluation.pk)
 
 
 def fail(evaluation: Evaluation, reason: str) -> None:

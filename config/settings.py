@@ -87,6 +87,26 @@ CLIENT_ADDRESS_HEADER = env("CLIENT_ADDRESS_HEADER", default="X-Forwarded-For")
 if CLIENT_ADDRESS_HEADER not in proxies.HEADERS:
     raise ImproperlyConfigured(f"CLIENT_ADDRESS_HEADER must be one of {', '.join(proxies.HEADERS)}")
 
+# The address under which people reach the site, as https://labels.example.org: it stands before the
+# links in mails and webhooks, which have none without it.
+SITE_URL = env("SITE_URL", default="")
+
+# --- Mail -----------------------------------------------------------------------------------
+
+# The server that takes mails of notices; empty: none are sent.
+EMAIL_HOST = env("EMAIL_HOST", default="")
+# Its port.
+EMAIL_PORT = env.int("EMAIL_PORT", default=587)
+# Who logs in there; empty: nobody does.
+EMAIL_HOST_USER = env("EMAIL_HOST_USER", default="")
+# Their password.
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD", default="")
+# Whether the connection turns to TLS (STARTTLS).
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=True)
+# Whose mails they are.
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="factloop@localhost")
+EMAIL_TIMEOUT = 10
+
 # --- Applications ---------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -232,6 +252,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "benchmark.tasks.resume_judging",
         "schedule": 20.0,
         "options": {"expires": 20},
+    },
+    "deliver-waiting-notices": {
+        "task": "annotation.tasks.deliver_waiting_notices",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    "watch-projects": {
+        "task": "annotation.tasks.watch_projects",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "watch-disks": {
+        "task": "training.tasks.watch_disks",
+        "schedule": 300.0,
+        "options": {"expires": 300},
     },
     "tidy-rows": {
         "task": "annotation.tasks.tidy",

@@ -62,6 +62,12 @@ def announce_forgotten_imports() -> None:
 
 
 @shared_task
+def watch_disks() -> None:
+    """Tell administrators when the disk of this host is nearly full."""
+    health.watch_disks()
+
+
+@shared_task
 def tidy_storage() -> None:
     """Delete files in storage that nobody will ask for."""
     retention.tidy()

@@ -16,6 +16,7 @@ from annotation.api import (
     review,
 )
 from annotation.crowd import api as crowd
+from annotation.notices import api as notices
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -99,6 +100,9 @@ urlpatterns = [
         name="drafts",
     ),
     path("projects/<slug:slug>/releases", releases.Releases.as_view(), name="releases"),
+    path("notices", notices.Notices.as_view(), name="notices"),
+    path("notices/read", notices.NoticesRead.as_view(), name="notices-read"),
+    path("notices/choices", notices.NoticeChoices.as_view(), name="notice-choices"),
     path("assignments/<uuid:token>", labelling.AssignmentDetail.as_view(), name="assignment"),
     path("assignments/<uuid:token>/judgment", labelling.SubmitJudgment.as_view(), name="submit"),
     path("assignments/<uuid:token>/renew", labelling.RenewAssignment.as_view(), name="renew"),

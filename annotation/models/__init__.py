@@ -6,6 +6,13 @@ from annotation.models.crowd import Participant, Study
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
 from annotation.models.figures import Figures, WorkDay
 from annotation.models.items import Comparison, Image, ImageUpload, Prompt
+from annotation.models.notices import (
+    Condition,
+    Delivery,
+    Notice,
+    NoticeChoice,
+    Webhook,
+)
 from annotation.models.onboarding import (
     QuizAnswer,
     QuizAttempt,
@@ -23,6 +30,8 @@ __all__ = [
     "ApiToken",
     "Assignment",
     "Comparison",
+    "Condition",
+    "Delivery",
     "Figures",
     "IdempotentAnswer",
     "Image",
@@ -32,6 +41,8 @@ __all__ = [
     "Judgment",
     "JudgmentVersion",
     "Membership",
+    "Notice",
+    "NoticeChoice",
     "Participant",
     "Project",
     "Prompt",
@@ -44,6 +55,7 @@ __all__ = [
     "Study",
     "SupersededGuidelines",
     "User",
+    "Webhook",
     "WorkDay",
     "WorkedExample",
 ]

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 from annotation import access, blindness, marks, markup
 from annotation.access import Permission
 from annotation.models import Comparison, Judgment
+from annotation.notices import choosing
 from annotation.texts import word_count
 
 register = template.Library()
@@ -84,6 +85,12 @@ def words(text: str) -> int:
 def reviews_something(user: Any) -> bool:
     """Whether a person sees models anywhere: annotators have no training and no benchmarks."""
     return bool(user.is_superuser) or access.projects_where(user, Permission.REVIEW).exists()
+
+
+@register.simple_tag
+def unread_notices(user: Any) -> int:
+    """How many notices wait in somebody's inbox."""
+    return choosing.unread(user)
 
 
 @register.filter

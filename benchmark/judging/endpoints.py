@@ -28,8 +28,8 @@ from typing import Any
 
 import httpx
 
-from benchmark.judging import deadlines
 from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
+from config import deadlines
 from config.outside import finite_number, storable, whole_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")

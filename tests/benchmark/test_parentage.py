@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Project
+from benchmark import evaluating
 from benchmark.board import leaderboard, parentage
 from benchmark.models import Evaluation, Judge, QuestionSet
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
@@ -219,3 +220,19 @@ def test_an_open_leaderboard_learns_that_a_score_came(
     assert "HX-Refresh" not in client.get(address)
     Evaluation.objects.filter(pk=waiting.pk).update(state="complete")
     assert client.get(address)["HX-Refresh"] == "true"
+
+
+def test_who_asked_for_a_score_that_fell_is_told_once(
+    project: Project, questions: QuestionSet
+) -> None:
+    asker = make_member(project, "reviewer")
+    base = make_base()
+    evaluate(GOOD, questions, base, project)
+    policy = ppo(project, base)
+    for ratings, kinds in ((NEAR, []), (BAD, ["score_fell"])):
+        evaluation = evaluate(ratings, questions, policy, project)
+        Evaluation.objects.filter(pk=evaluation.pk).update(created_by=asker)
+        for _ in range(2):
+            evaluating.conclude(evaluation)
+        assert list(asker.notices.values_list("kind", flat=True)) == kinds
+    assert policy.name in asker.notices.get().title

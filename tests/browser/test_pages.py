@@ -33,6 +33,9 @@ def paths(project: Project) -> list[str]:
         "/new-project/",
         "/account/password/",
         "/account/tokens/",
+        "/notices/",
+        "/notices/choices/",
+        "/notices/webhooks/",
         "/api/docs/",
         "/training/",
         "/training/checkpoints/",
@@ -48,6 +51,7 @@ def paths(project: Project) -> list[str]:
                 "disputes/",
                 "quality/",
                 "quality/corrupted/",
+                "studies/",
                 *people(project),
             )
         ),

@@ -90,6 +90,9 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:examples": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:corrupted": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:quiz": lambda world: {"questions": [world.rows["gold"].pk]},
+    "annotation-api:notice-choices": lambda world: {
+        "choices": [{"kind": "run_failed", "inbox": True, "email": False, "webhook": None}]
+    },
     "annotation-api:studies": lambda world: {"completion_code": "C1"},
     "annotation-api:imports": lambda world: {
         "format": "llava_rlhf",

@@ -48,6 +48,8 @@ PLAIN = {
     *("lease_minutes", "gold_rate", "repeat_rate", "pause_below", "pause_after", "created_at"),
     *("quiz_pass_mark", "quiz_attempts", "role", "paused", "username", "id", "from", "value"),
     *("captions", "caption_type", "length_bonus", "preference", "hallucination", "kind"),
+    # Webhooks are the site's, and open to whoever wants to be told.
+    *("up_to", "inbox", "email", "webhook"),
     *("platform", "participant_parameter", "study_parameter", "session_parameter", "places"),
     *("session_hours", "completion_code", "return_url", "failed_code", "ended"),
     *("more_hallucinated", "more_helpful", "note", "explanation", "text", "most", "version"),

@@ -15,7 +15,15 @@ from django.core.files.storage import default_storage
 from django.urls import URLResolver, get_resolver, reverse
 
 from annotation import checks, exporting, queue
-from annotation.models import ApiToken, Comparison, ImportJob, Invitation, Project, User
+from annotation.models import (
+    ApiToken,
+    Comparison,
+    ImportJob,
+    Invitation,
+    Project,
+    User,
+    Webhook,
+)
 from annotation.onboarding import guidelines
 from benchmark import evaluating
 from benchmark.board import leaderboard
@@ -124,6 +132,8 @@ PK_OF: dict[str, dict[str, str]] = {
         "quiz-answer": "quiz answer",
         "token-revoke": "token",
         **same("study", "study", "study-act", "study-participants"),
+        "notice-open": "notice",
+        "webhook": "webhook",
     },
     "annotation-api": {
         **same("membership", "member", "quiz-admission", "quiz-attempts"),
@@ -218,6 +228,10 @@ def _annotate(world: World) -> None:
     study, world.secrets["study"] = factories.make_study(project, maker=manager)
     world.rows |= {
         "study": study,
+        "notice": annotator.notices.create(kind="run_failed", event="1", title="No", link="/"),
+        "webhook": Webhook.objects.create(
+            name=f"lab {project.pk}", address="https://hooks.example.org/secret"
+        ),
         "annotator": annotator,
         "assignment": assignment,
         "comparison": world.comparison,

@@ -7,6 +7,7 @@ over Redis and given half a second. Beat proves itself by a key that one of its 
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,8 +17,10 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.urls import reverse
 from django.utils import timezone
 
+from annotation.notices import conditions, writing
 from config import wakeup
 from training.models import Attempt, Run
 
@@ -151,6 +154,19 @@ def _disk() -> Check:
     remedy = "Delete checkpoints and run directories that nobody needs, or give it more room."
     return Check(
         "Disk", worst >= LEAST_FREE_SHARE, f"{worst * 100:.0f} % free on this host", remedy
+    )
+
+
+def watch_disks() -> None:
+    """Tells superusers once when this host's fullest disk comes under LEAST_FREE_SHARE."""
+    worst = free_disk_share()
+    conditions.holds(
+        "disk_nearly_full",
+        worst < LEAST_FREE_SHARE,
+        writing.superusers,
+        title=f"A disk of {socket.gethostname()} is nearly full: {worst * 100:.0f} % free",
+        link=reverse("training:health"),
+        over=worst >= 1.5 * LEAST_FREE_SHARE,
     )
 
 

@@ -40,6 +40,7 @@ from django.db.models.functions import Greatest, Now
 
 from config import logs, outside, wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
+from training.runs import telling
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +309,7 @@ def _end(attempt: Attempt, state: State, *, reason: str) -> None:
     outcome = State.LOST if state is State.QUEUED else state
     Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome, reason=reason)
     GpuSlot.objects.filter(attempt=attempt).update(attempt=None)
+    telling.of_end(attempt, state)
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from annotation import exporting, queue
-from annotation.models import ImportJob, Invitation, User
+from annotation.models import ImportJob, Invitation, User, Webhook
 from annotation.onboarding import guidelines
 from tests import factories
 
@@ -72,6 +72,12 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "answer": [("post", "owner")],
     "skip": [("post", "owner")],
     "renew": [("post", "owner")],
+    "notices": [("get", "anyone")],
+    "notices-read": [("post", "anyone")],
+    "notice-open": [("post", "owner")],
+    "notice-choices": [("get", "anyone"), ("post", "anyone")],
+    "webhooks": [("get", "admin"), ("post", "admin")],
+    "webhook": [("get", "admin"), ("post", "admin")],
     "password": [("get", "anyone"), ("post", "anyone")],
     "tokens": [("get", "anyone"), ("post", "anyone")],
     "token-revoke": [("post", "owner")],
@@ -110,6 +116,8 @@ def world(db: None) -> World:
     example = guidelines.draft(
         factories.make_comparison(project), manager, more_hallucinated="2", why="Look.", spans=[]
     )
+    notice = annotator.notices.create(kind="run_failed", event="1", title="No", link="/")
+    webhook = Webhook.objects.create(name="lab", address="https://hooks.example.org/x")
     study, _ = factories.make_study(project)
     invitation, _ = Invitation.create(project, role="annotator", created_by=manager)
     attempt = member.quiz_attempts.create(number=1, pass_mark=1)
@@ -121,6 +129,9 @@ def world(db: None) -> World:
         **{name: {} for name in PAGES if name.startswith("second-factor")},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
+        **{name: {} for name in ("notices", "notices-read", "notice-choices", "webhooks")},
+        "notice-open": {"pk": notice.pk},
+        "webhook": {"pk": webhook.pk},
         "join": {"raw": "no-such-invitation"},
         "study-begin": {"raw": "no-such-study"},
         **{name: {**slug, "pk": study.pk} for name in ("study", "study-act", "study-participants")},
