@@ -48,8 +48,7 @@ class Inlined(ImageSource):
             found += taken["input"].pop("images", [])
         members = picture_members(taken)
         for name in members:
-            if name in taken:
-                taken[name] = self._replaced(taken[name], name)
+            taken[name] = self._replaced(taken[name], name)
         for name in ("messages", "prompt", "conversations", "chosen", "rejected"):
             if isinstance(taken.get(name), list):
                 taken[name] = [self._turn(turn, found, name) for turn in taken[name]]

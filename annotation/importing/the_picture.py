@@ -24,7 +24,8 @@ def name_of_picture(record: Mapping[str, Any]) -> Any:
     """The one name: a text, a list of one, or an object with a path; unchecked. Raises BadField."""
     found: dict[str, Any] = {}
     for member in picture_members(record):
-        names = list(_names(record.get(member)))
+        value = record[member]
+        names = [value] if isinstance(value, str) and value else list(_names(value))
         if len(names) > 1:
             raise BadField(member, f"names {len(names)} images; {ONE_ONLY}")
         if names:
@@ -33,7 +34,7 @@ def name_of_picture(record: Mapping[str, Any]) -> Any:
     if numbered and len(found) > 1:
         raise BadField(numbered[-1], f"names a second image; {ONE_ONLY}")
     for member in _OTHER_MEDIA:
-        if any(True for _ in _names(record.get(member))):
+        if member in record and any(True for _ in _names(record[member])):
             raise BadField(member, "is not shown: a comparison is about one image")
     one, other = found.get("image"), found.get("images")
     if isinstance(one, str) and isinstance(other, str) and not fit(key(one), key(other)):
@@ -48,8 +49,11 @@ def is_absent(value: Any) -> bool:
 
 
 def picture_members(record: Mapping[str, Any]) -> list[str]:
-    """Where pictures may be named; tables have image_1, image_2 and so on, one for each."""
-    return [*IMAGES, *sorted(name for name in record if _NUMBERED.fullmatch(name.lower()))]
+    """Where a record may name pictures; tables have image_1, image_2 and so on, one for each."""
+    numbered = (
+        name for name in record if name[-1:].isdigit() and _NUMBERED.fullmatch(name.lower())
+    )
+    return [*(name for name in IMAGES if name in record), *sorted(numbered)]
 
 
 def _names(value: Any) -> Iterator[Any]:
