@@ -81,9 +81,7 @@ def _bars(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _calibration(bins: list[dict[str, float]]) -> dict[str, Any]:
-    observed = _bars(
-        {f"{100 * b['from']:.0f} to {100 * b['to']:.0f} % (n = {b['count']:.0f})": b for b in bins}
-    )
+    observed = _bars({f"{100 * b['from']:.0f} to {100 * b['to']:.0f} %": b for b in bins})
     stated = {"name": "stated", "values": [one["stated"] for one in bins]}
     observed["series"][0]["name"] = "observed"
     return {**observed, "label": "share right", "series": [stated, *observed["series"]]}
