@@ -243,7 +243,7 @@ def _container(value: dict[str, Any]) -> str | None:
         for name, member in value.items()
         if isinstance(member, list) and member and all(isinstance(one, dict) for one in member)
     ]
-    if len(value) == len(lists) or (lists and "data" in lists):
+    if lists and (len(value) == len(lists) or "data" in lists):
         return (
             "is a JSON object, not a list: records are expected at the top; "
             f"there is a list under {lists[0][:40]!r}"

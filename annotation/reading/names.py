@@ -39,6 +39,11 @@ def excerpt(text: object, longest: int = LONGEST_SHOWN) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def quoted(value: object) -> str:
+    """A value of a file for a message, as Python writes it and never long."""
+    return excerpt(repr(value))
+
+
 def normal(name: str) -> str:
     """One spelling of a path: NFC, "/" between its parts, none of them empty, "." or padded.
 

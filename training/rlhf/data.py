@@ -58,9 +58,9 @@ def image_path(images: Path, name: str) -> Path:
     """The file of an image; DataError when it is missing or outside the folder."""
     path = images / name
     if not path.resolve().is_relative_to(images.resolve()):
-        raise DataError(f"image: {name!r} is outside the images folder")
+        raise DataError(f"image: {name[:100]!r} is outside the images folder")
     if not path.is_file():
-        raise DataError(f"image: {name!r} is not in the images folder")
+        raise DataError(f"image: {name[:100]!r} is not in the images folder")
     return path
 
 

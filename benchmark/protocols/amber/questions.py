@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.amber.describing import vocabulary_of
 from benchmark.protocols.protocol import Refused
@@ -68,7 +69,7 @@ def load_questions(folder: str | Path) -> list[Question]:
         known_where, known = annotations[number]
         kind = TYPES.get(str(known.get("type")))
         if kind is None:
-            raise Refused(f"{known_where}: type is {known.get('type')!r}")
+            raise Refused(f"{known_where}: type is {quoted(known.get('type'))}")
         described = kind == GENERATIVE
         truth = _truth(known, known_where, described)
         lures = _words(known, "hallu", known_where) if described else ()
@@ -130,7 +131,7 @@ def _truth(known: dict[str, Any], where: str, described: bool) -> str | tuple[st
     if described:
         return _words(known, "truth", where)
     if known.get("truth") not in ("yes", "no"):
-        raise Refused(f"{where}: truth is {known.get('truth')!r}, not 'yes' or 'no'")
+        raise Refused(f"{where}: truth is {quoted(known.get('truth'))}, not 'yes' or 'no'")
     return str(known["truth"])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Refused
 
@@ -73,7 +74,7 @@ def _joined(questions: Path, references: str | Path, captions: str | Path | None
         if captions is not None and image not in shown:
             raise Refused(f"{where}: question {number}: image {image} has no captions")
         if category not in CATEGORIES:
-            raise Refused(f"{where}: question {number}: category is {category!r}")
+            raise Refused(f"{where}: question {number}: category is {quoted(category)}")
         about_where, about = shown.get(image, ("", {}))
         found[number] = Question(
             question_id=number,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.reading.files import Unreadable, is_array, read_all, read_document
-from annotation.reading.names import normal
+from annotation.reading.names import normal, quoted
 
 TYPES = (
     "attribute",
@@ -64,7 +64,9 @@ class Question:
             texts[name] = _text(data, name, where)
         if texts["question_type"] not in TYPES:
             found = texts["question_type"]
-            raise QuestionError(f"{where}: question_type is {found!r}, not one of {list(TYPES)}")
+            raise QuestionError(
+                f"{where}: question_type is {quoted(found)}, not one of {list(TYPES)}"
+            )
         content = data.get("image_content")
         if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
             raise QuestionError(f"{where}: image_content is not a list of texts")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Refused
 from benchmark.protocols.vl_rewardbench.pairs import A_PAIR, key_of
@@ -86,10 +87,12 @@ def _responses(data: dict[str, Any], where: str) -> tuple[str, str]:
 def _pair(data: dict[str, Any], where: str) -> Pair:
     group = FIELDS.get(str(data.get("Category")))
     if group is None:
-        raise Refused(f"{where}: Category is {data.get('Category')!r}, not one of {list(FIELDS)}")
+        raise Refused(
+            f"{where}: Category is {quoted(data.get('Category'))}, not one of {list(FIELDS)}"
+        )
     better = BETTER.get(str(data.get("Better")))
     if better is None:
-        raise Refused(f"{where}: Better is {data.get('Better')!r}, not one of {list(BETTER)}")
+        raise Refused(f"{where}: Better is {quoted(data.get('Better'))}, not one of {list(BETTER)}")
     query = files.text(data, "Text", where, A_PAIR).strip()
     if not query:
         raise Refused(f"{where}: Text is empty; the authors' 0_download_data.py fills it in")

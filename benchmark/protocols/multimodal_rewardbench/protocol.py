@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from annotation.reading.names import quoted
 from benchmark.protocols.multimodal_rewardbench import pairs
 from benchmark.protocols.multimodal_rewardbench.published import PAPER
 from benchmark.protocols.protocol import Item, Mode, Outcome, ReadQuestion, Refused
@@ -63,7 +64,7 @@ class MultimodalRewardBench(VLRewardBench):
                 return known.get(pairs.key_in(about, where))
             named = by_id.get(str(about.get("ID")), [])
             if len(named) > 1:
-                raise Refused(f"{where}: several pairs have the ID {about.get('ID')!r}")
+                raise Refused(f"{where}: several pairs have the ID {quoted(about.get('ID'))}")
             return named[0] if named else None
 
         return place_of
@@ -72,7 +73,7 @@ class MultimodalRewardBench(VLRewardBench):
         """What a judge said of the responses as they stand, or rewards."""
         label = {"A": 0, "B": 1}.get(str(data.get("Label")))
         if label is not None and label != question["better"]:
-            raise Refused(f"{where}: Label is {data['Label']!r}, which is not the set's")
+            raise Refused(f"{where}: Label is {quoted(data['Label'])}, which is not the set's")
         output = data.get("output")
         return output if isinstance(output, str) else super().stated(data, where, question)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Refused
 from benchmark.protocols.yes_no import Answer
@@ -62,7 +63,7 @@ def _question(data: dict[str, Any], where: str) -> Question:
         label="yes" if label == "yes" else "no",
     )
     if label not in ("yes", "no"):
-        raise Refused(f"{where}: label is {label!r}, not 'yes' or 'no'")
+        raise Refused(f"{where}: label is {quoted(label)}, not 'yes' or 'no'")
     return question
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from annotation.reading.names import quoted
 from benchmark.protocols.mmhal.questions import TYPES, QuestionError
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
 from benchmark.protocols.mmhal.scores import LOWEST_HONEST_RATING
@@ -93,7 +94,7 @@ class Scene:
 
 def _check(name: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
-        raise SceneError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
+        raise SceneError(f"{name}: {quoted(value)} is not one of {', '.join(allowed)}")
 
 
 # --------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Refused
 
@@ -100,7 +101,7 @@ def _pair(data: dict[str, Any], where: str) -> Pair:
     query = files.text(data, "query", where, A_PAIR).strip()
     ranking = data.get("human_ranking")
     if ranking not in ([0, 1], [1, 0]):
-        raise Refused(f"{where}: human_ranking is {ranking!r}, not [0, 1] or [1, 0]")
+        raise Refused(f"{where}: human_ranking is {quoted(ranking)}, not [0, 1] or [1, 0]")
     image = data.get("image_path") or data.get("image") or ""
     return Pair(
         key=key_of(pair_id, query, responses),

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
+from annotation.reading.names import quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import (
     EXACT,
@@ -220,7 +221,7 @@ def _rewards_of(data: dict[str, Any], where: str) -> list[float]:
         told = {"0": [1.0, 0.0], "1": [0.0, 1.0], "null": [0.0, 0.0]}
         better = told.get(json.dumps(data["better"]))
         if better is None:
-            raise Refused(f"{where}: better is {data['better']!r}, not 0, 1 or null")
+            raise Refused(f"{where}: better is {quoted(data['better'])}, not 0, 1 or null")
         return better
     rewards = two_numbers(data.get("rewards"))
     if rewards is None:

@@ -11,10 +11,15 @@ from typing import Any, Literal
 DataclassT = typing.TypeVar("DataclassT")
 
 
+LONGEST_PROBLEM = 300
+
+
 class ContractError(ValueError):
     """A record or spec that does not follow the contract; ``field`` names the part at fault."""
 
     def __init__(self, field: str, problem: str) -> None:
+        if len(problem) > LONGEST_PROBLEM:  # it quotes a value
+            problem = f"{problem[: LONGEST_PROBLEM - 1]}…"
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem

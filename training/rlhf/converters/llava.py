@@ -47,5 +47,7 @@ def _turns(entry: Entry) -> Iterator[str]:
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
             raise DataError(f"{place}.value: is not a text")
         if turn.get("from") != _SPEAKERS[number % 2]:
-            raise DataError(f"{place}.from: is {turn.get('from')!r}, not {_SPEAKERS[number % 2]!r}")
+            raise DataError(
+                f"{place}.from: is {str(turn.get('from'))[:60]!r}, not {_SPEAKERS[number % 2]!r}"
+            )
         yield turn["value"].replace(IMAGE_TOKEN, "").strip()
