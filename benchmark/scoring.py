@@ -81,7 +81,8 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     """Paired tests of two evaluations on the questions that are settled in both.
 
     Each figure maps to a PairedTest (second minus first) as plain JSON types, with the figure of
-    each evaluation over these questions under "first" and "second".
+    each evaluation over these questions under "first" and "second". "count" is of how many
+    questions, for all but the figures that have a count of their own.
     Raises ValueError when they are not comparable or share no settled question.
     """
     if not comparable(first, second):
@@ -95,7 +96,8 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
     for name, how in first.question_set.rules.compared.items():
         found = _tested(name, how, first, second, both)
         if found:
-            result.setdefault("count", found.pop("count"))
+            if result.setdefault("count", found["count"]) == found["count"]:
+                del found["count"]
             result[name] = found
     if first.question_set.rules.tested not in result:
         title = first.question_set.tested_figure.title

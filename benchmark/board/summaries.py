@@ -115,8 +115,8 @@ def svg(summary: Summary) -> str:
 
 
 def _cell(evaluation: Evaluation, shown: Shown) -> Cell:
-    found = evaluation.summary[shown.name]
-    return Cell(figure(found["value"], shown), interval(found, shown))
+    found = evaluation.summary[shown.name] or {}
+    return Cell(figure(found.get("value"), shown), interval(found, shown))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import comb
+from math import comb, isfinite
 from statistics import fmean
 from typing import Any
 
@@ -144,7 +144,8 @@ def report(source: Source, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         found = [lines.get(f"{_ID}/{one.question}/{place}") for place in places]
         if all(found):
             rewards = [float(line[f"reward_{n}"]) for line in found if line for n in (1, 2)]
-            scored.append((one.values, rewards[: len(one.values)]))
+            if all(map(isfinite, rewards)):
+                scored.append((one.values, rewards[: len(one.values)]))
     if not scored:
         return None
     most = len(scored[0][0])

@@ -59,7 +59,7 @@ def report(pairs: Sequence[Scored]) -> dict[str, Any]:
     Raises ValueError where there is no pair.
     """
     if not pairs:
-        raise ValueError("the release holds no pair out: there is nothing fair to report")
+        raise ValueError("no held-out pair got rewards: there is nothing fair to report")
     shown = [name for name in CONDITIONS if all(name in pair.first for pair in pairs)]
     whole = shown[0]
     return {

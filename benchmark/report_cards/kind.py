@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,7 @@ class ReportCardKind(RunKind):
         pairs = _pairs(directory / "data" / "held_out.jsonl")[:MOST_PAIRS]
         by_id = {line["id"]: line for line in scores}
         found = figures.report(scored(pairs, by_id))
+        found["left_out"] = len(pairs) - found["pairs"]
         sampled = directory / "data" / SAMPLED
         if sampled.exists():
             source = best_of_n.Source.from_json(json.loads(sampled.read_text("utf-8")))
@@ -170,7 +172,8 @@ def _as(
 
 def scored(pairs: Sequence[PreferencePair], lines: dict[str, dict[str, Any]]) -> list[Scored]:
     """The pairs with what the engine said of them; ``lines`` are those of its scores by id. A pair
-    that did not fit under one of the conditions is left out of all."""
+    that did not fit under one of the conditions is left out of all, and so is one that the reward
+    model had no number for."""
     found = []
     asked = {name for name in figures.CONDITIONS if any(f"{name}/{p.id}" in lines for p in pairs)}
     for pair in pairs:
@@ -182,6 +185,9 @@ def scored(pairs: Sequence[PreferencePair], lines: dict[str, dict[str, Any]]) ->
         if told.keys() != asked:
             continue
         whole = told.get(figures.WHOLE) or told["image"]
+        numbers = [line["probability_1"] for line in told.values()]
+        if not all(map(math.isfinite, (*numbers, whole["reward_1"], whole["reward_2"]))):
+            continue
         found.append(
             Scored(
                 preference=pair.preference,

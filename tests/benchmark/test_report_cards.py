@@ -142,6 +142,8 @@ def test_a_pair_that_does_not_fit_is_left_out_of_all_conditions() -> None:
     found = figures.report(scored(PAIRS, lines))
     assert found["pairs"] == len(PAIRS) - 1
     assert {one["count"] for one in found["conditions"].values()} == {len(PAIRS) - 1}
+    lines["image/pair-5"]["probability_1"] = float("nan")  # As a model that diverged says.
+    assert figures.report(scored(PAIRS, lines))["pairs"] == len(PAIRS) - 2
     alike = [PreferencePair(**{**vars(pair), "captions": ("Alike.",)}) for pair in PAIRS]
     shown = {one.id.split("/")[0] for one in conditions(alike)}
     assert "other_facts" not in shown  # There are none of another image.
