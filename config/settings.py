@@ -496,8 +496,9 @@ JUDGE_PATIENCE = {
 REPORT_CARDS = env.bool("REPORT_CARDS", default=True)
 
 # Whether AMBER takes near synonyms for equal: "none", or "spacy" where spaCy and a model with word
-# vectors are installed (its name, or its folder). Part of the wording: the two never rank together.
+# vectors are installed. Part of the wording: the two never rank together.
 AMBER_SYNONYMS = env.str("AMBER_SYNONYMS", default="none")
+# The model of spaCy for that: its name, or its folder.
 AMBER_SPACY_MODEL = env.str("AMBER_SPACY_MODEL", default="en_core_web_lg")
 
 # --- What is kept for how long ----------------------------------------------------------------
