@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     console = Console()
+    # Asked to end, it ends as by Ctrl-C: the run under way saves where it is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         seeds = run_study(
             options.output,

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from config.parents import die_with_parent
+from config.parents import die_with_starter
 from training.rlhf.contract import (
     CheckpointSaved,
     ContractError,
@@ -88,7 +88,7 @@ def carry_out(folder: Path, spec: RunSpec, working: Callable[[int], None]) -> No
 
 
 def _engine(kind: str, folder: str) -> None:
-    die_with_parent()
+    die_with_starter()
     log = os.open(Path(folder) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
