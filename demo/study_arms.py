@@ -40,12 +40,20 @@ def _critic_free(advantage: str) -> dict[str, Any]:
     return {"advantage": advantage, "responses_per_prompt": GROUP}
 
 
+_IMAGE_CONDITIONED = {
+    "image_coefficient": 1.0,
+    "image_damage": "exchange",  # a crop of a grid of nine cells may show all that was asked about
+    "anchor_coefficient": 1.0,
+}
+
 ARMS = (
     Arm("fact_rlhf", "PPO, facts and symbolic rewards (Fact-RLHF)", Kind.PPO, "fact"),
     Arm("rlhf", "PPO, symbolic rewards alone (RLHF)", Kind.PPO, "plain"),
     Arm("facts_alone", "PPO, facts alone", Kind.PPO, "fact", {"symbolic_rewards": False}),
     Arm("neither", "PPO, neither", Kind.PPO, "plain", {"symbolic_rewards": False}),
     Arm("dpo", "DPO", Kind.DPO),
+    Arm("dense_dpo", "dense DPO from marked words", Kind.DPO, changes={"dense": True}),
+    Arm("image_dpo", "image-conditioned DPO", Kind.DPO, changes=_IMAGE_CONDITIONED),
     Arm(
         "rloo", "RLOO, facts and symbolic rewards", Kind.PPO, "fact", _critic_free("leave_one_out")
     ),

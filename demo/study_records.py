@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from demo.annotators import Answer
+from demo.claims import false_parts
 from demo.study_engine import read_lines
 from demo.world import Prompt
-from training.rlhf.contract import ConversationRecord, Generation, PreferencePair
+from training.rlhf.contract import ConversationRecord, Generation, Mark, PreferencePair
 
 
 def preference_record(prompt: Prompt, one: str, two: str, answer: Answer) -> PreferencePair | None:
-    """The record of a judged pair; None where both questions were answered with a tie."""
+    """The record of a judged pair; None where both questions were answered with a tie.
+
+    In either answer the annotator marks what they see to be false.
+    """
     if answer.more_hallucinated != "tie":
-        return pair_record(prompt, one, two, second_is_better=answer.more_hallucinated == "a")
-    if answer.more_helpful in (None, "tie"):
+        second_is_better, hallucination = answer.more_hallucinated == "a", True
+    elif answer.more_helpful in (None, "tie"):
         return None
-    second_is_better = answer.more_helpful == "b"
-    return pair_record(prompt, one, two, second_is_better=second_is_better, hallucination=False)
+    else:
+        second_is_better, hallucination = answer.more_helpful == "b", False
+    record = pair_record(
+        prompt, one, two, second_is_better=second_is_better, hallucination=hallucination
+    )
+    return dataclasses.replace(record, marks_1=marked(prompt, one), marks_2=marked(prompt, two))
+
+
+def marked(prompt: Prompt, answer: str) -> tuple[Mark, ...]:
+    """The false parts of an answer; all of what cannot be read."""
+    parts = false_parts(answer, prompt.question, prompt.scene)
+    if parts is None:
+        parts = [(0, len(answer))] if answer else []
+    return tuple(Mark(start=start, end=end) for start, end in parts)
 
 
 def pair_record(
