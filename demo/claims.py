@@ -7,18 +7,22 @@ each are not so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.protocols.small_world import (
     BACKGROUNDS,
     NUMBERS,
     POSITIONS,
     Scene,
     Thing,
+    claims,
     coverage,
-    false_claims,
     words,
 )
 from demo.questions import CHOICE, LETTERS, YES_NO, Question
 
+Token = tuple[str, int, int]
+"""A word in lower case, its first character in the answer, and the one after its last."""
 UNREADABLE = len(POSITIONS)
 """More mistakes than any answer that can be read has."""
 
@@ -36,28 +40,77 @@ def helpful(answer: str, question: Question, scene: Scene) -> float:
 
 
 def mistakes(answer: str, question: Question, scene: Scene) -> int:
-    """How many parts of an answer are false: claims, an opening yes or no, a wrong conclusion.
+    """How many parts of an answer are false (``false_parts``); ``UNREADABLE`` for what is none."""
+    parts = false_parts(answer, question, scene)
+    return UNREADABLE if parts is None else len(parts)
 
-    A conclusion is measured by the list before it, which has been counted already. What cannot
-    be read is ``UNREADABLE``.
+
+def false_parts(answer: str, question: Question, scene: Scene) -> list[tuple[int, int]] | None:
+    """Where an answer is false: claims, an opening yes or no, a conclusion that does not follow.
+
+    From a first character up to before an end, in order; None for what cannot be read. A claim
+    that was made before is false, so repetition is never free. A conclusion is measured by the list
+    before it, which has been looked at already. All of an answer is false that says nothing false
+    and is not the answer: who is asked for the circle and tells of a square, or counts one of two,
+    has misled. Else a policy learns to speak of whatever it sees best.
     """
-    if question.type == "holistic":
-        return false_claims(answer, scene)
-    tokens = words(answer)
-    if not tokens or tokens.pop() != ".":
-        return UNREADABLE
-    wrong = 0
+    found = _placed(answer)
+    if not found or found.pop()[0] != ".":
+        return None
+    if question.type == "holistic" and claims(answer) is None:
+        return None
+    false: list[tuple[int, int]] = []
+    first = found[0][1] if found else 0
     if question.type == YES_NO:
-        if not tokens or tokens[0] not in ("yes", "no"):
-            return UNREADABLE
-        wrong += tokens.pop(0) != words(question.answer)[0]
-    named, _, conclusion = " ".join(tokens).partition(" so ")
-    claims = named.split(" and ")
-    verdicts = [is_so(claim, scene) for claim in claims]
-    if None in verdicts:
-        return UNREADABLE
-    repeated = len(claims) - len(set(claims))
-    return wrong + verdicts.count(False) + repeated + (not _follows(conclusion, claims, question))
+        if not found or found[0][0] not in ("yes", "no"):
+            return None
+        word, start, end = found.pop(0)
+        if word != words(question.answer)[0]:
+            false.append((start, end))
+    listed, conclusion = _before(found, "so")
+    made: list[str] = []
+    for part in _between(listed, "and"):
+        claim = " ".join(word for word, _, _ in part)
+        verdict = is_so(claim, scene)
+        if verdict is None:
+            return None
+        if not verdict or claim in made:
+            false.append((part[0][1], part[-1][2]))
+        made.append(claim)
+    if not _follows(" ".join(word for word, _, _ in conclusion), made, question):
+        where = conclusion or found
+        false.append((where[0][1], where[-1][2]))
+    if not false and question.type != "holistic" and not right(answer, question):
+        false.append((first, found[-1][2]))
+    return false
+
+
+def _placed(answer: str) -> list[Token]:
+    lowered, place, found = answer.lower(), 0, []
+    for word in words(answer):
+        start = lowered.index(word, place)
+        place = start + len(word)
+        found.append((word, start, place))
+    return found
+
+
+def _before(found: Sequence[Token], word: str) -> tuple[Sequence[Token], Sequence[Token]]:
+    """What stands before the first ``word``, and what stands after it."""
+    for place, (one, _, _) in enumerate(found):
+        if one == word:
+            return found[:place], found[place + 1 :]
+    return found, []
+
+
+def _between(found: Sequence[Token], word: str) -> list[list[Token]]:
+    """What stands between the ``word``s; empty where two meet."""
+    parts: list[list[Token]] = [[]]
+    for token in found:
+        if token[0] == word:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 def is_so(claim: str, scene: Scene) -> bool | None:

@@ -36,7 +36,16 @@ HARD_TO_SEE = {"attribute": 2, "adversarial": 2, "comparison": 2, YES_NO: 2, CHO
 HARD_TO_CHECK = {"environment": 6, YES_NO: 3, "comparison": 5, CHOICE: 3}
 COUNTED = 5
 """Numbers from zero on that a muddled count may end with."""
-WRONG_WAYS = ("right", "own faults", "worst faults", "another scene", "another scene", "muddled")
+WRONG_WAYS = (
+    "right",
+    "own faults",
+    "worst faults",
+    "another scene",
+    "another scene",
+    "muddled",
+    "denied",
+    "beside the point",
+)
 """How the answers come about that the base learns to check."""
 
 
@@ -97,6 +106,10 @@ class LaterTeacher:
             return self._of_another_scene(question, scene)
         if way == "muddled":
             return muddled(question, self._rng)
+        if way == "denied":
+            return denied(question, scene)
+        if way == "beside the point":
+            return beside_the_point(question, scene, self._rng)
         share = SHARE if way == "own faults" else 1.0
         return faulty_answer(question, scene, self._rng, share=share)
 
@@ -127,6 +140,25 @@ class LaterTeacher:
                 out.write(f"- {fact}")
         out.write(ASSISTANT)
         return out
+
+
+def denied(question: Question, scene: Scene) -> str:
+    """The answer if nothing of what is asked after were there; no denial where no look is named.
+
+    A base that seldom saw one wrong believes every denial, and a reward model on it pays for them.
+    """
+    if question.type not in ("attribute", "relation", YES_NO):
+        return question.answer
+    (look,) = question.about
+    left = [t for t in scene.things if look not in (t.shape, f"{t.color} {t.shape}")]
+    return answer_of(question.type, question.about, left, scene.background)
+
+
+def beside_the_point(question: Question, scene: Scene, rng: Random) -> str:
+    """What is so and was not asked: a dodge, which is no answer."""
+    if question.type not in ("attribute", "adversarial", "relation", "other"):
+        return question.answer
+    return f"{rng.choice(scene.things)}."
 
 
 def muddled(question: Question, rng: Random) -> str:

@@ -26,8 +26,10 @@ CHECKED_BY_FACTS = {
     "holistic": 5,
     "attribute": 3,
     "adversarial": 4,
+    "comparison": 3,
     "counting": 3,
     "relation": 3,
+    "environment": 2,
     "other": 3,
 }
 """What is trained on, and how much of each kind: only kinds whose answers the base can check
@@ -35,11 +37,11 @@ against facts (``python -m demo.measuring``), for no reward model is better at i
 CHECKED_BY_RULE = {YES_NO: 2, CHOICE: 1}
 """The same of kinds that the symbolic rewards know the truth of."""
 MIXTURE = CHECKED_BY_FACTS | CHECKED_BY_RULE
-LENGTH_BONUS = -1.0
+LENGTH_BONUS = -0.6
 """As in the paper's data: negative, so that the length penalty rewards fuller answers.
 
 Honesty comes before helpfulness in every vote, so a reward model alone prefers to name one sure
-object and stop. With this, naming an object (three tokens) is worth 0.6.
+object and stop. With this, naming an object (three tokens) is worth 0.36.
 """
 SHOWN_CELL_PIXELS = 72
 """People see pictures four times as large as the model, which shrinks them itself."""

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from benchmark.protocols.small_world import Scene, Thing
-from demo.claims import UNREADABLE, helpful, is_so, mistakes, right
+from demo.claims import UNREADABLE, false_parts, helpful, is_so, mistakes, right
 from demo.faults import tempting
 from demo.questions import CHOICE, KINDS, YES_NO, Question
 from demo.scenes import random_scene
@@ -57,7 +57,7 @@ PICK = question(
     [
         (COUNT, COUNT.answer, 0),
         (COUNT, "top red circle and left blue square so three.", 1),
-        (COUNT, "top red circle so one.", 0),
+        (COUNT, "top red circle so one.", 1),
         (COUNT, "top red circle and right red circle so two.", 1),
         (COUNT, "top red circle and top red circle so two.", 1),
         (COUNT, "two.", UNREADABLE),
@@ -67,6 +67,7 @@ PICK = question(
         (MORE, "there is no circle and there is no triangle so the same.", 1),
         (YES, "yes top red circle.", 0),
         (YES, "yes right red circle.", 1),
+        (YES, "yes left blue square.", 1),
         (YES, "no there is no red circle.", 2),
         (YES, "top red circle.", UNREADABLE),
         (NO, "no there is no red square.", 0),
@@ -97,7 +98,22 @@ def test_the_right_answer_is_right_free_of_mistakes_and_helpful(kind: str) -> No
     assert seen > 20
 
 
-def test_true_words_beside_the_point_are_honest_and_of_no_help() -> None:
+def test_true_words_beside_the_point_are_no_answer() -> None:
     asked = question("attribute", "circle", answer="top red circle.")
-    assert mistakes("left blue square.", asked, SCENE) == 0
+    assert false_parts("left blue square.", asked, SCENE) == [(0, 16)]
     assert helpful("left blue square.", asked, SCENE) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "false"),
+    [
+        (question("holistic"), "Top red circle and  left red square.", ["left red square"]),
+        (question("holistic"), "top red circle and top red circle.", ["top red circle"]),
+        (NO, "yes there is no red circle.", ["yes", "there is no red circle"]),
+        (COUNT, "top red circle so two.", ["two"]),
+        (question("holistic"), "what a picture", None),
+    ],
+)
+def test_false_parts_have_a_place(asked: Question, answer: str, false: list[str] | None) -> None:
+    parts = false_parts(answer, asked, SCENE)
+    assert (parts and [answer[start:end] for start, end in parts]) == false

@@ -12,6 +12,8 @@ from demo.later_lessons import (
     END_WEIGHT,
     FIRST_WEIGHT,
     LaterTeacher,
+    beside_the_point,
+    denied,
     muddled,
 )
 from demo.questions import CHOICE, KINDS, YES_NO
@@ -100,6 +102,33 @@ def test_muddled_answers_say_the_truth_and_conclude_something_else(kind: str) ->
         if question is not None:
             found.append(mistakes(muddled(question, rng), question, scene))
     assert set(found) == {1 if concludes else 0}
+
+
+@pytest.mark.parametrize("kind", ["attribute", "relation", YES_NO])
+def test_what_is_there_is_denied_and_that_is_false(kind: str) -> None:
+    rng, found = Random(0), set()
+    for _ in range(60):
+        scene = random_scene(rng)
+        question = tempting(scene, kind, rng)
+        if question is not None:
+            answer = denied(question, scene)
+            assert "there is no" in answer
+            found.add((right(answer, question), mistakes(answer, question, scene) > 0))
+    # What is not there is denied rightly, which only the question for a yes or no may ask.
+    assert found == ({(False, True), (True, False)} if kind == YES_NO else {(False, True)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_not_asked_is_no_answer(kind: str) -> None:
+    rng = Random(0)
+    for _ in range(40):
+        scene = random_scene(rng)
+        question = tempting(scene, kind, rng)
+        if question is not None:
+            answer = beside_the_point(question, scene, rng)
+            assert (mistakes(answer, question, scene) == 0) is (
+                kind == "holistic" or right(answer, question)
+            )
 
 
 def test_the_first_word_of_an_answer_counts_alike_whatever_follows(tokenizer) -> None:
