@@ -11,8 +11,12 @@ from typing import Any
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import IntegrityError, models, transaction
+from django.utils import timezone
 
 from annotation.models import Adjudication, IdempotentAnswer, SupersededGuidelines
+from annotation.models.crowd import Participant
+from annotation.models.notices import Condition, NoticeChoice
+from tests import factories
 from tests.security.world import World
 from tests.training.factories import make_common
 from training.models import GpuSlot, Metric, Sample
@@ -24,7 +28,14 @@ WORDS = {
     *("password", "prefix", "digest", "sha256", "original_sha256", "content_sha256", "text_sha256"),
     *("body_sha256", "prompt_hash", "coverage", "version", "path", "preset", "key_variable"),
     *("Run.kind", "Run.settings", "Run.model", "Run.options", "Question.type", "Figures.data"),
-    *("Release.counts", "Release.agreement", "Evaluation.summary", "ReportCard.figures"),
+    *("Notice.kind", "Notice.event", "NoticeChoice.kind", "Delivery.event", "Condition.key"),
+    *(
+        "Webhook.salt",
+        "Release.counts",
+        "Release.agreement",
+        "Evaluation.summary",
+        "ReportCard.figures",
+    ),
 }
 MEMBERS = {"from", "kind", "question_type", "sha256"}
 """The same inside JSON."""
@@ -46,6 +57,19 @@ def complete(world: World) -> None:
     SupersededGuidelines.objects.create(project=project, version=1, text="Look.")
     Adjudication.objects.create(
         comparison=world.rows["gold"], adjudicator=manager, more_hallucinated="1", note="Yes."
+    )
+    notice, webhook = world.rows["notice"], world.rows["webhook"]
+    NoticeChoice.objects.create(person=manager, kind=notice.kind, webhook=webhook)
+    notice.deliveries.create(webhook=webhook, event=notice.event, said="No.")
+    Condition.objects.create(key="disk")
+    Participant.objects.create(
+        study=world.rows["study"],
+        project=project,
+        user=factories.make_user(),
+        external_id="5f",
+        platform_study="6a",
+        session="7b",
+        seen_at=timezone.now(),
     )
     IdempotentAnswer.objects.create(
         user=manager, key="one", path="/api", status=200, answer={"a": "b"}
