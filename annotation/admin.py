@@ -18,6 +18,8 @@ from annotation.models import (
     ApiToken,
     Assignment,
     Comparison,
+    Condition,
+    Delivery,
     Figures,
     IdempotentAnswer,
     Image,
@@ -27,6 +29,9 @@ from annotation.models import (
     Judgment,
     JudgmentVersion,
     Membership,
+    Notice,
+    NoticeChoice,
+    Participant,
     Project,
     Prompt,
     QuizAnswer,
@@ -35,8 +40,10 @@ from annotation.models import (
     QuizQuestion,
     RecoveryCode,
     Release,
+    Study,
     SupersededGuidelines,
     User,
+    Webhook,
     WorkDay,
     WorkedExample,
 )
@@ -293,3 +300,51 @@ class WorkDayAdmin(ReadOnlyAdmin):
     list_display = ["project", "annotator", "day", "answers", "skipped"]
     list_filter = ["project"]
     list_select_related = ["project", "annotator"]
+
+
+@admin.register(Study)
+class StudyAdmin(ReadOnlyAdmin):
+    list_display = ["name", "project", "platform", "created_at"]
+    list_select_related = ["project"]
+    exclude = ["digest"]
+
+
+@admin.register(Participant)
+class ParticipantAdmin(ReadOnlyAdmin):
+    list_display = ["user", "study", "arrived_at", "finished_at"]
+    list_select_related = ["user", "study"]
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ["title", "person", "kind", "created_at", "read_at"]
+    list_filter = ["kind"]
+    list_select_related = ["person"]
+
+
+@admin.register(NoticeChoice)
+class NoticeChoiceAdmin(ReadOnlyAdmin):
+    list_display = ["person", "kind", "inbox", "email", "webhook"]
+    list_filter = ["kind"]
+    list_select_related = ["person", "webhook"]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    """Its address may hold a secret, and what signs is made of its salt: neither is shown."""
+
+    list_display = ["name", "host", "enabled", "created_by", "created_at"]
+    list_select_related = ["created_by"]
+    exclude = ["address", "salt"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["event", "webhook", "state", "attempts", "said", "created_at"]
+    list_filter = ["state"]
+    list_select_related = ["webhook"]
+
+
+@admin.register(Condition)
+class ConditionAdmin(ReadOnlyAdmin):
+    list_display = ["key", "since"]

@@ -18,7 +18,8 @@ from django.db.models import Model
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.models import ImportJob, Release
+from annotation.models import Delivery, ImportJob, Release, Webhook
+from annotation.notices import delivering
 from annotation.releases import freezing
 from benchmark import evaluating
 from benchmark.judging import work
@@ -65,6 +66,11 @@ def a_base_import() -> BaseImport:
     return BaseImport.objects.create(name="x", source="owner/name", created_by=make_user())
 
 
+def a_delivery() -> Delivery:
+    webhook = Webhook.objects.create(name="lab", address="https://hooks.example.org/")
+    return Delivery.objects.create(webhook=webhook, event="one")
+
+
 LONG_AGO = Now() - timedelta(hours=1)
 KINDS = {
     "import": Kind(
@@ -99,22 +105,34 @@ KINDS = {
         {"touched_at": LONG_AGO, "created_at": LONG_AGO},
         ("queued", "running"),
     ),
+    "delivery": Kind(
+        a_delivery,
+        delivering.deliver,
+        delivering.deliver_waiting,
+        (delivering, "_post"),
+        {"next_try_at": LONG_AGO},
+        ("waiting",),
+    ),
 }
 # Runs have attempts of their own (training.runs.scheduling); the rest is done at once or by beat.
 NOT_JOBS = {
     "annotation.tasks.announce_forgotten_jobs",
+    "annotation.tasks.deliver_waiting_notices",
     "annotation.tasks.refresh_figures",
     "annotation.tasks.return_expired_leases",
     "annotation.tasks.tidy",
+    "annotation.tasks.watch_projects",
     "benchmark.tasks.resume_judging",
     "training.tasks.announce_forgotten_imports",
     "training.tasks.announce_ready_runs",
     "training.tasks.reap_lost_runs",
     "training.tasks.tidy_storage",
+    "training.tasks.watch_disks",
 }
 JOBS = {
     "annotation.tasks.run_import",
     "annotation.tasks.build_release",
+    "annotation.tasks.deliver_notice",
     "benchmark.tasks.judge_evaluation",
     "training.tasks.import_base",
     "training.tasks.execute_run",
@@ -168,7 +186,7 @@ def test_a_poisoned_job_ends_after_a_few_attempts(
     ended = rows.get()
     assert ended.state == "failed"
     assert 1 <= len(tried) <= attempts.MOST_ATTEMPTS
-    said = str(getattr(ended, "error", "") or getattr(ended, "problems", ""))
+    said = str([getattr(ended, name, "") for name in ("error", "problems", "said")])
     expected = attempts.GIVEN_UP if isinstance(poison, Killed) else attempts.FAULT
     told = isinstance(poison, ValueError) and name == "evaluation" and writable
     assert ("a\ufffdb" if told else expected) in said

@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from smtplib import SMTPException
 from typing import Any
 
@@ -63,10 +64,10 @@ def deliver(delivery_id: int) -> None:
     try:
         said = _mail(delivery) if delivery.webhook is None else _post(delivery, delivery.webhook)
     except NotTaken as error:
-        _failed(delivery, str(error))
-    except Exception as error:
+        attempts.note_failure(partial(_failed, delivery), error)
+    except Exception:
         log.exception("delivery %s failed", delivery.pk)
-        _failed(delivery, type(error).__name__)
+        attempts.note_failure(partial(_failed, delivery), attempts.FAULT)
     else:
         ended = {"state": Delivery.State.SENT, "ended_at": Now()}
         Delivery.objects.filter(pk=delivery.pk).update(said=said[:300], **ended)
@@ -74,7 +75,7 @@ def deliver(delivery_id: int) -> None:
 
 def _failed(delivery: Delivery, reason: str) -> None:
     pause = timedelta(seconds=PAUSE_SECONDS * 5 ** (delivery.attempts - 1))
-    told: dict[str, Any] = {"said": storable(reason)[:300], "next_try_at": timezone.now() + pause}
+    told: dict[str, Any] = {"said": reason[:300], "next_try_at": timezone.now() + pause}
     if delivery.attempts >= attempts.MOST_ATTEMPTS:
         told |= {"state": Delivery.State.FAILED, "ended_at": Now()}
     Delivery.objects.filter(pk=delivery.pk).update(**told)

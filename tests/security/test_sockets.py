@@ -91,8 +91,9 @@ def test_an_import_asks_no_address_of_its_records(world: World, asked: list[str]
     line |= {"chosen": "A cat.", "rejected": "A dog.", "model_answer": "A cat."}
     line |= {"image_content": ["cat"], "gt_answer": "A cat."}
     members = ("id", "image", "image_src", "question")
-    lines = [json.dumps({**line, **dict.fromkeys(members, one)}) for one in ADDRESSES]
     for format in ImportJob.Format.values:
+        line["conversations"] = turns[:1] if format == ImportJob.Format.LLAVA_RLHF else turns
+        lines = [json.dumps({**line, **dict.fromkeys(members, one)}) for one in ADDRESSES]
         file = ContentFile("\n".join(lines).encode(), "new.jsonl")
         two = {"second_records": file} if format in ImportJob.TWO_FILES else {}
         job = ImportJob.objects.create(
