@@ -209,7 +209,7 @@ def test_a_trainer_deaf_to_sigterm_is_killed_after_the_grace(settings: Any) -> N
         scheduling.cancel(run)
     run.refresh_from_db()
     assert run.state == State.CANCELLED
-    assert not lives(pid)
+    wait_for(lambda: not lives(pid))
 
 
 def test_a_helper_that_outlives_a_finished_trainer_is_ended() -> None:
@@ -228,7 +228,7 @@ def test_an_overtaken_attempt_kills_its_trainer_and_writes_nothing() -> None:
         attempt = Attempt.objects.get(run=run)
         scheduling.lose(attempt, "taken away")
         seen = Metric.objects.filter(run=run).count()
-    assert not lives(pid)
+    wait_for(lambda: not lives(pid))
     assert Metric.objects.filter(run=run).count() == seen
     run.refresh_from_db()
     assert run.state == State.QUEUED
@@ -448,7 +448,7 @@ def test_a_second_trainer_in_one_directory_is_impossible() -> None:
     (directory / "data/script.json").write_text('{"steps": 2}')
     try:
         assert execute(run).state == State.SUCCEEDED
-        assert not lives(pid)
+        wait_for(lambda: not lives(pid))
     finally:
         orphan.close()
 
