@@ -16,6 +16,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from annotation.models import ApiToken, User
+from annotation.models.people import digest_of
 from annotation.statements import Columns, Statement
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("The Authorization header must be: Bearer, then the token.")
-        row = USABLE.row(digest=ApiToken.digest_of(parts[1]), now=timezone.now())
+        row = USABLE.row(digest=digest_of(parts[1]), now=timezone.now())
         if row is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.")
         columns = iter(row)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
@@ -158,12 +157,12 @@ class StudyDetail(KnownParameters, APIView):
 
     @extend_schema(responses=StudySerializer)
     def get(self, request: Request, slug: str, pk: int) -> Response:
-        return Response(_told(_study(request, slug, pk)))
+        return Response(_told(studies.managed(request.user, slug, pk)))
 
     @extend_schema(request=StudyChangeSerializer, responses=StudySerializer)
     def patch(self, request: Request, slug: str, pk: int) -> Response:
         """Changes settings, ends or reopens."""
-        study = _study(request, slug, pk)
+        study = studies.managed(request.user, slug, pk)
         sent = StudyChangeSerializer(study, data=request.data)
         sent.is_valid(raise_exception=True)
         given = dict(sent.validated_data)
@@ -184,14 +183,14 @@ class StudyLink(KnownParameters, APIView):
     @idempotent(secrets=("link",))
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Makes another link; the one before opens nothing any more."""
-        study = _study(request, slug, pk)
+        study = studies.managed(request.user, slug, pk)
         link = _link(request, study, studies.renew_link(study, user_of(request)))
         return Response({"link": link}, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Withdraws the link; who is at it goes on."""
-        studies.withdraw_link(_study(request, slug, pk))
+        studies.withdraw_link(studies.managed(request.user, slug, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -204,19 +203,12 @@ class StudyParticipants(KnownParameters, generics.ListAPIView):
     queryset = Participant.objects.none()
 
     def get_queryset(self) -> QuerySet[Participant]:
-        self.study = _study(self.request, self.kwargs["slug"], self.kwargs["pk"])
+        self.study = studies.managed(self.request.user, self.kwargs["slug"], self.kwargs["pk"])
         return self.study.participants.select_related("user")
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset) or []
         return report.lines(self.study, page)
-
-
-def _study(request: Request, slug: str, pk: int) -> Study:
-    project = access.require(request.user, slug, "manage")
-    study = get_object_or_404(Study, project=project, pk=pk)
-    study.project = project
-    return study
 
 
 def _told(study: Study) -> dict[str, Any]:

@@ -13,30 +13,22 @@ from annotation.models import Study
 PARAMETER = RegexValidator(r"^[A-Za-z0-9_.-]+\Z", "Letters, digits, and the signs _ . - only.")
 
 
+def _parameter(label: str) -> forms.CharField:
+    return forms.CharField(
+        max_length=60,
+        required=False,
+        validators=[PARAMETER],
+        label=label,
+        help_text="Empty: as the platform calls it.",
+    )
+
+
 class StudyForm(forms.ModelForm):
     """A new study; the names of parameters are those of the platform unless they are given."""
 
-    participant_parameter = forms.CharField(
-        max_length=60,
-        required=False,
-        validators=[PARAMETER],
-        label="The participant's id",
-        help_text="Empty: as the platform calls it.",
-    )
-    study_parameter = forms.CharField(
-        max_length=60,
-        required=False,
-        validators=[PARAMETER],
-        label="The study's id",
-        help_text="Empty: as the platform calls it.",
-    )
-    session_parameter = forms.CharField(
-        max_length=60,
-        required=False,
-        validators=[PARAMETER],
-        label="The session's id",
-        help_text="Empty: as the platform calls it.",
-    )
+    participant_parameter = _parameter("The participant's id")
+    study_parameter = _parameter("The study's id")
+    session_parameter = _parameter("The session's id")
 
     class Meta:
         model = Study

@@ -6,8 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db import transaction
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from annotation import access
 from annotation.crowd.platforms import PLATFORMS, fault_of_address
 from annotation.errors import DomainError
 from annotation.models import Project, Study, User
@@ -27,6 +29,14 @@ CHANGEABLE = (
 class AnswersFixed(DomainError):
     status = 409
     title = "The number of answers stands"
+
+
+def managed(user: Any, slug: str, pk: int) -> Study:
+    """A study of a project that ``user`` manages; whatever it is not, it is not found."""
+    project = access.require(user, slug, "manage")
+    study = get_object_or_404(Study, project=project, pk=pk)
+    study.project = project
+    return study
 
 
 def faults(given: dict[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -64,7 +64,7 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
 @says_domain_errors(back="studies")
 def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     """A study and its participants; changing it."""
-    study = _study(request, slug, pk)
+    study = studies.managed(request.user, slug, pk)
     form = StudyChangeForm(request.POST or None, instance=study)
     if request.method == "POST" and form.is_valid():
         studies.change(study, **form.cleaned_data)
@@ -78,7 +78,7 @@ def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
 @never_cache
 def act(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     """Ends or reopens a study, or gives it another link or none."""
-    study = _study(request, slug, pk)
+    study = studies.managed(request.user, slug, pk)
     form = ActionForm(request.POST)
     if not form.is_valid():
         return HttpResponse("Unknown action.", status=422, content_type="text/plain")
@@ -100,19 +100,12 @@ def act(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def participants_csv(request: PersonRequest, slug: str, pk: int) -> StreamingHttpResponse:
-    study = _study(request, slug, pk)
+    study = studies.managed(request.user, slug, pk)
     people = list(study.participants.select_related("user"))
     rows = report.csv(study, report.lines(study, people))
     answer = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{slug}-study-{pk}.csv"'
     return answer
-
-
-def _study(request: PersonRequest, slug: str, pk: int) -> Study:
-    project = access.require(request.user, slug, "manage")
-    study = get_object_or_404(Study, project=project, pk=pk)
-    study.project = project
-    return study
 
 
 def _study_page(

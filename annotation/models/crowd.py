@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -24,7 +23,8 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models.projects import Membership, Project, Role
+from annotation.models.people import digest_of
+from annotation.models.projects import Project, still_managed_by
 
 LINK_BYTES = 24
 MOST_ANSWERS = 1000
@@ -34,15 +34,8 @@ MOST_HOURS = 720
 
 class StudyQuerySet(models.QuerySet["Study"]):
     def reachable(self) -> StudyQuerySet:
-        """Those whose link leads somewhere: worth no more than who made it is worth now."""
-        manages = Membership.objects.filter(
-            user=OuterRef("link_by"), project=OuterRef("project"), role=Role.MANAGER
-        )
-        return self.filter(
-            Q(link_by__is_superuser=True) | Exists(manages),
-            link_by__is_active=True,
-            digest__isnull=False,
-        )
+        """Those whose link leads somewhere."""
+        return self.filter(still_managed_by("link_by"), digest__isnull=False)
 
     def with_counts(self) -> StudyQuerySet:
         """With how many came, have finished and hold a place, and whether the link leads here."""
@@ -204,8 +197,3 @@ class Participant(models.Model):
 
     def __str__(self) -> str:
         return f"participant {self.pk} of {self.study_id}"
-
-
-def digest_of(raw: str) -> str:
-    """The text has 192 random bits, so nothing can be guessed: no salt and no slow hash."""
-    return hashlib.sha256(raw.encode()).hexdigest()

@@ -28,6 +28,14 @@ class User(AbstractUser):
     )
 
 
+def digest_of(raw: str) -> str:
+    """What is kept of a token or of a link's text, SHA-256 in hex.
+
+    No salt and no slow hash: the text has 192 random bits or more, so nothing can be guessed.
+    """
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
 class ApiToken(models.Model):
     """A secret of one person or service. Only its SHA-256 is kept: the text is shown once."""
 
@@ -53,11 +61,6 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
-    @staticmethod
-    def digest_of(raw: str) -> str:
-        # No salt and no slow hash: the text has 256 random bits, so nothing can be guessed.
-        return hashlib.sha256(raw.encode()).hexdigest()
-
     @classmethod
     def create(
         cls, user: User, *, name: str, scopes: list[str], days: int | None = DEFAULT_TOKEN_DAYS
@@ -72,7 +75,7 @@ class ApiToken(models.Model):
             user=user,
             name=name,
             prefix=raw[:8],
-            digest=cls.digest_of(raw),
+            digest=digest_of(raw),
             scopes=sorted(set(scopes)),
             expires_at=None if days is None else timezone.now() + timedelta(days=days),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.errors import DomainError
-from annotation.models.people import User
+from annotation.models.people import User, digest_of
 
 INVITATION_DAYS = 14
 
@@ -227,22 +226,30 @@ class Membership(models.Model):
         return f"{name} came by a study's link: they annotate in its project and nowhere else."
 
 
+def still_managed_by(maker: str) -> Q:
+    """Of rows with a ``project``, those whose ``maker`` (a field) manages it at this moment.
+
+    What lets somebody in is worth no more than who made it is worth now.
+    """
+    manages = Membership.objects.filter(
+        user=OuterRef(maker), project=OuterRef("project"), role=Role.MANAGER
+    )
+    in_charge = Q(**{f"{maker}__is_superuser": True}) | Q(Exists(manages))
+    return in_charge & Q(**{f"{maker}__is_active": True})
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def usable(self) -> InvitationQuerySet:
-        """Those that let somebody in: worth no more than who made them is worth now."""
-        manages = Membership.objects.filter(
-            user=OuterRef("created_by"), project=OuterRef("project"), role=Role.MANAGER
-        )
+        """Those that let somebody in."""
         return self.filter(
-            Q(created_by__is_superuser=True) | Exists(manages),
-            created_by__is_active=True,
+            still_managed_by("created_by"),
             accepted_at__isnull=True,
             expires_at__gt=timezone.now(),
         )
 
     def matching(self, raw: str) -> InvitationQuerySet:
         """The invitation that was shown as ``raw`` when it was made."""
-        return self.filter(digest=hashlib.sha256(raw.encode()).hexdigest())
+        return self.filter(digest=digest_of(raw))
 
 
 class Invitation(models.Model):
@@ -286,7 +293,7 @@ class Invitation(models.Model):
         invitation = cls.objects.create(
             project=project,
             role=Role(role),
-            digest=hashlib.sha256(raw.encode()).hexdigest(),
+            digest=digest_of(raw),
             note=note,
             created_by=created_by,
             expires_at=timezone.now() + timedelta(days=INVITATION_DAYS),

@@ -40,10 +40,11 @@ def tell(
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no kind of notice")
-    choices = NoticeChoice.objects.filter(kind=kind).select_related("webhook")
+    told = {one.pk: one for one in people}
+    choices = NoticeChoice.objects.filter(kind=kind, person__in=told).select_related("webhook")
     chosen = {one.person_id: one for one in choices}
     with transaction.atomic():
-        for person in sorted({one.pk: one for one in people}.values(), key=lambda one: one.pk):
+        for person in (told[pk] for pk in sorted(told)):
             if not person.is_active or person.is_participant:
                 continue
             choice = chosen.get(person.pk) or NoticeChoice(person=person, kind=kind)
