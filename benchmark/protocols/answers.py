@@ -14,18 +14,22 @@ import re
 
 _NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad)"
 _TAG = re.compile(
-    rf"(?:<\|?(?P<angle>/?)\|?{_NAMES}\|?>|◁(?P<kimi>/?)think▷|\[(?P<square>/?)THINK\]"
+    rf"(?:<\|?(?P<angle>/?)\|?{_NAMES} ?\|?>|◁(?P<kimi>/?)think▷|\[(?P<square>/?)THINK\]"
     r"|<\|(?P<word>begin|end)_of_thought\|>)",
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>")
 _CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _END_OF_TEXT = re.compile(r"(?:</s>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
+_ANOTHER_TURN = re.compile(
+    r"\n(?:[#* ]{0,5}(?:human|user)\b[* ]{0,3}:|<\|im_start\|>)", re.IGNORECASE
+)
 
 FRAMES = (
-    re.compile(r"<answer>([^<]{0,200})"),
-    re.compile(r"\\boxed\{(?:\\text\{)?([^{}]{0,200})"),
-    re.compile(r"<\|begin_of_box\|>([^<]{0,200})"),
+    re.compile(r"\"(?:final[_ ]?)?answer\" ?: ?\"([^\"\n]{0,200})\""),
+    re.compile(r"<(?:final[_ ]?)?(?:answer|conclusion|verdict|solution)>([^<]{0,200})"),
+    re.compile(r"\\boxed\{(?:\\[a-z]{2,8}\{){0,3}([^{}]{0,200})"),
+    re.compile(r"<\|begin_of_(?:box|solution)\|>([^<]{0,200})"),
 )
 """In which an answer stands alone, in small letters."""
 
@@ -55,4 +59,12 @@ def final_answer(text: str) -> str | None:
         start = tag.end() if closes else start
     if opened:
         return None
-    return _END_OF_TEXT.sub("", text[start:]).strip()
+    return _one_turn(text[start:]).strip()
+
+
+def _one_turn(text: str) -> str:
+    """What stands before the reply ends, or goes on with a further turn of its own making."""
+    for end in (_END_OF_TEXT, _ANOTHER_TURN):
+        parts = end.split(text)
+        text = next((part for part in parts if part.strip()), parts[0])
+    return text

@@ -3,7 +3,9 @@
 "There is a white bus" says nothing about a dining table, "There are no cars, but there is a person"
 answers a question about a person, and "No problem! There is a car" is no denial. So the word yes or
 no counts where it is the statement; a sentence counts where it speaks of the object that was asked
-for; and an answer that does neither, or both ways, stays unclear.
+for; and an answer that does neither, or both ways, stays unclear. What a reply only repeats or
+quotes (the question, the instruction "answer yes or no", what a sign says) is no statement of its
+own.
 """
 
 from __future__ import annotations
@@ -26,29 +28,56 @@ _FRAMES = (
     re.compile(r"\banswer\b(?: is)?[ \t]{0,4}[:=]?[ \t*_$]{0,4}\n?[ \t]{0,4}([^\n]{0,200})"),
 )
 _LEADING = re.compile(r"[^\w]{0,20}(?P<word>yes|no|yeah|yep|yup|nope|nah)\b(?P<rest>[^\n]{0,80})")
-_HEDGED = re.compile(
-    r"[^\w]{0,20}(?:yes|no) ?(?:(?:/|or|and|,)? ?(?:yes|no)\b|[.;:] ?(?:yes|no)[^\w]{0,5}$)"
+_EITHER = re.compile(r"(?:yes ?(?:/|\|)? ?no|no ?(?:/|\|) ?yes|yes and no)[^\w]{0,5}")
+_BOTH_NAMED = re.compile(
+    r"[\"']?\b(?:yes[\"']?(?: or |/|, or )[\"']?no|no[\"']?(?: or |/|, or )[\"']?yes)\b[\"']?"
+    r"(?: only\b)?[.:]?"
 )
-_PERHAPS = re.compile(r"\b(?:maybe|perhaps|possibly) (?:yes|no)\b")
+"""The instruction that a question ends with, repeated: neither of its two words is an answer."""
 _IMAGE = re.compile(r" (?:image|picture)")
+_SENTENCE = re.compile(r"(?<=[.!?\n])")
 _SENTENCE_END = re.compile(r"[.!?\n]")
-_YES = re.compile(r"(?<!\bnot )\b(?:yes|yeah|yep|yup)\b")
-_NO = re.compile(r"\b(?:no|nope|nah)(?= ?(?:[.,;:!?)\"']|\n|$))|\b(?:answer|it) is no\b")
+_STATED = re.compile(
+    r"(?<!\w\()\b(?:(?P<yes>yes|yeah|yep|yup)(?! (?:to|for|if|unless|when|only)\b)"
+    r"|(?P<no>no|nope|nah)(?= ?(?:[^\w ]|\n|$))|(?:answer|it) is (?P<is_no>no))\b"
+)
+"""A yes, or a no that is no part of "no dog"; "p(yes)" is a name of something else, and "yes to the
+cat" an answer to something else."""
+_ON_CONDITION = re.compile(r"[, ]{0,2}(?:only )?(?:if|unless|provided|assuming|depending)\b")
+_NEAR = 80
+"""How far before the word its clause is read."""
+_CLAUSE_BEFORE = re.compile(r"[.!?;:\n,()-]")
+_REPORTED = re.compile(
+    r"\b(?:says?|said|saying|reads?|reading|written|words?|asks?|asked|asking|claims?|claimed)\b"
+)
+_QUOTED = re.compile(
+    rf"({_REPORTED.pattern}[:,]? ?)(?:\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'(?!\w))"
+)
+_REFUSES = re.compile(
+    r"\b(?:can ?not|can't|unable to|not able to) (?:\w+ )?"
+    r"(?:answer|assist|help|tell|say|determine|view|open|access|process)\b"
+    r"|\b(?:please|could you|can you) (?:\w+ )?(?:upload|provide|attach|send|share)\b"
+    r"|\bcan help\b"
+)
+_NEXT_QUESTION = re.compile(
+    r"\n[#* ]{0,5}(?:question|q)[* ]{0,3}: ?(?P<asks>[^\n]{0,200})", re.IGNORECASE
+)
 _GOES_ON = re.compile(
-    r" ?(?:$|[.,;:!?()\"'\n-]|(?:there|it|they|i|we|you|the|this|that|these|those|he|she|because|as"
-    r"|since|but|not|thanks|sir)\b)"
+    r" ?(?:$|[^\w ]|(?:there|it|they|i|we|you|the|this|that|these|those|he|she|because|as"
+    r"|since|but|not|thanks|sir|yes|no)\b)"
 )
 """What follows "no" where "no" is the statement and not part of "no dog"."""
 _IDIOM = re.compile(
-    r"\bno (?:doubt|question|problem|problems|worries|wonder|need|matter|longer|more than|fewer"
-    r"|less)\b|\bnot (?:only|just|merely|to mention)\b|\bwithout (?:a )?(?:doubt|question)\b"
+    r"\bno\. ?\d|\bno (?:doubt|question|problem|problems|worries|wonder|need|matter|longer"
+    r"|more than|fewer|less)\b|\bnot (?:only|just|merely|to mention)\b"
+    r"|\bwithout (?:a )?(?:doubt|question)\b"
 )
 
 # --- what a sentence says of an object --------------------------------------------------------
 
 _CLAUSE = re.compile(
     r"[.!;\n]|,? ?\b(?:but|however|though|although|whereas|while|yet)\b"
-    r"|,(?= (?:there|not|only|just|it|i|the|a|an|one)\b)|\band (?=there\b)"
+    r"|,(?= (?:there|not|only|just|it|i|the|a|an|one|yes|no)\b)|\band (?=there\b)"
 )
 _DENIES = re.compile(
     r"\b(?:no|not|none|neither|nor|never|nothing|nowhere|without|lacks?|lacking|absent|absence"
@@ -65,11 +94,19 @@ _DENIED_AFTER = re.compile(
 _UNSURE = re.compile(
     r"\b(?:can ?not (?:tell|say|determine|answer|see the image)|can't (?:tell|say|determine|answer)"
     r"|unable|unsure|uncertain|unclear|whether|if|maybe|perhaps|might|may|could be|possibly"
+    r"|unless|would|used to|once|otherwise|wrong|incorrect|depends"
     r"|possibility|possible|probably|likely|unlikely|improbable|hardly|barely|seems?|sorry"
     r"|doubt|doubts|doubtful|expect|expects|expected|resembles?|false|untrue|fail(?:s|ed)? to"
     r"|(?:look|looked|looking|search|searched|searching) for|looks? like (?:an?|the|some)"
     r"|(?:asks?|asked|asking) (?:about|for|after)|not (?:sure|clear|certain|possible))\b"
 )
+_TWICE_DENIED = re.compile(r"(?:\b(?:not|never|cannot)|n't)\b[^,]{0,60}\b(?:no|not|none|without)\b")
+_MADE_ANOTHER = re.compile(r"(?:\w-|\b(?:hot|teddy|toy|stuffed|stop|fire|traffic) )$")
+_MAKES_ANOTHER = re.compile(
+    r"-\w| (?:houses?|towers?|stations?|stops?|tracks?|parks?|trees?|juice|paper|controls?|screens?"
+    r"|openers?|shop|store|food|statues?|figurines?|sculptures?|toys?|logos?|shaped?|like|costume)\b"
+)
+"""Beside its name, the object is part of the name of another thing: "hot dog", "bus stop"."""
 _THERE_IS = re.compile(r"\bthere(?: (?:is|are)\b|'s\b|'re\b)")
 _THERE_IS_NOT = re.compile(
     r"\bthere (?:is|are) (?:no|not|none)\b|\bthere (?:isn't|aren't)\b|\bthere's (?:no|not)\b"
@@ -107,14 +144,24 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
     if final is None:
         return None
     names = object_names(asked) if asked else frozenset()
+    final = _this_question(final, names)
     for frame in _FRAMES:
         framed = [match[1] for match in frame.finditer(final.lower())]
-        if framed and (said := _by_word(_folded(framed[-1]), names)) is not None:
+        if framed and (said := _in_frame(_folded(framed[-1]), names)) is not None:
             return said
     plain = _folded(final)
-    if _HEDGED.match(plain) or _contradicts_itself(plain):
+    stated = _stated_words(plain)
+    if len(stated) > 1 or _EITHER.fullmatch(plain):
         return None
-    return _by_word(plain, names) or _anywhere(plain, names) or _by_sentence(plain, names)
+    told = _by_sentence(_after_the_word(plain), names) if names else None
+    leading = _by_word(plain, names)
+    if leading is not None:
+        other = told not in (None, leading) or bool(stated - {leading})
+        return None if other or (told is None and _REFUSES.search(plain)) else leading
+    if stated:
+        said = stated.pop()
+        return said if told in (None, said) else None
+    return _by_sentence(plain, names)
 
 
 def object_names(asked: str) -> frozenset[str]:
@@ -132,16 +179,51 @@ def object_names(asked: str) -> frozenset[str]:
     return frozenset(names | _PEOPLE if names & {"person", "people"} else names)
 
 
+def _this_question(final: str, names: frozenset[str]) -> str:
+    """The reply without what follows a further question, which some models put to themselves."""
+    if names:
+        for match in _NEXT_QUESTION.finditer(final):
+            before = final[: match.start()]
+            if before.strip() and not _naming(names).search(match["asks"].lower()):
+                return before
+    return final
+
+
 def _folded(text: str) -> str:
-    """One line per line, single spaces, without what only looks like a denial."""
+    """One line per line, single spaces, without what only looks like a statement: questions, the
+    two words of an instruction, quotations, idioms."""
     lines = (" ".join(line.split()) for line in fold(text).splitlines())
-    return _IDIOM.sub(" ", "\n".join(line for line in lines if line)).strip()
+    plain = _BOTH_NAMED.sub(" ", "\n".join(line for line in lines if line))
+    plain = "".join(one for one in _SENTENCE.split(plain) if not one.rstrip().endswith("?"))
+    return _IDIOM.sub(" ", _QUOTED.sub(r"\1", plain)).strip()
+
+
+def _stated_words(plain: str) -> set[Answer]:
+    """Which of the two words stands alone somewhere without being denied, doubted or quoted."""
+    found: set[Answer] = set()
+    for match in _STATED.finditer(plain):
+        clause = _CLAUSE_BEFORE.split(plain[max(0, match.start() - _NEAR) : match.start()])[-1]
+        if not any(one.search(clause) for one in (_DENIES, _UNSURE, _REPORTED)):
+            found.add("yes" if match["yes"] else "no")
+    return found
+
+
+def _in_frame(plain: str, names: frozenset[str]) -> Answer | None:
+    """What a frame that holds an answer says, unless it holds both."""
+    return None if len(_stated_words(plain)) > 1 else _by_word(plain, names)
+
+
+def _after_the_word(plain: str) -> str:
+    """What follows a leading yes or no that is a statement of its own; all of it without one."""
+    leading = _LEADING.match(plain)
+    apart = leading is not None and _GOES_ON.match(leading["rest"])
+    return plain[leading.end("word") :] if leading is not None and apart else plain
 
 
 def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     """A leading yes, or a leading no that is the statement or denies the object itself."""
     leading = _LEADING.match(plain)
-    if leading is None:
+    if leading is None or _ON_CONDITION.match(leading["rest"]):
         return None
     if leading["word"].startswith("y"):
         return "yes"
@@ -154,33 +236,18 @@ def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     return "no" if any(denied) else None
 
 
-def _contradicts_itself(plain: str) -> bool:
-    """Whether both words stand on lines of their own: no line says which is the answer."""
-    return {"yes", "no"} <= {line.strip("*_ .!") for line in plain.split("\n")}
-
-
-def _anywhere(plain: str, names: frozenset[str]) -> Answer | None:
-    """The one of the two words that stands alone somewhere, where no sentence says otherwise."""
-    yes, no = bool(_YES.search(plain)), bool(_NO.search(plain))
-    if yes == no or _PERHAPS.search(plain):
-        return None
-    said: Answer = "yes" if yes else "no"
-    told = _by_sentence(plain, names) if names else None
-    return said if told in (None, said) else None
-
-
 def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
     """What the sentences that speak of the object agree on."""
     if not names:
         return _stated(plain)
-    naming = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names)))})\b")
+    naming = _naming(names)
     said: set[Answer | None] = set()
     for clause in _CLAUSE.split(plain):
         named = naming.search(clause)
         if named is None:
             if names & _PEOPLE and _NOBODY.search(clause):
                 said.add("no")
-        elif _UNSURE.search(clause) or clause.rstrip().endswith("?"):
+        elif _UNSURE.search(clause) or _of_another(clause, named):
             said.add(None)
         else:
             before, after = clause[: named.start()], clause[named.end() :]
@@ -193,6 +260,19 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
                 elsewhere = _ABOUT_ANOTHER.search(before, denials[-1].end())
                 said.add(None if elsewhere else "no")
     return said.pop() if len(said) == 1 else None
+
+
+def _naming(names: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names)))})\b")
+
+
+def _of_another(clause: str, named: re.Match[str]) -> bool:
+    """Whether the clause repeats another's words, denies a denial, or names another thing of
+    which the object's name is only a part."""
+    before = clause[: named.start()]
+    return any(one.search(before) for one in (_REPORTED, _TWICE_DENIED, _MADE_ANOTHER)) or bool(
+        _MAKES_ANOTHER.match(clause, named.end())
+    )
 
 
 def _stated(plain: str) -> Answer | None:

@@ -36,6 +36,11 @@ THOUGHT = "No dog at first sight. Rating: 5 fits.\n8 9\nBut wait: yes."
         (f"<think>{THOUGHT}</think> No. <think>or", None),
         (f"<|channel|>analysis<|message|>{THOUGHT}", None),
         ("A sign that says [think] twice</s>", "A sign that says [think] twice"),
+        (f"<think >{THOUGHT}</think >Yes", "Yes"),
+        ("No</s>\nYes", "No"),
+        ("No<|im_end|>\n<|im_start|>user\nA cat?<|im_end|>\n<|im_start|>assistant\nYes", "No"),
+        ("Rating: 4\n\n### Human: another\n### Assistant: Rating: 5", "Rating: 4"),
+        ("User: the question again. 1", "User: the question again. 1"),
     ],
 )
 def test_the_final_answer_is_no_thought(text: str, final: str | None) -> None:
@@ -164,3 +169,65 @@ def test_real_judge_texts_give_the_expected_number_or_none() -> None:
 def test_a_mention_is_no_statement(text: str, said: str | None) -> None:
     """What speaks of the object without saying that it is there, or not, stays unclear."""
     assert pope.parse_answer(text, asked="Is there a dining table in the image?") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # What is only repeated: the instruction, the question.
+        ("Answer yes or no: no", "no"),
+        ("Please answer yes or no. Is there a dog in the image? No", "no"),
+        ("Question: Is there a dog in the image? Answer yes or no. Answer:", None),
+        ("Yes or no? Yes.", "yes"),
+        ("Is there a dog? There is a dog.", "yes"),
+        ("There is a dog? No.", "no"),
+        ("There could be a dog, no?", None),
+        # What is quoted.
+        ('You asked "Is there a dog?"', None),
+        ('The sign says "Yes".', None),
+        ("There is a sign that says 'no dogs'.", None),
+        ("There is a sign that says no dogs.", None),
+        ("The user claims there is a dog.", None),
+        # Taken back, or contradicted by the sentence behind it.
+        ("No. Wait, yes.", None),
+        ("Yes. Actually, no.", None),
+        ("Yes, there is no dog in the image.", None),
+        ("No, there is a dog in the image.", None),
+        ("Yes: 0.3, No: 0.7", None),
+        ("Cat: no. Dog: yes.", None),
+        ("No cat, yes dog.", "yes"),
+        # The word alone twice is one statement.
+        ("Yes, yes, yes", "yes"),
+        ("No, no hay perro", "no"),
+        # The word denied, doubted, or on a condition.
+        ("The answer is not no.", None),
+        ("I can't say yes.", None),
+        ("I would not say no.", None),
+        ("The answer is yes if you count the toy, otherwise no.", None),
+        ("P(yes)=0.9", None),
+        ("I don't think there is no dog.", None),
+        ("It would be wrong to say there is a dog.", None),
+        ("There used to be a dog.", None),
+        # A refusal behind a polite word, and a number behind "No.".
+        ("Yes, I can help with that! Please upload the image.", None),
+        ("No, I'm afraid I can't answer that.", None),
+        ("Yes, there is a dog, but I can't tell the breed.", "yes"),
+        ("No. 5 is written on the shirt.", None),
+        # The object's name as a part of another's.
+        ("There is a hot dog.", None),
+        ("There is a dog house.", None),
+        ("There is a dog-shaped cloud.", None),
+        ("There is a dog lying on the floor.", "yes"),
+        # Another question that the reply puts to itself.
+        ("No\nQuestion: Is there a cat?\nAnswer: Yes", "no"),
+        ("It is this.\nQuestion: Is there a dog?\nAnswer: Yes", "yes"),
+        # Frames.
+        (r"The answer is \boxed{\mathrm{No}}.", "no"),
+        (r"$\boxed{\textbf{No}}$", "no"),
+        ("<REASONING>yes, a cat</REASONING><CONCLUSION>No</CONCLUSION>", "no"),
+        ('{"answer": "no", "explanation": "Yes, it looks empty"}', "no"),
+        ("[No]", "no"),
+    ],
+)
+def test_what_is_repeated_quoted_or_taken_back_is_no_statement(text: str, said: str | None) -> None:
+    assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
