@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmark.protocols import llava_bench, mmhal, pope
+from benchmark.protocols import llava_bench, mmhal, pope, vl_rewardbench
 from benchmark.protocols.answers import final_answer
 from benchmark.protocols.yes_no import object_names
 from tests.shared import shared_data
@@ -231,3 +231,34 @@ def test_a_mention_is_no_statement(text: str, said: str | None) -> None:
 )
 def test_what_is_repeated_quoted_or_taken_back_is_no_statement(text: str, said: str | None) -> None:
     assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Not a rating: 5",
+        "I cannot give a rating: 0 of it can be seen.",
+        "Rating: 4 or higher",
+        "Rating: 5 → revised to 3",
+        "Rating: 5 -> 3",
+    ],
+)
+def test_a_rating_that_is_denied_or_left_open_is_none(text: str) -> None:
+    assert mmhal.parse_rating(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "better"),
+    [
+        ("Not [[A]].", None),
+        ('Response A says "[[A]]".', None),
+        ('"[[A]]" is what it asks for. [[B]]', "b"),
+        ("It should not say [[A]]; my verdict: [[B]]", "b"),
+        ("[[A]] or [[B]]", None),
+        ("**[[C]]**", "tie"),
+    ],
+)
+def test_a_verdict_on_a_pair_that_is_denied_or_quoted_is_none(
+    text: str, better: str | None
+) -> None:
+    assert vl_rewardbench.parse_better(text) == better

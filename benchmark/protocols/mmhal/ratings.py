@@ -56,9 +56,12 @@ _OTHER_SCALE = re.compile(r"\s?(?:/|\bout\sof\b)\s?\d")
 _HEDGE = re.compile(
     r"\s?[)\]}>\"']*\s?"
     r"(?:(?:,\s?)?(?:or|to|and|maybe|perhaps|possibly|nearly|almost)\b(?:\s(?:a|an|maybe|even))*"
-    r"|->|→|[-~&+,/])?"
+    r"|(?:->|→)(?:\s[a-z]{1,12}){0,2}|[-~&+,/])?"
     r"\s?(?:\d|(?:zero|one|two|three|four|five|six)\b)"
+    r"|\s?(?:or|and)\s(?:higher|lower|more|less|above|below|up|so)\b"
 )
+_NOT_GIVEN = re.compile(r"(?:\bnot|n't|\bcannot|\bno|\bnever)(?:\s[a-z]+){0,2}\s?\Z")
+"""Right before its label: "not a rating: 5", "I cannot give a rating: 0 of it can be seen"."""
 _ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s(?:a|even))?\s?\Z")
 _DENIED = re.compile(
     r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\sof\b|\babove\b"
@@ -132,7 +135,8 @@ def _without_the_scale(found: list[re.Match[str]], text: str) -> list[re.Match[s
 
 def _value_after(label: re.Match[str], text: str) -> int | None:
     value = _VALUE.match(text, label.end())
-    if value is None or _ALTERNATIVE.search(_clause_before(label, text)):
+    before = _clause_before(label, text)
+    if value is None or _ALTERNATIVE.search(before) or _NOT_GIVEN.search(before):
         return None
     number = value["number"]
     if number is None:

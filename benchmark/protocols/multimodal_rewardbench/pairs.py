@@ -93,9 +93,9 @@ def _pair(data: dict[str, Any], where: str) -> Pair:
     better = BETTER.get(str(data.get("Better")))
     if better is None:
         raise Refused(f"{where}: Better is {quoted(data.get('Better'))}, not one of {list(BETTER)}")
-    query = files.text(data, "Text", where, A_PAIR).strip()
+    query = str(data.get("Text") or "").strip()
     if not query:
-        raise Refused(f"{where}: Text is empty; the authors' 0_download_data.py fills it in")
+        raise Refused(f"{where}: Text is missing; the authors' 0_download_data.py fills it in")
     image = data.get("Image") or ""
     return Pair(
         key=key_in(data, where),

@@ -41,7 +41,8 @@ Close with the line [[A]], [[B]] or [[C]]."""
 
 PROMPT_HASH = hashlib.sha256(f"{INSTRUCTIONS}\n{_MATERIAL}".encode()).hexdigest()
 
-_BRACKETED = re.compile(r"\[\[ ?([abc]) ?\]\]")
+_BRACKETED = re.compile(r"(?P<not>\bnot (?:say |choose |prefer )?)?(?<![\"'])\[\[ ?([abc]) ?\]\]")
+"""Not where it is denied, or stands in quotation marks: then it repeats what a response says."""
 _ALONE = re.compile(
     r"(?:(?:answer|verdict|winner|better response)(?: is)? ?[:=]? ?)?(?:response )?([abc])\.?"
 )
@@ -80,7 +81,7 @@ def parse_better(text: str) -> Better | None:
     if final is None:
         return None
     plain = fold(final)
-    stated = {match[1] for match in _BRACKETED.finditer(plain)}
+    stated = {match[2] for match in _BRACKETED.finditer(plain) if not match["not"]}
     if not stated:
         lines = [line.strip() for line in plain.splitlines() if line.strip()]
         last = _ALONE.fullmatch(lines[-1]) if lines else None
