@@ -7,6 +7,7 @@ behind the first and no script survives. A PNG keeps its pixels exactly.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from typing import Self
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db.models import Q
+from PIL import Image as Picture
 
 from annotation import storage
 from annotation.errors import DomainError
@@ -28,6 +30,9 @@ from annotation.models.items import image_path
 
 MOST_BYTES = 20 * 2**20
 DECODE_TIMEOUT_SECONDS = 20
+THUMBNAIL_SIDE = 224
+"""Pixels; lists show 56, and screens have up to four in the place of one."""
+SMALL_BYTES = 8_000
 CHILD = Path(__file__).with_name("image_child.py")
 
 
@@ -172,6 +177,21 @@ def is_whole(image: Image) -> bool:
 def opened(image: Image) -> File[bytes]:
     """The stored file for reading, once it was seen to be whole. Raises storage.Damaged."""
     return storage.opened(str(image.file.name), sha256=image.sha256, size=image.bytes)
+
+
+def thumbnail(image: Image) -> bytes | None:
+    """A JPEG of at most THUMBNAIL_SIDE pixels a side; None where the picture itself is small.
+
+    Made when it is asked for, of a file that we encoded ourselves, and kept by browsers alone: a
+    photograph takes 5 to 40 ms, since a JPEG is decoded at a fraction of its size.
+    """
+    if image.bytes <= SMALL_BYTES:
+        return None
+    with opened(image) as file, Picture.open(file, formats=[image.format]) as picture:
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        small = io.BytesIO()
+        picture.convert("RGB").save(small, "JPEG", quality=80)
+    return small.getvalue()
 
 
 def save(images: Iterable[Image]) -> dict[str, Image]:

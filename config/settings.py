@@ -136,6 +136,7 @@ MIDDLEWARE = [
     *(["config.proxies.NoRedirectForEver"] if BEHIND_PROXY else []),
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.compression.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

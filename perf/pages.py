@@ -3,15 +3,18 @@
     python -m perf.pages [--pages-only]
 
 Pages are those of ``tests.browser.screenshots``, on a database of its own, each asked for twice:
-the second answer is measured. Bytes are those of the page as it is sent, and what gzip would leave
-of them; static files are measured as an installation sends them, compressed.
+the second answer is measured. Bytes are those of the page before and after compression, as it is
+sent, and those of all pictures that it names, as a browser fetches them; static files are measured
+as an installation sends them, compressed.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import html
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,7 +42,8 @@ class Opened:
     queries: int
     milliseconds: float
     page_bytes: int
-    squeezed_bytes: int
+    sent_bytes: int
+    picture_bytes: int
 
 
 def main() -> None:
@@ -55,14 +59,14 @@ def main() -> None:
             print(line, flush=True)
     print(*static_table(), sep="\n", flush=True)
     pages = sorted(opened(), key=lambda one: (-one.queries, -one.page_bytes))
-    print(f"\n{'page':44}{'queries':>8}{'ms':>8}{'bytes':>9}{'gzip':>8}")
+    print(f"\n{'page':44}{'queries':>8}{'ms':>8}{'bytes':>9}{'sent':>8}{'pictures':>10}")
     for one in pages:
-        sizes = f"{one.page_bytes:>9}{one.squeezed_bytes:>8}"
+        sizes = f"{one.page_bytes:>9}{one.sent_bytes:>8}{one.picture_bytes:>10}"
         print(f"{one.name:44}{one.queries:>8}{one.milliseconds:>8.1f}{sizes}")
-    most, largest = pages[0], max(pages, key=lambda one: one.page_bytes)
+    most, largest = pages[0], max(pages, key=lambda one: one.sent_bytes + one.picture_bytes)
     slowest = max(pages, key=lambda one: one.milliseconds)
     print(f"most queries: {most.name} ({most.queries}); largest: {largest.name}", end=" ")
-    print(f"({largest.page_bytes} bytes); slowest: {slowest.name} ({slowest.milliseconds:.0f} ms)")
+    print(f"({largest.sent_bytes + largest.picture_bytes} bytes); slowest: {slowest.name} ({slowest.milliseconds:.0f} ms)")
 
 
 def starts() -> Iterator[str]:
@@ -140,8 +144,16 @@ def ask(name: str, person: Any, path: str) -> Opened:
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(path, headers={"Accept-Encoding": "gzip"})
     milliseconds = 1000 * (time.perf_counter() - began)
-    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
-    return Opened(name, len(queries), milliseconds, len(body), len(gzip.compress(body, 6)))
+    asked = len(queries)  # the next request forgets them
+    sent = body_of(answer)
+    page = gzip.decompress(sent) if answer.get("Content-Encoding") == "gzip" else sent
+    pictures = {html.unescape(one) for one in re.findall(r'<img[^>]* src="(/[^"]+)"', str(page))}
+    fetched = sum(len(body_of(client.get(one))) for one in pictures)
+    return Opened(name, asked, milliseconds, len(page), len(sent), fetched)
+
+
+def body_of(answer: Any) -> bytes:
+    return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from typing import IO, Any
 
 from django.http import FileResponse, Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -48,27 +49,40 @@ class ProjectImages(KnownParameters, APIView):
 
 
 class ImageFile(KnownParameters, APIView):
-    """A picture of one of your projects."""
+    """A picture of one of your projects, or a small copy of it."""
 
     scopes = {"GET": "read"}
+    parameters = frozenset({"variant"})
 
     @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "variant",
+                enum=["thumbnail"],
+                description="For lists: at most 224 pixels a side, as JPEG where that is smaller.",
+            )
+        ],
         responses={
             (200, "image/png"): OpenApiTypes.BINARY,
             (200, "image/jpeg"): OpenApiTypes.BINARY,
         }
     )
     def get(self, request: Request, sha256: str) -> HttpResponse | FileResponse:
+        variant = request.query_params.get("variant", "")
+        if variant not in ("", "thumbnail"):
+            raise ValidationError({"variant": "There is no such variant."})
         image = access.visible(request.user, Image.objects.filter(sha256=sha256)).first()
         if image is None:
             raise Http404
-        return image_response(image)
+        response = image_response(image, thumbnail=bool(variant))
+        response["Cache-Control"] = "private, max-age=31536000, immutable"
+        response["Content-Security-Policy"] = "default-src 'none'"
+        response["ETag"] = f'"{image.sha256}{variant}"'
+        return response
 
 
-def image_response(image: Image) -> FileResponse:
-    """The file with headers for a thing that never changes and is not for everybody."""
-    response = FileResponse(images.opened(image), content_type=image.content_type)
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
-    response["Content-Security-Policy"] = "default-src 'none'"
-    response["ETag"] = f'"{image.sha256}"'
-    return response
+def image_response(image: Image, *, thumbnail: bool) -> HttpResponse | FileResponse:
+    """The stored file, or its small copy."""
+    if thumbnail and (small := images.thumbnail(image)) is not None:
+        return HttpResponse(small, content_type="image/jpeg")
+    return FileResponse(images.opened(image), content_type=image.content_type)

@@ -58,6 +58,11 @@ class Image(models.Model):
         return reverse("annotation-api:image", args=[self.sha256])
 
     @property
+    def thumbnail_url(self) -> str:
+        """For lists: see ``annotation.images.thumbnail``."""
+        return f"{self.get_absolute_url()}?variant=thumbnail"
+
+    @property
     def extension(self) -> str:
         return {"png": "png", "jpeg": "jpg"}[self.format]
 

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import images
+from annotation.api.images import image_response
 from benchmark import access, reading
 from benchmark.question_upload import QuestionsForm
 
@@ -51,11 +51,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_GET
-def image(request: HttpRequest, pk: int) -> FileResponse:
+def image(request: HttpRequest, pk: int) -> HttpResponse | FileResponse:
     found = access.question(request.user, pk).image
     if found is None:
         raise Http404
-    answer = FileResponse(images.opened(found), content_type=found.content_type)
+    answer = image_response(found, thumbnail=request.GET.get("variant") == "thumbnail")
     # The content under this address never changes, but only this reader may have it.
     answer["Cache-Control"] = f"private, max-age={IMAGE_SECONDS}, immutable"
     answer["X-Content-Type-Options"] = "nosniff"

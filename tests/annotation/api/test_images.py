@@ -1,8 +1,10 @@
 """Pictures in and out over REST."""
 
 import hashlib
+import io
 
 import pytest
+from PIL import Image as Picture
 
 from annotation.models import Image
 from tests.annotation.api import body_of, record
@@ -42,3 +44,25 @@ def test_what_is_no_picture_is_refused_with_the_reason(project, api, data, reaso
     assert refused.status_code == 400
     assert refused.json()["detail"].startswith(reason)
     assert not Image.objects.exists()
+
+
+def test_a_thumbnail_is_a_small_copy_and_a_small_picture_is_its_own(project, api):
+    noise = Picture.effect_noise((640, 480), 90).convert("RGB")
+    file = io.BytesIO()
+    noise.save(file, "JPEG")
+    for data, kind in ((file.getvalue(), "JPEG"), (picture_bytes(width=900, height=4), "PNG")):
+        sha256 = api.upload(f"projects/{project.slug}/images", data).json()["sha256"]
+        again = record(sha256, id=kind)
+        api.post(f"projects/{project.slug}/comparisons", {"comparisons": [again]})
+        whole = api.get(f"images/{sha256}")
+        small = api.get(f"images/{sha256}", variant="thumbnail")
+        sent = body_of(small) if small.streaming else small.content
+        assert (sent == body_of(whole)) == (kind == "PNG")
+        shown = Picture.open(io.BytesIO(sent))
+        if kind == "JPEG":
+            assert (shown.format, shown.size) == ("JPEG", (224, 168))
+            assert small["ETag"] != whole["ETag"]
+        else:
+            assert (shown.format, shown.size) == ("PNG", (900, 4))
+        assert small["Cache-Control"] == whole["Cache-Control"]
+    assert api.get(f"images/{sha256}", variant="huge").status_code == 400
