@@ -162,6 +162,12 @@ def _default(call: ast.Call) -> str:
     return "none"
 
 
+def engine() -> str:
+    from training.rlhf import manual
+
+    return manual.markdown()
+
+
 def events() -> str:
     from training.rlhf.contract import events as told
 
@@ -284,6 +290,7 @@ PAGES = {
     "reference/command.md": command,
     "reference/settings.md": settings,
     "reference/rest.md": rest,
+    "reference/engine.md": engine,
     "reference/events.md": events,
     "reference/formats.md": formats,
     "reference/benchmarks.md": benchmarks,

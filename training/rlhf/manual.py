@@ -1,25 +1,20 @@
 """Every setting with its default, what the presets make of it, and where it comes from.
 
-``KIND --help`` prints it, and ``python -m training.rlhf.manual docs/engine.md`` writes it into the
-documentation, between two markers.
+``KIND --help`` prints it, and the site of the documents has it as a page (``docs/generate.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import textwrap
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from training.rlhf.contract import SETTINGS, Kind, ModelSettings
 from training.rlhf.presets import preset_spec, presets_of
 
-BEGIN = "<!-- settings: written by python -m training.rlhf.manual -->"
-END = "<!-- end of settings -->"
 OURS = "ours"
 _LONGEST_VALUE = 24
 
@@ -66,23 +61,11 @@ def _told(lines: list[Line]) -> Iterator[str]:
 
 def markdown() -> str:
     """Tables of all settings, by kind of run."""
-    parts = []
+    parts = ["# Settings of the engine", "", "What may stand in `spec.json`, by kind of run.", ""]
     for kind in SETTINGS:
-        parts += [f"### `{kind.value}`", "", *_table(settings_lines(kind)), ""]
-    parts += ["### `model`, beside the settings of every kind", "", *_table(model_lines(Kind.PPO))]
-    return "\n".join(parts)
-
-
-def rewritten(document: str) -> str:
-    """``document`` with the tables between its markers as they are now.
-
-    Raises ValueError when a marker is missing.
-    """
-    before, found, rest = document.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        raise ValueError(f"the document needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}"
+        parts += [f"## `{kind.value}`", "", *_table(settings_lines(kind)), ""]
+    parts += ["## `model`, beside the settings of every kind", "", *_table(model_lines(Kind.PPO))]
+    return "\n".join([*parts, ""])
 
 
 def _lines(cls: type, path: str, values: dict[str, Any]) -> Iterator[Line]:
@@ -122,8 +105,3 @@ def _table(lines: list[Line]) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/engine.md")
-    target.write_text(rewritten(target.read_text(encoding="utf-8")), encoding="utf-8")
