@@ -63,10 +63,15 @@ def main() -> None:
     for one in pages:
         sizes = f"{one.page_bytes:>9}{one.sent_bytes:>8}{one.picture_bytes:>10}"
         print(f"{one.name:44}{one.queries:>8}{one.milliseconds:>8.1f}{sizes}")
-    most, largest = pages[0], max(pages, key=lambda one: one.sent_bytes + one.picture_bytes)
+    most, largest = pages[0], max(pages, key=weight)
     slowest = max(pages, key=lambda one: one.milliseconds)
-    print(f"most queries: {most.name} ({most.queries}); largest: {largest.name}", end=" ")
-    print(f"({largest.sent_bytes + largest.picture_bytes} bytes); slowest: {slowest.name} ({slowest.milliseconds:.0f} ms)")
+    print(f"most queries: {most.name} ({most.queries})", end="; ")
+    print(f"largest: {largest.name} ({weight(largest)} bytes)", end="; ")
+    print(f"slowest: {slowest.name} ({slowest.milliseconds:.0f} ms)")
+
+
+def weight(page: Opened) -> int:
+    return page.sent_bytes + page.picture_bytes
 
 
 def starts() -> Iterator[str]:

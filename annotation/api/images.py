@@ -65,7 +65,7 @@ class ImageFile(KnownParameters, APIView):
         responses={
             (200, "image/png"): OpenApiTypes.BINARY,
             (200, "image/jpeg"): OpenApiTypes.BINARY,
-        }
+        },
     )
     def get(self, request: Request, sha256: str) -> HttpResponse | FileResponse:
         variant = request.query_params.get("variant", "")
