@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -127,25 +127,33 @@ def _pieces(
     text: str, start: int, end: int, styles: Iterable[Span], marks: Iterable[Span]
 ) -> Iterator[str]:
     """The stretch from ``start`` to ``end``, cut wherever a style or a mark begins or ends."""
-    begins: dict[int, list[tuple[bool, int, Span]]] = defaultdict(list)
-    ends: dict[int, list[int]] = defaultdict(list)
-    for number, (is_mark, span) in enumerate(
-        [*((False, span) for span in styles), *((True, span) for span in marks)]
-    ):
+    begins: dict[int, list[tuple[bool, Span]]] = defaultdict(list)
+    ends: dict[int, list[tuple[bool, Span]]] = defaultdict(list)
+    for is_mark, span in [*((False, span) for span in styles), *((True, span) for span in marks)]:
         low, high = max(span.start, start), min(span.end, end)
         if low < high:
-            begins[low].append((is_mark, number, span))
-            ends[high].append(number)
-    active: dict[int, tuple[bool, Span]] = {}
+            begins[low].append((is_mark, span))
+            ends[high].append((is_mark, span))
+    # Counts, not lists of what covers a piece: whatever is opened within something else is many.
+    styled: Counter[str] = Counter()
+    marked: Counter[str] = Counter()
     edges = sorted({start, end, *begins, *ends})
     for low, high in pairwise(edges):
-        for number in ends[low]:
-            del active[number]
-        for is_mark, number, span in begins[low]:
-            active[number] = (is_mark, span)
-        covering = [span for is_mark, span in active.values() if is_mark]
-        piece = _styled(text[low:high], {s.style for is_mark, s in active.values() if not is_mark})
-        yield _marked(piece, covering, high) if covering else piece
+        for is_mark, span in ends[low]:
+            _leave(marked if is_mark else styled, span.style)
+        for is_mark, span in begins[low]:
+            (marked if is_mark else styled)[span.style] += 1
+        piece = _styled(text[low:high], styled)
+        if marked:
+            ended = any(is_mark and span.end == high for is_mark, span in ends[high])
+            piece = _marked(piece, marked, ended=ended)
+        yield piece
+
+
+def _leave(counts: Counter[str], style: str) -> None:
+    counts[style] -= 1
+    if not counts[style]:
+        del counts[style]
 
 
 def with_controls(text: str) -> str:
@@ -163,7 +171,7 @@ def _named_control(found: re.Match[str]) -> str:
     return f'<bdi class="bidi-control" data-name="{name}">{found[0]}</bdi>'
 
 
-def _styled(text: str, styles: set[str]) -> str:
+def _styled(text: str, styles: Container[str]) -> str:
     piece = with_controls(text)
     for style, tag in _TAGS.items():
         if style in styles:
@@ -171,14 +179,11 @@ def _styled(text: str, styles: set[str]) -> str:
     return f'<span class="md-source">{piece}</span>' if SOURCE in styles else piece
 
 
-def _marked(piece: str, covering: list[Span], high: int) -> str:
+def _marked(piece: str, kinds: Counter[str], *, ended: bool) -> str:
     """A mark says what it is at its end alone, in however many pieces it lies."""
-    kinds: dict[str, int] = defaultdict(int)
-    for span in covering:
-        kinds[span.style] += 1
     label = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in sorted(kinds.items()))
-    more = "" if any(span.end == high for span in covering) else " data-more"
-    return f'<mark data-kind="{escape(label)}" data-marks="{len(covering)}"{more}>{piece}</mark>'
+    more = "" if ended else " data-more"
+    return f'<mark data-kind="{escape(label)}" data-marks="{kinds.total()}"{more}>{piece}</mark>'
 
 
 # --- Lines ---------------------------------------------------------------------------------------

@@ -133,6 +133,36 @@ def test_a_reader_of_long_texts_is_linear(module: str) -> None:
             assert not grows(READERS[module], made), made.__doc__
 
 
+WITHIN = [
+    ("[a", "](b)"),
+    ("*a _b ", " c_ d*"),
+    ("**a ~~b ", " c~~ d**"),
+    ("(a ", " b)"),
+    ("“a ", " b”"),
+]
+"""What opens and what closes: one within the other, as deep as the text is long."""
+
+
+@pytest.mark.parametrize("module", READERS)
+def test_a_reader_of_long_texts_is_linear_in_what_lies_within(module: str) -> None:
+    for opening, closing in WITHIN:
+
+        def made(length: int, opening: str = opening, closing: str = closing) -> str:
+            deep = length // len(opening + closing)
+            return opening * deep + closing * deep
+
+        assert not grows(READERS[module], made), opening
+
+
+def test_marks_within_marks_are_drawn_in_linear_time() -> None:
+    def drawn(text: str) -> str:
+        half = len(text) // 2
+        marks = [{"start": n, "end": len(text) - n, "kind": "object"} for n in range(half)]
+        return markup.html(text, marks)
+
+    assert not grows(drawn, lambda length: "a" * length)
+
+
 @pytest.mark.parametrize("pump", ["\u0315\u0316", "\u0316", "é\u0301", "\u1100\u1161"])
 def test_combining_characters_are_sorted_in_linear_time(pump: str) -> None:
     assert not grows(fold, lambda length: "a" + pump * (length // len(pump)))
