@@ -24,7 +24,7 @@ HEALTH = b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r
 
 
 def block(beginning: str) -> str:
-    (found,) = re.findall(rf"```\n({re.escape(beginning)} {{\n.*?)```", DOCUMENT, re.DOTALL)
+    (found,) = re.findall(rf"```\w*\n({re.escape(beginning)} {{\n.*?)```", DOCUMENT, re.DOTALL)
     return str(found)
 
 
