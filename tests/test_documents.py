@@ -79,15 +79,25 @@ def blocks(path: Path) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def lines() -> list[Any]:
+def commands(path: Path) -> list[list[str]]:
+    """The lines of each block of commands, without their comments."""
     found = []
-    for path in DOCUMENTS:
-        for language, text in blocks(path):
-            if language in ("", "console", "sh", "bash"):
-                for line in text.replace("\\\n", " ").splitlines():
-                    if line.strip() and not line.lstrip().startswith("#"):
-                        found.append(pytest.param(line.strip(), id=f"{path.name}: {line[:50]}"))
+    for language, text in blocks(path):
+        if language in ("", "console", "sh", "bash"):
+            lines = [
+                line.split("  # ")[0].strip() for line in text.replace("\\\n", " ").splitlines()
+            ]
+            found.append([line for line in lines if line and not line.startswith("#")])
     return found
+
+
+def lines() -> list[Any]:
+    return [
+        pytest.param(line, id=f"{path.name}: {line[:50]}")
+        for path in DOCUMENTS
+        for block in commands(path)
+        for line in block
+    ]
 
 
 PLACEHOLDERS = re.compile(r"\[.*?\]|…")
@@ -98,7 +108,7 @@ IS_MANAGE = re.compile(
 
 @pytest.mark.parametrize("line", lines())
 def test_a_command_of_the_documents_can_be_given(line: str) -> None:
-    line = line.split("  # ")[0].split(" | ")[0].split(" > ")[0]
+    line = line.split(" | ")[0].split(" > ")[0]
     for command in re.split(r" && ", line):
         command = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", command).strip()
         if found := IS_MANAGE.search(command):
