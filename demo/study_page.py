@@ -12,7 +12,8 @@ from pathlib import Path
 
 from demo.plots import Key, Panel, Series, figure
 from demo.study_arms import ARMS, NAMES, TITLES
-from demo.study_report import Estimate, Seeds, along, differences, ends
+from demo.study_report import Seeds, along, differences, ends
+from training.figures.seeds import Estimate
 
 BEGIN = "<!-- study: begin, written by python -m demo.study --page -->"
 END = "<!-- study: end -->"

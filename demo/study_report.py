@@ -1,47 +1,21 @@
 """What the study found: measures of answers, what seeds have in common, a page with plots.
 
-Intervals are Student's t over seeds at 95 %, because a seed is what varies when somebody repeats
-the study; the scenes inside a seed are not independent repetitions of training.
+Intervals are over seeds (``training.figures.seeds``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from benchmark.protocols.small_world import coverage, rate
 from demo.claims import mistakes
 from demo.world import Prompt, benchmark_record
+from training.figures.seeds import Estimate
 
 Seeds = Sequence[Mapping[str, Any]]
-CONFIDENCE = 0.95
-_T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles of Student's t with 1 to 9 degrees of freedom."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds; ``low`` and ``high`` are NaN where one seed tells no spread."""
-
-    mean: float
-    low: float
-    high: float
-    each: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """The t-interval of independent ``values``; ValueError without any."""
-        if not values:
-            raise ValueError("no seed, no estimate")
-        mean = fmean(values)
-        half = math.nan
-        if len(values) > 1:
-            half = _t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
-        return cls(mean, mean - half, mean + half, tuple(values))
 
 
 def measure(texts: Sequence[str], asked: Sequence[Prompt]) -> dict[str, float]:
@@ -114,16 +88,3 @@ def differences(seeds: Seeds, one: str, two: str, name: str) -> Estimate | None:
     first, second = ends(seeds, one, name), ends(seeds, two, name)
     both = sorted(first.keys() & second.keys())
     return Estimate.of([second[n] - first[n] for n in both]) if both else None
-
-
-def _t_quantile(freedom: int) -> float:
-    if freedom <= len(_T_QUANTILES):
-        return _T_QUANTILES[freedom - 1]
-    # The normal quantile with three terms of its expansion in 1 / freedom: within 1e-3 from 10 on.
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))

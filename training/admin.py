@@ -8,7 +8,17 @@ from django.db import models
 from django.http import HttpRequest
 
 from annotation.admin import ReadOnlyAdmin
-from training.models import Attempt, Chain, Checkpoint, GpuSlot, Metric, Run, Sample
+from training.models import (
+    Attempt,
+    Chain,
+    Checkpoint,
+    GpuSlot,
+    Metric,
+    Run,
+    RunColumns,
+    RunPin,
+    Sample,
+)
 from training.runs import scheduling
 
 
@@ -65,3 +75,15 @@ class MetricAdmin(ReadOnlyAdmin):
 class SampleAdmin(ReadOnlyAdmin):
     list_display = ["run", "step", "prompt_id", "reward"]
     list_select_related = ["run"]
+
+
+@admin.register(RunColumns)
+class RunColumnsAdmin(ReadOnlyAdmin):
+    list_display = ["person", "columns"]
+    list_select_related = ["person"]
+
+
+@admin.register(RunPin)
+class RunPinAdmin(ReadOnlyAdmin):
+    list_display = ["person", "run"]
+    list_select_related = ["person", "run"]

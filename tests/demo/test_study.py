@@ -1,7 +1,6 @@
 """The study small, with the real engine; its statistics and its page by hand."""
 
 import json
-import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from demo.study import OtherPlan, run_study
 from demo.study_arms import ARMS, REWARD_MODELS, Arm
 from demo.study_page import BEGIN, END, NoSuchSection, write
 from demo.study_records import preference_record
-from demo.study_report import Estimate, along, differences, ends, measure, told_apart
+from demo.study_report import along, differences, ends, measure, told_apart
 from demo.study_seed import Plan, Seed
 from demo.world import asked, prompts
 from training.rlhf.contract import Kind
@@ -114,18 +113,6 @@ def test_told_apart_counts_pairs_of_honest_and_false() -> None:
     assert told_apart([3, 1, 2, 0], [False, False, True, True]) == 0.75
     assert told_apart([1, 1], [False, True]) == 0.5
     assert told_apart([1, 2], [True, True]) == 0.5
-
-
-def test_estimate_is_students_interval() -> None:
-    # 1, 2, 3: mean 2, sd 1, t(2) = 4.303, half width 4.303 / sqrt(3) = 2.484
-    found = Estimate.of([1, 2, 3])
-    assert (found.mean, found.low, found.high) == pytest.approx((2, -0.484, 4.484), abs=1e-3)
-    # t(10) = 2.228: beyond the table
-    eleven = Estimate.of(list(range(11)))
-    assert eleven.high - 5 == pytest.approx(2.228, abs=1e-3)
-    assert math.isnan(Estimate.of([1]).low)
-    with pytest.raises(ValueError, match="no seed"):
-        Estimate.of([])
 
 
 def _seed(number: int, shift: float) -> dict[str, Any]:

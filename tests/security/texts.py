@@ -19,7 +19,7 @@ from annotation.models.notices import Condition, NoticeChoice
 from tests import factories
 from tests.security.world import World
 from tests.training.factories import make_common
-from training.models import GpuSlot, Metric, Sample
+from training.models import GpuSlot, Metric, Run, RunColumns, RunPin, Sample
 from training.runs import requests, scheduling
 from training.runs.requests import Step
 
@@ -28,7 +28,14 @@ WORDS = {
     *("password", "prefix", "digest", "sha256", "original_sha256", "content_sha256", "text_sha256"),
     *("body_sha256", "prompt_hash", "coverage", "version", "path", "preset", "key_variable"),
     *("Run.kind", "Run.settings", "Run.model", "Run.options", "Question.type", "Figures.data"),
-    *("Notice.kind", "Notice.event", "NoticeChoice.kind", "Delivery.event", "Condition.key"),
+    *(
+        "Run.group",
+        "Notice.kind",
+        "Notice.event",
+        "NoticeChoice.kind",
+        "Delivery.event",
+        "Condition.key",
+    ),
     *(
         "Webhook.salt",
         "Release.counts",
@@ -50,6 +57,9 @@ def complete(world: World) -> None:
     requests.request_chain(chain, [Step("dpo")], name="chain")
     scheduling.claim(run.pk, host="host", gpus=0)
     GpuSlot.objects.create(host="host", index=0)
+    RunColumns.objects.create(person=manager, columns=["figure:loss"])
+    RunPin.objects.create(person=manager, run=run)
+    Run.objects.filter(pk=run.pk).update(tags=["baseline"], notes="A note")
     Metric.objects.create(run=run, name="loss", step=1, value=1)
     Sample.objects.create(
         run=run, step=1, prompt_id="one", prompt="What?", response="A cat.", facts=["a cat"]

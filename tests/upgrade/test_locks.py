@@ -12,7 +12,8 @@ from tests.upgrade import previously
 OURS = ("annotation", "training", "benchmark")
 
 
-@pytest.mark.django_db
+# Django makes an index concurrently in no transaction, a test's included.
+@pytest.mark.django_db(transaction=True)
 def test_no_migration_since_the_previous_release_locks_a_large_table() -> None:
     loader = MigrationLoader(connection, replace_migrations=False)
     released = previously.migrations()

@@ -9,6 +9,7 @@ from training.models.records import Metric, RewardScore, Sample
 from training.models.runs import (
     ENDED,
     ENDED_BADLY,
+    LONGEST_TAG,
     Attempt,
     Chain,
     GpuSlot,
@@ -16,10 +17,12 @@ from training.models.runs import (
     RunQuerySet,
     State,
 )
+from training.models.tables import RunColumns, RunPin
 
 __all__ = [
     "ENDED",
     "ENDED_BADLY",
+    "LONGEST_TAG",
     "Attempt",
     "BaseImport",
     "Chain",
@@ -29,6 +32,8 @@ __all__ = [
     "Metric",
     "RewardScore",
     "Run",
+    "RunColumns",
+    "RunPin",
     "RunQuerySet",
     "Sample",
     "State",

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, Func, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -27,6 +29,7 @@ class State(models.TextChoices):
 
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.LOST)
 ENDED_BADLY = (State.FAILED, State.CANCELLED, State.LOST)
+LONGEST_TAG = 40
 
 
 class Chain(models.Model):
@@ -52,6 +55,27 @@ class RunQuerySet(models.QuerySet["Run"]):
             .filter(Q(after=None) | Q(after__state=State.SUCCEEDED))
             .order_by("created_at", "pk")
         )
+
+    def listed(self, *, archived: bool | None = False) -> RunQuerySet:
+        """Those that lists show; the archived ones, or with None both, where somebody asks."""
+        return self if archived is None else self.filter(archived_at__isnull=not archived)
+
+    def known_tags(self) -> list[str]:
+        """All tags of these runs, by name."""
+        each = self.exclude(tags=[]).order_by().values_list(Func(F("tags"), function="unnest"))
+        return sorted({tag for (tag,) in each.distinct()})
+
+    def counted(self) -> RunQuerySet:
+        """The runs that a group's figures are of: that succeeded, of each seed the newest. The same
+        seed again is no second draw."""
+        newer = Run.objects.filter(
+            group=OuterRef("group"),
+            seed=OuterRef("seed"),
+            state=State.SUCCEEDED,
+            archived_at=None,
+            pk__gt=OuterRef("pk"),
+        )
+        return self.filter(state=State.SUCCEEDED, archived_at=None).filter(~Exists(newer))
 
     def with_context(self) -> RunQuerySet:
         """With what a row of a list shows beside the run."""
@@ -109,6 +133,17 @@ class Run(models.Model):
     doubts = models.JSONField(
         default=list, blank=True, help_text="What speaks against its result: code and text."
     )
+    group = models.CharField(
+        max_length=64,
+        default="",
+        editable=False,
+        help_text="What runs have in common that differ in the seed alone (training.runs.groups).",
+    )
+    tags = ArrayField(models.CharField(max_length=LONGEST_TAG), default=list, blank=True)
+    notes = models.TextField(blank=True, default="")
+    archived_at = models.DateTimeField(
+        null=True, blank=True, help_text="Lists leave it out; nothing else changes."
+    )
     request_id = models.CharField(
         max_length=64, blank=True, help_text="Of the web request that queued it last."
     )
@@ -131,6 +166,13 @@ class Run(models.Model):
             ),
             models.Index(fields=["state"], condition=Q(state="running"), name="run_running"),
             models.Index(fields=["project", "-created_at"], name="run_of_project_by_age"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=Q(archived_at__isnull=True),
+                name="run_listed_by_age",
+            ),
+            models.Index(fields=["group", "seed"], name="run_of_group"),
+            GinIndex(fields=["tags"], name="run_by_tag"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=State.values), name="run_known_state"),
@@ -145,11 +187,14 @@ class Run(models.Model):
                 name="run_token_while_running",
             ),
             models.CheckConstraint(
-                condition=Q(attempt_count__lte=models.F("max_attempts")),
+                condition=Q(attempt_count__lte=F("max_attempts")),
                 name="run_attempts_bounded",
             ),
             models.CheckConstraint(
-                condition=Q(after=None) | ~Q(after=models.F("id")), name="run_not_after_itself"
+                condition=Q(archived_at=None) | Q(state__in=ENDED), name="run_archived_when_ended"
+            ),
+            models.CheckConstraint(
+                condition=Q(after=None) | ~Q(after=F("id")), name="run_not_after_itself"
             ),
         ]
 

@@ -17,7 +17,7 @@ from config import logs
 from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
 from training.rlhf.presets import OFFERED, preset_for, preset_spec
-from training.runs import kinds, prospects, scheduling
+from training.runs import groups, kinds, prospects, scheduling
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +170,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     if missing is not None:
         raise Refused(missing, f"is needed for {kind.title}")
     run.doubts = prospects.doubts(run)
+    run.group = groups.key_of(run)
     try:
         scheduling.enqueue(run)
     except scheduling.ParentEnded as error:

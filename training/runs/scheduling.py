@@ -126,6 +126,7 @@ def _queue_again(runs: RunQuerySet) -> list[int]:
         state=State.QUEUED,
         finished_at=None,
         cancel_requested_at=None,
+        archived_at=None,
         error="",
         stage="",
         request_id=logs.request_id(),
