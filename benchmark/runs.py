@@ -17,7 +17,7 @@ from django.urls import reverse
 from annotation import exporting
 from annotation.models import Image
 from benchmark import access, evaluating
-from benchmark.board import parentage
+from benchmark.board import parentage, run_scores
 from benchmark.evaluating import Said
 from benchmark.models import (
     Evaluation,
@@ -32,6 +32,7 @@ from benchmark.report_cards.kind import ReportCardKind, report_on
 from benchmark.reward_runs import RewardEvaluationKind
 from benchmark.templatetags.benchmark_tags import figure, interval
 from training.checkpoints import cards, lineage
+from training.figures import columns, comparing
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import (
     IMAGE_TOKEN,
@@ -209,6 +210,8 @@ def register() -> None:
     kinds.follow(report_on)
     cards.register_section(showing.section)
     lineage.register_outcomes(scores_of)
+    columns.register(run_scores.columns_for)
+    comparing.register_scores(run_scores.scores_of)
 
 
 def _questions(evaluation: Evaluation) -> Any:

@@ -125,7 +125,7 @@ def opened() -> list[Opened]:
             board = benchmark_world.fill(full, manager, Path(storage))
             shown: dict[str, tuple[str, str]] = screenshots.pages(full, empty, annotator)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in board.items()}
-            trained = training_pages.pages(training_pages.fill(full, manager))
+            trained = training_pages.pages(training_pages.fill(full, manager, groups=12, seeds=5))
             shown |= {name: ("manager", path) for name, path in trained.items()}
             people = {"manager": manager, "annotator": annotator}
             return [

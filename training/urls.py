@@ -2,13 +2,29 @@
 
 from django.urls import path
 
-from training.views import bases, chains, checkpoints, compare, health, loop, runs
+from training.views import (
+    bases,
+    chains,
+    checkpoints,
+    compare,
+    health,
+    loop,
+    organising,
+    runs,
+)
 
 app_name = "training"
 urlpatterns = [
     path("", runs.runs, name="runs"),
     path("new/", chains.chain_new, name="chain-new"),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/curve.json", compare.metrics, name="compare-metrics"),
+    path("columns/", organising.choose_columns, name="columns"),
+    path("chosen/", organising.chosen, name="chosen"),
     path("runs/<int:pk>/", runs.run, name="run"),
+    path("runs/<int:pk>/describe/", organising.describe, name="run-describe"),
+    path("runs/<int:pk>/pin/", organising.pin, name="run-pin"),
+    path("runs/<int:pk>/archive/", organising.archive, name="run-archive"),
     path("runs/<int:pk>/live/", runs.live, name="run-live"),
     path("runs/<int:pk>/log/", runs.log, name="run-log"),
     path("runs/<int:pk>/samples/", runs.samples, name="run-samples"),
@@ -18,13 +34,7 @@ urlpatterns = [
     path("runs/<int:pk>/metrics/<str:chart>.json", runs.metrics, name="run-metrics"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<int:pk>/resume/", runs.resume, name="run-resume"),
-    path("runs/<int:pk>/compare/", compare.choose, name="run-compare"),
-    path("runs/<int:pk>/compare/<int:other>/", compare.compare, name="run-compared"),
-    path(
-        "runs/<int:pk>/compare/<int:other>/<str:chart>.json",
-        compare.metrics,
-        name="run-compared-metrics",
-    ),
+    path("runs/<int:pk>/compare/", compare.with_run, name="run-compare"),
     path("health/", health.page, name="health"),
     path("projects/<slug:slug>/loop/", loop.card, name="loop"),
     path("projects/<slug:slug>/disagreement/", loop.disagreement_page, name="disagreement"),

@@ -6,10 +6,12 @@ starting and cancelling them that of a manager.
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404
 
 from annotation import access
 from annotation.access import AnyUser
+from annotation.models import Project
 from training.models import Checkpoint, CheckpointQuerySet, Run, RunQuerySet
 
 SEE = access.Permission.REVIEW
@@ -51,3 +53,8 @@ def checkpoint(user: AnyUser, pk: int, permission: str = SEE) -> Checkpoint:
     if not allowed or not access.projects_where(user, SEE).exists():
         raise Http404
     return found
+
+
+def managed(user: AnyUser) -> QuerySet[Project]:
+    """The projects whose runs the person may change."""
+    return access.projects_where(user, ACT)

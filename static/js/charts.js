@@ -14,7 +14,10 @@
  *               A curve that is cut into stretches has "low" and "high" beside its means, drawn as a
  *               band. With {"grain": "16.1", "stretch": 16, "from": 4096} the JSON holds what lies
  *               from there on; the next reading says which grain it has, and since which step it
- *               wants more.
+ *               wants more. "colour" is the place whose colour a curve has, "baseline": true draws it
+ *               apart from the others, "band" says what its band is where that is no range.
+ *               Charts of one data-sync share the pointer, the stretch that is zoomed into, and the
+ *               smoothing of <input type="range" data-smoothing>.
  * bars, radar   {"label": "mean rating", "min": 0, "max": 6, "categories": ["attribute", …],
  *                "series": [{"name": "Base", "values": [2.1, …], "low": [1.5, …], "high": [2.7, …]}]}
  *               low and high are the ends of an interval and may be left out or hold null.
@@ -89,7 +92,8 @@ function alignSeries(series) {
     return column;
   };
   const bands = series.filter((one) => one.low).flatMap((one) => [spread(one, one.low), spread(one, one.high)]);
-  return [steps, ...series.map((one) => spread(one, one.y)), ...bands];
+  const raw = series.filter((one) => one.raw).map((one) => spread(one, one.raw));
+  return [steps, ...series.map((one) => spread(one, one.y)), ...bands, ...raw];
 }
 
 function axisTitle(label, unit) {
@@ -107,10 +111,40 @@ function showReading(body, data, drawing) {
 }
 
 const HEIGHT = 220;
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+
+// Six colours can be told apart; the seventh curve has the first again, and dashes.
+function strokeOf(one, i) {
+  const place = one.colour ?? i;
+  if (one.baseline) return { name: "--text", dash: [4, 3] };
+  return { name: `--series-${(place % 6) + 1}`, dash: DASHES[Math.floor(place / 6) % DASHES.length] };
+}
 
 function curveOptions(one, i, few) {
-  const stroke = colour(`--series-${(i % 6) + 1}`);
-  return { label: one.name, stroke, width: 1.8, spanGaps: true, points: { show: few, size: 5 }, value: (_, value) => format(value) };
+  const { name, dash } = strokeOf(one, i);
+  return { label: one.name, stroke: colour(name), dash, width: one.baseline ? 2.2 : 1.8, spanGaps: true, points: { show: few, size: 5 }, value: (_, value) => format(value) };
+}
+
+// --- Smoothing -------------------------------------------------------------------------------
+
+let smoothing = 0;
+
+// The exponential mean whose first values are not drawn to 0 (as TensorBoard's): with 0.9 a curve
+// tells about its last ten values. What is smoothed stays behind it, faint.
+function smoothed(series) {
+  if (!smoothing) return series;
+  const curves = series.map((one) => {
+    let last = 0;
+    let weight = 0;
+    const y = one.y.map((value) => {
+      if (value === null || value === undefined) return value;
+      last = last * smoothing + (1 - smoothing) * value;
+      weight = weight * smoothing + (1 - smoothing);
+      return last / weight;
+    });
+    return { ...one, y, raw: one.y };
+  });
+  return curves;
 }
 
 function bandOptions(series) {
@@ -118,12 +152,23 @@ function bandOptions(series) {
   const bands = [];
   series.forEach((one, i) => {
     if (!one.low) return;
+    const { name } = strokeOf(one, i);
     const end = { label: `${one.name} range`, class: "chart-band", width: 0, spanGaps: true, points: { show: false } };
     const first = 1 + series.length + options.length;
     options.push(end, { ...end });
-    bands.push({ series: [first + 1, first], fill: colour(`--series-${(i % 6) + 1}`, 18) });
+    bands.push({ series: [first + 1, first], fill: colour(name, 18) });
+  });
+  series.forEach((one, i) => {
+    if (!one.raw) return;
+    options.push({ label: `${one.name} as told`, class: "chart-band", stroke: colour(strokeOf(one, i).name, 25), width: 1, spanGaps: true, points: { show: false } });
   });
   return { options, bands };
+}
+
+// Charts of one name follow the pointer of each other, by the step and not by the place on screen.
+function shared(body) {
+  const { sync } = body.closest("figure").dataset;
+  return sync ? { sync: { key: sync, scales: ["x", null] } } : {};
 }
 
 function lineOptions(body, data, columns) {
@@ -145,9 +190,9 @@ function lineOptions(body, data, columns) {
       ...band.options,
     ],
     bands: band.bands,
-    cursor: { points: { size: (_, i) => (i > data.series.length ? 0 : 7) }, drag: { setScale: true } },
+    cursor: { points: { size: (_, i) => (i > data.series.length ? 0 : 7) }, drag: { setScale: true }, ...shared(body) },
     // The title names a curve that is alone; its value under the pointer stands beside it.
-    legend: { show: data.series.length > 1 },
+    legend: { show: data.series.length > 1 || !!body.closest("[data-sync]"), markers: { dash: (plot, i) => (plot.series[i].dash?.length ? "dashed" : "solid") } },
     hooks: { setCursor: [(drawing) => showReading(body, data, drawing)] },
   };
 }
@@ -164,8 +209,11 @@ function describe(body, holder, data, columns) {
   before.replaceWith(table);
 }
 
-async function drawLine(body, data) {
+async function drawLine(body, told) {
   const { default: uPlot } = await import("../vendor/uplot/uPlot.esm.js");
+  const smooths = body.closest("[data-sync]") !== null;
+  const prepared = (given) => (smooths ? { ...given, series: smoothed(given.series) } : given);
+  const data = prepared(told);
   let columns = alignSeries(data.series);
   const holder = html("div");
   body.replaceChildren(holder);
@@ -175,7 +223,8 @@ async function drawLine(body, data) {
   describe(body, holder, data, columns);
   return {
     // New points go into the drawing that is there; what a person has zoomed into stays.
-    update(next) {
+    update(given) {
+      const next = prepared(given);
       const zoomed = plot.scales.x.min > columns[0][0] || plot.scales.x.max < columns[0].at(-1);
       columns = alignSeries(next.series);
       plot.setData(columns, !zoomed);
@@ -369,7 +418,7 @@ function wanted(figure, state) {
   const steps = state.data?.grain ? state.data.series.flatMap((one) => one.x.slice(-1)) : [];
   if (!steps.length) return address;
   // The last stretch may have grown: it is read again.
-  return `${address}?grain=${encodeURIComponent(state.data.grain)}&since=${Math.floor(Math.min(...steps))}`;
+  return `${address}${address.includes("?") ? "&" : "?"}grain=${encodeURIComponent(state.data.grain)}&since=${Math.floor(Math.min(...steps))}`;
 }
 
 // What was read before, with what came since.
@@ -465,7 +514,27 @@ function redrawAll() {
   }
 }
 
+function smooth(control) {
+  smoothing = Number(control.value);
+  control.parentElement.querySelector("output").textContent = smoothing ? control.value : "none";
+  sessionStorage.setItem("smoothing", control.value);
+  for (const figure of drawn.keys()) {
+    if (figure.dataset.sync && figure.isConnected && drawn.get(figure).data) redraw(figure, figure.querySelector(".chart-body"));
+  }
+}
+
+// What polling brings anew stands where the person has put it.
+function takeUp(root) {
+  for (const control of root.querySelectorAll?.("[data-smoothing]") ?? []) {
+    control.value = sessionStorage.getItem("smoothing") ?? "0";
+    smooth(control);
+  }
+}
+
+takeUp(document);
+document.addEventListener("input", ({ target }) => target.matches?.("[data-smoothing]") && smooth(target));
 startAll(document);
+document.addEventListener("htmx:load", (event) => takeUp(event.target));
 document.addEventListener("htmx:load", (event) => startAll(event.target));
 document.addEventListener("themechange", redrawAll);
 let resizing;

@@ -50,7 +50,7 @@ def main(output: Path, names: list[str]) -> None:
             shown = pages(full, empty, annotator)
             shown |= {f"benchmark-{name}": ("manager", path) for name, path in dashboard.items()}
             shown["benchmark-empty"] = ("annotator", "/benchmarks/")
-            trained = training_pages.pages(training_pages.fill(full, manager))
+            trained = training_pages.pages(training_pages.fill(full, manager, groups=12, seeds=5))
             shown |= {name: ("manager", path) for name, path in trained.items()}
             shown = {name: shown[name] for name in names or shown}
             photograph(server.url, people, shown, output)

@@ -106,7 +106,7 @@ def test_a_page_that_shows_the_end_notices_that_somebody_resumed_the_run(
     expect(page.locator("#log")).to_have_attribute("data-panel", "moving")
 
 
-def test_compared_runs_are_followed_until_both_have_ended(
+def test_compared_runs_are_followed_until_all_have_ended(
     visit: Visitor, admin: User, attempt: Attempt
 ) -> None:
     other = claim(
@@ -117,7 +117,7 @@ def test_compared_runs_are_followed_until_both_have_ended(
             ).pk
         )
     )
-    page = opened(visit, admin, f"{attempt.run.get_absolute_url()}compare/{other.run_id}/")
+    page = opened(visit, admin, f"/training/compare/?run={attempt.run_id}&run={other.run_id}")
     badges = page.locator("#compared .badge")
     expect(badges).to_have_text(["Running", "Running"])
     scheduling.fail(attempt, "the data is unusable")
@@ -126,4 +126,4 @@ def test_compared_runs_are_followed_until_both_have_ended(
     scheduling.fail(other, "the data is unusable")
     page.clock.run_for(5_100)
     expect(badges).to_have_text(["Failed", "Failed"])
-    expect(page.locator("#curves")).to_contain_text("no figures of the same name")
+    expect(page.locator("#curves")).to_contain_text("No figure is told by two of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from typing import Any
@@ -10,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from annotation.models import Comparison, Project, User
+from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from training.models import Attempt, BaseImport, Checkpoint, Metric, RewardScore, Run, Sample
 from training.runs import requests, scheduling
 from training.runs.requests import Common, Step
@@ -26,8 +28,11 @@ PPO_FIGURES = (
 )
 
 
-def fill(project: Project, manager: User, *, points: int = 10_000) -> dict[str, Run]:
-    """A chain whose PPO is under way with eight curves of ``points`` points, and scored pairs."""
+def fill(
+    project: Project, manager: User, *, points: int = 10_000, groups: int = 3, seeds: int = 3
+) -> dict[str, Run]:
+    """A chain whose PPO is under way with eight curves of ``points`` points, and scored pairs;
+    ``groups`` groups of ended runs with ``seeds`` seeds each."""
     release = project.releases.order_by("pk").last()
     base, _ = Checkpoint.objects.get_or_create(
         run=None,
@@ -45,7 +50,78 @@ def fill(project: Project, manager: User, *, points: int = 10_000) -> dict[str, 
     scored = score(common, reward_model, project)
     failed = fail(common)
     import_bases(manager)
-    return {"reward": reward, "ppo": ppo, "sample": sample, "scored": scored, "failed": failed}
+    many = many_runs(common, groups=groups, seeds=seeds)
+    return {
+        "reward": reward,
+        "ppo": ppo,
+        "sample": sample,
+        "scored": scored,
+        "failed": failed,
+        "first of many": many[0],
+        "last of many": many[-1],
+    }
+
+
+def many_runs(common: Common, *, groups: int, seeds: int, steps: int = 60) -> list[Run]:
+    """Ended DPO runs that differ in learning rate and beta by group and in the seed inside one;
+    the last group has one seed alone that failed."""
+    draw = random.Random(4)
+    prompts = list(common.project.prompts.select_related("image").order_by("pk")[:2])
+    made = []
+    for group in range(groups):
+        rate = 1e-5 * 2 ** (group % 4)
+        changes = {"optimizer": {"learning_rate": rate}, "beta": 0.05 * (1 + group // 4)}
+        for seed in range(1 if group == groups - 1 and groups > 1 else seeds):
+            name = f"DPO, rate {rate:g}, beta {changes['beta']:g}, seed {seed}"
+            asked = dataclasses.replace(common, seed=seed)
+            run = requests.request_run(asked, Step("dpo", changes=changes), name=name)
+            attempt = begin(run)
+            for figure, begun, ended in (
+                ("train/loss", 0.69, 0.3 + 0.02 * group),
+                ("train/accuracy", 0.5, 0.8 - 0.01 * group),
+                ("held_out/accuracy", 0.5, 0.72 - 0.015 * group),
+            ):
+                shift = draw.gauss(0, 0.015)
+                values = {
+                    step: begun
+                    + (ended + shift - begun) * math.tanh(3 * step / steps)
+                    + draw.gauss(0, 0.01)
+                    for step in range(1, steps + 1)
+                }
+                tell(run, figure, values)
+            Sample.objects.bulk_create(
+                Sample(
+                    run=run,
+                    step=steps,
+                    prompt_id=prompt.external_id,
+                    image=prompt.image.filename,
+                    prompt=prompt.conversation[-1]["value"],
+                    response=f"A {draw.choice(['red', 'blue', 'green'])} mug stands on a table "
+                    f"beside {draw.randint(1, 5)} books.",
+                    reward=draw.gauss(0, 1),
+                    facts=[],
+                )
+                for prompt in prompts
+            )
+            if group == groups - 1 and groups > 1:
+                scheduling.fail(attempt, "loss is not finite at step 61")
+            else:
+                checkpoint(run, Checkpoint.Kind.POLICY, steps, {"held_out/accuracy": 0.7})
+                end(run, attempt)
+            run.refresh_from_db()
+            made.append(run)
+    pks = [run.pk for run in made]
+    Run.objects.filter(pk__in=pks[:seeds]).update(tags=["paper", "baseline"])
+    questions = make_question_set(name="MMHal-Bench, a part", count=8, version="b" * 64)
+    judge = make_judge("the lab's judge")
+    for number, run in enumerate(made[: 2 * seeds]):
+        ratings = [(number + place) % 4 + 2 for place in range(8)]
+        made_by_it = run.checkpoints.first()
+        if made_by_it is not None:
+            asked = {"question_set": questions, "judge": judge, "checkpoint": made_by_it}
+            make_evaluation(ratings, model_name=run.name, project=run.project, **asked)
+    Run.objects.filter(pk=pks[0]).update(notes="The rate of the paper.\n\nSlow at first.")
+    return made
 
 
 def begin(run: Run) -> Attempt:
@@ -205,18 +281,27 @@ def pages(runs: dict[str, Run]) -> dict[str, str]:
     ppo, reward = runs["ppo"], runs["reward"]
     release, slug = ppo.release_id, ppo.project.slug
     policy = reward.checkpoints.get(final=True)
-    same = Run.objects.filter(kind=reward.kind, project=ppo.project).exclude(pk=reward.pk)
-    other = same.order_by("-pk").first()
-    compared = {"run-compared": f"{reward.get_absolute_url()}compare/{other.pk}/"} if other else {}
+    first, last = runs["first of many"], runs["last of many"]
+    of_kind = Run.objects.filter(kind=first.kind, project=first.project).order_by("pk")
+    several = "&".join(f"run={pk}" for pk in of_kind.values_list("pk", flat=True)[:8])
+    keys = list(dict.fromkeys(of_kind.values_list("group", flat=True)))
+    grouped = "&".join(f"group={key}" for key in keys[:4])
     return {
-        **compared,
         "runs": "/training/",
+        "runs-grouped": "/training/?grouped=yes",
+        "runs-none-found": "/training/?q=nothing",
+        "runs-columns": "/training/columns/",
+        "run-describe": f"{first.get_absolute_url()}describe/",
+        "run-noted": first.get_absolute_url(),
+        "compare-nothing": "/training/compare/",
+        "compare-two": f"/training/compare/?run={first.pk}&run={last.pk}",
+        "compare-runs": f"/training/compare/?{several}&baseline=run-{first.pk}",
+        "compare-groups": f"/training/compare/?{grouped}&baseline=group-{first.group}",
         "run": ppo.get_absolute_url(),
         "run-ended": reward.get_absolute_url(),
         "run-failed": runs["failed"].get_absolute_url(),
         "run-scored": runs["scored"].get_absolute_url(),
         "run-waiting": runs["sample"].get_absolute_url(),
-        "run-compare": f"{reward.get_absolute_url()}compare/",
         "chain-choose": "/training/new/",
         "chain-new": f"/training/new/?release={release}",
         "chain-again": f"/training/new/?chain={ppo.pk}",

@@ -111,7 +111,6 @@ class World:
             "form": "md",
             "chart": "loss",
             "name": "config.json",
-            "other": self.rows["other run"].pk,
             "sha256": self.comparison.prompt.image.sha256,
         }
         return values[name]

@@ -33,8 +33,13 @@ ROUTES = {
     "training:run-cancel": ("post", "manager"),
     "training:run-resume": ("post", "manager"),
     "training:run-compare": ("get", "reviewer"),
-    "training:run-compared": ("get", "reviewer"),
-    "training:run-compared-metrics": ("get", "reviewer"),
+    "training:compare": ("get", "anyone"),
+    "training:compare-metrics": ("get", "reviewer"),
+    "training:columns": ("get", "anyone"),
+    "training:chosen": ("post", "anyone"),
+    "training:run-describe": ("post", "manager"),
+    "training:run-pin": ("post", "reviewer"),
+    "training:run-archive": ("post", "manager"),
     "training:health": ("get", "admin"),
     "training:loop": ("get", "reviewer"),
     "training:disagreement": ("get", "reviewer"),
@@ -54,6 +59,7 @@ ROUTES = {
     "training-api:run-cancel": ("post", "manager"),
     "training-api:run-resume": ("post", "manager"),
     "training-api:run-metrics": ("get", "reviewer"),
+    "training-api:run-groups": ("get", "anyone"),
     "training-api:chains": ("post", "anyone"),
     "training-api:checkpoints": ("get", "anyone"),
     "training-api:checkpoint": ("get", "reviewer"),
@@ -84,6 +90,10 @@ def address(route: str, checkpoint: Checkpoint) -> str:
         "chain-new",
         "checkpoints",
         "chains",
+        "columns",
+        "chosen",
+        "compare",
+        "run-groups",
         "health",
         "base-import-new",
         "base-imports",
@@ -97,9 +107,10 @@ def address(route: str, checkpoint: Checkpoint) -> str:
         return reverse(route, args=[checkpoint.run.project.slug])
     if name.startswith("checkpoint"):
         return reverse(route, args=[checkpoint.pk, *(["config.json"] * (name[10:] == "-file"))])
-    other = [checkpoint.run_id] if name.startswith("run-compared") else []
+    if name == "compare-metrics":
+        return f"{reverse(route)}?run={checkpoint.run_id}&name=loss"
     more = ["loss"] if route.startswith("training:run-") and name.endswith("metrics") else []
-    return reverse(route, args=[checkpoint.run_id, *other, *more])
+    return reverse(route, args=[checkpoint.run_id, *more])
 
 
 def person(role: str, run: Run) -> Any:

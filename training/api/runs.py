@@ -15,20 +15,25 @@ from rest_framework.views import APIView
 from annotation import access
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.models import Release
+from config.outside import is_storable
 from training import visibility
 from training.api.serializers import (
     ChainInSerializer,
     ChainSerializer,
     CurveSerializer,
+    RunChangeSerializer,
     RunDetailSerializer,
+    RunGroupSerializer,
     RunInSerializer,
     RunSerializer,
 )
-from training.models import Metric, Run, State
-from training.runs import requests, scheduling
+from training.figures import columns, run_table
+from training.models import Metric, Run, RunQuerySet, State
+from training.runs import organising, requests, scheduling
 from training.runs.requests import Common, Step
 
 MOST_POINTS = 100_000
+MOST_FIGURES = 16
 
 
 class NewestFirst(ById):
@@ -72,32 +77,53 @@ def _step(asked: dict[str, Any]) -> Step:
     return Step(asked["kind"], changes=asked["settings"], options=asked["options"])
 
 
+FILTERS = ("state", "project", "kind", "tag", "group", "search", "archived")
+ARCHIVED = {"false": False, "true": True, "any": None}
+FILTER_PARAMETERS = [
+    OpenApiParameter("state", enum=State.values),
+    OpenApiParameter("project", description="The project's slug."),
+    OpenApiParameter("kind"),
+    OpenApiParameter("tag"),
+    OpenApiParameter("group", description="Runs that differ in the seed alone."),
+    OpenApiParameter("search", description="Words of name, notes, tags or kind; #12 is a number."),
+    OpenApiParameter("archived", enum=list(ARCHIVED), default="false"),
+]
+
+
+def _narrowed(rows: RunQuerySet, request: Request) -> RunQuerySet:
+    """What the query asks for, as the page's filters do. Raises ValidationError."""
+    given = request.query_params
+    if "state" in given and given["state"] not in State.values:
+        raise ValidationError({"state": f"Must be one of {', '.join(State.values)}."})
+    archived = given.get("archived", "false")
+    if archived not in ARCHIVED:
+        raise ValidationError({"archived": f"Must be one of {', '.join(ARCHIVED)}."})
+    for name in FILTERS:
+        if not is_storable(given.get(name, "")):
+            raise ValidationError({name: "holds characters that cannot be stored"})
+    paths = {"state": "state", "kind": "kind", "project": "project__slug", "group": "group"}
+    for name, path in paths.items():
+        if name in given:
+            rows = rows.filter(**{path: given[name]})
+    if "tag" in given:
+        rows = rows.filter(tags__contains=[given["tag"]])
+    return run_table.search(rows, given.get("search", "")).listed(archived=ARCHIVED[archived])
+
+
 class Runs(KnownParameters, generics.ListAPIView):
-    """The runs of your projects, newest first."""
+    """The runs of your projects, newest first; archived ones where ``archived`` asks for them."""
 
     scopes = {"GET": "read", "POST": "train"}
-    parameters = frozenset({"state", "project", "kind"})
+    parameters = frozenset(FILTERS)
     serializer_class = RunSerializer
     pagination_class = NewestFirst
     queryset = Run.objects.none()
 
     def get_queryset(self) -> QuerySet[Run]:
-        given = self.request.query_params
         rows = visibility.runs(self.request.user).with_context().select_related("release")
-        if "state" in given and given["state"] not in State.values:
-            raise ValidationError({"state": f"Must be one of {', '.join(State.values)}."})
-        for name, path in (("state", "state"), ("kind", "kind"), ("project", "project__slug")):
-            if name in given:
-                rows = rows.filter(**{path: given[name]})
-        return rows
+        return _narrowed(rows, self.request)
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("state", enum=State.values),
-            OpenApiParameter("project", description="The project's slug."),
-            OpenApiParameter("kind"),
-        ]
-    )
+    @extend_schema(parameters=FILTER_PARAMETERS)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
@@ -131,14 +157,84 @@ class Chains(KnownParameters, APIView):
         return Response(ChainSerializer(chain).data, status=status.HTTP_201_CREATED)
 
 
+class NewestGroupsFirst(ById):
+    """By the newest run of each."""
+
+    ordering = "-newest"
+
+
+class RunGroups(KnownParameters, APIView):
+    """Runs in groups that differ in the seed alone, with means over seeds of the figures asked for.
+
+    Filters choose the groups of which some run fits.
+    """
+
+    scopes = {"GET": "read"}
+    parameters = frozenset({*FILTERS, "figure"})
+
+    @extend_schema(
+        parameters=[
+            *FILTER_PARAMETERS,
+            OpenApiParameter("figure", description="Such as held_out/accuracy.", many=True),
+        ],
+        responses=RunGroupSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        names = request.query_params.getlist("figure")
+        if len(names) > MOST_FIGURES or not all(map(is_storable, names)):
+            raise ValidationError({"figure": f"At most {MOST_FIGURES}, of plain characters."})
+        every = visibility.runs(request.user)
+        asked = _narrowed(every, request).order_by().values("group")
+        archived = ARCHIVED[request.query_params.get("archived", "false")]
+        shown = every.listed(archived=archived)
+        figures = [columns.figure(name) for name in dict.fromkeys(names)]
+        pages = NewestGroupsFirst()
+        groups = run_table.groups(shown.filter(group__in=asked), run_table.Order(), [])
+        page = pages.paginate_queryset(groups, request, view=self) or []
+        keys = [one["group"] for one in page]
+        rows = run_table.group_rows(shown, keys, figures)
+        return pages.get_paginated_response([_group(row) for row in rows])
+
+
+def _group(row: run_table.GroupRow) -> dict[str, Any]:
+    return {
+        "group": row.key,
+        "kind": row.newest.kind,
+        "name": row.newest.name,
+        "runs": [run.pk for run in row.runs],
+        "counted": [run.pk for run in row.counted],
+        "seeds": row.seeds,
+        "figures": [
+            {
+                "figure": column.key.partition(":")[2],
+                "mean": found.mean,
+                "low": found.low if found.has_interval else None,
+                "high": found.high if found.has_interval else None,
+                "n": found.n,
+            }
+            for column, found in row.cells
+            if found is not None
+        ],
+    }
+
+
 class RunDetail(KnownParameters, APIView):
     """A run of yours."""
 
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "train"}
 
     @extend_schema(responses=RunDetailSerializer)
     def get(self, request: Request, pk: int) -> Response:
         return Response(RunDetailSerializer(visibility.run(request.user, pk)).data)
+
+    @extend_schema(request=RunChangeSerializer, responses=RunSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Renames, tags, notes, archives or brings back; nothing of what the run is changes."""
+        run = visibility.run(request.user, pk, visibility.ACT)
+        sent = RunChangeSerializer(data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        organising.change(run, **sent.validated_data)
+        return Response(RunSerializer(run).data)
 
 
 class CancelRun(KnownParameters, APIView):

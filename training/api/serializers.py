@@ -11,8 +11,9 @@ from rest_framework import serializers
 from annotation.api.serializers import JoinSerializer
 from training.checkpoints import base_imports
 from training.checkpoints.bases import BaseRefused
-from training.models import Attempt, BaseImport, Chain, Checkpoint, Run, State
+from training.models import LONGEST_TAG, Attempt, BaseImport, Chain, Checkpoint, Run, State
 from training.rlhf.presets import OFFERED
+from training.runs.organising import LONGEST_NOTES, MOST_TAGS, BadTag, read_tags
 from training.runs.requests import MOST_ATTEMPTS, MOST_GPUS
 
 MOST_STEPS = 10
@@ -49,6 +50,10 @@ class RunSerializer(serializers.ModelSerializer):
             "preset",
             "seed",
             "gpus",
+            "group",
+            "tags",
+            "notes",
+            "archived_at",
             "release",
             "joins",
             "base",
@@ -70,6 +75,46 @@ class RunSerializer(serializers.ModelSerializer):
         if counts.get("with_facts") is None:
             return []
         return [{"what": "facts", "found": counts["with_facts"], "of": counts["preferences"]}]
+
+
+class RunChangeSerializer(serializers.Serializer):
+    """What people call a run and say of it; whether lists leave it out."""
+
+    name = serializers.CharField(max_length=200, required=False)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_TAG), required=False, max_length=MOST_TAGS
+    )
+    notes = serializers.CharField(max_length=LONGEST_NOTES, required=False, allow_blank=True)
+    archived = serializers.BooleanField(required=False)
+
+    def validate_tags(self, given: list[str]) -> list[str]:
+        try:
+            return read_tags(given)
+        except BadTag as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class EstimateSerializer(serializers.Serializer):
+    """The mean of a figure over seeds with Student's t interval at 95 %; null of one seed."""
+
+    figure = serializers.CharField()
+    mean = serializers.FloatField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField()
+
+
+class RunGroupSerializer(serializers.Serializer):
+    """Runs that differ in the seed alone; figures are of ``counted``: those that succeeded, of each
+    seed the newest."""
+
+    group = serializers.CharField()
+    kind = serializers.CharField()
+    name = serializers.CharField(help_text="Of its newest run.")
+    runs = serializers.ListField(child=serializers.IntegerField())
+    counted = serializers.ListField(child=serializers.IntegerField())
+    seeds = serializers.ListField(child=serializers.IntegerField())
+    figures = EstimateSerializer(many=True)
 
 
 class AttemptSerializer(serializers.ModelSerializer):

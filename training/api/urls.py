@@ -11,6 +11,7 @@ urlpatterns = [
     path("runs/<int:pk>/cancel", runs.CancelRun.as_view(), name="run-cancel"),
     path("runs/<int:pk>/resume", runs.ResumeRun.as_view(), name="run-resume"),
     path("runs/<int:pk>/metrics", runs.RunMetrics.as_view(), name="run-metrics"),
+    path("run-groups", runs.RunGroups.as_view(), name="run-groups"),
     path("chains", runs.Chains.as_view(), name="chains"),
     path("checkpoints", checkpoints.Checkpoints.as_view(), name="checkpoints"),
     path("checkpoints/<int:pk>", checkpoints.CheckpointDetail.as_view(), name="checkpoint"),

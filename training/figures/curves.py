@@ -8,6 +8,7 @@ that has drawn the beginning asks only for what came since.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,34 +59,44 @@ class Chart:
         return ABOUT.get(self.key) or (self.names[0] if len(self.names) == 1 else "")
 
 
-# The names of a run's figures with their first and last step. Jumps from name to name through the
+# The names of runs' figures with their first and last step. Jumps from name to name through the
 # unique index: a run has tens of names and may have a million rows.
 NAMES = """
 WITH RECURSIVE known AS (
-    (SELECT name FROM training_metric WHERE run_id = %(run)s ORDER BY name LIMIT 1)
+    SELECT run.id, (
+        SELECT name FROM training_metric WHERE run_id = run.id ORDER BY name LIMIT 1
+    ) AS name
+    FROM unnest(%(runs)s::bigint[]) AS run(id)
     UNION ALL
-    SELECT (
+    SELECT known.id, (
         SELECT later.name FROM training_metric AS later
-        WHERE later.run_id = %(run)s AND later.name > known.name ORDER BY later.name LIMIT 1
+        WHERE later.run_id = known.id AND later.name > known.name ORDER BY later.name LIMIT 1
     )
     FROM known WHERE known.name IS NOT NULL
 )
-SELECT known.name,
-       (SELECT min(step) FROM training_metric WHERE run_id = %(run)s AND name = known.name),
-       (SELECT max(step) FROM training_metric WHERE run_id = %(run)s AND name = known.name)
+SELECT known.id, known.name,
+       (SELECT min(step) FROM training_metric WHERE run_id = known.id AND name = known.name),
+       (SELECT max(step) FROM training_metric WHERE run_id = known.id AND name = known.name)
 FROM known WHERE known.name IS NOT NULL
 """
 
 
+def names_in(runs: Sequence[int]) -> dict[int, list[tuple[str, int, int]]]:
+    """By run: each figure with its first and last step. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES, {"runs": list(runs)})
+        found: dict[int, list[tuple[str, int, int]]] = {run: [] for run in runs}
+        for run, *named in cursor.fetchall():
+            found[run].append(tuple(named))
+    return found
+
+
 def charts(run: Run) -> list[Chart]:
     """The charts that the run's figures make so far, the most telling first. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(NAMES, {"run": run.pk})
-        found = cursor.fetchall()
     grouped: dict[str, list[tuple[str, int, int]]] = {}
-    for name, first, last in found:
+    for name, first, last in names_in([run.pk])[run.pk]:
         grouped.setdefault(name.rpartition("/")[2], []).append((name, first, last))
-    return [_chart(key, grouped[key]) for key in sorted(grouped, key=_importance)]
+    return [_chart(key, grouped[key]) for key in sorted(grouped, key=importance)]
 
 
 def _chart(key: str, curves: list[tuple[str, int, int]]) -> Chart:
@@ -102,13 +113,13 @@ def drawn(run: Run) -> list[Chart]:
     return [chart for chart in charts(run) if chart.moves or not run.ended]
 
 
-def _importance(key: str) -> tuple[int, str]:
+def importance(key: str) -> tuple[int, str]:
     return (FIRST.index(key) if key in FIRST else len(FIRST), key)
 
 
 def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
     """The figures of a checkpoint as (what, value), the most telling first."""
-    ranked = sorted(figures.items(), key=lambda item: _importance(item[0].rpartition("/")[2]))
+    ranked = sorted(figures.items(), key=lambda item: importance(item[0].rpartition("/")[2]))
     return [(label(name), value) for name, value in ranked]
 
 
@@ -124,7 +135,7 @@ def series(run: Run, key: str, *, grain: str = "", since: int = 0) -> dict[str, 
     ``since`` on is answered, and ``from`` says so. Otherwise it is everything, from 0.
     """
     names, last = next(((c.names, c.last) for c in charts(run) if c.key == key), ((), 0))
-    stretch = _stretch(last)
+    stretch = stretch_of(last)
     # A resumed run tells its last steps again: what a reader has of them is of the attempt before.
     current = f"{stretch}.{run.attempt_count}"
     start = max(0, since) // stretch * stretch if grain == current else 0
@@ -152,7 +163,7 @@ def series(run: Run, key: str, *, grain: str = "", since: int = 0) -> dict[str, 
     }
 
 
-def _stretch(last: int) -> int:
+def stretch_of(last: int) -> int:
     """The smallest power of two that cuts steps 0 to ``last`` into at most MOST_POINTS."""
     stretch = 1
     while last // stretch >= MOST_POINTS:

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from django import template
+from django.http import QueryDict
 
 from annotation.quality.shares import Share
 from training.figures import curves
+from training.figures.run_table import Order
+from training.figures.seeds import Estimate
 from training.rlhf.contract import IMAGE_TOKEN
 from training.runs import kinds
 
@@ -51,6 +54,33 @@ def figure(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+@register.simple_tag
+def sort_query(query: str, key: str, order: Order, *, down_first: bool = False) -> str:
+    """The address part that sorts a table by ``key``; once more turns it round."""
+    parameters = QueryDict(query, mutable=True)
+    down = not order.down if order.key == key else down_first
+    parameters["sort"] = str(Order(key, down))
+    return parameters.urlencode()
+
+
+@register.simple_tag
+def query_with(query: str, name: str, value: str) -> str:
+    """``query`` with one parameter set, or left out where ``value`` is empty."""
+    parameters = QueryDict(query, mutable=True)
+    parameters.pop(name, None)
+    if value:
+        parameters[name] = value
+    return parameters.urlencode()
+
+
+@register.filter
+def between(estimate: Estimate) -> str:
+    """ "0.68 to 0.74, n = 3"; of one seed only that it is one."""
+    if not estimate.has_interval:
+        return "one seed"
+    return f"{figure(estimate.low)} to {figure(estimate.high)}, n = {estimate.n}"
 
 
 @register.filter

@@ -1,45 +1,64 @@
-"""Two runs side by side."""
+"""Runs and groups of runs side by side."""
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from config.outside import is_storable, whole_number
 from training import visibility
 from training.figures import comparing
+from training.figures.comparing import Item
 
-RUNS_TO_CHOOSE_FROM = 50
+DRAWN_AT_ONCE = 6
 
 
 @login_required
 @require_GET
-def choose(request: HttpRequest, pk: int) -> HttpResponse:
-    """Which run to lay beside this one: those of its kind and project."""
+def with_run(request: HttpRequest, pk: int) -> HttpResponse:
+    """Which runs to lay beside this one: the table, with it ticked, of its kind and project."""
     first = visibility.run(request.user, pk)
-    others = comparing.comparable(first).with_context()[:RUNS_TO_CHOOSE_FROM]
-    return render(request, "training/compare_choose.html", {"run": first, "others": others})
+    query = {"project": first.project.slug, "kind": first.kind, "choose": first.pk}
+    return redirect(f"{reverse('training:runs')}?{urlencode(query)}")
 
 
 @login_required
 @require_GET
 @never_cache
-def compare(request: HttpRequest, pk: int, other: int) -> HttpResponse:
-    """What was asked differently, and the curves that both have; 204 while a page that asks has
-    them all already."""
-    first, second = visibility.run(request.user, pk), visibility.run(request.user, other)
-    charts, ended = comparing.charts(first, second), first.ended and second.ended
+def compare(request: HttpRequest) -> HttpResponse:
+    """What was asked differently and what came of it; 204 while a page that asks has all charts."""
+    compared = _compared(request)
+    if not compared:
+        return render(request, "training/compare_nothing.html")
+    charts, ended = comparing.charts(compared), all(item.ended for item in compared)
     if not ended and request.GET.get("have") == str(len(charts)):
         return HttpResponse(status=204)
+    columns = [
+        {
+            "item": item,
+            "as_baseline": query_of(compared, baseline="" if item.baseline else item.key),
+            "without": query_of(compared, without=item.key),
+        }
+        for item in compared
+    ]
     context = {
-        "first": first,
-        "second": second,
-        "runs": (first, second),
-        "differences": comparing.differences(first, second),
+        "compared": compared,
+        "columns": columns,
+        "most": comparing.MOST_COMPARED,
+        "baseline": next((item for item in compared if item.baseline), None),
+        "differences": comparing.differences(compared),
         "charts": charts,
+        "drawn_at_once": DRAWN_AT_ONCE,
+        "scores": comparing.scores(compared, request.user),
+        "prompts": comparing.samples(compared, request.user),
         "ended": ended,
+        "query": query_of(compared),
     }
     return render(request, "training/compare.html", context)
 
@@ -47,7 +66,39 @@ def compare(request: HttpRequest, pk: int, other: int) -> HttpResponse:
 @login_required
 @require_GET
 @never_cache
-def metrics(request: HttpRequest, pk: int, other: int, chart: str) -> JsonResponse:
-    """The curves of both runs that belong on one chart, downsampled."""
-    first, second = visibility.run(request.user, pk), visibility.run(request.user, other)
-    return JsonResponse(comparing.series(first, second, chart))
+def metrics(request: HttpRequest) -> JsonResponse:
+    """One figure of all that are compared."""
+    name = request.GET.get("name", "")
+    compared = _compared(request)
+    if not compared or not is_storable(name):
+        raise Http404
+    return JsonResponse(comparing.series(compared, name))
+
+
+def query_of(compared: list[Item], *, baseline: str | None = None, without: str = "") -> str:
+    """The address of a comparison; ``baseline`` another one than it has."""
+    chosen = [item for item in compared if item.key != without]
+    now = next((item.key for item in chosen if item.baseline), "") if baseline is None else baseline
+    named = [item.parameter for item in sorted(chosen, key=lambda item: item.key)]
+    return urlencode([*named, *([("baseline", now)] if now else [])])
+
+
+def _compared(request: HttpRequest) -> list[Item]:
+    """What the address names. What the person may not see is answered as its own page would be."""
+    numbers = [whole_number(text) for text in request.GET.getlist("run")]
+    alone = [number for number in numbers if number is not None][: comparing.MOST_COMPARED]
+    groups = request.GET.getlist("group")[: comparing.MOST_COMPARED - len(alone)]
+    if len(alone) < min(len(numbers), comparing.MOST_COMPARED) or not all(map(is_storable, groups)):
+        raise Http404
+    runs = visibility.runs(request.user).select_related(
+        "project", "release__project", "base", "policy", "reward_model"
+    )
+    compared = comparing.items(runs, groups, alone, request.GET.get("baseline", ""))
+    found = {item.key for item in compared}
+    for number in alone:
+        if f"run-{number}" not in found:
+            visibility.run(request.user, number)
+            raise Http404
+    if any(f"group-{group}" not in found for group in groups):
+        raise Http404
+    return compared

@@ -17,11 +17,13 @@ from annotation import access
 from training import visibility
 from training.chain_form import trainable_releases
 from training.checkpoints import lineage, warnings
-from training.figures import comparing, curves
+from training.figures import columns as columns_of
+from training.figures import comparing, curves, run_table
 from training.figures import samples as samples_of
+from training.figures.run_table import Order
 from training.forms import RunFilterForm
 from training.models import ENDED_BADLY, Run, State
-from training.runs import cloning, kinds, requests, scheduling
+from training.runs import cloning, kinds, organising, requests, scheduling
 
 RUNS_ON_A_PAGE = 25
 STEPS_TO_CHOOSE_FROM = 12
@@ -31,27 +33,45 @@ STEPS_TO_CHOOSE_FROM = 12
 @require_GET
 @never_cache
 def runs(request: HttpRequest) -> HttpResponse:
-    """All runs that the person may see, newest first; the list alone for htmx's polling."""
+    """The runs that the person may see, alone or in groups; the list alone for htmx's polling."""
+    every = visibility.runs(request.user)
     projects = access.projects_where(request.user, visibility.SEE)
-    form = RunFilterForm(request.GET, projects=projects)
-    rows = visibility.runs(request.user).with_context()
-    filters = form.cleaned_data if form.is_valid() else {}
-    for name in ("state", "kind", "project"):
-        if filters.get(name):
-            rows = rows.filter(**{name: filters[name]})
+    form = RunFilterForm(request.GET, projects=projects, tags=every.known_tags())
+    shown = every.listed(archived=form.archived_too)
+    order = Order.read(request.GET.get("sort", ""))
+    columns = columns_of.found(
+        organising.columns_of(request.user, columns_of.DEFAULT), request.user
+    )
     query = request.GET.copy()
-    query.pop("page", None)
-    page = Paginator(rows, RUNS_ON_A_PAGE).get_page(request.GET.get("page"))
+    for name in ("page", "choose"):
+        query.pop(name, None)
     context = {
         "form": form,
-        "filtered": any(filters.values()),
-        "page": page,
+        "filtered": bool(form.chosen),
+        "grouped": "grouped" in request.GET,
+        "columns": columns,
+        "order": order,
         "query": query.urlencode(),
         "address": request.get_full_path(),
-        "live": any(not run.ended for run in page),
-        "titles": {kind.name: kind.title for kind in kinds.all_kinds()},
         "may_start": trainable_releases(request.user).exists(),
+        "may_act": visibility.managed(request.user).exists(),
     }
+    number = request.GET.get("page")
+    if context["grouped"]:
+        asked = shown.filter(group__in=form.narrowed(shown).order_by().values("group"))
+        page = Paginator(run_table.groups(asked, order, columns), RUNS_ON_A_PAGE).get_page(number)
+        keys = [one["group"] for one in page]
+        rows: list[Any] = run_table.group_rows(shown.with_context(), keys, columns)
+        context["live"] = any(row.live for row in rows)
+    else:
+        asked = run_table.in_order(form.narrowed(shown), order, columns, request.user)
+        asked = run_table.with_values(asked.with_context(), columns)
+        page = Paginator(asked, RUNS_ON_A_PAGE).get_page(number)
+        rows = list(page)
+        for row in rows:
+            row.cells = run_table.cells(row, columns)
+        context["live"] = any(not row.ended for row in rows)
+    context |= {"page": page, "rows": rows}
     template = "training/_runs.html" if request.headers.get("HX-Request") else "training/runs.html"
     return render(request, template, context)
 
