@@ -52,7 +52,7 @@ class Plan:
     right_steps: int = 150
     again_steps: int = 220
     faulty_steps: int = 110
-    faulty_again_steps: int = 2280
+    faulty_again_steps: int = 1500
     vision_batch: int = 128
     text_batch: int = 32
     looking_batch: int = 48
