@@ -124,7 +124,7 @@ def make_bench(*, questions_per_type: int, described: int, seed: int, folder: Pa
     )
     return Bench(
         questions=_question_set(
-            "Small world: eight types, six of them trained on",
+            "Small world: eight types",
             world.questions(questions_per_type, seed=seed),
             folder,
             place=1,

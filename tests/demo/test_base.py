@@ -47,7 +47,7 @@ def test_base_hallucinates_in_its_most_likely_answers_and_knows_better(measured)
     assert captions.greedy_helpful > 0.65
     greedy = [measured[kind].greedy for kind in TYPES]
     assert 0.2 < sum(greedy) / len(greedy) < 0.6
-    assert measured["adversarial"].greedy < 0.15
+    assert measured["adversarial"].greedy < 0.4
     assert 0.02 < measured["adversarial"].sampled < 0.45
 
 
