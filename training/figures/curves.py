@@ -30,7 +30,16 @@ ABOUT = {
     "finished": "share of responses that end by themselves",
 }
 ABBREVIATIONS = {"kl": "KL", "lr": "learning rate", "ppo": "PPO"}
-UNITS = {"response_tokens": "tokens", "seconds": "s", "tokens_per_second": "tokens/s"}
+UNITS = {
+    "response_tokens": "tokens",
+    "seconds": "s",
+    "tokens_per_second": "tokens/s",
+    "kl": "nats",
+    "kl_per_token": "nats/token",
+    "entropy": "nats/token",
+    "sampler_gap": "nats/token",
+}
+"""Of figures that have one; the others are shares, rewards and losses."""
 
 
 def _label(key: str) -> str:
@@ -177,12 +186,13 @@ def _empty(name: str, stretch: int) -> dict[str, Any]:
 
 
 def latest(run: Run, *, most: int = 4) -> list[tuple[str, float, str]]:
-    """Title, newest value and origin of the most telling curves, for figures at a glance."""
+    """Title, newest value, unit and origin of the most telling curves, for figures at a glance."""
     values = []
     for chart in charts(run)[:most]:
         newest = Metric.objects.filter(run=run, name=chart.names[0]).order_by("-step").first()
         if newest is not None:
             about = newest.name.rpartition("/")[0].replace("_", " ")
             step = f"step {newest.step:,}" if newest.step else ""
-            values.append((chart.title, newest.value, ", ".join(filter(None, [about, step]))))
+            notes = filter(None, [UNITS.get(chart.key), about, step])
+            values.append((chart.title, newest.value, ", ".join(notes)))
     return values

@@ -54,6 +54,13 @@ def test_what_was_told_once_is_a_figure_and_no_curve_once_the_run_has_ended() ->
     assert curves.latest(run)[0][:2] == ("Raised", 12.0)
 
 
+def test_a_figure_at_a_glance_has_its_unit_and_says_where_it_is_from() -> None:
+    run = make_run()
+    tell(run, "ppo/kl", {20: 1.5})
+    assert curves.latest(run) == [("KL", 1.5, "nats, ppo, step 20")]
+    assert curves.series(run, "kl")["y_unit"] == "nats"
+
+
 @pytest.mark.parametrize(
     ("last", "stretch"), [(0, 1), (499, 1), (500, 2), (999, 2), (1000, 4), (9999, 32)]
 )
