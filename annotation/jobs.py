@@ -26,7 +26,7 @@ from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
-from annotation.models.exchange import left_out_path
+from annotation.models.exchange import left_out_path, upload_hash
 from annotation.releases import freezing
 from config import attempts, wakeup
 from config.beating import LOST_AFTER, beating
@@ -53,6 +53,11 @@ def request_import(project: Project, user: User, **fields: Any) -> ImportJob:
     job = ImportJob(project=project, created_by=user, **fields)
     if job.images:
         job.images_name = storable(str(job.images.name))[:200]
+    for upload in (job.records, job.second_records, job.images, job.captions):
+        if upload:
+            # The row says what was sent, by the name; whatever storage holds later is compared.
+            upload.name = storage.fingerprint_of(upload.file).sha256
+            upload.file.seek(0)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -102,7 +107,8 @@ def _import(job: ImportJob, left_out: Path) -> importing.Imported:
     with contextlib.ExitStack() as stack:
 
         def here(upload: FieldFile) -> Path:
-            return stack.enter_context(storage.fetched(str(upload.name)))
+            name = str(upload.name)
+            return stack.enter_context(storage.fetched(name, sha256=upload_hash(name)))
 
         options = importing.Options(
             source=f"import {job.pk}",

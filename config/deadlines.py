@@ -49,8 +49,10 @@ def _left(seconds: float | None) -> float | None:
 
 
 class _Backend(httpcore.SyncBackend):
-    def connect_tcp(self, host: str, *more: Any, **named: Any) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(host, *more, **named))
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, **named: Any
+    ) -> httpcore.NetworkStream:
+        return _Stream(super().connect_tcp(host, port, _left(timeout), **named))
 
 
 class _Stream(httpcore.NetworkStream):

@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from config.kept_secrets import kept_secret
 from config.places import var_folder
 
 LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes, and Postgres appends ".s.PGSQL.5432".
@@ -137,9 +137,16 @@ def stop_postgres(var: Path) -> None:
 
 
 def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any]) -> None:
-    # A half-made cluster of an interrupted first start is thrown away: it held no data yet.
-    shutil.rmtree(paths.postgres, ignore_errors=True)
-    _own(paths.postgres, who, mode=0o700)
+    # Made beside its place and moved there when it is whole. What lies there is never deleted: it
+    # may be a cluster with data whose disk is damaged.
+    if paths.postgres.exists():
+        raise EmbeddedError(
+            f"{paths.postgres} is no whole cluster of Postgres: its disk is damaged, or its first "
+            "start was interrupted. Put it aside, or back from a backup, and start again"
+        )
+    fresh = paths.data / "postgres.unfinished"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _own(fresh, who, mode=0o700)
     _password(paths)
     handed_over = paths.data / "initdb-password"
     handed_over.touch(mode=0o600)
@@ -147,11 +154,12 @@ def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any]) -> No
         handed_over.write_text(paths.password.read_text())
         if who:
             os.chown(handed_over, who["user"], who["group"])
-        command = [binaries / "initdb", "-D", paths.postgres, "-U", "factloop", "-E", "UTF8"]
+        command = [binaries / "initdb", "-D", fresh, "-U", "factloop", "-E", "UTF8"]
         command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={handed_over}"]
         _run(command, who)
     finally:
         handed_over.unlink()
+    fresh.rename(paths.postgres)
 
 
 def _postgres_runs(paths: Paths, binaries: Path, who: dict[str, Any]) -> bool:
@@ -273,15 +281,7 @@ def _valkey_binary() -> str:
 
 
 def _password(paths: Paths) -> str:
-    if not paths.password.exists():
-        paths.data.mkdir(parents=True, exist_ok=True)
-        fresh = paths.password.with_suffix(f".{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(24))
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, paths.password)  # The first of several processes wins.
-        fresh.unlink()
-    return paths.password.read_text().strip()
+    return kept_secret(paths.password, random_bytes=24)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ Each variable is told in the comment above its line, from which the documents' p
 made (docs/generate.py).
 """
 
-import secrets
 import shlex
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from django.core.checks.security.base import (
 from django.core.exceptions import ImproperlyConfigured
 
 from config import embedded, places, proxies
+from config.kept_secrets import kept_secret
 
 env = environ.Env()
 
@@ -54,22 +54,13 @@ def _strong(key: str) -> str:
     return key
 
 
-def _private_secret() -> str:
-    """A key of this checkout alone, made on first use and readable by its owner only."""
-    path = VAR / "secret-key"
-    if not path.exists():
-        VAR.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text()
-
-
 # --- Identity and hosts ---------------------------------------------------------------------
 
 # Signs sessions: 50 random characters at least, or nothing starts. Required with DATABASE_URL, else
 # made on first use.
 SECRET_KEY = _strong(
-    env("SECRET_KEY", default="") or (_private_secret() if PRIVATE else _required("SECRET_KEY"))
+    env("SECRET_KEY", default="")
+    or (kept_secret(VAR / "secret-key", random_bytes=50) if PRIVATE else _required("SECRET_KEY"))
 )
 # Names under which the site is asked for, by commas. Required with DATABASE_URL; else this machine
 # alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -14,11 +15,20 @@ from django.urls import reverse
 from annotation.models.projects import Project
 from config.attempts import Attempted
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 def import_path(job: ImportJob, filename: str) -> str:
     """Where an upload waits for its import; the person's file name is kept in the row only, and
-    two uploads of one name never meet."""
-    return f"imports/{job.project_id}/{uuid.uuid4().hex}"
+    two uploads of one name never meet. A ``filename`` that is a hash stays: see ``upload_hash``."""
+    known = f"-{filename}" if _SHA256.fullmatch(filename) else ""
+    return f"imports/{job.project_id}/{uuid.uuid4().hex}{known}"
+
+
+def upload_hash(name: str) -> str:
+    """The SHA-256 that the name of an upload in storage says; empty if it was stored without."""
+    said = name.rpartition("-")[2]
+    return said if _SHA256.fullmatch(said) else ""
 
 
 def left_out_path(job: ImportJob, filename: str) -> str:

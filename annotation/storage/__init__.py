@@ -20,7 +20,12 @@ from annotation.storage.contents import (
     opened,
 )
 from annotation.storage.trouble import Damaged, StorageTrouble, in_words
-from annotation.storage.whole_files import Fingerprint, fingerprint_at, write_whole
+from annotation.storage.whole_files import (
+    Fingerprint,
+    fingerprint_at,
+    fingerprint_of,
+    write_whole,
+)
 
 __all__ = [
     "CHUNK_BYTES",
@@ -31,6 +36,7 @@ __all__ = [
     "delete",
     "fetched",
     "fingerprint_at",
+    "fingerprint_of",
     "forget_unfinished",
     "holds",
     "in_words",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -105,12 +104,21 @@ def _chunks(name: str, expected: Fingerprint) -> Iterator[bytes]:
 
 
 @contextmanager
-def fetched(name: str) -> Iterator[Path]:
-    """A file of this machine with the same content, which may lie in a bucket, for a while."""
+def fetched(name: str, *, sha256: str) -> Iterator[Path]:
+    """A file of this machine with the same content, which may lie in a bucket, for a while.
+
+    Raises Damaged where it has another hash; an empty ``sha256`` is one that nobody noted.
+    """
     with tempfile.NamedTemporaryFile() as copy:
+        meter = Meter()
         with _open(name) as source, in_words(TEMPORARY, "TMPDIR"):
-            shutil.copyfileobj(source, copy)
+            while chunk := source.read(CHUNK_BYTES):
+                meter.write(chunk)
+                copy.write(chunk)
             copy.flush()
+        found = meter.reading()
+        if sha256:
+            compare(name, Fingerprint(sha256, found.size), found)
         yield Path(copy.name)
 
 

@@ -38,7 +38,8 @@ LISTENED_SECONDS = 1.0
 LARGEST_REPLY_BYTES = 1 << 20
 """Of a reply, unpacked."""
 _LONGEST_RETRY_AFTER = 86_400.0
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+_RETRIED = {408, 409, 425, 429}
+"""And every status from 500 on: proxies have their own for a server that is away."""
 _REFUSED = {401, 402, 403, 404, 405}
 _CUT = {"length", "max_tokens"}
 _WITHHELD = {"content_filter", "safety", "recitation"}
@@ -249,7 +250,7 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Rep
     status = response.status_code
     if status in _REFUSED or 300 <= status < 400:
         raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
-    if status in _RETRIED:
+    if status in _RETRIED or status >= 500:
         raise _Again(f"status {status}", _retry_after(response))
     if status in (400, 422) and (names := _options_refused(content, body)):
         raise JudgeRefused(
@@ -302,8 +303,7 @@ def _text_of(response: httpx.Response, content: bytes) -> _Reply:
     try:
         # However many digits a count has, the verdict beside it was paid for.
         data = json.loads(content, parse_int=float)
-        usage = data.get("usage") or {}
-        tokens = whole_number(usage.get("total_tokens")) or 0
+        tokens = _billed(data.get("usage"))
         choice = data["choices"][0]
         said = choice["message"].get("content") or choice["message"].get("refusal")
         ended = str(choice.get("finish_reason")).lower()
@@ -318,6 +318,11 @@ def _text_of(response: httpx.Response, content: bytes) -> _Reply:
     if not text.strip() and not cut:
         raise _Again("a reply without text", tokens=tokens)
     return _Reply(text, tokens, cut)
+
+
+def _billed(usage: Any) -> int:
+    """The tokens that an endpoint says it billed; what it writes there costs no verdict."""
+    return whole_number(usage.get("total_tokens")) or 0 if isinstance(usage, dict) else 0
 
 
 def _options_refused(content: bytes, body: dict[str, Any]) -> list[str]:

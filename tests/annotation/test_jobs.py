@@ -7,6 +7,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
@@ -66,6 +67,22 @@ def test_an_import_job_imports_and_cleans_up():
     assert job.finished_at > job.started_at
     assert Comparison.objects.get().source == f"import {job.pk}"
     assert not any(default_storage.exists(name) for name in stored)
+
+
+@pytest.mark.parametrize("upload", ["records", "images"])
+def test_an_upload_that_storage_lost_a_part_of_is_imported_in_no_part(upload):
+    project = make_project()
+    fields = uploads(record(1), record(2), images={"a.png": picture_bytes()})
+    job = jobs.request_import(project, make_user(), **fields)
+    path = Path(getattr(job, upload).path)
+    whole = path.read_bytes()
+    # The records end after a line, so that nothing in them tells.
+    path.write_bytes(whole.split(b"\n")[0] + b"\n" if upload == "records" else whole[:-1])
+    tasks.run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.created_count) == ("failed", 0)
+    assert "other content in storage" in job.problems[0]["reason"]
+    assert not Comparison.objects.exists()
 
 
 def test_a_refused_import_names_every_fault():

@@ -96,7 +96,7 @@ def test_reference_mode_reads_as_the_original_did() -> None:
 TROUBLE = [
     Reply(status=429, headers={"Retry-After": "0"}),
     Reply(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-    Reply(status=500),
+    *(Reply(status=status) for status in (500, 502, 507, 521, 525, 530, 599)),
     Reply(status=503, body=b"<html>busy</html>"),
     Reply(body=b"not json"),
     Reply(body=b"{}"),

@@ -106,12 +106,15 @@ def test_the_whole_reply_has_a_limit_of_time(first: bytes) -> None:
     assert outcome.state == "failed" and "no reply within 0.3 s" in outcome.text
 
 
+COUNTS = ["1e999", "-5", "9" * 5000, "NaN", "true", '"many"', "[]", "null"]
+
+
 @pytest.mark.parametrize(
-    "tokens", ["1e999", "-5", "9" * 5000, "NaN", "true", '"many"', "[]", "null"]
+    "usage",
+    [*(f'{{"total_tokens": {count}}}' for count in COUNTS), "[1, 2]", '"free"', "7", "true"],
 )
-def test_a_count_that_is_none_costs_no_verdict(tokens: str) -> None:
+def test_a_count_that_is_none_costs_no_verdict(usage: str) -> None:
     choice = {"message": {"content": "Rating: 5"}, "finish_reason": "stop"}
-    usage = f'{{"total_tokens": {tokens}}}'
     body = f'{{"choices": [{json.dumps(choice)}], "usage": {usage}}}'.encode()
     with fake_judge(lambda *_: Reply(body=body)) as judge:
         outcome = ask(judge.url)

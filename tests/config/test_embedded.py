@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,37 @@ def test_four_starts_at_once_give_one_pair_of_servers_that_keeps_its_data(privat
         cursor.execute("SELECT answer FROM kept")
         assert cursor.fetchone() == (42,)
     connection.close()
+
+
+KILLED_BY_INITDB = """
+import os, pathlib, signal, subprocess
+from config import embedded
+
+def run(command, who):
+    folder = pathlib.Path(command[command.index("-D") + 1])
+    (folder / "PG_VERSION").write_text("16")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+embedded._run = run
+embedded.start_postgres(embedded.var_folder())
+"""
+
+
+def test_a_first_start_that_was_killed_is_begun_again(private_var):
+    killed = subprocess.run([sys.executable, "-c", KILLED_BY_INITDB], cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert start().wait(timeout=120) == 0
+    connect(private_var).close()
+
+
+def test_what_lies_in_the_place_of_the_cluster_is_never_deleted(private_var):
+    paths = embedded.Paths.under(private_var)
+    paths.postgres.mkdir(parents=True)
+    kept = paths.postgres / "16384"
+    kept.write_text("rows")  # as on a disk that lost PG_VERSION
+    with pytest.raises(embedded.EmbeddedError, match="no whole cluster"):
+        embedded.start_postgres(private_var)
+    assert kept.read_text() == "rows"
 
 
 def test_valkey_answers_on_its_socket_and_is_gone_after_stop(private_var):

@@ -35,6 +35,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from annotation import storage
 from config import logs
 from training.checkpoints import checkpoint_files, registry, warnings
 from training.figures import tensorboard
@@ -161,8 +162,7 @@ def identity(run: Run) -> dict[str, Any]:
 
 def _prepare(run: Run) -> Path:
     directory = run_directory(run)
-    mark = directory / PREPARED
-    if mark.exists() and json.loads(mark.read_text()) == identity(run):
+    if prepared_for(directory) == identity(run):
         return directory
     if directory.exists():
         # Half prepared, or of another database that gave out the same number.
@@ -172,8 +172,18 @@ def _prepare(run: Run) -> Path:
     spec = kinds.get(run.kind).prepare(run, directory)
     (directory / "spec.json").write_text(json.dumps(spec.to_json(), indent=2))
     _restore_checkpoint(run, directory)
-    mark.write_text(json.dumps(identity(run)))
+    storage.write_whole(directory / PREPARED, [json.dumps(identity(run))])
     return directory
+
+
+def prepared_for(directory: Path) -> dict[str, Any] | None:
+    """The ``identity`` that the directory was prepared for; None where that did not come to its
+    end, or what was noted cannot be read, as on a disk that was full."""
+    try:
+        noted = json.loads((directory / PREPARED).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return noted if isinstance(noted, dict) else None
 
 
 def _restore_checkpoint(run: Run, directory: Path) -> None:

@@ -10,7 +10,6 @@ judged, so that nobody claims it meanwhile, and what goes is first renamed away 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -99,10 +98,8 @@ def _names(directory: Path) -> set[str]:
 
 def _is_of(directory: Path, run: Run) -> bool:
     """False for a directory of another database that gave out the same number."""
-    mark = directory / execution.PREPARED
-    with suppress(FileNotFoundError):  # Half prepared, or tidied when the run ended.
-        return json.loads(mark.read_text()) == execution.identity(run)
-    return True
+    # Not noted: half prepared, or tidied when the run ended.
+    return execution.prepared_for(directory) in (None, execution.identity(run))
 
 
 def _went_elsewhere(run: Run) -> bool:

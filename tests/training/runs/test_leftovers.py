@@ -141,6 +141,17 @@ def test_directories_of_other_databases_stay() -> None:
     assert unknown.is_dir() and mark.exists()
 
 
+@pytest.mark.parametrize("torn", ["", '{"run"', "[]", "\0\0"])
+def test_a_mark_that_cannot_be_read_keeps_nothing_from_going_on(torn: str) -> None:
+    """A disk that was full, or a machine that went down, leaves such a file."""
+    run = ended(make_run())
+    directory = directory_of(run)
+    (directory / execution.PREPARED).write_text(torn)
+    touched(directory, days=1000)
+    assert execution.prepared_for(directory) is None
+    assert leftovers.clear() == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_run_that_somebody_is_claiming_keeps_its_directory() -> None:
     run = ended(make_run())
