@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,9 +50,15 @@ def _left(seconds: float | None) -> float | None:
 
 class _Backend(httpcore.SyncBackend):
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, **named: Any
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(host, port, _left(timeout), **named))
+        made = super().connect_tcp(host, port, _left(timeout), local_address, socket_options)
+        return _Stream(made)
 
 
 class _Stream(httpcore.NetworkStream):
