@@ -30,7 +30,7 @@ from annotation.models import (
     User,
 )
 from annotation.models.projects import Role
-from annotation.statements import Columns, Statement
+from annotation.prepared_statements import Columns, Statement
 
 AnyUser = User | AnonymousUser
 M = TypeVar("M", bound=Model)

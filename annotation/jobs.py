@@ -29,7 +29,7 @@ from annotation.models import ImportJob, Project, Release, User
 from annotation.models.exchange import left_out_path, upload_hash
 from annotation.releases import freezing
 from config import attempts, wakeup
-from config.beating import LOST_AFTER, beating
+from config.heartbeats import LOST_AFTER, beating
 from config.outside import storable
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annotation.models import Adjudication, Assignment, Comparison, Image, Project, Prompt
-from annotation.statements import Columns, Statement
+from annotation.prepared_statements import Columns, Statement
 
 ASSIGNMENT = Columns(Assignment, "assignment")
 COMPARISON = Columns(Comparison, "comparison")

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from annotation.models import Comparison
-from annotation.statements import Statement
+from annotation.prepared_statements import Statement
 from annotation.texts import look_alike
 
 

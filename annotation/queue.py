@@ -48,7 +48,7 @@ from annotation.leases import (
 from annotation.models import Assignment, Judgment, JudgmentVersion, Project, User
 from annotation.models.work import ANSWER_FIELDS
 from annotation.preferences import settle
-from annotation.statements import Statement
+from annotation.prepared_statements import Statement
 
 __all__ = [
     "AlreadyJudged",

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 from annotation.models import ApiToken, User
 from annotation.models.people import digest_of
-from annotation.statements import Columns, Statement
+from annotation.prepared_statements import Columns, Statement
 
 if TYPE_CHECKING:
     # rest_framework.views imports this module by way of its settings.

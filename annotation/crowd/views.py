@@ -22,7 +22,7 @@ from annotation.models import Membership, Project, Study, User
 from annotation.onboarding.quiz import QuizFirst
 from annotation.views.login import BACKEND
 from annotation.views.shared import one_page, project_page, says_domain_errors
-from config import errors, limits, proxies
+from config import errors, proxies, rate_limits
 from config.requests import PersonRequest
 
 ARRIVALS_OF_AN_ADDRESS = 30
@@ -151,7 +151,7 @@ def begin(request: HttpRequest, raw: str) -> HttpResponse:
         if request.method == "GET":
             return _arrival(request, study)
         address = proxies.counted_address(request) if proxies.is_known(request) else "unknown"
-        if not limits.within(f"study.{study.pk}.{address}", ARRIVALS_OF_AN_ADDRESS):
+        if not rate_limits.within(f"study.{study.pk}.{address}", ARRIVALS_OF_AN_ADDRESS):
             return errors.answer(request, 429)
         participant = sessions.begin(study, who)
     except DomainError as error:
@@ -193,7 +193,7 @@ def _nothing_left(project: Project, request: PersonRequest) -> bool:
 
 def _no_such_link(request: HttpRequest) -> HttpResponse:
     stranger = proxies.counted_address(request)
-    if not limits.within(f"stranger.{stranger}", limits.OF_A_STRANGER):
+    if not rate_limits.within(f"stranger.{stranger}", rate_limits.OF_A_STRANGER):
         return errors.answer(request, 429)
     gone = sessions.StudyClosed("Its link opens nothing. Please return your place on the platform.")
     return _arrival(request, None, refusal=gone, status=gone.status)

@@ -22,7 +22,7 @@ from benchmark import access
 from benchmark.board import leaderboard, standing, summaries
 from benchmark.forms import AnswerFilter
 from benchmark.models import Evaluation, SharedLink
-from config import errors, limits, proxies
+from config import errors, proxies, rate_limits
 
 ANSWERS_ON_A_PAGE = 12
 SUMMARY_SECONDS = 300
@@ -41,10 +41,10 @@ def public(view: View) -> View:
             link = access.shared_link(token)
         except Http404:
             stranger = proxies.counted_address(request)
-            if not limits.within(f"stranger.{stranger}", limits.OF_A_STRANGER):
+            if not rate_limits.within(f"stranger.{stranger}", rate_limits.OF_A_STRANGER):
                 return _too_many(request)
             raise
-        if not limits.within(f"link.{link.pk}", limits.OF_A_LINK):
+        if not rate_limits.within(f"link.{link.pk}", rate_limits.OF_A_LINK):
             return _too_many(request)
         answer = view(request, link, token=token, **arguments)
         answer["X-Robots-Tag"] = "noindex, nofollow"
@@ -131,5 +131,5 @@ def _about(request: HttpRequest, link: SharedLink, token: str) -> dict[str, Any]
 
 def _too_many(request: HttpRequest) -> HttpResponse:
     answer = errors.answer(request, 429)
-    answer["Retry-After"] = str(limits.WINDOW_SECONDS)
+    answer["Retry-After"] = str(rate_limits.WINDOW_SECONDS)
     return answer

@@ -198,7 +198,7 @@ def test_an_import_that_takes_long_says_meanwhile_that_its_worker_lives(monkeypa
             beats.append(ImportJob.objects.get(pk=job.pk).beat_at)
         return Imported(created=1, unchanged=0)
 
-    monkeypatch.setattr("config.beating.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("config.heartbeats.BEAT_SECONDS", 0.01)
     monkeypatch.setattr("annotation.importing.import_files", slow)
     tasks.run_import(job.pk)
     job.refresh_from_db()

@@ -17,7 +17,7 @@ from annotation.models import User
 from benchmark import evaluating, shared_urls
 from benchmark.board import summaries
 from benchmark.models import Evaluation, SharedLink, Verdict
-from config import limits
+from config import rate_limits
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.factories import make_admin, make_image, make_member, make_project, make_user
 
@@ -186,9 +186,9 @@ def test_no_person_project_or_inner_address_is_named(evaluation: Evaluation) -> 
 
 
 def test_the_number_of_requests_is_limited(evaluation: Evaluation, monkeypatch: Any) -> None:
-    monkeypatch.setattr(limits, "OF_A_LINK", 3)
-    monkeypatch.setattr(limits, "OF_A_STRANGER", 2)
-    monkeypatch.setattr(limits.time, "time", lambda: 120.0)
+    monkeypatch.setattr(rate_limits, "OF_A_LINK", 3)
+    monkeypatch.setattr(rate_limits, "OF_A_STRANGER", 2)
+    monkeypatch.setattr(rate_limits.time, "time", lambda: 120.0)
     _, token = share(evaluation)
     answers = [Client().get(address("index", token)) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -196,7 +196,7 @@ def test_the_number_of_requests_is_limited(evaluation: Evaluation, monkeypatch: 
     assert [Client().get(address("index", "x" * 43)).status_code for _ in range(3)] == [404] * 2 + [
         429
     ]
-    monkeypatch.setattr(limits.time, "time", lambda: 180.0)
+    monkeypatch.setattr(rate_limits.time, "time", lambda: 180.0)
     assert Client().get(address("index", token)).status_code == 200
 
 

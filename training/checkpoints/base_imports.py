@@ -26,8 +26,8 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from config import attempts, wakeup
-from config.beating import LOST_AFTER, beating
-from training.checkpoints import bases, checkpoint_files, registry, trying
+from config.heartbeats import LOST_AFTER, beating
+from training.checkpoints import base_trial, bases, checkpoint_files, registry
 from training.checkpoints.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
@@ -125,7 +125,7 @@ def _register(row: BaseImport, folder: Path, *, source: str) -> Checkpoint:
         family=found.family[:100], tensors=found.tensors, total=found.bytes, done=0
     )
     _say(row, "opening it and encoding a picture")
-    log.info("base import %s: %s", row.pk, trying.try_base(folder, found.bytes))
+    log.info("base import %s: %s", row.pk, base_trial.try_base(folder, found.bytes))
     if not row.copy:
         return registry.register_base(row.name, source=source)
     _say(row, "copying into storage")

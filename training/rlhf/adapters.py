@@ -19,7 +19,7 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from training.rlhf import bases, private
+from training.rlhf import bases, library_internals
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.foreign_adapters import modules_of, read_config, renamed
@@ -154,14 +154,16 @@ class AdaptedBase:
     @contextlib.contextmanager
     def using(self, adapter: str | None) -> Iterator[None]:
         """Run the base under one adapter, or bare with None."""
-        before = [private.adapter_in_use(layer) for layer in self._layers]
+        before = [library_internals.adapter_in_use(layer) for layer in self._layers]
         for layer in self._layers:
-            private.use_adapter(layer, [adapter] if adapter else [], disabled=adapter is None)
+            library_internals.use_adapter(
+                layer, [adapter] if adapter else [], disabled=adapter is None
+            )
         try:
             yield
         finally:
             for layer, (active, disabled) in zip(self._layers, before, strict=True):
-                private.use_adapter(layer, active, disabled)
+                library_internals.use_adapter(layer, active, disabled)
 
     def can_merge(self, adapter: str) -> bool:
         """Whether base weight plus a matrix is this adapter.
@@ -239,7 +241,7 @@ class AdaptedBase:
                 self._injected = PeftModel(self.base, config, adapter_name=name)
             else:
                 self._injected.add_adapter(name, config)
-        self._layers = private.adapted_layers(self.base)
+        self._layers = library_internals.adapted_layers(self.base)
         for layer in self._layers:
             add_once(layer, name)
         self.base.requires_grad_(False)

@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from training.rlhf.contract import ModelSettings
 from training.rlhf.errors import ModelError
-from training.rlhf.private import images_only, keep_gradients, takes_outside_masks
+from training.rlhf.library_internals import images_only, keep_gradients, takes_outside_masks
 
 _WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
 """Vision towers that put a token of their own before those of the patches."""

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from training.rlhf.contract import SamplingSettings
 from training.rlhf.finite import NonFinite
+from training.rlhf.library_internals import Cache, DynamicLayer
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix, gathered
-from training.rlhf.private import Cache, DynamicLayer
 
 _ROOM = 32
 """Columns that a buffer of keys and values has left when it is made, and gets at least."""

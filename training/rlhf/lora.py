@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.rlhf import private
+from training.rlhf import library_internals
 
 _STEP = 16
 """Columns behind a weight come in so many at once: rows stay aligned for a GPU's matrix units."""
 
 
-class AddedOnce(private.LoraVariant):
+class AddedOnce(library_internals.LoraVariant):
     """``result + scaling * B A x``: PEFT's plain LoRA up to rounding."""
 
     @staticmethod
@@ -127,7 +127,7 @@ def _forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
     active = layer.active_adapters
     wide: _Wide | None = layer.__dict__.get("_wide")
     base = layer.get_base_layer()
-    one = len(active) == 1 and isinstance(private.variant_of(layer, active[0]), AddedOnce)
+    one = len(active) == 1 and isinstance(library_internals.variant_of(layer, active[0]), AddedOnce)
     if wide is None or not one or layer.disable_adapters or layer.merged or args or options:
         result: Tensor = type(layer).forward(layer, x, *args, **options)
         return result
@@ -147,7 +147,9 @@ def _forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
 def _merged_forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
     """What stands in place of PEFT's forward in float32: one product where that costs less."""
     active, base = layer.active_adapters, layer.get_base_layer()
-    plain = len(active) == 1 and isinstance(private.variant_of(layer, active[0]), AddedOnce)
+    plain = len(active) == 1 and isinstance(
+        library_internals.variant_of(layer, active[0]), AddedOnce
+    )
     if plain and not (layer.disable_adapters or layer.merged or args or options):
         down, up, dropout = (
             part[active[0]] for part in (layer.lora_A, layer.lora_B, layer.lora_dropout)
@@ -182,9 +184,9 @@ def add_once(layer: Any, adapter: str) -> None:
 
     PEFT casts a layer's inputs for all its adapters or for none.
     """
-    plain = adapter in layer.lora_A and private.variant_of(layer, adapter) is None
+    plain = adapter in layer.lora_A and library_internals.variant_of(layer, adapter) is None
     if plain and layer.lora_B[adapter].bias is None:
-        private.compute_by(layer, adapter, AddedOnce())
+        library_internals.compute_by(layer, adapter, AddedOnce())
         _make_room(layer, layer.lora_B[adapter].weight.shape[1])
-    variants = [private.variant_of(layer, name) for name in layer.lora_A]
-    private.cast_inputs(layer, not all(isinstance(one, AddedOnce) for one in variants))
+    variants = [library_internals.variant_of(layer, name) for name in layer.lora_A]
+    library_internals.cast_inputs(layer, not all(isinstance(one, AddedOnce) for one in variants))

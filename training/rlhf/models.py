@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from training.rlhf import bases, private
+from training.rlhf import bases, library_internals
 from training.rlhf.adapters import AdaptedBase
 from training.rlhf.contract import ModelSettings
 from training.rlhf.data import Batch
@@ -45,10 +45,10 @@ class VisionLanguageModel(AdaptedBase):
         self.processor = processor
         self.fits: dict[str, Fit] = {}
         forward_inputs = set(inspect.signature(base.model.forward).parameters)
-        if private.ENCODED_IMAGES not in forward_inputs:
+        if library_internals.ENCODED_IMAGES not in forward_inputs:
             raise ModelError(f"{type(base).__name__} does not take images encoded beforehand")
         # Models with their own three-dimensional positions work them out from the token types.
-        self._own_positions = private.has_own_positions(base)
+        self._own_positions = library_internals.has_own_positions(base)
         self._token_types = bases.token_types_input(forward_inputs)
         self.takes_any_mask = bases.takes_any_mask(base)
         self._encoder_output: type[Any] = BaseModelOutputWithPooling
@@ -104,7 +104,7 @@ class VisionLanguageModel(AdaptedBase):
 
     @property
     def checkpoints_activations(self) -> bool:
-        return private.checkpoints_activations(self.base)
+        return library_internals.checkpoints_activations(self.base)
 
     def speaks_like(self, other: VisionLanguageModel) -> bool:
         """Whether a token means the same text to both."""
@@ -118,7 +118,7 @@ class VisionLanguageModel(AdaptedBase):
             self.base.save_pretrained(str(folder))
         finally:
             self.base.generation_config = empty
-        with private.images_only():
+        with library_internals.images_only():
             self.processor.save_pretrained(str(folder))
 
     # ---- forward passes ----------------------------------------------------------------------
@@ -157,7 +157,7 @@ class VisionLanguageModel(AdaptedBase):
 
     def position_shift(self) -> Tensor | None:
         """What the last images moved the positions behind them by, ``[batch, 1]``, if they did."""
-        return private.position_shift(self.base) if self._own_positions else None
+        return library_internals.position_shift(self.base) if self._own_positions else None
 
     def shifted_positions(self, positions: Tensor, shift: Tensor | None) -> Tensor:
         """Positions ``[batch, sequence]`` of text behind images as this family counts them."""
@@ -171,7 +171,7 @@ class VisionLanguageModel(AdaptedBase):
         inputs = {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
-            private.ENCODED_IMAGES: {"image": self._encoded(images)},
+            library_internals.ENCODED_IMAGES: {"image": self._encoded(images)},
             **{n: torch.cat([image.extras[n] for image in images]).to(self.device) for n in names},
         }
         if self._token_types is not None:
@@ -202,7 +202,7 @@ class VisionLanguageModel(AdaptedBase):
             [self._here(part) for part in layer]
             for layer in zip(*(image.layers for image in images), strict=True)
         ]
-        return private.encoder_output(self._encoder_output, features, layers)
+        return library_internals.encoder_output(self._encoder_output, features, layers)
 
     def _here(self, features: Tensor) -> Tensor:
         """On the device; from pinned memory the copy goes on beside what is computed."""
@@ -217,4 +217,4 @@ class VisionLanguageModel(AdaptedBase):
         output = self.base.get_image_features(**moved)
         self._encoder_output = type(output)
         self._one_tensor = isinstance(output.pooler_output, Tensor)
-        return Features(list(output.pooler_output), private.deeper_features(output))
+        return Features(list(output.pooler_output), library_internals.deeper_features(output))

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
+from training.rlhf.library_internals import Cache, DynamicLayer
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.packing import Lines, width_of
-from training.rlhf.private import Cache, DynamicLayer
 
 _LONG = 128
 """Tokens from which a beginning is run apart even if nothing shares it.

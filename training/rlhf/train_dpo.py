@@ -18,7 +18,7 @@ from training.rlhf.contract import DpoSettings, Kind, PreferencePair
 from training.rlhf.data import EndlessOrder
 from training.rlhf.dpo import PreferenceLearner
 from training.rlhf.errors import DataError, Interrupted
-from training.rlhf.halves import halves
+from training.rlhf.held_out_halves import halves
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.pair_logprobs import (

@@ -19,7 +19,7 @@ from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
-from training.rlhf.halves import Halves, halves
+from training.rlhf.held_out_halves import Halves, halves
 from training.rlhf.marked_tokens import mark_figures
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in

@@ -15,7 +15,7 @@ from annotation.crowd import sessions, studies
 from annotation.crowd.views import ARRIVALS_OF_AN_ADDRESS
 from annotation.models import Membership, Participant, Project, Study, User
 from annotation.onboarding import guidelines, joining, quiz
-from config import limits
+from config import rate_limits
 from tests import factories
 from tests.annotation.crowd.conftest import address, answer, arrive, participant
 
@@ -278,7 +278,7 @@ def test_arrivals_from_one_address_are_bounded(study: Study) -> None:
 
 def test_guesses_at_links_are_bounded(db: None) -> None:
     path = reverse("annotation:study-begin", args=["guess"])
-    found = [Client().get(path).status_code for _ in range(limits.OF_A_STRANGER + 1)]
+    found = [Client().get(path).status_code for _ in range(rate_limits.OF_A_STRANGER + 1)]
     assert (found[0], found[-1]) == (410, 429)
 
 

@@ -22,7 +22,7 @@ from tests.announcing import keep_announcements
 from tests.factories import make_admin, make_user
 from tests.training.checkpoints.test_bases import make_base_folder, write
 from tests.training.test_views import logged_in
-from training.checkpoints import base_imports, trying
+from training.checkpoints import base_imports, base_trial
 from training.checkpoints.bases import BaseRefused
 from training.models import BaseImport, Checkpoint
 
@@ -40,8 +40,8 @@ def models(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bases here are no models; what the engine says of real ones is in test_trying."""
-    monkeypatch.setattr(trying, "try_base", lambda folder, size: "not tried")
+    """The bases here are no models; what the engine says of real ones is in test_base_trial."""
+    monkeypatch.setattr(base_trial, "try_base", lambda folder, size: "not tried")
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_a_fetch_that_takes_long_says_meanwhile_that_its_worker_lives(
             beats.append(BaseImport.objects.get(pk=row.pk).touched_at)
         raise BaseRefused("enough")
 
-    monkeypatch.setattr("config.beating.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("config.heartbeats.BEAT_SECONDS", 0.01)
     monkeypatch.setattr("training.checkpoints.base_imports._import", slow)
     assert carry_out(row).error == "enough"
     assert len(set(beats)) == 3

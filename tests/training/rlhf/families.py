@@ -43,7 +43,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.utils import is_torchvision_available
 
 from tests.training.rlhf import tiny
-from training.rlhf.private import images_only
+from training.rlhf.library_internals import images_only
 
 PATCH = 4
 SIDE = 8

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from demo.loop import BASE_MODEL
 from tests.factories import make_admin
 from tests.training.rlhf import tiny
-from training.checkpoints import base_imports, trying
+from training.checkpoints import base_imports, base_trial
 from training.checkpoints.bases import BaseRefused
 from training.rlhf.__main__ import main
 from training.rlhf.contract import ModelSettings
@@ -166,10 +166,10 @@ def test_what_does_not_fit_is_named_before_any_data_is_read(
 
 
 def test_the_engine_tries_a_base_in_a_process_of_its_own(folder: Path) -> None:
-    assert trying.try_base(folder, SIZE) == "tried: a picture becomes 9 tokens"
+    assert base_trial.try_base(folder, SIZE) == "tried: a picture becomes 9 tokens"
     change(folder, "processor_config.json", patch_size=9)
     with pytest.raises(BaseRefused, match="9 features of a picture"):
-        trying.try_base(folder, SIZE)
+        base_trial.try_base(folder, SIZE)
 
 
 @pytest.mark.parametrize("lack", ["engine", "memory"])
@@ -178,8 +178,8 @@ def test_without_engine_or_memory_nothing_is_tried(
 ) -> None:
     shutil.rmtree(folder)  # whatever opened it would fail
     if lack == "engine":
-        monkeypatch.setattr(trying, "_has_engine", lambda python: False)
-    assert "not tried" in trying.try_base(folder, SIZE if lack == "engine" else 10**18)
+        monkeypatch.setattr(base_trial, "_has_engine", lambda python: False)
+    assert "not tried" in base_trial.try_base(folder, SIZE if lack == "engine" else 10**18)
 
 
 @pytest.mark.django_db

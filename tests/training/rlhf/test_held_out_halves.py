@@ -8,10 +8,10 @@ import pytest
 from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import last_metrics
-from training.rlhf import halves as module
+from training.rlhf import held_out_halves as module
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, PreferencePair
-from training.rlhf.halves import halves
+from training.rlhf.held_out_halves import halves
 
 STEPS: dict[str, Any] = {"max_steps": 4, "epochs": 9.0, "batch_size": 6, "evaluate_every": 2}
 

@@ -21,7 +21,7 @@ from transformers.models.qwen3_vl import modeling_qwen3_vl
 from transformers.processing_utils import ProcessorMixin
 
 import training.rlhf
-from training.rlhf import private
+from training.rlhf import library_internals
 from training.rlhf.models import VisionLanguageModel
 
 ENGINE = Path(training.rlhf.__file__).parent
@@ -54,11 +54,11 @@ def names_in(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=lambda path: path.stem)
 def test_they_are_used_in_one_module_only(path: Path) -> None:
     found = names_in(path) - PROMISED
-    assert bool(found) is (path.name == "private.py"), found
+    assert bool(found) is (path.name == "library_internals.py"), found
 
 
 def test_that_module_uses_what_is_named_here() -> None:
-    assert names_in(ENGINE / "private.py") >= PRIVATE - {"get_attributes"}
+    assert names_in(ENGINE / "library_internals.py") >= PRIVATE - {"get_attributes"}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_they_are_there(owner: Any, names: list[str]) -> None:
 
 @pytest.mark.parametrize("owner", [LlavaModel, Qwen2_5_VLModel, Qwen3VLModel])
 def test_a_forward_takes_encoded_images(owner: Any) -> None:
-    assert private.ENCODED_IMAGES in inspect.signature(owner.forward).parameters
+    assert library_internals.ENCODED_IMAGES in inspect.signature(owner.forward).parameters
 
 
 def test_a_cache_is_made_of_layers() -> None:
@@ -98,12 +98,12 @@ def test_a_layer_has_what_is_set_on_it(model: VisionLanguageModel) -> None:
     from tests.training.rlhf.conftest import LORA
 
     model.add_adapter("policy", LORA)
-    layer = private.adapted_layers(model.base)[0]
+    layer = library_internals.adapted_layers(model.base)[0]
     assert isinstance(layer, Linear)
-    assert isinstance(private.variant_of(layer, "policy"), LoraVariant)
+    assert isinstance(library_internals.variant_of(layer, "policy"), LoraVariant)
     assert layer.cast_input_dtype_enabled is False
     with model.using("policy"):
-        assert private.adapter_in_use(layer) == (["policy"], False)
+        assert library_internals.adapter_in_use(layer) == (["policy"], False)
         assert (layer.active_adapters, layer.disable_adapters) == (["policy"], False)
-    assert private.takes_outside_masks(model.base.config)
-    assert private.checkpoints_activations(model.base) is False
+    assert library_internals.takes_outside_masks(model.base.config)
+    assert library_internals.checkpoints_activations(model.base) is False

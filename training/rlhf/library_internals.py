@@ -1,7 +1,8 @@
 """All that the engine uses of other libraries without their having promised it, in one place.
 
 Any version may change any of it without a word, which is why `pyproject.toml` has upper bounds.
-Each is named and tried by ``tests/training/rlhf/test_private.py``: raising a bound begins there.
+Each is named and tried by ``tests/training/rlhf/test_library_internals.py``: raising a bound begins
+there.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Assignment, Project
-from annotation.statements import Columns, Statement
+from annotation.prepared_statements import Columns, Statement
 from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
