@@ -43,6 +43,7 @@ REFUSED = {400, 404, 422}
 # --- What bodies name -------------------------------------------------------------------------
 
 PLAIN = {
+    *("tags", "notes", "archived"),
     *("name", "slug", "description", "question", "state", "guidelines", "guidelines_version"),
     *("judgments_per_comparison", "max_judgments", "allow_tie", "mark_spans", "ask_confidence"),
     *("lease_minutes", "gold_rate", "repeat_rate", "pause_below", "pause_after", "created_at"),
