@@ -7,6 +7,7 @@ an export agree.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.db.models import F
 from benchmark.models import Answer, Evaluation, Verdict
 from benchmark.protocols.protocol import Compared, Given, Judged, Value
 from benchmark.protocols.shown import Shown
-from benchmark.statistics import PairedTest, estimate
+from benchmark.statistics import Measure, PairedTest, estimate
 
 
 def judged(evaluation: Evaluation) -> list[Judged]:
@@ -132,8 +133,14 @@ def _tested(
         "count": len(shared),
         "first": sides[0],
         "second": sides[1],
-        **_plain(how.measure.paired(before, after)),
+        **_plain(_paired(how.measure, tuple(before), tuple(after))),
     }
+
+
+@functools.lru_cache(maxsize=1024)
+def _paired(measure: Measure, before: tuple[Value, ...], after: tuple[Value, ...]) -> PairedTest:
+    """Kept: resampling is seeded, and a page that is opened again has the same ratings."""
+    return measure.paired(before, after)
 
 
 def _side(
