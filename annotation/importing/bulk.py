@@ -1,4 +1,4 @@
-"""Many rows at once by Postgres' COPY, which takes a fifth of what inserting objects does.
+"""Many rows at once: looked up by key, and written by COPY, a fifth of what objects take.
 
 Nothing of a model is called: who writes rows this way gives every value that a row has of its own,
 and the rest are the defaults of the model's fields, the same for all rows.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 CHUNK_BYTES = 2**16
@@ -49,6 +49,37 @@ class Table:
         lines = (",".join(map(_cell, row)) + end for row in rows)
         with connection.cursor() as cursor, connection.wrap_database_errors:
             cursor.copy_expert(self._copy, _Lines(lines))
+
+    def found(
+        self, project: int, column: str, values: Sequence[str], *columns: str
+    ) -> list[tuple[Any, ...]]:
+        """``columns`` of the project's rows that have one of ``values`` in ``column``; of several
+        rows with one value, one.
+
+        The statistics know nothing of what this transaction has added. By them a project may have a
+        handful of rows, and then Postgres reads all of them and looks through them for the values,
+        so that each batch costs more than the one before. Asked for the first row from each value
+        on, with sorting put away, nothing but the index of project and column answers, in one
+        descent for each value, whatever the statistics say.
+        """
+        if not values:
+            return []
+        quote = connection.ops.quote_name
+        by_name = {field.name: str(field.column) for field in self.model._meta.concrete_fields}
+        wanted = ", ".join(f"t.{quote(by_name[name])}" for name in columns)
+        of_project, asked = quote(by_name["project"]), quote(by_name[column])
+        sql = (
+            f"SELECT {wanted} FROM unnest(%s::text[]) AS wanted (value) CROSS JOIN LATERAL ("
+            f"SELECT * FROM {quote(self.model._meta.db_table)} AS t "
+            f"WHERE t.{of_project} = %s AND t.{asked} >= wanted.value "
+            f"ORDER BY t.{of_project}, t.{asked} LIMIT 1) AS t WHERE t.{asked} = wanted.value"
+        )
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
+            cursor.execute(sql, (list(values), project))
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            cursor.execute("SET LOCAL enable_sort = on")
+        return found
 
     def _defaults(self) -> Iterator[Any]:
         for field in self._constant:

@@ -71,18 +71,17 @@ class RecordWriter:
         question share one prompt.
         """
         contents = {p.id: p.content_sha256(self.images[p.image][1]) for p in wanted}
-        mine = Prompt.objects.filter(project=self.project)
-        by_id = {
-            id: _Stored(key, content)
-            for id, key, content in mine.filter(external_id__in=list(contents))
-            .order_by()
-            .values_list("external_id", "pk", "content_sha256")
-        }
+        table, mine = self._prompt_table, self.project.pk
+        known_ids = table.found(
+            mine, "external_id", [*contents], "external_id", "id", "content_sha256"
+        )
+        by_id = {id: _Stored(key, content) for id, key, content in known_ids}
         by_content: dict[str, _Stored] = {}
         if reuse:
-            alike = mine.filter(content_sha256__in=set(contents.values())).order_by("-pk")
-            found = alike.values_list("content_sha256", "pk")
-            by_content = {content: _Stored(key, content) for content, key in found}
+            alike = table.found(
+                mine, "content_sha256", [*{*contents.values()}], "content_sha256", "id"
+            )
+            by_content = {content: _Stored(key, content) for content, key in alike}
         result: dict[str, _Stored] = {}
         fresh: list[PromptIn] = []
         keys = iter(self._prompt_table.new_keys(len({*contents} - {*by_id})))
@@ -109,12 +108,9 @@ class RecordWriter:
         )
 
     def _comparisons(self, pairs: list[PairIn], prompts: dict[str, _Stored]) -> int:
-        mine = Comparison.objects.filter(project=self.project)
-        known = dict(
-            mine.filter(external_id__in=[pair.id for pair in pairs])
-            .order_by()
-            .values_list("external_id", "content_sha256")
-        )
+        columns = ("external_id", "content_sha256")
+        ids = [pair.id for pair in pairs]
+        known = dict(self._comparison_table.found(self.project.pk, "external_id", ids, *columns))
         fresh: list[tuple[PairIn, str]] = []
         for pair in pairs:
             prompt = prompts[pair.prompt.id]

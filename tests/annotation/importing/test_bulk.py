@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from annotation.image_sources import Stored
 from annotation.importing import import_files
@@ -72,3 +72,52 @@ def test_keys_are_new_and_what_breaks_a_constraint_is_refused():
         table.write([(second, *row)])
     assert Prompt.objects.create(project=project, image=image, external_id="b", conversation=[]).pk
     assert table.new_keys(0) == [] and len({first, second, *table.new_keys(1)}) == 3
+
+
+def _rows_looked_at(table, *question):
+    """Rows that Postgres read for ``table.found``, those that it threw away included."""
+    plans = []
+
+    def explain(execute, sql, params, many, context):
+        if sql.startswith("SELECT"):
+            with connection.connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+                plans.append(cursor.fetchone()[0][0]["Plan"])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        table.found(*question)
+
+    def rows(plan):
+        thrown_away = plan.get("Rows Removed by Filter", 0)
+        own = (plan["Actual Rows"] + thrown_away) * plan["Actual Loops"]
+        return max([own, *map(rows, plan.get("Plans", []))])
+
+    [plan] = plans
+    return rows(plan)
+
+
+@pytest.mark.parametrize("column", ["external_id", "content_sha256"])
+def test_a_look_up_reads_no_more_rows_in_a_larger_project(column):
+    """As in an import: the statistics are from before, when projects had a row each."""
+    image, others = make_image(), [make_project() for _ in range(100)]
+    names = ("project", "external_id", "image", "conversation", "captions", "content_sha256")
+    table = Table(Prompt, names)
+
+    def add(project, first, count):
+        keys = table.new_keys(count)
+        table.write(
+            (key, project.pk, f"r{number}", image.pk, [], [], f"c{number}")
+            for number, key in enumerate(keys, start=first)
+        )
+
+    for other in others:
+        add(other, 0, 1)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE annotation_prompt")
+    project = make_project()
+    add(project, 0, 20_000)
+    wanted = [f"{column[0].replace('e', 'r')}{number}" for number in range(19_990, 20_050)]
+    found = table.found(project.pk, column, wanted, "external_id")
+    assert sorted(found) == [(f"r{number}",) for number in range(19_990, 20_000)]
+    assert _rows_looked_at(table, project.pk, column, wanted, "external_id") <= len(wanted)
