@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 
 from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, is_whole, prepare
 from annotation.models import Image
-from annotation.reading.files import chinese_encoding
+from annotation.reading.files import asian_encoding
 from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_folder, normal
 
 UTF_8_FLAG = 0x800
@@ -169,7 +169,7 @@ class Archive(ImageSource):
         try:
             decoded, encoding = raw.decode(), "UTF-8"
         except UnicodeDecodeError:
-            guess = chinese_encoding(raw)
+            guess = asian_encoding(raw)
             if guess is None:
                 self._encodings.add("CP437, which may be wrong")
                 return name

@@ -31,7 +31,10 @@ def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[st
         elif isinstance(texts, list) and texts and all(map(_is_caption, texts)):
             found.setdefault(image, []).extend(texts)
         elif value != []:
-            reason = "is neither a text nor a list of texts"
+            blank = isinstance(texts, list) and all(
+                text is None or (isinstance(text, str) and not text.strip()) for text in texts
+            )
+            reason = "is empty" if blank else "is neither a text nor a list of texts"
             faults.append(Problem(line, excerpt(image), reason, file="captions"))
     problems += faults
     return found

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from annotation.importing import verdicts
 from annotation.importing.labelling_tools import flattened
 from annotation.importing.record_files import BadField
 from annotation.importing.records import (
@@ -44,20 +45,17 @@ BETTER_AND_WORSE = (
 )
 REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
 """Beside turns whose last one is the better answer."""
-FIRST_AND_SECOND = (
-    ("response_1", "response_2"),
-    ("response1", "response2"),
-    ("response_a", "response_b"),
-    ("answer_1", "answer_2"),
-    ("answer1", "answer2"),
-    ("answer_a", "answer_b"),
-)
-PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner", "human_ranking")
+RANKING = "human_ranking"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
+_HOW_TO_SAY = " (write 1, 2 or tie)"
 _IMAGE_PARTS = ("image", "image_url", "input_image")
-_FIRST = ("1", "first", "left", "a", "response_1", "response1", "answer1", "answer_1", "model_a")
-_SECOND = ("2", "second", "right", "b", "response_2", "response2", "answer2", "answer_2", "model_b")
+UNSHOWN = {
+    "system": "is a system prompt, which people are not shown",
+    "system_prompt": "is a system prompt, which people are not shown",
+    "history": "holds earlier turns, which are read as turns of conversations or messages only",
+}
+"""Members by which the model was asked more than the turns say."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def fits(data: Any) -> bool:
     if not isinstance(data, dict):
         return False
     row = flattened(data)
-    pairs = [*BETTER_AND_WORSE, *FIRST_AND_SECOND]
+    pairs = [*BETTER_AND_WORSE, *verdicts.FIRST_AND_SECOND]
     return (
         any(one in row and two in row for one, two in pairs)
         or any(name in row for name in REJECTED)
@@ -92,6 +90,9 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
     row = _ours(flattened({**data, **_inner(data.get("text"))}))
+    for name, reason in UNSHOWN.items():
+        if verdicts.is_said(row.get(name)) and row[name] != []:
+            raise BadField(name, reason)
     turns, field = _turns(row)
     sides = _sides(row, turns)
     conversation = conversation_of(_without_answer(turns, sides), field)
@@ -121,6 +122,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         model_2=model_2,
         label=_label(row, preference, placed=sides.placed or sides.place is not None),
         id_of_question=not is_absent(row.get("id")),
+        tie=sides.placed and preference is None and _says_tie(row),
     )
 
 
@@ -253,7 +255,7 @@ def _sides(row: Row, turns: list[Any]) -> _Sides:
             raise BadField("response", f"holds {len(responses)} answers, not two")
         one, two = (text_of({"response": text}, "response") for text in responses)
         return _Sides(one, two, _preference(row), placed=True)
-    for first, second in FIRST_AND_SECOND:
+    for first, second in verdicts.FIRST_AND_SECOND:
         if first in row and second in row:
             return _Sides(_answer(row, first), _answer(row, second), _preference(row), placed=True)
     worse = next((name for name in REJECTED if name in row), "")
@@ -283,22 +285,26 @@ def _answer(row: Row, name: str) -> str:
 
 def _preference(row: Row) -> int | None:
     """Which answer is better, 1 or 2; None where nothing is said, or neither is."""
-    name = next((name for name in PREFERENCES if row.get(name) is not None), None)
-    if name is None and "annotation_id" in row:  # Label Studio's JSON-MIN: under any name
-        name = next((name for name, value in row.items() if value in ("left", "right")), None)
-    if name is None:
+    ranks = row.get(RANKING)
+    if ranks is not None:  # VL-RewardBench: a rank for each answer, 0 for the better one
+        if not isinstance(ranks, list) or len(ranks) != 2 or not all(map(_is_rank, ranks)):
+            raise BadField(RANKING, "is not a rank for each of two answers")
+        return None if ranks[0] == ranks[1] else 1 + (ranks[1] < ranks[0])
+    column, side = verdicts.one_of(row)
+    if not column:
         return None
-    value = row[name]
-    if isinstance(value, list):  # VL-RewardBench: a rank for each answer, 0 for the better one
-        if len(value) != 2 or not all(type(rank) in (int, float) for rank in value):
-            raise BadField(name, "is not a rank for each of two answers")
-        return None if value[0] == value[1] else 1 + (value[1] < value[0])
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    said = str(value).strip().lower()
-    if isinstance(value, bool) or said not in (*_FIRST, *_SECOND, "tie", "both", "none", "0"):
-        raise BadField(name, f"does not say which answer is better: {excerpt(value, 30)!r}")
-    return 1 if said in _FIRST else 2 if said in _SECOND else None
+    if side is None:
+        words = ", ".join(repr(excerpt(row[name], 30)) for name in column.split(" and "))
+        raise BadField(column, f"does not say which answer is better: {words}{_HOW_TO_SAY}")
+    return {verdicts.FIRST: 1, verdicts.SECOND: 2}.get(side)
+
+
+def _says_tie(row: Row) -> bool:
+    return row.get(RANKING) is not None or verdicts.one_of(row)[1] == verdicts.TIE
+
+
+def _is_rank(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def _label(row: Row, preference: int | None, *, placed: bool) -> Label | None:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from annotation.importing.foreign_pairs import fits, parse_foreign_pair
 from annotation.importing.foreign_records import pair_conversations, parse_conversation
-from annotation.importing.record_files import Faults, ImportRefused, Problem, parse_each
+from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem, parse_each
 from annotation.importing.records import (
     PairIn,
     PromptIn,
@@ -19,6 +19,8 @@ from annotation.importing.records import (
     parse_prompt,
 )
 from annotation.models import ImportJob
+from annotation.reading.files import values
+from annotation.reading.names import excerpt
 
 Before = Callable[[Any], Any]
 """What is done to each parsed value before it is read as a record."""
@@ -31,7 +33,35 @@ def parse_any_pair(line: int, data: Any) -> PairIn:
     A record that has both answers where ours has them is ours, whatever else it holds.
     """
     ours = isinstance(data, dict) and {"output_1", "output_2"} <= data.keys()
-    return parse_foreign_pair(line, data) if fits(data) and not ours else parse_pair(line, data)
+    if fits(data) and not ours:
+        return parse_foreign_pair(line, data)
+    if isinstance(data, dict) and data and data.keys().isdisjoint(("output_1", "output_2")):
+        raise BadField("", _no_pair(data))
+    return parse_pair(line, data)
+
+
+def _no_pair(data: dict[str, Any]) -> str:
+    """What a record is, in which no form has two answers."""
+    if _is_conversation(data):
+        return "is a conversation and holds no two answers: its format is llava"
+    there = ", ".join(excerpt(name, 30) for name in [*data][:12])
+    return f"holds no two answers in a form that is read (there are: {there})"
+
+
+def _is_conversation(data: Any) -> bool:
+    return isinstance(data, dict) and isinstance(data.get("conversations"), list) and not fits(data)
+
+
+def format_by_content(files: Sequence[Path]) -> str:
+    """The format that the first record shows, for who names none."""
+    with files[0].open("rb") as file:
+        _, first = next(values(file, lambda fault: None), (0, None))
+    if isinstance(first, dict) and _is_conversation(first) and "output_1" not in first:
+        turns = first["conversations"]
+        filled = isinstance(turns[-1], dict) and turns[-1].get("value") if turns else None
+        if len(files) == 2 or filled:
+            return ImportJob.Format.LLAVA
+    return ImportJob.Format.MMHAL if len(files) == 2 else ImportJob.Format.LLAVA_RLHF
 
 
 def parse_row(line: int, data: Any) -> PairIn:

@@ -2,19 +2,24 @@
 
 Label Studio's JSON and JSON-MIN of pairwise tasks, and Argilla's records with a question about two
 answers. The people's answers are counted: ``votes`` for each side, and ``preference`` where one of
-them has more. A task that nobody has answered is a pair that waits.
+them has more. A task that nobody has answered is a pair that waits. Where people were asked several
+things, the question is meant whose answers name sides; answers that cannot be told are no votes and
+stand as ``preference``, which nobody can read then: the record is refused by it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
+from annotation.importing.verdicts import FIRST, FIRST_AND_SECOND, SECOND, TIE, side_of
+
+_Answer = tuple[str, Any]
+"""A question (the name of its control) and what somebody said to it."""
+_NO_ANSWERS = {"id", "annotation_id", "annotator", *chain(*FIRST_AND_SECOND)}
 _TASKS = ("annotations", "completions")
-_LEFT = ("left", "1", "a", "first", "answer1", "response1", "response-1", "response_1")
-_RIGHT = ("right", "2", "b", "second", "answer2", "response2", "response-2", "response_2")
-_SIDES = {**dict.fromkeys(_LEFT, "1"), **dict.fromkeys(_RIGHT, "2")}
 _SPELLINGS = {"-": "_", " ": "_"}
 
 
@@ -27,9 +32,17 @@ def flattened(data: dict[str, Any]) -> dict[str, Any]:
     answered = [name for name in data if name.endswith(".responses")]
     if answered:  # Argilla's records as rows of a data set
         flat = {name: value for name, value in data.items() if "." not in name}
-        chosen = [_first_ranked(value) for name in answered for value in data[name] or []]
+        chosen = [(name, _first_ranked(value)) for name in answered for value in data[name] or []]
         return _with_votes(flat, chosen)
+    if "annotation_id" in data:  # Label Studio's JSON-MIN: a control under any name
+        return _with_votes(data, [(name, _min_value(value)) for name, value in data.items()], True)
     return data
+
+
+def _min_value(value: Any) -> str | None:
+    """What a member of JSON-MIN selects: a text, or the one value of a control."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return _selected({"value": one}) if isinstance(one, dict) else one
 
 
 def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +51,7 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
     if "id" in task:
         row.setdefault("id", f"label-studio-{task['id']}")
     chosen = [
-        _selected(result)
+        (str(result.get("from_name", "")), _selected(result))
         for name in _TASKS
         for annotation in _objects(task.get(name))
         if not annotation.get("was_cancelled")
@@ -67,24 +80,24 @@ def _argilla(record: dict[str, Any]) -> dict[str, Any]:
     return _with_votes(row, _answers(record.get("responses")))
 
 
-def _answers(responses: Any) -> list[str | None]:
-    """The better side by each person: a label, a rating of one, or the first of a ranking."""
+def _answers(responses: Any) -> list[_Answer]:
+    """What each person said: a label, a rating of one, or the first of a ranking."""
     if isinstance(responses, dict):  # Argilla 2: by question
         values = [
-            one.get("value")
-            for question in responses.values()
+            (name, one.get("value"))
+            for name, question in responses.items()
             for one in _objects(question)
             if one.get("status", "submitted") == "submitted"
         ]
     else:  # Argilla 1: by person
         values = [
-            answer.get("value")
+            (name, answer.get("value"))
             for one in _objects(responses)
             if one.get("status", "submitted") == "submitted"
-            for answer in (one.get("values") or {}).values()
+            for name, answer in (one.get("values") or {}).items()
             if isinstance(answer, dict)
         ]
-    return [_first_ranked(value) for value in values]
+    return [(name, _first_ranked(value)) for name, value in values]
 
 
 def _first_ranked(value: Any) -> str | None:
@@ -102,15 +115,30 @@ def _first_ranked(value: Any) -> str | None:
     return first[0] if len(first) == 1 else "tie"
 
 
-def _with_votes(row: dict[str, Any], chosen: Iterable[str | None]) -> dict[str, Any]:
-    said = [one.strip().lower() for one in chosen if one is not None]
-    votes = Counter(_SIDES.get(one, "tie") for one in said)
-    if not votes:
-        return row
+def _with_votes(
+    row: dict[str, Any], answers: Iterable[_Answer], anything: bool = False
+) -> dict[str, Any]:
+    """``anything``: the answers are of all members, most of which are no answers."""
+    asked: dict[str, list[str]] = defaultdict(list)
+    for question, said in answers:
+        if isinstance(said, str) and said.strip():
+            asked[question].append(said)
+    telling = [name for name, said in asked.items() if any(map(side_of, said))]
+    if anything:
+        telling = [name for name in telling if name not in _NO_ANSWERS]
+    if len(telling) > 1:
+        return {**row, "preference": f"several questions: {', '.join(telling)}"}
+    if not telling:
+        unread = "no answer of its people" if anything else next(iter(asked.values()), [None])[0]
+        return row if unread is None else {**row, "preference": unread}
+    sides = [side_of(said) for said in asked[telling[0]]]
+    if None in sides:
+        return {**row, "preference": asked[telling[0]][sides.index(None)]}
+    votes = Counter(sides)
     best = max(votes.values())
     leading = [side for side, count in votes.items() if count == best]
-    preference = leading[0] if len(leading) == 1 else "tie"
-    counted = {side: votes.get(side, 0) for side in ("1", "2", "tie")}
+    preference = leading[0] if len(leading) == 1 else TIE
+    counted = {side: votes.get(side, 0) for side in (FIRST, SECOND, TIE)}
     return {**row, "votes": counted, "preference": preference}
 
 

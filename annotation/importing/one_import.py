@@ -216,6 +216,9 @@ class _Import:
         absent = self._find_images(wanted, report)
         self._joins.append(Join("images", wanted - len(absent), wanted))
         if self.faults:
+            if absent:  # a wrong guess at how names are written may be why
+                for note in self._images.notes():
+                    self.faults.add(Problem(0, "images", note))
             self._refuse()
         self._spool.leave_out(absent)
         if not len(self._spool):

@@ -87,6 +87,8 @@ class PairIn:
     label: Label | None = None
     id_of_question: bool = False
     """Whether further pairs of answers to the same question may go by the same id."""
+    tie: bool = False
+    """Whether the file says that neither is better: no preference, so people are asked."""
 
     @property
     def line(self) -> int:
@@ -107,6 +109,8 @@ class PairIn:
             yield from _text_like_media(self.line, field, text)
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")
+        if self.tie:
+            yield Problem(self.line, "preference", "is a tie: no label, so people are asked")
         if look_alike(self.response_1, self.response_2):
             reason = "is the same text as output_1: settled as equal, and nobody is asked"
             yield Problem(self.line, "output_2", reason)

@@ -26,6 +26,7 @@ _BLANK = b" \t\r\n"
 _COLUMN = re.compile(r'"?[\w .#-]{1,60}"?')
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 _CHINESE = re.compile(r"[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
+_JAPANESE = re.compile(r"[\u3005\u3040-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
 _BINARY = {
     b"PK\x03\x04": "is a zip archive (or a spreadsheet), not a file of records",
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
@@ -35,6 +36,7 @@ _BINARY = {
     b"\xff\xd8\xff": "is a picture, not a file of records",
     b"<": "is HTML or XML, not a file of records",
 }
+_TURNS = {"messages", "conversations"}
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
 
 
@@ -116,6 +118,8 @@ def document(file: IO[bytes]) -> Any:
     """The one value of a JSON file, in which no object has a member twice. Raises Unreadable."""
     data = file.read()
     refusal = _not_text(data[:LOOKED_AT])
+    if not data.strip(codecs.BOM_UTF8 + _BLANK):
+        refusal = "is empty"
     if refusal:
         raise Unreadable([Fault(0, refusal)])
     try:
@@ -130,7 +134,9 @@ class _Fault(ValueError):
 
 def _not_text(start: bytes) -> str | None:
     """Why a file that begins like this is no text that is read here; None where it may be."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "is UTF-32, not UTF-8 text: save it as UTF-8"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _UTF_16
     if start[:64].count(0) >= len(start[:64]) // 4 > 0:
         return _UTF_16 if start[:2].strip(b"\0") in (b"{", b"[") else "is not text"
@@ -163,6 +169,17 @@ def chinese_encoding(data: bytes) -> tuple[str, str] | None:
         return None
     strange = "".join(character for character in text if character > "\x7f")
     return ("gb18030", "GBK") if _CHINESE.fullmatch(strange) else None
+
+
+def asian_encoding(data: bytes) -> tuple[str, str] | None:
+    """``chinese_encoding``, or that of Japanese, of which two letters are wanted."""
+    try:
+        text = data.decode("cp932")
+    except UnicodeDecodeError:
+        text = ""
+    strange = "".join(character for character in text if character > "\x7f")
+    japanese = ("cp932", "Shift-JIS") if _JAPANESE.fullmatch(strange) else None
+    return chinese_encoding(data) or japanese
 
 
 def _parsed(data: bytes, **options: bool) -> Any:
@@ -243,7 +260,8 @@ def _container(value: dict[str, Any]) -> str | None:
         for name, member in value.items()
         if isinstance(member, list) and member and all(isinstance(one, dict) for one in member)
     ]
-    if lists and (len(value) == len(lists) or "data" in lists):
+    turns = not _TURNS.isdisjoint(lists)  # one record of a conversation, not records
+    if lists and not turns and (len(value) == len(lists) or "data" in lists):
         return (
             "is a JSON object, not a list: records are expected at the top; "
             f"there is a list under {lists[0][:40]!r}"

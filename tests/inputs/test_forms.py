@@ -9,7 +9,7 @@ import pytest
 from annotation import exporting
 from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
-from annotation.importing.formats import parse_any_pair, read
+from annotation.importing.formats import format_by_content, parse_any_pair, read
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.importing.records import parse_prompt
@@ -576,3 +576,181 @@ def test_pairs_of_one_question_may_have_its_id(tmp_path, change):
 def test_an_id_of_two_questions_is_refused(tmp_path, change):
     with pytest.raises(ImportRefused, match=r"'q.*' is the id of line 1 too"):
         _twice(tmp_path, QUESTIONS[change])
+
+
+# --- which answer is better, in everybody's words -----------------------------------------------
+
+SAID = {
+    1: (
+        "1",
+        1,
+        1.0,
+        "1.0",
+        "A",
+        "left",
+        "Response 1",
+        "response-1",
+        "Model A",
+        "model_a is better",
+    ),
+    2: ("2", 2.0, "2.0", "b", "right", "answer_b", "Option 2", "[[B]]", "B is slightly better"),
+    None: ("tie", "tie (bothbad)", "both_bad", "Equal", "same", "neither"),
+}
+TABLE = {**FLAT, "response_1": GOOD, "response_2": BAD}
+
+
+@pytest.mark.parametrize(("preference", "said"), [(p, s) for p, all in SAID.items() for s in all])
+def test_a_table_names_the_better_answer_in_many_words(preference, said):
+    pair = parse_any_pair(1, {**TABLE, "winner": said})
+    assert (pair.label.preference if pair.label else None) == preference
+    assert pair.tie == (preference is None)
+
+
+@pytest.mark.parametrize("said", [0, "0", 0.0, -1, 3, "yes", "A>B", "better", True, {"a": 1}])
+def test_what_may_mean_either_is_refused(said):
+    with pytest.raises(BadField, match=r"winner: does not say which .* \(write 1, 2 or tie\)"):
+        parse_any_pair(1, {**TABLE, "winner": said})
+
+
+@pytest.mark.parametrize("nothing", [None, "", float("nan"), "nan", "NaN", "null"])
+def test_a_cell_without_an_answer_is_no_tie(nothing):
+    pair = parse_any_pair(1, {**TABLE, "winner": nothing})
+    assert (pair.label, pair.tie, list(pair.warnings())) == (None, False, [])
+
+
+def test_two_columns_that_name_different_answers_are_refused():
+    same = parse_any_pair(1, {**TABLE, "preference": 1, "winner": "model_a", "label": "good"})
+    assert same.label.preference == 1
+    with pytest.raises(BadField, match="preference and winner: does not say"):
+        parse_any_pair(1, {**TABLE, "preference": 1, "winner": "model_b"})
+
+
+def test_a_tie_is_said_since_people_are_asked_again():
+    [warning] = parse_any_pair(1, {**TABLE, "winner": "tie"}).warnings()
+    assert "is a tie" in str(warning)
+    assert parse_any_pair(1, {**LABELLED["VL-RewardBench"], "human_ranking": [1, 1]}).tie
+
+
+def result(said, name="better"):
+    return {"from_name": name, "type": "choices", "value": {"choices": [said]}}
+
+
+def task(*annotations):
+    data = LABELLED["Label Studio"]["data"]
+    return {"id": 5, "data": data, "annotations": [{"result": list(one)} for one in annotations]}
+
+
+def argilla(**questions):
+    responses = {
+        name: [{"value": value, "status": "submitted"} for value in values]
+        for name, values in questions.items()
+    }
+    return {**LABELLED["Argilla 2"], "responses": responses}
+
+
+def json_min(**members):
+    return {**LABELLED["Label Studio, JSON-MIN"], "better_one": None, **members}
+
+
+COUNTED = {
+    "choices in words": task([result("Response A")], [result("Response A")], [result("B")]),
+    "beside another question": task([result("Blurry", "quality"), result("left")]),
+    "Argilla": argilla(better=["response-1", "response-1"], quality=["poor", "fine"]),
+    "JSON-MIN of a pairwise control": json_min(pw=[{"selected": "left"}]),
+    "JSON-MIN of choices": json_min(best="Response 1", quality="Terrible"),
+}
+UNTOLD = {
+    "choices of another kind": (task([result("Terrible")]), "Terrible"),
+    "one of several": (task([result("left")], [result("cannot say")]), "cannot say"),
+    "two questions about the answers": (
+        task([result("left", "honest"), result("right", "helpful")]),
+        "several questions: honest",
+    ),
+    "Argilla": (argilla(better=["response-1", "dunno"]), "dunno"),
+    "JSON-MIN": (json_min(quality="Terrible"), "no answer of its people"),
+}
+
+
+@pytest.mark.parametrize("export", COUNTED)
+def test_the_answers_of_people_are_told_by_what_they_say(export):
+    label = parse_any_pair(1, COUNTED[export]).label
+    wanted = 2 if export == "Argilla 2" else 1
+    assert label.preference == wanted and label.votes[str(wanted)] >= 1
+
+
+@pytest.mark.parametrize("export", UNTOLD)
+def test_an_answer_that_cannot_be_told_is_never_a_tie(export):
+    record, shown = UNTOLD[export]
+    with pytest.raises(BadField, match="preference: does not say which") as refused:
+        parse_any_pair(1, record)
+    assert shown in str(refused.value)
+
+
+@pytest.mark.parametrize("member", ["system", "system_prompt", "history"])
+def test_what_the_model_was_told_besides_is_not_dropped(member):
+    said = [["Earlier?", "Yes."]] if member == "history" else "Answer in French."
+    record = {**LABELLED["LLaMA-Factory"], member: said}
+    with pytest.raises(BadField, match=member):
+        parse_any_pair(1, record)
+    for nothing in ("", None, []):
+        assert parse_any_pair(1, {**record, member: nothing}).label
+
+
+# --- records that hold no two answers -----------------------------------------------------------
+
+LLAVA = {"id": "1", "image": "a.png", "conversations": [human(), gpt()]}
+NO_PAIRS = {
+    "LLaVA's conversations": (LLAVA, "holds no two answers: its format is llava"),
+    "TRL without pairs": (
+        {"images": ["a.png"], "prompt": ASKED, "completion": GOOD, "label": True},
+        "there are: images, prompt, completion, label",
+    ),
+    "OpenAI's training turns": (
+        {"messages": [user(), assistant()]},
+        "holds no two answers in a form that is read (there are: messages)",
+    ),
+    "two pictures and one answer": (
+        {"messages": [user(), assistant()], "images": ["a.png"], "rejected_images": ["b.png"]},
+        "there are: messages, images, rejected_images",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PAIRS)
+def test_a_record_without_two_answers_says_what_it_is(kind):
+    record, reason = NO_PAIRS[kind]
+    with pytest.raises(BadField) as refused:
+        parse_any_pair(1, record)
+    assert reason in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("records", "number", "format"),
+    [
+        ([LLAVA], 1, "llava"),
+        ([LLAVA], 2, "llava"),
+        ([{**LLAVA, "conversations": [human()]}], 2, "llava"),
+        ([{**LLAVA, "output_1": GOOD, "output_2": BAD}], 1, "llava_rlhf"),
+        ([LABELLED["RLHF-V with conversations"]], 1, "llava_rlhf"),
+        ([LABELLED["TRL"]], 1, "llava_rlhf"),
+        ([{"question": ASKED, "image_src": "a.png", "model_answer": GOOD}], 2, "mmhal"),
+        ([], 1, "llava_rlhf"),
+    ],
+)
+@pytest.mark.parametrize("lines", [True, False])
+def test_the_format_is_told_by_the_first_record(records, number, format, lines, tmp_path):
+    texts = map(json.dumps, records)
+    text = "\n".join(texts) if lines else f"[{', '.join(texts)}]"
+    (tmp_path / "a").write_text(text)
+    assert format_by_content([tmp_path / "a"] * number) == format
+
+
+def test_one_conversation_is_a_record_and_no_list_of_records():
+    one = json.dumps(
+        {"messages": [user(), assistant()], "rejected_response": BAD, "image": "a.png"}
+    )
+    [pair] = read("llava_rlhf", io.BytesIO(one.encode()), names=("a", ""))
+    assert {pair.response_1, pair.response_2} == {GOOD, BAD}
+    alone = json.dumps({"messages": [user(), assistant()]})
+    with pytest.raises(ImportRefused, match="holds no two answers"):
+        read("llava_rlhf", io.BytesIO(alone.encode()), names=("a", ""))

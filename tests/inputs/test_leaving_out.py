@@ -204,6 +204,8 @@ def test_captions_are_read_in_the_forms_that_exist(tmp_path, form):
         ('{"image": "a.png", "caption": "One."}\n{oops', "captions, line 2: is not JSON"),
         ('[{"image": "a.png", "caption": "One."}, {"image": 3}]', "line 2: is not an object with"),
         ('[{"image": "a.png", "caption": 7}]', "a.png: is neither a text nor a list"),
+        ('{"a.png": " "}', "a.png: is empty"),
+        ("\n", "captions, the file: is empty"),
         ('{"a.png": "One."\n "b.png": 1}', "captions, the file: is not JSON"),
         ("[1, 2]", "nor records with image and caption"),
         ('{"A.PNG": "x"}', "it names A.PNG, the records a.png; but there are some for A.PNG"),

@@ -1,6 +1,7 @@
 """Names as people's machines write them: joined where one match is possible, or refused."""
 
 import io
+import json
 import unicodedata
 import zipfile
 
@@ -8,6 +9,8 @@ import pytest
 
 from annotation.image_sources import Archive, Folder, absence
 from annotation.images import BadImage
+from annotation.importing import import_files
+from annotation.importing.record_files import ImportRefused
 from annotation.reading.names import (
     Ambiguous,
     Names,
@@ -18,6 +21,7 @@ from annotation.reading.names import (
     key,
     normal,
 )
+from tests.factories import make_project
 
 NFD = {name: unicodedata.normalize("NFD", name) for name in ("café.png", "Küche.png", "사진.png")}
 
@@ -200,6 +204,25 @@ def test_a_guessed_encoding_is_said():
     archive = packed(["图片/桌子.png"], encoding="gbk")
     assert archive.locate("桌子.png") is not None
     assert archive.notes()[0].endswith("read as GBK")
+
+
+def test_a_japanese_name_is_read_and_said():
+    archive = packed(["写真の犬.png", "テーブル.png"], encoding="cp932")
+    assert archive.locate("写真の犬.png") and archive.locate("テーブル.png")
+    assert archive.notes()[0].endswith("read as Shift-JIS")
+
+
+@pytest.mark.django_db
+def test_a_guess_that_fits_nothing_is_said_with_the_refusal(tmp_path):
+    """Korean looks like Chinese, so it is guessed wrong: then the guess may be why."""
+    asked = [{"from": "human", "value": "<image>\nWhat?"}]
+    record = {"id": "1", "image": "고양이.png", "conversations": asked}
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps([{**record, "output_1": "A.", "output_2": "B."}]))
+    with pytest.raises(ImportRefused) as refused:
+        import_files(make_project(), [path], packed(["고양이.png"], encoding="euc-kr"))
+    said = [str(problem) for problem in refused.value.problems]
+    assert len(said) == 2 and "read as GBK" in said[0] and "there is no 고양이.png" in said[1]
 
 
 def test_a_name_in_an_unknown_encoding_is_not_guessed():

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.errors import DomainError
 from annotation.image_sources import Archive, Either, Folder, ImageSource, Stored
 from annotation.importing import Imported, Options, import_files
+from annotation.importing.formats import format_by_content
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Image, ImportJob, Project
 
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         for path in files:
             if not path.is_file():
                 raise CommandError(f"there is no file {path}")
-        format = options["format"] or ("mmhal" if len(files) == 2 else "llava_rlhf")
+        format = options["format"] or format_by_content(files)
         allowed = {"mmhal": (2,), "llava": (1, 2)}.get(format, (1,))
         if len(files) not in allowed:
             numbers = " or ".join(map(str, allowed))

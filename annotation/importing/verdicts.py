@@ -1,0 +1,64 @@
+"""Which of two answers a text calls the better one, in the words of all tools and tables.
+
+A word that is not known says nothing: it is never a tie, and whoever wrote it is told. So is 0,
+which some files write for a tie and others for the first of two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from annotation.importing.the_picture import is_absent
+
+FIRST_AND_SECOND = (
+    ("response_1", "response_2"),
+    ("response1", "response2"),
+    ("response_a", "response_b"),
+    ("answer_1", "answer_2"),
+    ("answer1", "answer2"),
+    ("answer_a", "answer_b"),
+)
+FIRST, SECOND, TIE = "1", "2", "tie"
+PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner")
+"""Columns that name the better answer."""
+_NOUN = (
+    r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate)s?"
+    r"[ _-]*)?"
+)
+_BETTER = r"(?:[ _-]*(?:is|wins?)?[ _-]*(?:slightly|much|clearly)?[ _-]*(?:better|preferred)?)?"
+_SIDES = {
+    FIRST: re.compile(rf"{_NOUN}(?:1(?:\.0)?|a|one|first|left){_BETTER}"),
+    SECOND: re.compile(rf"{_NOUN}(?:2(?:\.0)?|b|two|second|right){_BETTER}"),
+    TIE: re.compile(
+        r"tie[ds]?|draw|equal|same|both|neither|none|"
+        r"(?:tie[ _-]*)?\(?(?:both[ _-]*(?:are )?(?:bad|good)|bothbad|bothgood)\)?|"
+        r"(?:about )?(?:the )?same|no (?:difference|preference)|equally (?:good|bad)"
+    ),
+}
+
+
+def side_of(value: Any) -> str | None:
+    """``FIRST``, ``SECOND`` or ``TIE``; None for what does not say one of them."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    said = " ".join(str(value).split()).strip("[]\"'. ").lower()
+    return next((side for side, words in _SIDES.items() if words.fullmatch(said)), None)
+
+
+def is_said(value: Any) -> bool:
+    """Whether a cell holds anything; tables write NaN, null and nothing for no answer."""
+    return not is_absent(value) and str(value).strip().lower() not in ("nan", "null", "")
+
+
+def one_of(row: Mapping[str, Any], columns: Iterable[str] = PREFERENCES) -> tuple[str, str | None]:
+    """(column, side) of the better answer; ("", None) where no column holds anything.
+
+    The side is None where no column has a known word, or two of them name different sides.
+    """
+    said = {name: side_of(row[name]) for name in columns if name in row and is_said(row[name])}
+    known = {name: side for name, side in said.items() if side is not None}
+    if len(set(known.values())) > 1:
+        return " and ".join(known), None
+    return next(iter(known.items()), (next(iter(said), ""), None))
