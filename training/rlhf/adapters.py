@@ -81,12 +81,36 @@ class AdaptedBase:
             if config.target_modules != self._target_pattern():  # bare names may match other parts
                 config.target_modules = modules_of(weights)
             self._inject(name, config)
+            self._check_fit(name, weights, folder.name)
             self.load_adapter_weights(name, weights)
         except (ValueError, RuntimeError, OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(
                 f"adapter {folder.name} does not fit the base model: {reason}"
             ) from error
+
+    def _check_fit(self, name: str, weights: dict[str, Tensor], called: str) -> None:
+        """ModelError for the first tensor that is missing, too many, or another one."""
+        wanted = self.adapter_weights(name)
+        lacking, more = sorted(wanted.keys() - weights), sorted(weights.keys() - wanted)
+        if lacking or more:
+            said = [f"lacks {lacking[0]}"] if lacking else []
+            said += [f"holds {more[0]}, which nothing in the base model takes"] if more else []
+            what = " and ".join(said)
+            raise ModelError(
+                f"adapter {called}: {ADAPTER_WEIGHTS} {what}: by {ADAPTER_CONFIG} and the base "
+                f"model it has {len(wanted)} tensors, and it holds {len(weights)}"
+            )
+        for tensor, found in sorted(weights.items()):
+            if not found.is_floating_point():
+                kind = str(found.dtype).removeprefix("torch.")
+                raise ModelError(f"adapter {called}: {tensor} holds whole numbers ({kind})")
+            if found.shape != wanted[tensor].shape:
+                is_, by = (" x ".join(map(str, t.shape)) for t in (found, wanted[tensor]))
+                raise ModelError(
+                    f"adapter {called}: {tensor} is {is_}, and {by} by {ADAPTER_CONFIG} and the "
+                    "base model: they do not belong together"
+                )
 
     def adapter_rank(self, name: str) -> int:
         """Rank of an adapter's update matrices."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
 from training.rlhf.contract import ModelSettings
-from training.rlhf.errors import ModelError
+from training.rlhf.errors import DataError, ModelError
 from training.rlhf.library_internals import images_only, keep_gradients, takes_outside_masks
+from training.rlhf.reading import document
+from training.rlhf.tensors import check_whole
 
+_OBJECTS = (
+    *("config.json", "generation_config.json", "processor_config.json"),
+    *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
+    "model.safetensors.index.json",
+)
+"""Files of a base that hold one object each, where they are there."""
 _WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
 """Vision towers that put a token of their own before those of the patches."""
 
@@ -23,6 +33,7 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
     A quantised model is put on ``device`` here, since it cannot be moved later.
     """
     transformers_logging.disable_progress_bar()
+    _check_files(name)
     # Without it, a folder's pickle would do where there are no safetensors.
     options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype), "use_safetensors": True}
     try:
@@ -43,6 +54,41 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
     _check_weights(name, report)
     _complete(processor, base.config)
     return base, processor
+
+
+def _check_files(name: str) -> None:
+    """ModelError where a folder lacks what any base model has, or holds it damaged.
+
+    Readers of these files fail in words of their own, which name no file.
+    """
+    folder = Path(name)
+    called = folder.name or name
+    if not folder.is_dir():
+        if folder.is_absolute() or folder.exists():
+            what = "is a file, not the folder" if folder.exists() else "is no folder"
+            raise ModelError(f"base model {called!r} {what} of a model")
+        return  # the id of a hub
+    if not (folder / "config.json").is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        instead = ": it is an adapter, and the base it was trained on is wanted" * adapter
+        raise ModelError(f"base model {called!r}: there is no config.json{instead}")
+    for path in filter(Path.is_file, (folder / one for one in _OBJECTS)):
+        try:
+            found = document(path)
+        except DataError as error:
+            raise ModelError(f"base model {called!r}: {error}") from None
+        if not isinstance(found, dict):
+            raise ModelError(f"base model {called!r}: {path.name} holds no object of settings")
+    tensors = sorted(folder.glob("*.safetensors"))
+    if not tensors:
+        pickled = any(folder.glob("*.bin"))
+        instead = " (*.bin is not read: it may run a program)" * pickled
+        raise ModelError(f"base model {called!r}: there are no *.safetensors{instead}")
+    for path in tensors:
+        try:
+            check_whole(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"base model {called!r}: {error}") from None
 
 
 def _check_weights(name: str, report: dict[str, Any]) -> None:
@@ -83,7 +129,10 @@ def _complete(processor: Any, config: Any) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    line = (str(error).strip().splitlines() or [""])[0][:300]
+    if isinstance(error, KeyError | AttributeError | TypeError):
+        return f"its files lack what transformers looks for ({line.strip(chr(39))})"
+    return line or type(error).__name__
 
 
 def language_model(base: Any) -> tuple[str, list[str]]:

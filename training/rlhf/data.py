@@ -31,16 +31,20 @@ class RecordType(Protocol[R]):
     def from_json(self, data: dict[str, object]) -> R: ...
 
 
-def read_records(path: Path, record_type: RecordType[R], *, images: Path) -> list[R]:
+def read_records(
+    path: Path, record_type: RecordType[R], *, images: Path, ids_once: bool = False
+) -> list[R]:
     """All records of a file of JSON lines or of one array; blank lines are skipped.
 
     Raises DataError for a missing or empty file, a line that is not JSON, a field that does not
-    follow the contract, and an image that is not in ``images``.
+    follow the contract, and an image that is not in ``images``. ``ids_once``: also for an id that
+    stands twice, where results are told by it.
     """
     name = f"{path.parent.name}/{path.name}"
     if not path.is_file():
         raise DataError(f"{name} is missing")
     found: list[R] = []
+    places: dict[str, str] = {}
     for where, value in records(path, name):
         try:
             record = record_type.from_json(value)
@@ -48,6 +52,10 @@ def read_records(path: Path, record_type: RecordType[R], *, images: Path) -> lis
                 image_path(images, image)
         except (ContractError, DataError) as error:
             raise DataError(f"{where}: {error}") from None
+        first = places.setdefault(record.id, where) if ids_once else where
+        if first != where:
+            line = first.rpartition(", ")[2]
+            raise DataError(f"{where}: id: {record.id[:100]!r} is the id of {line} too")
         found.append(record)
     if not found:
         raise DataError(f"{name} has no records")

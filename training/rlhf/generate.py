@@ -29,7 +29,7 @@ def generate(run: Run) -> None:
     settings = run.spec.settings
     assert isinstance(settings, GenerateSettings)
     run.events.stage("reading prompts")
-    records = run.records(PromptRecord)
+    records = run.records(PromptRecord, ids_once=True)
     run.events.stage("loading the base model")
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     adapter = None

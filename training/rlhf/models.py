@@ -54,7 +54,12 @@ class VisionLanguageModel(AdaptedBase):
         self._encoder_output: type[Any] = BaseModelOutputWithPooling
         self._one_tensor = False
 
-        tokenizer = processor.tokenizer
+        tokenizer = getattr(processor, "tokenizer", None)
+        if tokenizer is None:
+            raise ModelError(
+                "the base model's processor reads no pictures: processor_config.json names no "
+                f"processor that transformers knows, but {type(processor).__name__}"
+            )
         image_token = bases.image_token(processor)
         self.chat = ChatFormat(
             processor, image_token=image_token, stop_ids=bases.stop_ids(base, tokenizer)

@@ -87,8 +87,16 @@ def read_image(path: Path) -> Image.Image:
             above = picture.convert("RGBA")
             white = Image.new("RGBA", above.size, "white")
             return Image.alpha_composite(white, above).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"images/{path.name} cannot be read as a picture ({error})") from None
+    except Image.UnidentifiedImageError:
+        what = "is empty" if path.stat().st_size == 0 else "is no picture, or of a kind not read"
+        raise DataError(f"images/{path.name} cannot be read as a picture: it {what}") from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"images/{path.name} cannot be read as a picture: it is too large"
+        ) from None
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = str(error).replace(str(path), path.name)
+        raise DataError(f"images/{path.name} cannot be read as a picture ({reason})") from None
 
 
 def within(picture: Image.Image, max_pixels: int) -> Image.Image:

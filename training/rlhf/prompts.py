@@ -250,7 +250,9 @@ class ChatFormat:
         ends all the same.
         """
         messages = [_message("user", "?"), _message("assistant", _RESPONSE)]
-        after = self._render(messages, prompting=False).split(_RESPONSE, 1)[1]
+        _, said, after = self._render(messages, prompting=False).partition(_RESPONSE)
+        if not said:
+            raise ModelError("the base model's chat template leaves out what turns say")
         ids = self._ids(after.strip())
         special = {self._tokenizer.convert_tokens_to_ids(token) for token in self._special}
         if ids and ids[0] in {*stop_ids, *special}:

@@ -17,6 +17,13 @@ from training.rlhf.errors import DataError
 
 _BLANK = b" \t\r\n"
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
+_INSTEAD = {
+    b"PK\x03\x04": "is a zip archive (or a spreadsheet), not a file of records",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+    b"PAR1": "is a Parquet file, which is not read here",
+    b"<": "is HTML or XML, not a file of records",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself",
+}
 _MARKS_OF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
@@ -89,6 +96,9 @@ def _bytes(path: Path, most: int = -1) -> bytes:
 
 
 def _check_text(start: bytes) -> None:
+    for magic, reason in _INSTEAD.items():
+        if start.lstrip(_BLANK).startswith(magic):
+            raise Unreadable(reason)
     if start.startswith(_MARKS_OF_16) or start[:64].count(0) >= len(start[:64]) // 4 > 0:
         raise Unreadable(_UTF_16)
 

@@ -101,10 +101,12 @@ class Run:
             )
         return self.folder(self.spec.reward_model, field="reward_model")
 
-    def records(self, record_type: RecordType[RecordT], name: str = "train") -> list[RecordT]:
-        """All records of ``data/NAME.jsonl``."""
+    def records(
+        self, record_type: RecordType[RecordT], name: str = "train", *, ids_once: bool = False
+    ) -> list[RecordT]:
+        """All records of ``data/NAME.jsonl``; with ``ids_once`` no two of them may share an id."""
         path = self.directory / "data" / f"{name}.jsonl"
-        return read_records(path, record_type, images=self.images)
+        return read_records(path, record_type, images=self.images, ids_once=ids_once)
 
     def has_records(self, name: str) -> bool:
         path = self.directory / "data" / f"{name}.jsonl"

@@ -33,8 +33,8 @@ def score(run: Run) -> None:
     assert isinstance(settings, ScoreSettings)
     reward_folder = run.reward_model()
     run.events.stage("reading preference pairs")
-    labelled = run.records(PreferencePair) if settings.labelled else []
-    pairs: Sequence[ResponsePair] = labelled or run.records(ResponsePair)
+    labelled = run.records(PreferencePair, ids_once=True) if settings.labelled else []
+    pairs: Sequence[ResponsePair] = labelled or run.records(ResponsePair, ids_once=True)
     run.events.stage("loading the reward model")
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     reward_model = RewardModel.load(model, reward_folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,9 +24,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file, on the CPU.
 
     Raises NonFinite for one that holds what is no finite number, OSError or SafetensorError for a
-    file that is missing or damaged.
+    file that is missing or damaged; the latter says in words which file, and what it is instead.
     """
-    tensors: dict[str, Tensor] = load_file(path)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except SafetensorError:
+        raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
     for name, tensor in tensors.items():
         check_finite(f"tensor {name} of {path.parent.name}/{path.name}", tensor)
     return tensors
+
+
+def check_whole(path: Path) -> None:
+    """Raises SafetensorError, as ``read_tensors`` does, without reading the tensors."""
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError:
+        raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
+
+
+def _instead(path: Path) -> str:
+    """What a file is that is no whole file of tensors."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return "is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS and not the file itself (git lfs pull fetches it)"
+    if start.startswith(b"<"):
+        return "is a page of HTML or XML"
+    return "is no whole file of safetensors: it is damaged, or was cut off on its way"

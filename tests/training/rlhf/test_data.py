@@ -52,7 +52,7 @@ def test_records_are_read_and_blank_lines_skipped(folder: Path) -> None:
     ("line", "message"),
     [
         ("{", r"data/train\.jsonl, line 2: is not JSON"),
-        ("[]", "line 2: record: is list"),
+        ("[]", "line 2: record: is not an object"),
         (good(output_2=None), "line 2: output_2: is missing"),
         (good(output_2={"from": "b"}), r"line 2: output_2\.value: is missing"),
         (good(preference=3), "line 2: preference: is 3, not 1 or 2"),

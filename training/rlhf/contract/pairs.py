@@ -5,6 +5,7 @@ A mark is never a wish: it says what is false, or (``CORRECTION``) what stands i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -115,6 +116,9 @@ class PreferencePair(ResponsePair):
         if preference not in (1, 2):
             raise ContractError("preference", f"is {preference}, not 1 or 2")
         outputs = _outputs(data)
+        for name, text in outputs.items():
+            if not text.strip():  # nobody preferred nothing; a sampled answer may well be empty
+                raise ContractError(f"{name}.value", "is empty")
         models: dict[str, Any] = {
             f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)
         }
@@ -126,14 +130,28 @@ class PreferencePair(ResponsePair):
             marks_2=_marks(data["output_2"], "output_2"),
             preference=preference,
             hallucination=bool(data.get("hallucination", True)),
-            votes=dict(data.get("votes", {})),
-            margin=float(data.get("margin", 0.0)),
+            votes=_votes(data.get("votes")),
+            margin=_margin(data.get("margin", 0.0)),
         )
 
 
 def _outputs(data: dict[str, Any]) -> dict[str, Any]:
     names = ("output_1", "output_2")
     return {name: text_of(require(data, name, dict), "value", name) for name in names}
+
+
+def _votes(given: Any) -> dict[str, int]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(type(count) is int for count in given.values()):
+        raise ContractError("votes", "is not an object of counts")
+    return dict(given)
+
+
+def _margin(given: Any) -> float:
+    if type(given) not in (int, float) or not math.isfinite(given):
+        raise ContractError("margin", "is not a number")
+    return float(given)
 
 
 def _output_to_json(model: str, text: str, marks: tuple[Mark, ...] | None) -> dict[str, Any]:

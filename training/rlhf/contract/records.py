@@ -84,6 +84,7 @@ class PromptRecord(Record):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
+        shared = shared_fields(data)
         caption_type = data.get("caption_type", 1)
         if caption_type not in range(1, 8):
             raise ContractError(
@@ -93,7 +94,7 @@ class PromptRecord(Record):
             length_bonus = float(data.get("length_bonus", 1.0))
         except (TypeError, ValueError):
             raise ContractError("length_bonus", "is not a number") from None
-        return cls(**shared_fields(data), caption_type=caption_type, length_bonus=length_bonus)
+        return cls(**shared, caption_type=caption_type, length_bonus=length_bonus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +146,6 @@ class Generation:
 
 
 def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise ContractError("record", f"is {type(data).__name__}, not an object")
     turns = require(data, "conversations", list)
     conversation: list[Turn] = []
     for position, turn in enumerate(turns):
@@ -199,13 +198,19 @@ def turns_to_json(turns: tuple[Turn, ...], *, answer: str) -> list[dict[str, str
     return [*wire, {"from": "gpt", "value": answer}]
 
 
+_IN_WORDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
+
+
 def require(data: dict[str, Any], name: str, types_: type | tuple[type, ...]) -> Any:
     if not isinstance(data, dict):
-        raise ContractError("record", f"is {type(data).__name__}, not an object")
+        raise ContractError("record", "is not an object")
     if name not in data:
         raise ContractError(name, "is missing")
     if not isinstance(data[name], types_) or isinstance(data[name], bool):
-        raise ContractError(name, f"is {type(data[name]).__name__}, which is not expected here")
+        wanted = " or ".join(
+            _IN_WORDS[one] for one in (types_ if isinstance(types_, tuple) else (types_,))
+        )
+        raise ContractError(name, f"is not {wanted}")
     return data[name]
 
 

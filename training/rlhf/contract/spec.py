@@ -91,12 +91,16 @@ class RunSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises ContractError that names the first unknown, missing or ill-typed field."""
+        if not isinstance(data, dict):
+            raise ContractError("kind", "is missing: the file holds no object of settings")
         try:
             kind = Kind(data["kind"])
         except KeyError:
             raise ContractError("kind", "is missing") from None
         except ValueError:
-            raise ContractError("kind", f"is {data['kind']!r}, not one of {list(Kind)}") from None
+            raise ContractError(
+                "kind", f"is {data['kind']!r}, not one of {', '.join(Kind)}"
+            ) from None
         return build(cls, data, "", overrides={"settings": SETTINGS[kind], "kind": Kind})
 
 
