@@ -183,7 +183,10 @@ def _id_of(data: Mapping[str, Any]) -> str:
 def _answer_of(data: Mapping[str, Any], where: str) -> str:
     """The name that the answer's text stands under. Raises Refused."""
     name = next((name for name in _ANSWERS if name in data), "text")
-    if not isinstance(data.get(name), str):
+    if name not in data:
+        there = ", ".join(excerpt(member, 30) for member in [*data][:8])
+        raise Refused(f"{where}: there is no answer (text is missing; there are: {there})")
+    if not isinstance(data[name], str):
         raise Refused(f"{where}: the answer is not a text ({name})")
     return name
 

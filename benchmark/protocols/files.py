@@ -45,6 +45,8 @@ def number(data: Mapping[str, Any], name: str, where: str, what: str = "a record
     value = data.get(name)
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
+    if isinstance(value, float) and value.is_integer():  # as tables write 3
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         problem = "is missing" if value is None else "is not a whole number"
         raise Refused(f"{where}: is not {what} ({name} {problem})")

@@ -9,7 +9,7 @@ from annotation.errors import DomainError
 from annotation.models import Project
 from benchmark.importing import import_answers
 from benchmark.judging import work
-from benchmark.models import Evaluation, Judge, QuestionSet
+from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
 
 
 class Command(BaseCommand):
@@ -50,6 +50,16 @@ class Command(BaseCommand):
             work.judge(evaluation.pk)
             evaluation = Evaluation.objects.get(pk=evaluation.pk)
         self.stdout.write(f"evaluation {evaluation.pk}: {evaluation.get_state_display().lower()}")
+        if evaluation.state == Evaluation.State.INCOMPLETE:
+            unclear = evaluation.answers.filter(
+                verdicts__judge=evaluation.judge,
+                verdicts__prompt_hash=evaluation.prompt_hash,
+                verdicts__state__in=Verdict.OPEN,
+            ).distinct()
+            self.stdout.write(
+                f"{unclear.count()} of {evaluation.answers.count()} answers have no clear verdict: "
+                "the page of the evaluation shows them, and bounds for its figures"
+            )
         if evaluation.state == Evaluation.State.FAILED:
             raise CommandError(evaluation.error)
 

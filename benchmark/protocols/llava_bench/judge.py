@@ -21,7 +21,14 @@ _LINE = re.compile(
 _SCORES_ARE = re.compile(
     rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s?{_NUMBER}\s?(?:,|\band\b)\s?{_NUMBER}\s?\)?"
 )
-_FRAME = re.compile(r"</?(?:score|scores|answer)>|^\[\[?|\]\]?$|^(?:scores?|output):", re.MULTILINE)
+_BOTH = re.compile(
+    r"\bassistants?[ #]{0,2}1 ?(?:,|&|/|\band\b) ?(?:assistant)?[ #]{0,2}2\b(?! ?\d)"
+)
+"""Their names are no scores: "the scores of Assistant 1 and 2 are 8 and 9"."""
+_FRAME = re.compile(
+    r"</?(?:score|scores|answer)>|^\[\[?|\]\]?$|^(?:scores?(?: (?:of|for) assistants)?|output) ?:",
+    re.MULTILINE,
+)
 """What stands around a line of two scores: "[[8 9]]", "<score>8 9</score>", "Scores: 8 9"."""
 _ASSISTANT = re.compile(
     r"\bassistant\s?(?P<who>[12])\s?(?:'s\s)?(?:score|rating)?\s?(?:\([^)\n]{0,80}\)\s?)?"
@@ -100,7 +107,8 @@ def parse_scores(text: str) -> Pair | None:
     final = final_answer(text)
     if final is None:
         return None
-    plain = _NAMED.sub(r"assistant \1: ", _FRAME.sub("", fold(final)))
+    plain = _FRAME.sub("", _BOTH.sub("assistants", fold(final)))
+    plain = _NAMED.sub(r"assistant \1: ", plain)
     lines = [_LINE.fullmatch(line.strip()) for line in plain.splitlines()]
     pairs = {_pair(match[1], match[2]) for match in lines if match}
     if not pairs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.reading.names import quoted
+from annotation.reading.names import Ambiguous, Names, excerpt, quoted
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Refused
 
@@ -62,6 +62,7 @@ def _joined(questions: Path, references: str | Path, captions: str | Path | None
         if captions
         else {}
     )
+    names = Names(shown)
     found: dict[int, Question] = {}
     for where, data in files.objects(questions, A_QUESTION):
         number = files.number(data, "question_id", where, A_QUESTION)
@@ -71,11 +72,15 @@ def _joined(questions: Path, references: str | Path, captions: str | Path | None
             raise Refused(f"{where}: question {number} occurs twice")
         if number not in answers:
             raise Refused(f"{where}: question {number} has no reference answer")
-        if captions is not None and image not in shown:
-            raise Refused(f"{where}: question {number}: image {image} has no captions")
+        try:
+            known = names.find(image)
+        except Ambiguous as several:
+            raise Refused(f"{where}: {excerpt(image)} fits several captions: {several}") from None
+        if captions is not None and known is None:
+            raise Refused(f"{where}: question {number}: image {excerpt(image)} has no captions")
         if category not in CATEGORIES:
             raise Refused(f"{where}: question {number}: category is {quoted(category)}")
-        about_where, about = shown.get(image, ("", {}))
+        about_where, about = shown.get(known or "", ("", {}))
         found[number] = Question(
             question_id=number,
             image=image,

@@ -88,8 +88,10 @@ def read(path: Path) -> list[tuple[Question, dict[str, Any]]]:
     """The same, each with its record as it stands in the file."""
     try:
         if not is_array(path):
-            read_all(path)
-            raise QuestionError(f"{path.name}: is JSON lines; one JSON list is expected")
+            found = read_all(path)
+            kind = "is JSON lines" if path.read_bytes()[:4].lstrip()[:1] == b"{" else "is a table"
+            kind = kind if found else "is empty"
+            raise QuestionError(f"{path.name}: {kind}; one JSON list is expected")
         data = read_document(path)
     except Unreadable as error:
         raise QuestionError(f"{path.name}: cannot be read as JSON: {error}") from error

@@ -63,7 +63,8 @@ def _question(data: dict[str, Any], where: str) -> Question:
         label="yes" if label == "yes" else "no",
     )
     if label not in ("yes", "no"):
-        raise Refused(f"{where}: label is {quoted(label)}, not 'yes' or 'no'")
+        what = "missing" if label is None else f"{quoted(label)}, not 'yes' or 'no'"
+        raise Refused(f"{where}: label is {what}")
     return question
 
 
