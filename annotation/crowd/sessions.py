@@ -102,8 +102,11 @@ def visit(study: Study, parameters: Mapping[str, str]) -> Visit:
     return Visit(**found)
 
 
-def begin(study: Study, who: Visit) -> Participant:
+def begin(study: Study, who: Visit, *, here: User | None = None) -> Participant:
     """The participant, new or at their unfinished session.
+
+    ``here`` is the participant this browser is logged in as. Where the platform tells no session,
+    nothing but the browser shows who somebody is: ids of participants are known to others.
 
     Raises TakenPart for another session of the same person, and StudyClosed where nobody new, or
     nobody who was away for too long, is taken.
@@ -117,7 +120,14 @@ def begin(study: Study, who: Visit) -> Participant:
                 .filter(project=locked.project_id, external_id=who.participant)
                 .first()
             )
-            return _new(locked, who) if known is None else _again(locked, known, who)
+            if known is None:
+                return _new(locked, who)
+            if not who.session and known.user != here:
+                raise TakenPart(
+                    "Somebody with your id has begun. If it was you, go on in the browser in which "
+                    "you began."
+                )
+            return _again(locked, known, who)
     except IntegrityError as error:
         # The same person in two studies of the project at once.
         if "participant_once_in_a_project" not in str(error):

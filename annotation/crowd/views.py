@@ -153,7 +153,8 @@ def begin(request: HttpRequest, raw: str) -> HttpResponse:
         address = proxies.counted_address(request) if proxies.is_known(request) else "unknown"
         if not rate_limits.within(f"study.{study.pk}.{address}", ARRIVALS_OF_AN_ADDRESS):
             return errors.answer(request, 429)
-        participant = sessions.begin(study, who)
+        here = person if isinstance(person, User) else None
+        participant = sessions.begin(study, who, here=here)
     except DomainError as error:
         return _arrival(request, study, refusal=error, status=error.status)
     if isinstance(person, User) and person.pk != participant.user_id:

@@ -89,6 +89,24 @@ def test_an_unfinished_session_is_resumed_in_any_browser(project: Project, study
     assert Participant.objects.count() == 1
 
 
+def test_without_sessions_of_the_platform_only_ones_own_browser_leads_back(
+    project: Project,
+) -> None:
+    """Ids of participants are known to others: in lists, in addresses, on the platform."""
+    _, raw = factories.make_study(
+        project, platform="other", participant_parameter="who", session_parameter=""
+    )
+    path = f"{reverse('annotation:study-begin', args=[raw])}?who=p1"
+    mine, stranger = Client(), Client()
+    assert mine.post(path).status_code == 302
+    refused = stranger.post(path)
+    assert refused.status_code == 409
+    assert "in which you began" in " ".join(refused.content.decode().split())
+    assert "_auth_user_id" not in stranger.session
+    assert mine.post(path).status_code == 302
+    assert mine.get(label(project)).status_code == 200
+
+
 @pytest.mark.parametrize("answers", [0, 2])
 def test_a_second_session_is_refused(project: Project, study: Study, answers: int) -> None:
     arrive(study)
