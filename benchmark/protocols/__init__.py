@@ -49,4 +49,5 @@ def choices() -> list[tuple[str, str]]:
 def type_title(name: str) -> str:
     """A question type for people: "Conversation" for "conv"."""
     titles = (one.type_titles[name] for one in TABLE.values() if name in one.type_titles)
-    return next(titles, name).capitalize()
+    title = next(titles, name)
+    return title[:1].upper() + title[1:]

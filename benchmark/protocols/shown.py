@@ -23,6 +23,8 @@ class Shown:
     style: Style = "number"
     of: str = ""
     """What stands behind it where it stands large: "of 6"."""
+    counts: bool = False
+    """Whether it is a share of answers that are counted one by one: "5 of 6" is said beside it."""
     by_type: str = ""
     """Its title in a table of question types, where that is another."""
     undefined: str = "there is nothing to divide by"

@@ -16,6 +16,7 @@ from typing import Any
 from benchmark import scoring
 from benchmark.models import Evaluation, Question
 from benchmark.statistics import estimate, paired_test
+from benchmark.templatetags.benchmark_tags import inside
 from training.rlhf.contract import IMAGE_TOKEN
 
 MOST_ANSWERS = 8
@@ -160,7 +161,7 @@ def report(source: Source, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         "questions": len(scored),
         "answers": most,
         "picked": [estimate(fmean(values), values) for values in picked],
-        "possible": [fmean(values) for values in possible],
+        "possible": [estimate(fmean(values), values) for values in possible],
         "gain": {"difference": test.difference, "p_value": test.p_value, "shown": test.shown},
     }
 
@@ -182,7 +183,7 @@ def best_of(n: int, values: Sequence[float], rewards: Sequence[float]) -> float:
 def finding(found: Mapping[str, Any]) -> str:
     first, last = found["picked"][0]["value"], found["picked"][-1]["value"]
     between = (
-        f"{found['figure'].lower()} {first:.2f} for one answer, {last:.2f} for the one it picks"
+        f"{inside(found['figure'])} {first:.2f} for one answer, {last:.2f} for the one it picks"
     )
     start = f"Of {found['answers']} sampled answers of {found['model']}"
     if found["gain"]["shown"] and found["gain"]["difference"] > 0:

@@ -55,6 +55,8 @@ def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
         picked = best["picked"][-1]
         between = f"{picked['low']:.2f} to {picked['high']:.2f}"
         rows.append((asked, f"{picked['value']:.2f} ({between})"))
+        most = _estimated(best["possible"][-1])
+        rows.append(("The best possible choice", f"{most['value']:.2f}{_between(most)}"))
     rows += [("Found", sentence) for sentence in findings(figures)]
     return (f"Report card, {figures['pairs']} held-out pairs", rows)
 
@@ -94,8 +96,16 @@ def _best_of_n(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     by_n = {f"{n}": point for n, point in enumerate(found["picked"], start=1)}
     bars = _bars(by_n)
     bars["series"][0]["name"] = "picked by reward"
-    ends = [*found["possible"], *(point["high"] for point in found["picked"])]
-    possible = {"name": "best possible", "values": found["possible"]}
-    series = [*bars["series"], possible]
+    possible = [_estimated(one) for one in found["possible"]]
+    best = _bars({f"{n}": point for n, point in enumerate(possible, start=1)})["series"][0]
+    ends = [point["high"] for point in (*found["picked"], *possible)]
+    series = [*bars["series"], {**best, "name": "best possible"}]
     top = max(1, ceil(max(ends)))
     return {**bars, "label": found["figure"], "unit": "", "max": top, "series": series}
+
+
+def _estimated(point: Mapping[str, float] | float) -> Mapping[str, float]:
+    """Reports of before hold the best possible choice as a number without an interval."""
+    if isinstance(point, Mapping):
+        return point
+    return {"value": point, "low": point, "high": point}

@@ -12,6 +12,8 @@ from benchmark.protocols.shown import Shown, Style
 register = template.Library()
 
 NOTHING = "–"  # noqa: RUF001
+FEW = 50
+"""Below it a share is said to be of few: at half right, its interval spans 27 points or more."""
 
 
 @register.filter
@@ -51,6 +53,32 @@ def interval(estimate: dict[str, Any] | None, shown: Shown | Style) -> str:
         return "no spread"
     low, high = figure(estimate["low"], shown), figure(estimate["high"], shown)
     return f"{low.removesuffix(' %')} to {high}"
+
+
+@register.simple_tag
+def counted(estimate: dict[str, Any] | None, shown: Shown | Style, asked: int | str = "") -> str:
+    """ "5 of 6" for a share of answers that are counted one by one, else "". ``asked`` is of how
+    many it is where it has no count of its own; a tie is half of one."""
+    if not estimate or estimate.get("value") is None:
+        return ""
+    style = shown.style if isinstance(shown, Shown) else shown
+    whole = estimate.get("count") or asked
+    if not whole or (isinstance(shown, Shown) and not shown.counts):
+        return ""
+    share = estimate["value"] / (100 if style.startswith("percent") else 1)
+    return f"{round(4 * share * int(whole)) / 4:.10g} of {whole}"
+
+
+@register.filter
+def are_few(count: int | str | None) -> bool:
+    """Whether a share of so many has an interval too wide to choose a model by."""
+    return bool(count) and int(count or 0) < FEW
+
+
+@register.filter
+def inside(title: str) -> str:
+    """A title as it stands within a sentence: "hallucination rate", but "AMBER score" and "F1"."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 @register.filter

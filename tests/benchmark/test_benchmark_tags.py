@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmark import protocols
@@ -51,3 +53,39 @@ def test_intervals_are_two_ends_or_say_why_not() -> None:
     assert tags.interval({"value": 1.0, "low": 1.0, "high": 1.0}, "share_tenths") == "no spread"
     assert tags.interval(None, "number") == ""
     assert tags.figure(None, "number") == tags.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("estimate", "shown", "asked", "told"),
+    [
+        ({"value": 5 / 6}, FIGURES["accuracy"], 6, "5 of 6"),
+        ({"value": 5 / 6, "count": 12}, FIGURES["accuracy"], 40, "10 of 12"),
+        ({"value": 58.333333}, protocols.named("vl_rewardbench").figures[0], 6, "3.5 of 6"),
+        ({"value": 1 / 3, "count": 2682}, "share_tenths", "", "894 of 2682"),
+        ({"value": 0.8}, FIGURES["f1"], 6, ""),
+        ({"value": None, "undefined": "no answer"}, FIGURES["accuracy"], 6, ""),
+        (None, FIGURES["accuracy"], 6, ""),
+    ],
+)
+def test_a_share_says_of_how_many_it_is(
+    estimate: dict[str, Any] | None, shown: Shown | str, asked: int | str, told: str
+) -> None:
+    assert tags.counted(estimate, shown, asked) == told
+
+
+def test_shares_that_are_counted_are_shares() -> None:
+    """Every figure that says "5 of 6" is written in percent, each protocol has one where it counts
+    right answers, and of few it is said."""
+    for protocol in protocols.TABLE.values():
+        assert all("%" in tags.figure(0.5, one) for one in protocol.figures if one.counts)
+    assert [tags.are_few(n) for n in (0, 6, 49, 50, None, "")] == [False, True, True] + [False] * 3
+
+
+def test_a_title_inside_a_sentence_keeps_its_capitals() -> None:
+    written = [tags.inside(title) for title in ("Hallucination rate", "AMBER score", "F1", "TNR")]
+    assert written == ["hallucination rate", "AMBER score", "F1", "TNR"]
+    assert [tags.type_title(name) for name in ("vqa", "conv", "mine")] == [
+        "VQA",
+        "Conversation",
+        "Mine",
+    ]

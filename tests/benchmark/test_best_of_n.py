@@ -98,7 +98,9 @@ def test_from_evaluations_at_several_seeds_to_the_page_and_the_card(tmp_path: Pa
     found = best_of_n.report(source, {line["id"]: told(line) for line in lines})
     assert found is not None
     assert found["picked"][0]["value"] == pytest.approx((3 + 10 / 3 + 8 / 3 + 11 / 3) / 4)
-    assert found["picked"][2]["value"] == (5 + 6 + 4 + 5) / 4 == found["possible"][2]
+    assert found["picked"][2]["value"] == (5 + 6 + 4 + 5) / 4 == found["possible"][2]["value"]
+    for point in found["possible"]:
+        assert point["low"] <= point["value"] <= point["high"]
     assert best_of_n.finding(found).startswith("Of 3 sampled answers of policy")
 
     run = Run.objects.create(
@@ -112,6 +114,10 @@ def test_from_evaluations_at_several_seeds_to_the_page_and_the_card(tmp_path: Pa
     page = client.get(reverse("benchmark:report-card", args=[made.pk])).content.decode()
     assert "Best of n" in page and "4 questions of" in page and "3 answers each by policy" in page
     assert "picked of 3 answers" in cards.model_card(made)
+    before = {**found, "possible": [point["value"] for point in found["possible"]]}
+    ReportCard.objects.update(figures={**whole, "best_of_n": before})
+    page = client.get(reverse("benchmark:report-card", args=[made.pk])).content.decode()
+    assert "best possible" in page
 
 
 @pytest.mark.parametrize(

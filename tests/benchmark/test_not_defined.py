@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -248,3 +249,22 @@ def test_no_figure_of_nothing_is_a_number(figures: dict[str, Any]) -> None:
     width = {id(amber_scores.FIGURES): len(amber_scores.COLUMNS)}.get(id(figures), 4)
     for name, figure in figures.items():
         assert np.isnan(figure(np.zeros((1, width)))).all(), name
+
+
+def test_figures_stored_before_are_computed_anew() -> None:
+    """A 0 that was stored where nothing could be divided becomes "not defined"; others stay."""
+    told = io.StringIO()
+    question_set = make_question_set(protocol="pope", records=[asked("yes"), asked("no")])
+    judge = make_judge("rule", kind="exact", base_url="", model="")
+    evaluation = evaluated(question_set, judge, ["No", "No"], model_name="one")
+    whole = evaluation.summary
+    old = {**whole, "precision": {"value": 0.0, "low": 0.0, "high": 0.0}, "wordings": "kept"}
+    Evaluation.objects.filter(pk=evaluation.pk).update(summary=old)
+    call_command("recompute_scores", stdout=told)
+    evaluation.refresh_from_db()
+    assert evaluation.summary == {**whole, "wordings": "kept"}
+    assert evaluation.summary["precision"]["undefined"] == "no answer is yes"
+    assert told.getvalue().splitlines() == [
+        f"evaluation {evaluation.pk}: precision",
+        "1 computed anew, 1 changed",
+    ]

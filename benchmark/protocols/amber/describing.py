@@ -78,8 +78,11 @@ def nouns(text: str, vocabulary: Collection[str]) -> list[str]:
     spelt = {word.lower(): word for word in vocabulary}
     words = _TOKEN.findall(text.lower())
     found = []
+    lemmas: dict[str, str | None] = {}  # Inflection tries a hundred patterns on a word.
     for place, word in enumerate(words):
-        lemma = _lemma(word, spelt)
+        if word not in lemmas:
+            lemmas[word] = _lemma(word, spelt)
+        lemma = lemmas[word]
         if lemma is not None and _is_noun(words, place, lemma):
             found.append(spelt[lemma])
     return found

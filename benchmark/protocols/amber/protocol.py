@@ -40,10 +40,10 @@ _SHOWN = {
         Shown("amber_score", "AMBER score", "mean of 100 − CHAIR and F1"),  # noqa: RUF001
         Shown("chair", "CHAIR", "hallucinated of the nouns", "down"),
         Shown("cover", "Cover", "of the objects there"),
-        Shown("hal", "Hal", "descriptions that hallucinate", "down"),
+        Shown("hal", "Hal", "descriptions that hallucinate", "down", counts=True),
         Shown("cog", "Cog", "of the lures, named", "down"),
         Shown("f1", "F1", "no is positive"),
-        Shown("accuracy", "Accuracy", "of yes or no"),
+        Shown("accuracy", "Accuracy", "of yes or no", counts=True),
         Shown("precision", "Precision", "of the no answers"),
         Shown("recall", "Recall", "of what is not so"),
     )

@@ -52,6 +52,7 @@ class DashB(RightOrWrong):
             "TNR",
             "right where it is not there",
             style="share_tenths",
+            counts=True,
             undefined="no picture without its object was asked about",
         ),
         Shown(
@@ -59,6 +60,7 @@ class DashB(RightOrWrong):
             "TPR",
             "right where it is there",
             style="share_tenths",
+            counts=True,
             undefined="no picture with its object was asked about",
         ),
     )

@@ -34,7 +34,12 @@ VALUES: dict[str, Callable[[int], float]] = {
 
 SCORE = Shown("score", "Score", "mean rating", scale="0 to 6", of="of 6", by_type="Mean rating")
 HALLUCINATION_RATE = Shown(
-    "hallucination_rate", "Hallucination rate", "share of ratings below 3", "down", style="share"
+    "hallucination_rate",
+    "Hallucination rate",
+    "share of ratings below 3",
+    "down",
+    style="share",
+    counts=True,
 )
 INFORMATIVENESS = Shown(
     "informativeness", "Informativeness", "of what can be said", style="percent"

@@ -33,7 +33,7 @@ class MultimodalRewardBench(VLRewardBench):
     title = "Multimodal RewardBench"
     files = (pairs.FILE,)
     figures = (
-        Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
+        Shown("overall", "Overall", "of all pairs", style="percent_tenths", counts=True),
         Shown("macro", "Macro mean", "of the six groups", style="percent_tenths"),
         *(of_group(name, title) for name, title in TITLES.items()),
     )

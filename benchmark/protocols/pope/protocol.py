@@ -37,7 +37,7 @@ class Pope(RightOrWrong):
             style="share_tenths",
             undefined="no question's truth is yes, and no answer is yes",
         ),
-        Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths"),
+        Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths", counts=True),
         Shown(
             "precision",
             "Precision",
@@ -52,7 +52,7 @@ class Pope(RightOrWrong):
             style="share_tenths",
             undefined="no question's truth is yes",
         ),
-        Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths"),
+        Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths", counts=True),
     )
     tested = "accuracy"
     compared = {"accuracy": Compared(right, MEAN), "yes_ratio": Compared(_said_yes, MEAN)}

@@ -12,6 +12,8 @@ PAPER = Table(
         "random split of 2,910 questions",
         "percent; overall is the plain mean",
         "* as marked in the paper",
+        "as printed: InstructBLIP's popular and adversarial figures repeat MiniGPT-4's of the "
+        "random and adversarial split",
     ),
     sources=(THE_PAPER,),
     columns=(

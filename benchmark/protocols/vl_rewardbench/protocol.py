@@ -52,7 +52,7 @@ def _outcome(judged: Judged) -> Value | None:
 def of_group(name: str, title: str) -> Shown:
     """The accuracy on the pairs of one group."""
     why = "no pair of this group was asked"
-    return Shown(name, title, "of its pairs", style="percent_tenths", undefined=why)
+    return Shown(name, title, "of its pairs", style="percent_tenths", counts=True, undefined=why)
 
 
 class VLRewardBench(Protocol):
@@ -63,7 +63,7 @@ class VLRewardBench(Protocol):
     orders = judge.ORDERS
     order_titles = {"as_given": "As given", "swapped": "Swapped"}
     figures: ClassVar[tuple[Shown, ...]] = (
-        Shown("overall", "Overall", "of all pairs", style="percent_tenths"),
+        Shown("overall", "Overall", "of all pairs", style="percent_tenths", counts=True),
         Shown("macro", "Macro mean", "of the three groups", style="percent_tenths"),
         *(of_group(name, name.capitalize()) for name in pairs.GROUPS),
     )
