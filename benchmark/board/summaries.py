@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 
 from benchmark.models import Evaluation
 from benchmark.protocols.shown import Shown
-from benchmark.templatetags.benchmark_tags import figure, interval
+from benchmark.templatetags.benchmark_tags import counted, figure, interval
 
 MOST_ROWS = 10
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
@@ -24,10 +24,16 @@ WIDTH = 720
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one model as it is written: "2.53" and "1.98 to 3.10"."""
+    """One figure of one model as it is written: "2.53" and "1.98 to 3.10"; ``of`` is "5 of 6", or
+    "n = 183" for a figure of a part of the questions."""
 
     value: str
     interval: str
+    of: str = ""
+
+    @property
+    def between(self) -> str:
+        return ", ".join(filter(None, (self.of, self.interval)))
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def markdown(summary: Summary) -> str:
     head = ["Model", *(shown.heading for shown in summary.figures)]
     lines = [_line(head), _line(["---", *("---:" for _ in summary.figures)])]
     for row in summary.rows:
-        cells = [f"{cell.value} ({cell.interval})" for cell in row.cells]
+        cells = [f"{cell.value} ({cell.between})" for cell in row.cells]
         lines.append(_line([_plain(row.model), *cells]))
     origin = f"{_plain(summary.title)}, {_plain(summary.judge)}; {summary.questions}."
     link = f" [All of it]({summary.address})" if summary.address else ""
@@ -116,7 +122,10 @@ def svg(summary: Summary) -> str:
 
 def _cell(evaluation: Evaluation, shown: Shown) -> Cell:
     found = evaluation.summary[shown.name] or {}
-    return Cell(figure(found.get("value"), shown), interval(found, shown))
+    of = counted(found, shown, evaluation.summary["asked"])
+    if not of and found.get("value") is not None and found.get("count"):
+        of = f"n = {found['count']}"
+    return Cell(figure(found.get("value"), shown), interval(found, shown), of)
 
 
 def _line(cells: Sequence[str]) -> str:

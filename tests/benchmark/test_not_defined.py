@@ -222,6 +222,8 @@ def test_a_figure_of_a_part_says_of_how_many_questions_it_is() -> None:
         assert (asked["overall"], asked["general"], asked["reasoning"]) == ("4", "1", "3")
     paper = client.get(reverse("benchmark:model-summary", args=[base.pk, "md"])).content.decode()
     assert "3 of the 4 asked" in paper
+    card = client.get(reverse("benchmark:summary", args=[one.pk, "md"])).content.decode()
+    assert "4 of 4" in card and "3 of 3" in card
 
 
 def test_a_model_without_the_figure_is_ranked_last_and_not_tested() -> None:
