@@ -39,7 +39,7 @@ def _column(group: Group, visible: EvaluationQuerySet) -> Column:
         f"score:{group.id}",
         f"{first.question_set}: {shown.title.lower()}",
         "Scores",
-        Subquery(mine.annotate(score=value).values("score")[:1]),
+        Subquery(mine.annotate(score=value).exclude(score=None).values("score")[:1]),
         is_number=True,
         note=f"{judge}{group.asked} of {group.total} questions",
     )

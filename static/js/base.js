@@ -162,14 +162,14 @@ const scrolled = new Map();
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!event.detail.shouldSwap) return;
   for (const { id, open } of event.target.querySelectorAll("details[id]")) open ? unfolded.add(id) : unfolded.delete(id);
-  for (const part of event.target.querySelectorAll("[id][data-keep-scroll]")) scrolled.set(part.id, part.scrollTop);
+  for (const part of event.target.querySelectorAll("[id][data-keep-scroll]")) scrolled.set(part.id, [part.scrollTop, part.scrollLeft]);
 });
 document.addEventListener("htmx:afterSettle", (event) => {
   for (const details of event.target.querySelectorAll("details[id]")) {
     if (unfolded.delete(details.id)) details.open = true;
   }
   for (const part of event.target.querySelectorAll("[id][data-keep-scroll]")) {
-    part.scrollTop = scrolled.get(part.id) ?? 0;
+    [part.scrollTop, part.scrollLeft] = scrolled.get(part.id) ?? [0, 0];
     scrolled.delete(part.id);
   }
 });

@@ -15,7 +15,7 @@
  *               band. With {"grain": "16.1", "stretch": 16, "from": 4096} the JSON holds what lies
  *               from there on; the next reading says which grain it has, and since which step it
  *               wants more. "colour" is the place whose colour a curve has, "baseline": true draws it
- *               apart from the others, "band" says what its band is where that is no range.
+ *               apart from the others.
  *               Charts of one data-sync share the pointer, the stretch that is zoomed into, and the
  *               smoothing of <input type="range" data-smoothing>.
  * bars, radar   {"label": "mean rating", "min": 0, "max": 6, "categories": ["attribute", …],
@@ -112,12 +112,19 @@ function showReading(body, data, drawing) {
 
 const HEIGHT = 220;
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+const MARKS = ["solid", "dashed", "dotted", "double"]; // The same in the legend, as borders know them.
 
 // Six colours can be told apart; the seventh curve has the first again, and dashes.
 function strokeOf(one, i) {
   const place = one.colour ?? i;
-  if (one.baseline) return { name: "--text", dash: [4, 3] };
-  return { name: `--series-${(place % 6) + 1}`, dash: DASHES[Math.floor(place / 6) % DASHES.length] };
+  if (one.baseline) return { name: "--text", dash: [4, 3], mark: "dashed" };
+  const round = Math.floor(place / 6) % DASHES.length;
+  return { name: `--series-${(place % 6) + 1}`, dash: DASHES[round], mark: MARKS[round] };
+}
+
+// Of a row of the legend: the first is of the steps, and after the curves come their bands.
+function markOf({ series }, row) {
+  return series[row - 1] ? strokeOf(series[row - 1], row - 1).mark : "solid";
 }
 
 function curveOptions(one, i, few) {
@@ -192,7 +199,7 @@ function lineOptions(body, data, columns) {
     bands: band.bands,
     cursor: { points: { size: (_, i) => (i > data.series.length ? 0 : 7) }, drag: { setScale: true }, ...shared(body) },
     // The title names a curve that is alone; its value under the pointer stands beside it.
-    legend: { show: data.series.length > 1 || !!body.closest("[data-sync]"), markers: { dash: (plot, i) => (plot.series[i].dash?.length ? "dashed" : "solid") } },
+    legend: { show: data.series.length > 1 || !!body.closest("[data-sync]"), markers: { width: (_, i) => (markOf(data, i) === "double" ? 3 : 2), dash: (_, i) => markOf(data, i) } },
     hooks: { setCursor: [(drawing) => showReading(body, data, drawing)] },
   };
 }
@@ -201,7 +208,15 @@ function describe(body, holder, data, columns) {
   const latest = data.series.map((one) => `${one.name} ${format(one.y.at(-1))}`).join(", ");
   holder.setAttribute("role", "img");
   holder.setAttribute("aria-label", `Line chart of ${data.y_label ?? "values"} by ${data.x_label ?? "step"}. Latest: ${latest || "no values yet"}.`);
-  const rows = columns[0].map((step, i) => [format(step), ...data.series.map((_, s) => format(columns[s + 1][i]))]);
+  const banded = data.series.filter((one) => one.low);
+  const ends = (one) => 1 + data.series.length + 2 * banded.indexOf(one);
+  // Ends are of what was told: they say nothing of a smoothed mean.
+  const cell = (one, s, i) => {
+    const value = format(columns[s + 1][i]);
+    const told = one.low && !one.raw && columns[s + 1][i] !== undefined;
+    return told ? `${value} (${format(columns[ends(one)][i])} to ${format(columns[ends(one) + 1][i])})` : value;
+  };
+  const rows = columns[0].map((step, i) => [format(step), ...data.series.map((one, s) => cell(one, s, i))]);
   const table = dataTable([data.x_label ?? "step", ...data.series.map((one) => one.name)], rows.slice(-200));
   const before = body.querySelector("details");
   if (!before) return body.append(table);

@@ -27,6 +27,9 @@ function show() {
   for (const box of boxes()) box.checked = chosen.has(box.value);
   for (const count of document.querySelectorAll("[data-count]")) count.textContent = chosen.size ? ` ${chosen.size}` : "";
   form.querySelector("[data-choose-none]").hidden = !chosen.size;
+  const compare = form.querySelector("[data-most]");
+  compare.disabled = chosen.size > Number(compare.dataset.most);
+  if (compare.disabled) compare.querySelector("[data-count]").textContent = ` ${chosen.size}: at most ${compare.dataset.most}`;
   sessionStorage.setItem(key, JSON.stringify([...chosen]));
 }
 

@@ -284,6 +284,7 @@ def pages(runs: dict[str, Run]) -> dict[str, str]:
     first, last = runs["first of many"], runs["last of many"]
     of_kind = Run.objects.filter(kind=first.kind, project=first.project).order_by("pk")
     several = "&".join(f"run={pk}" for pk in of_kind.values_list("pk", flat=True)[:8])
+    many = "&".join(f"run={pk}" for pk in of_kind.values_list("pk", flat=True)[:22])
     keys = list(dict.fromkeys(of_kind.values_list("group", flat=True)))
     grouped = "&".join(f"group={key}" for key in keys[:4])
     return {
@@ -296,6 +297,7 @@ def pages(runs: dict[str, Run]) -> dict[str, str]:
         "compare-nothing": "/training/compare/",
         "compare-two": f"/training/compare/?run={first.pk}&run={last.pk}",
         "compare-runs": f"/training/compare/?{several}&baseline=run-{first.pk}",
+        "compare-many": f"/training/compare/?{many}&baseline=run-{first.pk}",
         "compare-groups": f"/training/compare/?{grouped}&baseline=group-{first.group}",
         "run": ppo.get_absolute_url(),
         "run-ended": reward.get_absolute_url(),

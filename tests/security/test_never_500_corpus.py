@@ -75,6 +75,7 @@ PARAMETERS = [
     ),
     *("after", "before", "change", "answered", "next", "outcome", "person", "model", "category"),
     *("judge", "protocol", "against", "step", "name", "format", "version", "seed", "theme", "e"),
+    *("sort", "grouped", "tag", "archived", "group", "run", "baseline", "choose", "back"),
 ]
 
 Place = tuple[str | int, ...]

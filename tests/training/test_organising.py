@@ -78,7 +78,7 @@ def test_the_table_sorts_by_setting_figure_and_name_with_the_empty_last() -> Non
     assert both == [second.pk, first.pk]
     page = client.get(reverse(TABLE), {"kind": "fake_reward"}).content.decode()
     assert "0.7" in page
-    assert "1e-05" in page
+    assert '<td class="num">1e-05</td>' in page
     for odd in ("figure:", "-", "created_at__x", "setting:nothing"):
         assert set(listed(client, sort=odd)) == {first.pk, second.pk, third.pk}
 
@@ -138,6 +138,10 @@ def test_archived_runs_are_hidden_until_asked_for_and_come_back() -> None:
     assert listed(client) == [follower.pk]
     assert listed(client, archived="only") == [run.pk]
     assert listed(client, archived="too") == [follower.pk, run.pk]
+    groups = {"grouped": "yes", "archived": "only"}
+    page = client.get(reverse(TABLE), groups).content.decode()
+    [link] = re.findall(rf'href="(/training/compare/[^"]*{run.group})"', page)
+    assert run.name in client.get(link).content.decode()
     assert "archived" in client.get(run.get_absolute_url()).content.decode()
     follower.refresh_from_db()
     assert (follower.after, follower.state) == (run, State.QUEUED)
@@ -155,7 +159,10 @@ def test_what_has_not_ended_is_not_put_away_and_what_is_resumed_comes_back() -> 
     scheduling.cancel(run)
     organising.archive(run)
     assert run.archived_at is not None
+    assert "All runs are archived" in client.get(reverse(TABLE)).content.decode()
     assert scheduling.resume(run)
+    with pytest.raises(organising.NotEnded, match="is queued"):
+        organising.archive(run)
     run.refresh_from_db()
     assert (run.state, run.archived_at) == (State.QUEUED, None)
 
@@ -217,6 +224,22 @@ def test_groups_are_sorted_by_the_mean_that_they_show() -> None:
     assert found == [better.group, runs[0].group]
     rows = run_table.group_rows(Run.objects.all(), found, [figure])
     assert [row.cells[0][1].mean for row in rows] == [2.5, 2.0]
+
+
+def test_every_column_sorts_runs_and_groups_as_they_are_shown() -> None:
+    runs = [make_run(), make_run(gpus=2, changes={"optimizer": {"learning_rate": 0.1}})]
+    again(runs[1], gpus=2, seed=3, changes={"optimizer": {"learning_rate": 0.1}})
+    every = Run.objects.all()
+    known = [*columns.own(), *columns.settings(), columns.figure("loss")]
+    for column in known:
+        for down in (False, True):
+            order = Order(column.key, down)
+            list(run_table.in_order(every, order, [column], runs[0].requested_by))
+            keys = [row["group"] for row in run_table.groups(every, order, [column])]
+            assert set(keys) == {run.group for run in runs}, column.key
+            shown = [row.cells[0][1] for row in run_table.group_rows(every, keys, [column])]
+            if None not in shown and not column.is_number:
+                assert shown == sorted(shown, reverse=down), column.key
 
 
 @pytest.mark.parametrize("grouped", [{}, {"grouped": "yes"}])

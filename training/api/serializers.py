@@ -105,8 +105,8 @@ class EstimateSerializer(serializers.Serializer):
 
 
 class RunGroupSerializer(serializers.Serializer):
-    """Runs that differ in the seed alone; figures are of ``counted``: those that succeeded, of each
-    seed the newest."""
+    """Runs that differ in the seed alone; figures are of ``counted``: those that succeeded, of the
+    same seeds the newest."""
 
     group = serializers.CharField()
     kind = serializers.CharField()

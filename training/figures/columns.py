@@ -39,6 +39,8 @@ class Column:
     expression: Combinable
     is_number: bool = False
     """A figure of the result: a group shows its mean over seeds."""
+    is_asked_number: bool = False
+    """Something asked for that is a number."""
     note: str = ""
     """What tells it from others of the same title."""
 
@@ -60,11 +62,11 @@ def own() -> list[Column]:
         Column("project", "Project", "Run", F("project__name")),
         Column("time", "Time", "Run", time),
         Column("asked", "Asked for", "Run", F("created_at")),
-        Column("seed", "Seed", "Run", F("seed")),
+        Column("seed", "Seed", "Run", F("seed"), is_asked_number=True),
         Column("preset", "Preset", "Run", F("preset")),
         Column("base", "Base", "Run", F("base__name")),
-        Column("release", "Release", "Run", F("release__number")),
-        Column("gpus", "GPUs", "Run", F("gpus")),
+        Column("release", "Release", "Run", F("release__number"), is_asked_number=True),
+        Column("gpus", "GPUs", "Run", F("gpus"), is_asked_number=True),
         Column("notes", "Notes", "Run", F("notes")),
     ]
 
@@ -76,20 +78,31 @@ ALWAYS = {"name": F("name"), "state": F("state"), "created": F("created_at")}
 @functools.cache
 def settings() -> tuple[Column, ...]:
     """All settings of all engine commands, and how a base is loaded, by name."""
-    found = {path: _setting(path, "settings") for cls in SETTINGS.values() for path in _paths(cls)}
-    model = {f"model.{path}": _setting(path, "model") for path in _paths(ModelSettings)}
+    found = {
+        path: _setting(path, "settings", hint)
+        for cls in SETTINGS.values()
+        for path, hint in _paths(cls)
+    }
+    model = {f"model.{path}": _setting(path, "model", hint) for path, hint in _paths(ModelSettings)}
     return tuple(column for _, column in sorted((found | model).items()))
 
 
-def _setting(path: str, member: str) -> Column:
+def _setting(path: str, member: str, hint: Any) -> Column:
     expression: Any = F(member)
     for name in path.split("."):
         expression = KeyTransform(name, expression)
     shown = path if member == "settings" else f"{member}.{path}"
-    return Column(f"setting:{shown}", shown.replace("_", " "), "Settings", expression)
+    return Column(
+        f"setting:{shown}",
+        shown.replace("_", " "),
+        "Settings",
+        expression,
+        is_asked_number=hint in (int, float),
+    )
 
 
-def _paths(cls: Any, above: str = "") -> Iterable[str]:
+def _paths(cls: Any, above: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted paths and the types of what stands there."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
@@ -97,7 +110,7 @@ def _paths(cls: Any, above: str = "") -> Iterable[str]:
         if dataclasses.is_dataclass(hint):
             yield from _paths(hint, f"{path}.")
         else:
-            yield path
+            yield path, hint
 
 
 def figure(name: str) -> Column:

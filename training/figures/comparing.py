@@ -20,7 +20,7 @@ from training.figures import curves
 from training.figures.seeds import Estimate
 from training.models import Metric, Run, RunQuerySet, Sample
 
-INPUTS = ("kind", "release", "base", "policy", "reward_model", "preset", "seed", "gpus")
+INPUTS = ("project", "kind", "release", "base", "policy", "reward_model", "preset", "seed", "gpus")
 MOST_COMPARED = 20
 MOST_PROMPTS = 12
 LONGEST_NAME = 80
@@ -33,9 +33,9 @@ class Item:
     key: str
     """ "run-12" or "group-3f…"; usable in an address."""
     runs: list[Run]
-    """Newest first; of a group all that lists show."""
+    """Newest first; of a group all that lists show, or of an archived one all."""
     counted: list[Run]
-    """Those whose figures are meant; of a group that has none yet, all of them."""
+    """Those whose figures are meant; of a group that has none yet, of each seed the newest."""
     name: str = ""
     baseline: bool = False
 
@@ -131,20 +131,28 @@ def items(
         for pk in dict.fromkeys(alone)
         if pk in found
     ]
-    members: Iterable[Run] = runs.listed().filter(group__in=groups).order_by("-pk")
+    members: Iterable[Run] = runs.filter(group__in=groups).order_by("-pk")
     by_group: dict[str, list[Run]] = {}
     for run in members:
         by_group.setdefault(run.group, []).append(run)
     counts = set(Run.objects.counted().filter(group__in=groups).values_list("pk", flat=True))
-    for key, of_group in by_group.items():
-        counted = [run for run in of_group if run.pk in counts]
-        seeds = len({run.seed for run in counted or of_group})
-        name = f"{of_group[0].name}, {seeds} seed{'' if seeds == 1 else 's'}"
-        made.append(Item(key=f"group-{key}", runs=of_group, counted=counted or of_group, name=name))
+    for key, every in by_group.items():
+        of_group = [run for run in every if run.archived_at is None] or every
+        counted = [run for run in of_group if run.pk in counts] or _newest_of_seeds(of_group)
+        name = f"{of_group[0].name}, {len(counted)} seed{'' if len(counted) == 1 else 's'}"
+        made.append(Item(key=f"group-{key}", runs=of_group, counted=counted, name=name))
     for item in made:
         item.baseline = item.key == baseline
     _tell_apart(made)
     return sorted(made, key=lambda item: not item.baseline)
+
+
+def _newest_of_seeds(runs: Sequence[Run]) -> list[Run]:
+    """Of ``runs``, newest first: a run that failed and its repetition are one draw."""
+    found: dict[int, Run] = {}
+    for run in runs:
+        found.setdefault(run.seed, run)
+    return list(found.values())
 
 
 def _tell_apart(made: Sequence[Item]) -> None:
@@ -268,7 +276,7 @@ def _curve(item: Item, points: dict[int, dict[int, tuple[float, float]]]) -> dic
     mine = [points[run.pk] for run in item.counted if run.pk in points]
     curve: dict[str, Any] = {"name": item.legend, "x": [], "y": []}
     if len(mine) > 1:
-        curve |= {"low": [], "high": [], "band": "95 % interval of the mean over seeds"}
+        curve |= {"low": [], "high": []}
     for stretch in sorted({stretch for one in mine for stretch in one}):
         here = [one[stretch] for one in mine if stretch in one]
         if len(mine) > 1 and len(here) < 2:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import (
     Avg,
     BooleanField,
@@ -72,7 +73,13 @@ class GroupRow:
 
     @property
     def seeds(self) -> list[int]:
+        """Their own; what they were made from may have others."""
         return sorted({run.seed for run in self.runs})
+
+    @property
+    def draws(self) -> int:
+        """How many differ in a seed, their own or that of what they were made from."""
+        return max(len(self.seeds), len(self.counted))
 
     @property
     def live(self) -> bool:
@@ -142,9 +149,17 @@ def groups(rows: RunQuerySet, order: Order, columns: Sequence[Column]) -> QueryS
     )
     means = {column.key for column in columns if column.is_number}
     rows = rows.order_by().annotate(value=wanted, is_counted=counted)
-    value = Avg("value", filter=Q(is_counted=True)) if order.key in means else Max("value")
+    value: Any = (
+        Avg("value", filter=Q(is_counted=True)) if order.key in means else _of_newest("value")
+    )
     found = rows.values("group").annotate(newest=Max("pk"), runs=Count("pk"), sorted_by=value)
     return found.order_by(_directed(order, F("sorted_by")), "-newest")
+
+
+def _of_newest(name: str) -> Func:
+    """What the newest run of a group has, as its row shows it. JSON has no maximum."""
+    every = ArrayAgg(name, order_by="-pk")
+    return Func(every, template="(%(expressions)s)[1]", output_field=TextField())
 
 
 def group_rows(rows: RunQuerySet, keys: Sequence[str], columns: Sequence[Column]) -> list[GroupRow]:

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Exists, F, Func, OuterRef, Q
+from django.db.models import Exists, F, Func, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -30,6 +31,13 @@ class State(models.TextChoices):
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.LOST)
 ENDED_BADLY = (State.FAILED, State.CANCELLED, State.LOST)
 LONGEST_TAG = 40
+_MADE_FROM = ("policy__run__", "reward_model__run__")
+_SEEDS = (
+    "seed",
+    *(f"{one}seed" for one in _MADE_FROM),
+    *(f"{one}{other}seed" for one in _MADE_FROM for other in _MADE_FROM),
+)
+"""Of a run, of what it was made from, and of what that was made from."""
 
 
 class Chain(models.Model):
@@ -66,9 +74,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         return sorted({tag for (tag,) in each.distinct()})
 
     def counted(self) -> RunQuerySet:
-        """The runs that a group's figures are of: that succeeded, of each seed the newest. The same
-        seed again is no second draw."""
-        newer = Run.objects.filter(
+        """The runs that a group's figures are of: that succeeded, of the same seeds the newest. The
+        same seeds again are no second draw; models of two seeds measured with one are two."""
+        seeds = {f"seed_{place}": _no_null(F(path)) for place, path in enumerate(_SEEDS)}
+        same = {f"seed_{place}": _no_null(OuterRef(path)) for place, path in enumerate(_SEEDS)}
+        newer = Run.objects.alias(**seeds).filter(
+            **same,
             group=OuterRef("group"),
             seed=OuterRef("seed"),
             state=State.SUCCEEDED,
@@ -90,6 +101,10 @@ class RunQuerySet(models.QuerySet["Run"]):
             run=OuterRef("pk"), token=OuterRef("token"), lease_expires_at__gte=now
         )
         return self.filter(state=State.RUNNING).filter(~Exists(held))
+
+
+def _no_null(seed: F) -> Coalesce:
+    return Coalesce(seed, Value(-1))
 
 
 class Run(models.Model):

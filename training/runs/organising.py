@@ -80,12 +80,14 @@ def add_tag(runs: RunQuerySet, tag: str) -> int:
 
 
 def archive(run: Run) -> None:
-    """Raises NotEnded; a second time changes nothing."""
-    if not archive_all(Run.objects.filter(pk=run.pk)) and not run.ended:
+    """Raises NotEnded, also where ``run`` was queued again meanwhile; a second time changes
+    nothing."""
+    archive_all(Run.objects.filter(pk=run.pk))
+    run.refresh_from_db(fields=["archived_at", "state"])
+    if run.archived_at is None:
         raise NotEnded(
             f"{run} is {run.get_state_display().lower()}: it can be archived once it has ended."
         )
-    run.refresh_from_db(fields=["archived_at"])
 
 
 def archive_all(runs: RunQuerySet) -> int:

@@ -36,6 +36,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     compared = _compared(request)
     if not compared:
         return render(request, "training/compare_nothing.html")
+    asked = sum(len(set(request.GET.getlist(name))) for name in ("run", "group"))
     charts, ended = comparing.charts(compared), all(item.ended for item in compared)
     if not ended and request.GET.get("have") == str(len(charts)):
         return HttpResponse(status=204)
@@ -50,11 +51,13 @@ def compare(request: HttpRequest) -> HttpResponse:
     context = {
         "compared": compared,
         "columns": columns,
-        "most": comparing.MOST_COMPARED,
+        "has_groups": any(item.is_group for item in compared),
+        "left_out": max(0, asked - len(compared)),
         "baseline": next((item for item in compared if item.baseline), None),
         "differences": comparing.differences(compared),
-        "charts": charts,
-        "drawn_at_once": DRAWN_AT_ONCE,
+        "charts": charts[:DRAWN_AT_ONCE],
+        "more_charts": charts[DRAWN_AT_ONCE:],
+        "chart_count": len(charts),
         "scores": comparing.scores(compared, request.user),
         "prompts": comparing.samples(compared, request.user),
         "ended": ended,

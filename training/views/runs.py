@@ -55,6 +55,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "address": request.get_full_path(),
         "may_start": trainable_releases(request.user).exists(),
         "may_act": visibility.managed(request.user).exists(),
+        "most_compared": comparing.MOST_COMPARED,
     }
     number = request.GET.get("page")
     if context["grouped"]:
@@ -71,7 +72,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         for row in rows:
             row.cells = run_table.cells(row, columns)
         context["live"] = any(not row.ended for row in rows)
-    context |= {"page": page, "rows": rows}
+    context |= {"page": page, "rows": rows, "archived_only": not rows and every.exists()}
     template = "training/_runs.html" if request.headers.get("HX-Request") else "training/runs.html"
     return render(request, template, context)
 

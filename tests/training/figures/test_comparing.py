@@ -102,6 +102,25 @@ def test_a_groups_curve_is_the_mean_over_seeds_with_students_interval() -> None:
     assert [curve["low"][0], curve["high"][0]] == pytest.approx([-0.484, 4.484], abs=1e-3)
 
 
+def test_a_group_that_is_under_way_has_one_curve_of_each_seed() -> None:
+    first = make_run(seed=1)
+    newer, other = alike(first, 1), alike(first, 2)
+    [item] = items(groups=[first.group])
+    assert item.runs == [other, newer, first]
+    assert item.counted == [other, newer]
+    assert item.name.endswith(", 2 seeds")
+
+
+def test_of_more_than_fit_it_is_said_how_many_are_left_out() -> None:
+    first = make_run(seed=0)
+    runs = [first, *(alike(first, seed) for seed in range(1, comparing.MOST_COMPARED + 2))]
+    client = Client()
+    client.force_login(first.requested_by)
+    page = client.get(address(*runs)).content.decode()
+    assert "Only the first 20 of those chosen are laid side by side; 2 are left out." in page
+    assert "left out." not in client.get(address(*runs[:20])).content.decode()
+
+
 def test_a_chart_is_read_on_until_all_have_ended() -> None:
     first, second = pair()
     end(first)

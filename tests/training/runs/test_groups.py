@@ -72,3 +72,18 @@ def test_of_each_seed_the_newest_that_succeeded_counts() -> None:
     assert set(Run.objects.counted()) == {runs[1], runs[2]}
     Run.objects.filter(pk=runs[1].pk).update(archived_at=Now())
     assert set(Run.objects.counted()) == {first, runs[2]}
+
+
+def test_one_seed_on_models_of_two_seeds_is_two_draws() -> None:
+    first = make_run(seed=1)
+    rewards = [first, again(first, seed=2), again(first, seed=2)]
+    made = [make_checkpoint(run, kind=Checkpoint.Kind.REWARD_MODEL) for run in rewards]
+    policies = [again(first, kind="fake_ppo", seed=0, reward_model=one) for one in made]
+    measured = [
+        again(first, kind="fake_evaluation", seed=0, policy=make_checkpoint(run))
+        for run in policies
+    ]
+    Run.objects.update(state=State.SUCCEEDED, finished_at=Now())
+    for runs in (rewards, policies, measured):
+        [group] = {run.group for run in runs}
+        assert set(Run.objects.counted().filter(group=group)) == {runs[0], runs[2]}
