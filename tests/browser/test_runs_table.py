@@ -92,8 +92,8 @@ def test_runs_are_found_chosen_and_compared(visit: Visitor, admin: User, runs: l
     # Six colours: the seventh curve is dashed, and so is its mark in the legend.
     page.goto("/training/compare/?" + "&".join(f"run={run.pk}" for run in runs))
     markers = page.locator("figure.chart").first.locator(".u-legend .u-marker")
-    expect(markers.nth(6)).to_have_css("border-left-style", "solid")
-    expect(markers.nth(7)).to_have_css("border-left-style", "dashed")
+    expect(markers.nth(6)).to_have_css("border-top-style", "solid")
+    expect(markers.nth(7)).to_have_css("border-top-style", "dashed")
 
 
 def test_columns_pins_tags_and_the_archive_are_kept(
@@ -153,11 +153,11 @@ def test_seeds_are_one_row_and_one_curve_with_a_band(
         page.get_by_label(f"Choose {run.name} and its seeds").check()
     assert findings(page) == []
     page.get_by_role("button", name="Compare 2").click()
-    expect(page.get_by_text("its band the 95 % interval of that mean")).to_be_visible()
+    expect(page.get_by_text("with its 95 % interval as the band")).to_be_visible()
     legend = page.locator("figure.chart .u-legend").first
     expect(legend).to_contain_text(f"{runs[2].name}, 3 seeds")
     page.get_by_text("Figures as a table").first.click()
-    cell = page.locator("figure.chart td").nth(1)
+    cell = page.locator("figure.chart details td").nth(1)
     expect(cell).to_have_text(re.compile(r"^[\d.]+ \([\d.-]+ to [\d.-]+\)$"))
     drawing = page.locator("figure.chart [role=img]").first
     expect(drawing).to_have_attribute("aria-label", re.compile("3 seeds"))

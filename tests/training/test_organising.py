@@ -157,6 +157,7 @@ def test_what_has_not_ended_is_not_put_away_and_what_is_resumed_comes_back() -> 
     with pytest.raises(IntegrityError), transaction.atomic():
         Run.objects.filter(pk=run.pk).update(archived_at=Now())
     scheduling.cancel(run)
+    run.refresh_from_db()
     organising.archive(run)
     assert run.archived_at is not None
     assert "All runs are archived" in client.get(reverse(TABLE)).content.decode()
