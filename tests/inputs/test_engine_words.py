@@ -70,7 +70,6 @@ RECORDS = {
     "a truth as preference": (PreferencePair, pair(preference=True), "preference: is not a whole"),
     "an output that is a text": (PreferencePair, pair(output_1="x"), "output_1: is not an object"),
     "an output that is null": (PreferencePair, pair(output_2=None), "output_2: is not an object"),
-    "an empty output": (PreferencePair, pair(output_1={"value": " "}), "output_1.value: is empty"),
     "votes that are a text": (PreferencePair, pair(votes="x"), "votes: is not an object of counts"),
     "votes that are texts": (PreferencePair, pair(votes={"1": "x"}), "votes: is not an object of"),
     "a margin of nothing": (PreferencePair, pair(margin=float("nan")), "margin: is not a number"),
@@ -86,6 +85,15 @@ def test_a_record_is_refused_by_line_and_member(kind, tmp_path, images):
     with pytest.raises(DataError) as refused:
         read_records(path, of, images=images)
     assert in_words(refused.value, "train.jsonl, line 2: ", reason)
+
+
+def test_an_answer_that_says_nothing_is_an_answer(tmp_path, images):
+    """Models are silent now and then; people compare such an answer like any other, and every
+    release with one must train."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(pair(output_1={"value": ""}, preference=2)))
+    [read] = read_records(path, PreferencePair, images=images)
+    assert (read.output_1, read.better) == ("", "Two.")
 
 
 def test_an_id_stands_once_where_results_are_told_by_it(tmp_path, images):
