@@ -87,10 +87,26 @@ _ABOUT_ANOTHER = re.compile(
     r"\b(?:at|on|in|near|under|beside|besides|behind|by|around|next to|with|except|has)\b"
 )
 """Between a denial and the object, it denies another thing: "no chair at the dining table"."""
+_TO_BE_SEEN = (
+    r"(?:visible|present|there|here|seen|shown|found|depicted|pictured|featured|included|detected"
+    r"|observed|captured|displayed|anywhere|part of"
+    r"|in (?:the |this |that )?(?:image|picture|photo|photograph|scene|frame|view|sight))\b"
+)
+_IS_NOT = r"(?:(?:is|are|was|were|do|does|did|can|could|has|have)(?:n't| not)|cannot|can't)\b"
+_OF_IT = r"^(?:(?! (?:that|who|which)\b)[^,]){0,40}?\b"
 _DENIED_AFTER = re.compile(
-    r"^[^,]{0,40}?\b(?:is|are|was|were|do|does|can|could|has|have)(?:n't| not)\b"
+    rf"{_OF_IT}{_IS_NOT}"
+    rf"(?:(?: (?:actually|currently|really|even|appear|seem|to|been|be)){{0,4}} {_TO_BE_SEEN}"
+    r"| (?:exist|show up|appear)\b(?! to\b))"
     r"|^ (?:is|are) (?:absent|missing|nowhere)\b"
 )
+_SOMETHING_ELSE_DENIED_AFTER = re.compile(f"{_OF_IT}{_IS_NOT}")
+"""The dog is not on a leash: that denies no dog, and does not yet say that one is shown."""
+_SAID_TO_BE_THERE = re.compile(
+    r"\bthere(?: is| are|'s|'re)\b"
+    r"|\b(?:shows?|contains?|includes?|features?|depicts?|displays?|see)\b"
+)
+"""Before the object: what follows is said of something that is there."""
 _UNSURE = re.compile(
     r"\b(?:can ?not (?:tell|say|determine|answer|see the image)|can't (?:tell|say|determine|answer)"
     r"|unable|unsure|uncertain|unclear|whether|if|maybe|perhaps|might|may|could be|possibly"
@@ -252,13 +268,14 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
         else:
             before, after = clause[: named.start()], clause[named.end() :]
             denials = list(_DENIES.finditer(before))
-            if _DENIED_AFTER.match(after):
+            there = not denials and _SAID_TO_BE_THERE.search(before)
+            if not there and _DENIED_AFTER.match(after):
                 said.add("no")
-            elif not denials:
-                said.add("yes")
-            else:
+            elif denials:
                 elsewhere = _ABOUT_ANOTHER.search(before, denials[-1].end())
                 said.add(None if elsewhere else "no")
+            elif there or not _SOMETHING_ELSE_DENIED_AFTER.match(after):
+                said.add("yes")
     return said.pop() if len(said) == 1 else None
 
 

@@ -233,6 +233,54 @@ def test_what_is_repeated_quoted_or_taken_back_is_no_statement(text: str, said: 
     assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
 
 
+ORDINARY = {
+    "yes": [
+        "**Yes**",
+        "The answer is yes.",
+        "Yes, there is a dog in the picture, but it is not on the sofa.",
+        "Yes, there appears to be a dog.",
+        "Yes, if you look closely, there is a dog.",
+        "Yes. There is a dog. There are no cats.",
+        "Yes, no doubt about it.",
+        "I believe yes.",
+        # What is denied of a dog that is there.
+        "Yes, there is a dog that is not on a leash.",
+        "Yes. The dog is not wearing a collar.",
+        "Yes, although the dog is not clearly visible, it is there.",
+        "Yes, a small dog is sitting next to a man who is not visible.",
+        "There is a dog and it is not moving.",
+        "The image shows a dog which isn't alone.",
+    ],
+    "no": [
+        "**No**",
+        "No dog is visible in the image.",
+        "No, the image does not show a dog. It shows a cat.",
+        "No, that is not a dog; it is a wolf.",
+        "No, there are no dogs, only cats.",
+        "No, I can't see a dog.",
+        "Nope, no dog here.",
+        "It's a cat, not a dog.",
+        # Denied behind its name.
+        "A dog cannot be seen in this image.",
+        "A dog can't be seen.",
+        "The dog is not in the image.",
+        "Dogs are not actually present.",
+        "A dog does not appear to be shown.",
+        "A dog does not appear in the image.",
+    ],
+}
+
+
+@pytest.mark.parametrize(("said", "text"), [(s, text) for s, of in ORDINARY.items() for text in of])
+def test_ordinary_answers_are_read(said: str, text: str) -> None:
+    assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
+
+
+@pytest.mark.parametrize("text", ["The dog is not wearing a collar.", "The dog is not real."])
+def test_what_is_denied_of_the_object_says_nothing_of_whether_it_is_there(text: str) -> None:
+    assert pope.parse_answer(text, asked="Is there a dog in the image?") is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -248,6 +296,14 @@ def test_a_rating_that_is_denied_or_left_open_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "above",
+    ["Hallucination: No", "It has no hallucination", "Nothing is made up: no", "I would say no"],
+)
+def test_a_no_on_the_line_above_denies_no_rating(above: str) -> None:
+    assert mmhal.parse_rating(f"{above}\nRating: 5") == 5
+
+
+@pytest.mark.parametrize(
     ("text", "better"),
     [
         ("Not [[A]].", None),
@@ -255,6 +311,8 @@ def test_a_rating_that_is_denied_or_left_open_is_none(text: str) -> None:
         ('"[[A]]" is what it asks for. [[B]]', "b"),
         ("It should not say [[A]]; my verdict: [[B]]", "b"),
         ("[[A]] or [[B]]", None),
+        ('"[[A]]"', "a"),
+        ("A shows what is there.\n'[[B]]'.", "b"),
         ("**[[C]]**", "tie"),
     ],
 )

@@ -60,8 +60,9 @@ _HEDGE = re.compile(
     r"\s?(?:\d|(?:zero|one|two|three|four|five|six)\b)"
     r"|\s?(?:or|and)\s(?:higher|lower|more|less|above|below|up|so)\b"
 )
-_NOT_GIVEN = re.compile(r"(?:\bnot|n't|\bcannot|\bno|\bnever)(?:\s[a-z]+){0,2}\s?\Z")
-"""Right before its label: "not a rating: 5", "I cannot give a rating: 0 of it can be seen"."""
+_NOT_GIVEN = re.compile(r"(?:\bnot|n't|\bcannot|\bno|\bnever)(?: [a-z]+){0,2} ?\Z")
+"""Right before its label: "not a rating: 5", "I cannot give a rating: 0 of it can be seen". Not on
+the line above it, where "Hallucination: no" says something else."""
 _ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s(?:a|even))?\s?\Z")
 _DENIED = re.compile(
     r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\sof\b|\babove\b"

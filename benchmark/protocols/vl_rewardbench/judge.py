@@ -43,6 +43,8 @@ PROMPT_HASH = hashlib.sha256(f"{INSTRUCTIONS}\n{_MATERIAL}".encode()).hexdigest(
 
 _BRACKETED = re.compile(r"(?P<not>\bnot (?:say |choose |prefer )?)?(?<![\"'])\[\[ ?([abc]) ?\]\]")
 """Not where it is denied, or stands in quotation marks: then it repeats what a response says."""
+_LINE_IN_QUOTES = re.compile(r"^[\"'](\[\[ ?[abc] ?\]\])[\"']\.?$", re.MULTILINE)
+"""The line that was asked for, which repeats nothing."""
 _ALONE = re.compile(
     r"(?:(?:answer|verdict|winner|better response)(?: is)? ?[:=]? ?)?(?:response )?([abc])\.?"
 )
@@ -80,7 +82,7 @@ def parse_better(text: str) -> Better | None:
     final = final_answer(text)
     if final is None:
         return None
-    plain = fold(final)
+    plain = _LINE_IN_QUOTES.sub(r"\1", fold(final))
     stated = {match[2] for match in _BRACKETED.finditer(plain) if not match["not"]}
     if not stated:
         lines = [line.strip() for line in plain.splitlines() if line.strip()]
