@@ -24,6 +24,7 @@ from annotation.importing.records import (
     Label,
     PairIn,
     PromptIn,
+    check_all_is_shown,
     conversation_of,
     digest,
     identifier,
@@ -50,12 +51,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
 _HOW_TO_SAY = " (write 1, 2 or tie)"
 _IMAGE_PARTS = ("image", "image_url", "input_image")
-UNSHOWN = {
-    "system": "is a system prompt, which people are not shown",
-    "system_prompt": "is a system prompt, which people are not shown",
-    "history": "holds earlier turns, which are read as turns of conversations or messages only",
-}
-"""Members by which the model was asked more than the turns say."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +85,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
     row = _ours(flattened({**data, **_inner(data.get("text"))}))
-    for name, reason in UNSHOWN.items():
-        if verdicts.is_said(row.get(name)) and row[name] != []:
-            raise BadField(name, reason)
+    check_all_is_shown(row)
     turns, field = _turns(row)
     sides = _sides(row, turns)
     conversation = conversation_of(_without_answer(turns, sides), field)

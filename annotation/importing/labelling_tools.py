@@ -9,16 +9,30 @@ stand as ``preference``, which nobody can read then: the record is refused by it
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from annotation.importing.verdicts import FIRST, FIRST_AND_SECOND, SECOND, TIE, side_of
+from annotation.importing.the_picture import picture_members
+from annotation.importing.verdicts import (
+    FIRST,
+    FIRST_AND_SECOND,
+    PREFERENCES,
+    SECOND,
+    TIE,
+    one_of,
+    side_of,
+)
 
 _Answer = tuple[str, Any]
 """A question (the name of its control) and what somebody said to it."""
-_NO_ANSWERS = {"id", "annotation_id", "annotator", *chain(*FIRST_AND_SECOND)}
+_NO_ANSWERS = {
+    *("id", "annotation_id", "annotator", "model_1", "model_2", "model_a", "model_b"),
+    *chain(*FIRST_AND_SECOND),
+}
+_NUMBERED = re.compile(r"[\d.]{1,40}")
 _TASKS = ("annotations", "completions")
 _SPELLINGS = {"-": "_", " ": "_"}
 
@@ -35,8 +49,19 @@ def flattened(data: dict[str, Any]) -> dict[str, Any]:
         chosen = [(name, _first_ranked(value)) for name in answered for value in data[name] or []]
         return _with_votes(flat, chosen)
     if "annotation_id" in data:  # Label Studio's JSON-MIN: a control under any name
-        return _with_votes(data, [(name, _min_value(value)) for name, value in data.items()], True)
+        return _with_votes(data, [*_answers_among(data)], anything=True)
     return data
+
+
+def _answers_among(data: dict[str, Any]) -> Iterator[_Answer]:
+    """The members of JSON-MIN that may be answers. Under an unknown name a number is none: as CSV
+    the seconds that somebody took, and the numbers of rows, are texts too."""
+    others = {*_NO_ANSWERS, *picture_members(data)}
+    for name, value in data.items():
+        said = _min_value(value)
+        number = isinstance(said, str) and _NUMBERED.fullmatch(said.strip())
+        if name not in others and (name in PREFERENCES or not number):
+            yield name, said
 
 
 def _min_value(value: Any) -> str | None:
@@ -118,17 +143,20 @@ def _first_ranked(value: Any) -> str | None:
 def _with_votes(
     row: dict[str, Any], answers: Iterable[_Answer], anything: bool = False
 ) -> dict[str, Any]:
-    """``anything``: the answers are of all members, most of which are no answers."""
+    """``anything``: the answers are of all members, most of which are no answers. "None" is a tie
+    where it alone was said; beside an answer it is one to another question."""
     asked: dict[str, list[str]] = defaultdict(list)
     for question, said in answers:
         if isinstance(said, str) and said.strip():
             asked[question].append(said)
     telling = [name for name, said in asked.items() if any(map(side_of, said))]
-    if anything:
-        telling = [name for name in telling if name not in _NO_ANSWERS]
+    if len(telling) > 1:
+        telling = [name for name in telling if not all(map(_is_none, asked[name]))] or telling
     if len(telling) > 1:
         return {**row, "preference": f"several questions: {', '.join(telling)}"}
     if not telling:
+        if anything and one_of(row)[0]:  # a number, say, which a column of that name may hold
+            return row
         unread = "no answer of its people" if anything else next(iter(asked.values()), [None])[0]
         return row if unread is None else {**row, "preference": unread}
     sides = [side_of(said) for said in asked[telling[0]]]
@@ -140,6 +168,10 @@ def _with_votes(
     preference = leading[0] if len(leading) == 1 else TIE
     counted = {side: votes.get(side, 0) for side in (FIRST, SECOND, TIE)}
     return {**row, "votes": counted, "preference": preference}
+
+
+def _is_none(said: str) -> bool:
+    return said.strip().lower() == "none"
 
 
 def _objects(value: Any) -> Iterable[dict[str, Any]]:

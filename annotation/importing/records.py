@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.the_picture import name_of_picture
+from annotation.importing.verdicts import is_said
 from annotation.reading.names import key, normal
 from annotation.texts import (
     end_token,
@@ -139,10 +140,26 @@ def digest(*parts: Any) -> str:
 # --------------------------------------------------------------------------------------------
 
 
+UNSHOWN = {
+    "system": "is a system prompt, which people are not shown",
+    "system_prompt": "is a system prompt, which people are not shown",
+    "history": "holds earlier turns, which are read as turns of conversations or messages only",
+}
+"""Members by which the model was asked more than the turns say."""
+
+
+def check_all_is_shown(data: Mapping[str, Any]) -> None:
+    """Raises BadField where a record, in whatever form, says that the model was asked more."""
+    for name, reason in UNSHOWN.items():
+        if is_said(data.get(name)) and data[name] != []:
+            raise BadField(name, reason)
+
+
 def parse_prompt(line: int, data: Any) -> PromptIn:
     """A prompt record: id, image, conversations, and optionally facts. Raises BadField."""
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
+    check_all_is_shown(data)
     caption_type = data.get("caption_type", 1)
     if type(caption_type) is not int or not 1 <= caption_type <= 7:
         raise BadField("caption_type", "is not a whole number from 1 to 7")

@@ -23,18 +23,21 @@ FIRST_AND_SECOND = (
 FIRST, SECOND, TIE = "1", "2", "tie"
 PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner")
 """Columns that name the better answer."""
+_BETWEEN = r"[ _-]{0,3}"  # bounded: side by side, three that are not would take cubic time
 _NOUN = (
     r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate)s?"
-    r"[ _-]*)?"
+    rf"{_BETWEEN})?"
 )
-_BETTER = r"(?:[ _-]*(?:is|wins?)?[ _-]*(?:slightly|much|clearly)?[ _-]*(?:better|preferred)?)?"
+_BETTER = (
+    rf"{_BETWEEN}(?:is|wins?)?{_BETWEEN}(?:slightly|much|clearly)?{_BETWEEN}(?:better|preferred)?"
+)
 _SIDES = {
     FIRST: re.compile(rf"{_NOUN}(?:1(?:\.0)?|a|one|first|left){_BETTER}"),
     SECOND: re.compile(rf"{_NOUN}(?:2(?:\.0)?|b|two|second|right){_BETTER}"),
     TIE: re.compile(
-        r"tie[ds]?|draw|equal|same|both|neither|none|"
-        r"(?:tie[ _-]*)?\(?(?:both[ _-]*(?:are )?(?:bad|good)|bothbad|bothgood)\)?|"
-        r"(?:about )?(?:the )?same|no (?:difference|preference)|equally (?:good|bad)"
+        "tie[ds]?|draw|equal|same|both|neither|none|"
+        rf"(?:tie{_BETWEEN})?\(?(?:both{_BETWEEN}(?:are )?(?:bad|good)|bothbad|bothgood)\)?|"
+        "(?:about )?(?:the )?same|no (?:difference|preference)|equally (?:good|bad)"
     ),
 }
 

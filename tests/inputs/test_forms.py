@@ -658,6 +658,9 @@ COUNTED = {
     "Argilla": argilla(better=["response-1", "response-1"], quality=["poor", "fine"]),
     "JSON-MIN of a pairwise control": json_min(pw=[{"selected": "left"}]),
     "JSON-MIN of choices": json_min(best="Response 1", quality="Terrible"),
+    "JSON-MIN beside names of models": json_min(best="left", model_1="A", model_2="B"),
+    "JSON-MIN as CSV": json_min(best="left", lead_time="2.0", row="2", image_path="2"),
+    "JSON-MIN with none beside it": json_min(best="left", mistakes="None"),
 }
 UNTOLD = {
     "choices of another kind": (task([result("Terrible")]), "Terrible"),
@@ -668,6 +671,7 @@ UNTOLD = {
     ),
     "Argilla": (argilla(better=["response-1", "dunno"]), "dunno"),
     "JSON-MIN": (json_min(quality="Terrible"), "no answer of its people"),
+    "JSON-MIN of numbers": (json_min(lead_time="1.0", row="1"), "no answer of its people"),
 }
 
 
@@ -678,12 +682,19 @@ def test_the_answers_of_people_are_told_by_what_they_say(export):
     assert label.preference == wanted and label.votes[str(wanted)] >= 1
 
 
+def test_a_number_in_a_column_of_answers_is_an_answer():
+    assert parse_any_pair(1, json_min(preference=2)).label.preference == 2
+
+
 @pytest.mark.parametrize("export", UNTOLD)
 def test_an_answer_that_cannot_be_told_is_never_a_tie(export):
     record, shown = UNTOLD[export]
     with pytest.raises(BadField, match="preference: does not say which") as refused:
         parse_any_pair(1, record)
     assert shown in str(refused.value)
+
+
+OUTPUTS = {"output_1": GOOD, "output_2": BAD}
 
 
 @pytest.mark.parametrize("member", ["system", "system_prompt", "history"])
@@ -694,6 +705,11 @@ def test_what_the_model_was_told_besides_is_not_dropped(member):
         parse_any_pair(1, record)
     for nothing in ("", None, []):
         assert parse_any_pair(1, {**record, member: nothing}).label
+    ours = {"id": 1, "image": "a.png", "conversations": [human()], member: said}
+    for parse, answers in ((parse_prompt, {}), (parse_any_pair, OUTPUTS)):
+        with pytest.raises(BadField, match=member):
+            parse(1, {**ours, **answers})
+        assert parse(1, {**ours, **answers, member: None}).id == "1"
 
 
 # --- records that hold no two answers -----------------------------------------------------------

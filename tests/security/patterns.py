@@ -45,6 +45,8 @@ class Known:
         else:
             for _ in self.pattern.finditer(text):
                 pass
+            if not self.uses:  # one of several: how they are used is not told apart
+                self.pattern.fullmatch(text)
 
 
 # --------------------------------------------------------------------------------------------
