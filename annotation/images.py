@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db.models import Q
@@ -190,9 +190,8 @@ def thumbnail(image: Image) -> bytes | None:
     """
     if image.bytes <= SMALL_BYTES:
         return None
-    key = f"thumbnail.{image.sha256}"
-    small: bytes = cache.get(key) or _thumbnail(image)
-    cache.set(key, small, THUMBNAIL_KEPT_SECONDS)
+    kept = caches["thumbnails"]
+    small: bytes = kept.get_or_set(image.sha256, lambda: _thumbnail(image), THUMBNAIL_KEPT_SECONDS)
     return small
 
 

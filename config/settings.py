@@ -272,6 +272,16 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# In memory, each process its own. Thumbnails are kept apart: a few hundred would push out the
+# figures of projects and what was counted against strangers.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "thumbnails": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "thumbnails",
+    },
+}
+
 # --- People ---------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "annotation.User"

@@ -4,8 +4,10 @@ import hashlib
 import io
 
 import pytest
+from django.core.cache import cache
 from PIL import Image as Picture
 
+from annotation import images
 from annotation.models import Image
 from tests.annotation.api import body_of, record
 from tests.factories import (
@@ -66,3 +68,13 @@ def test_a_thumbnail_is_a_small_copy_and_a_small_picture_is_its_own(project, api
             assert (shown.format, shown.size) == ("PNG", (900, 4))
         assert small["Cache-Control"] == whole["Cache-Control"]
     assert api.get(f"images/{sha256}", variant="huge").status_code == 400
+
+
+def test_thumbnails_are_made_once_and_push_nothing_else_out(monkeypatch):
+    made = []
+    monkeypatch.setattr(images, "_thumbnail", lambda image: made.append(image.sha256) or b"small")
+    cache.set("figures", 1)
+    for number in [*range(400), 399]:
+        images.thumbnail(Image(sha256=f"{number:064}", bytes=10**6))
+    assert len(made) == 400
+    assert cache.get("figures") == 1
