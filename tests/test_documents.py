@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_the_reference_has_what_the_code_has(site: Path) -> None:
     schema = json.loads(_rendered("json"))
     operations = sum(len({*one} & METHODS) for one in schema["paths"].values())
     assert len(re.findall(r"<td>(?:GET|POST|PUT|PATCH|DELETE)</td>", page)) == operations > 60
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_table_stands_apart_from_the_text_above_or_it_is_drawn_as_text(path: Path) -> None:
+    for above, line in pairwise(path.read_text().splitlines()):
+        assert not line.startswith("|") or above.startswith("|") or not above.strip(), line
 
 
 # --- Commands ---------------------------------------------------------------------------------
