@@ -191,7 +191,10 @@ def thumbnail(image: Image) -> bytes | None:
     if image.bytes <= SMALL_BYTES:
         return None
     kept = caches["thumbnails"]
-    small: bytes = kept.get_or_set(image.sha256, lambda: _thumbnail(image), THUMBNAIL_KEPT_SECONDS)
+    small: bytes | None = kept.get(image.sha256)
+    if small is None:
+        small = _thumbnail(image)
+        kept.set(image.sha256, small, THUMBNAIL_KEPT_SECONDS)
     return small
 
 
