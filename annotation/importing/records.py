@@ -341,6 +341,8 @@ def _captions(data: dict[str, Any]) -> list[str]:
         raise BadField("captions", "is not a list of texts")
     for position, caption in enumerate(captions):
         _check_text(caption, f"captions[{position}]")
+        if not is_visible(caption):
+            raise BadField(f"captions[{position}]", "is empty")
     return captions
 
 

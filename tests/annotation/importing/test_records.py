@@ -80,6 +80,7 @@ FAULTS = [
     ({**PAIR, "output_1": {"value": "x" * 100_001}}, "output_1.value"),
     ({**PAIR, "captions": "a cat"}, "captions"),
     ({**PAIR, "captions": ["a", 3]}, "captions[1]"),
+    ({**PAIR, "captions": ["a", " \u200b"]}, "captions[1]"),
     ({**PAIR, "preference": 0}, "preference"),
     ({**PAIR, "preference": True}, "preference"),
     ({**PAIR, "preference": 1, "margin": 2}, "margin"),
