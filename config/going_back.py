@@ -1,7 +1,8 @@
 """Going back over a migration erases the tables and columns that it had made, without a word.
 
 Before that it is asked here what they hold, for all migrations of the project, also those that are
-still to be written: Django sends ``pre_migrate`` with its plan.
+still to be written: Django sends ``pre_migrate`` with its plan. A migration whose column the way
+forward fills again from other columns names it in ``filled_again``: nothing is lost with it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ def refuse_to_erase(
 
 
 def _lost(migration: migrations.Migration, apps: Apps, using: str) -> Iterator[str]:
+    filled_again = getattr(migration, "filled_again", ())
     for operation in migration.operations:
+        if isinstance(operation, migrations.AddField):
+            if (operation.model_name, operation.name) in filled_again:
+                continue
         rows = _made_by(operation, migration.app_label, apps)
         number = rows.using(using).count() if rows is not None else 0
         if number:

@@ -35,7 +35,8 @@ def parse_any_pair(line: int, data: Any) -> PairIn:
     ours = isinstance(data, dict) and {"output_1", "output_2"} <= data.keys()
     if fits(data) and not ours:
         return parse_foreign_pair(line, data)
-    if isinstance(data, dict) and data and data.keys().isdisjoint(("output_1", "output_2")):
+    without = isinstance(data, dict) and data.keys().isdisjoint(("output_1", "output_2"))
+    if without and data.keys() - {"id"}:
         raise BadField("", _no_pair(data))
     return parse_pair(line, data)
 

@@ -103,7 +103,10 @@ async function advance() {
   const left = current;
   holder.setAttribute("aria-busy", "true");
   try {
-    const article = await prepare();
+    // What was asked for before this answer was given may say "no more" too early.
+    const earlier = asking;
+    let article = await prepare();
+    if (earlier && !isTask(article)) article = await prepare();
     if (current === left) show(ahead.shift() ?? article);
   } catch (error) {
     if (current === left) waitForServer(error instanceof LoggedOut ? "login-notice" : "offline-notice");

@@ -43,6 +43,8 @@ def test_no_answer_of_real_models_is_flagged() -> None:
 @pytest.mark.parametrize("said", ["Yes", "No"])
 def test_the_rule_of_yes_and_no_reads_the_answer_and_not_the_speech(text: str, said: str) -> None:
     question = {"gt_answer": "no", "question": "Is there a dog in the image?"}
+    if said == "No" and text.startswith("A dog"):
+        said, text = "Yes", f"Yes, {text}"  # "No. A dog." takes itself back
     for answer in (f"{said}.", f"{said}. {text}"):
         item = Item(id=1, question=question, answer=answer)
         ((_, outcome),) = pope.PROTOCOL.judge_exactly([item], mode="careful")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from annotation import checks
 from annotation.models import Judgment, Participant, Project
@@ -12,6 +12,7 @@ from tests import factories
 from tests.browser.conftest import Visitor
 from tests.browser.labelling import press_and_leave
 from tests.browser.test_accessibility import SCHEMES, findings
+from tests.browser.test_run_end import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,3 +91,24 @@ def test_a_study_from_the_link_to_the_pay(visit: Visitor, project: Project, sche
         desk.get_by_role("link", name="Download CSV").click()
     assert "pid-7" in download.value.path().read_text()
     assert {name: found for name, found in moments.items() if found} == {}
+
+
+def test_what_was_asked_for_before_the_last_answer_does_not_have_the_last_word(
+    visit: Visitor,
+) -> None:
+    """The page asks for the next comparison beforehand; that there is none may be out of date."""
+    project = factories.make_project(k=2)
+    factories.make_comparisons(project, 4)
+    study, raw = factories.make_study(project, answers=1)
+    page = visit.page(None, f"/study/{raw}/?PROLIFIC_PID=p&STUDY_ID=s&SESSION_ID=t")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/label/next/", lambda route: held.append((route, route.fetch())), times=1)
+    page.get_by_role("button", name="Begin").click()
+    page.wait_for_selector("[data-task]")
+    until(page, lambda: bool(held), milliseconds=60_000)
+    page.keyboard.press("1")
+    until(page, Judgment.objects.exists, milliseconds=60_000)
+    route, stale = held[0]
+    route.fulfill(response=stale)
+    expect(page.get_by_role("heading", name="You have answered all 1")).to_be_visible()
+    assert study.answers == 1

@@ -171,6 +171,7 @@ class RunGroups(KnownParameters, APIView):
 
     scopes = {"GET": "read"}
     parameters = frozenset({*FILTERS, "figure"})
+    pagination_class = NewestGroupsFirst
 
     @extend_schema(
         parameters=[
@@ -188,7 +189,7 @@ class RunGroups(KnownParameters, APIView):
         archived = ARCHIVED[request.query_params.get("archived", "false")]
         shown = every.listed(archived=archived)
         figures = [columns.figure(name) for name in dict.fromkeys(names)]
-        pages = NewestGroupsFirst()
+        pages = self.pagination_class()
         groups = run_table.groups(shown.filter(group__in=asked), run_table.Order(), [])
         page = pages.paginate_queryset(groups, request, view=self) or []
         keys = [one["group"] for one in page]

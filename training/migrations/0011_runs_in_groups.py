@@ -8,6 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    filled_again = (("run", "group"),)  # by 0012, from what the run was asked
     dependencies = [
         ("training", "0010_doubts_of_runs"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
