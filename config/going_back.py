@@ -50,9 +50,9 @@ def refuse_to_erase(
 def _lost(migration: migrations.Migration, apps: Apps, using: str) -> Iterator[str]:
     filled_again = getattr(migration, "filled_again", ())
     for operation in migration.operations:
-        if isinstance(operation, migrations.AddField):
-            if (operation.model_name, operation.name) in filled_again:
-                continue
+        name = getattr(operation, "model_name", ""), getattr(operation, "name", "")
+        if name in filled_again:
+            continue
         rows = _made_by(operation, migration.app_label, apps)
         number = rows.using(using).count() if rows is not None else 0
         if number:
