@@ -165,7 +165,8 @@ def _means(
 
 
 def _percent(estimate: Estimate) -> str:
-    return _with_interval(estimate, lambda value: f"{100 * value:.1f}", unit=" %")
+    # Student's t knows nothing of the ends of a share.
+    return _with_interval(estimate, lambda value: f"{100 * min(max(value, 0), 1):.1f}", unit=" %")
 
 
 def _signed(estimate: Estimate) -> str:
