@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -26,10 +27,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises NonFinite for one that holds what is no finite number, OSError or SafetensorError for a
     file that is missing or damaged; the latter says in words which file, and what it is instead.
     """
-    try:
+    with _said_in_words(path):
         tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError:
-        raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
     for name, tensor in tensors.items():
         check_finite(f"tensor {name} of {path.parent.name}/{path.name}", tensor)
     return tensors
@@ -37,9 +36,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def check_whole(path: Path) -> None:
     """Raises SafetensorError, as ``read_tensors`` does, without reading the tensors."""
+    with _said_in_words(path), safe_open(path, framework="pt"):
+        pass
+
+
+@contextmanager
+def _said_in_words(path: Path) -> Iterator[None]:
+    """Of a damaged file: which it is, and what it is instead."""
     try:
-        with safe_open(path, framework="pt"):
-            pass
+        yield
     except SafetensorError:
         raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
 
