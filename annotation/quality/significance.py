@@ -7,12 +7,12 @@ for nothing at 5 % for the whole project.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 import numpy as np
 
+from annotation.quality.binomial import log_binomial
 from annotation.quality.shares import Share
 
 P = TypeVar("P", bound=Hashable)
@@ -58,16 +58,6 @@ def _p_value(share: Share, limit: float, side: str) -> float:
         above = 2 * share.part > share.whole
         nearest = limit + MATTERS if above else limit - MATTERS
         return min(1.0, 2 * _p_value(share, nearest, "above" if above else "below"))
-    counts = (
-        np.arange(share.part, share.whole + 1) if side == "above" else np.arange(share.part + 1)
-    )
-    return float(np.exp(_log_binomial(counts, share.whole, limit)).sum())
-
-
-def _log_binomial(counts: np.ndarray, whole: int, chance: float) -> np.ndarray:
-    """Log of the chance of each of ``counts`` successes in ``whole`` tries."""
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, whole + 1)))])
-    ways = factorials[whole] - factorials[counts] - factorials[whole - counts]
-    return np.asarray(
-        ways + counts * math.log(chance) + (whole - counts) * math.log1p(-chance), dtype=float
-    )
+    part = int(share.part)
+    counts = np.arange(part, share.whole + 1) if side == "above" else np.arange(part + 1)
+    return float(np.exp(log_binomial(counts, share.whole, limit)).sum())
