@@ -12,4 +12,5 @@ class AnnotationConfig(AppConfig):
     def ready(self) -> None:
         # Registers itself with drf-spectacular; api.auth cannot, as DRF's settings import that.
         import_module("annotation.api.schema")
+        import_module("annotation.steps").register_own()
         pre_migrate.connect(refuse_to_erase, dispatch_uid="refuse_to_erase")

@@ -5,6 +5,7 @@ class BenchmarkConfig(AppConfig):
     name = "benchmark"
 
     def ready(self) -> None:
-        from benchmark import runs
+        from benchmark import runs, steps
 
         runs.register()
+        steps.register_own()

@@ -303,7 +303,7 @@ PASSWORD_HASHERS = [
 ]
 SESSION_ENGINE = "config.sessions"
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "annotation:projects"
+LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
 AXES_HANDLER = "annotation.throttle.Throttle"

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from annotation.views import login
-from config import api_docs
+from config import api_docs, home
 from config.schema import Schema
 from training.views import health
 
@@ -16,7 +16,7 @@ handler404 = "config.errors.not_found"
 handler500 = "config.errors.server_error"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="annotation:projects"), name="home"),
+    path("", home.home, name="home"),
     path("login/", login.LogIn.as_view(), name="login"),
     path("login/code/", login.code, name="login-code"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),

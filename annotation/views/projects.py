@@ -8,22 +8,27 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import access, projects
+from annotation import access, projects, steps
 from annotation.blindness import is_blind
 from annotation.dashboard import Dashboard, dashboard
 from annotation.forms.projects import ProjectForm
+from annotation.models import Project
 from annotation.models.projects import LONGEST_GUIDELINES
 from annotation.progress import own_progress, size
 from annotation.quality import plots
-from annotation.views.shared import project_page
+from annotation.views.shared import one_page, project_page
 from config.requests import PersonRequest
+
+PROJECTS_ON_A_PAGE = 24
 
 
 @login_required
 @require_GET
 def index(request: PersonRequest) -> HttpResponse:
+    page = one_page(request, access.projects(request.user), size=PROJECTS_ON_A_PAGE)
     context = {
-        "cards": projects.cards(request.user),
+        "page": page,
+        "cards": projects.cards(request.user, list(page)),
         "may_create": access.may_create_projects(request.user),
     }
     return render(request, "annotation/projects.html", context)
@@ -60,7 +65,16 @@ def detail(request: PersonRequest, slug: str) -> HttpResponse:
         size=size(project),
         own=own_progress(project, request.user),
         releases=project.releases.order_by("-number")[:3],
+        steps=_steps(request, project),
     )
+
+
+def _steps(request: PersonRequest, project: Project) -> list[steps.Taken]:
+    """Those of a project that is not yet through; they are its managers' to take."""
+    if not access.may(request.user, project, "manage"):
+        return []
+    taken = steps.of([project])[project.pk]
+    return [] if all(step.done for step in taken) else taken
 
 
 @login_required

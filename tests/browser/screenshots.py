@@ -284,6 +284,7 @@ def pages(full: Project, empty: Project, annotator: User) -> dict[str, tuple[str
     assert decided is not None
     inside, new = f"/projects/{full.slug}/", f"/projects/{empty.slug}/"
     shown = {
+        "home": "/",
         "projects": "/projects/",
         "guide": "/how-to-annotate/",
         "project": inside,

@@ -29,6 +29,7 @@ def paths(project: Project) -> list[str]:
     comparison = project.comparisons.first()
     assert comparison is not None
     return [
+        "/",
         "/projects/",
         "/new-project/",
         "/account/password/",
