@@ -340,6 +340,8 @@ class Release:
                 ):
                     for chunk in response.iter_bytes():
                         file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
                 _check_zip(part)
                 break
             except (httpx.TransportError, FactLoopError, Incomplete) as error:

@@ -1,11 +1,13 @@
 """A time limit on the whole of a request over HTTP, which httpx does not have.
 
-Its limits are those of each read, and a server that sends a byte a second passes none of them.
-Here each read of a thread gets what is left of the thread's time.
+Its limits are those of each read, and a server that sends a byte a second passes none of them; nor
+has looking a name up a limit, and connecting has one for each of a host's addresses. Here each
+step of a thread gets what is left of the thread's time.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -57,8 +59,46 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        made = super().connect_tcp(host, port, _left(timeout), local_address, socket_options)
-        return _Stream(made)
+        """Addresses are tried in turn; one that is silent leaves the others their part of it."""
+        until = time.monotonic() + (_left(timeout) or 0.0)
+        addresses = _addresses(host, port, until)
+        while True:
+            address = addresses.pop(0)
+            part = (until - time.monotonic()) / (len(addresses) + 1)
+            try:
+                made = super().connect_tcp(
+                    address, port, _left(max(part, _SHORTEST)), local_address, socket_options
+                )
+                return _Stream(made)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if not addresses:
+                    raise
+
+
+_SHORTEST = 0.001
+
+
+def _addresses(host: str, port: int, until: float) -> list[str]:
+    """Those of a host, in the system's order. The system waits for as long as it likes to know
+    them, which is then waited for by nobody."""
+    found: list[str] = []
+    failed: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend(dict.fromkeys(str(address[0]) for *_, address in known))
+        except (OSError, UnicodeError) as error:
+            failed.append(OSError(str(error)))
+
+    thread = threading.Thread(target=look_up, name=f"looks up {host}", daemon=True)
+    thread.start()
+    thread.join(max(until - time.monotonic(), 0))
+    if failed:
+        raise httpcore.ConnectError(str(failed[0])) from failed[0]
+    if not found:
+        raise httpcore.ConnectTimeout(f"the address of {host} is not known in time")
+    return found
 
 
 class _Stream(httpcore.NetworkStream):

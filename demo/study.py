@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import durable
 from demo import study_page
 from demo.console import Console
 from demo.study_arms import NAMES
@@ -58,7 +59,7 @@ def _keep_to(plan: Plan, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_text(encoding="utf-8") != wanted:
         raise OtherPlan(f"{path} says otherwise; choose another --output")
-    path.write_text(wanted, encoding="utf-8")
+    durable.write(path, wanted)
 
 
 def main() -> int:

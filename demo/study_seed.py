@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import durable
 from demo import study_report, world
 from demo.annotators import honest_answer, judge
 from demo.console import Console
@@ -95,7 +96,7 @@ class Seed:
         for prompt in (*self.prompts, *self.asked):
             path = images / prompt.record.image
             if not path.exists():
-                path.write_bytes(prompt.picture())
+                durable.write(path, prompt.picture())
 
     def _pairs(self) -> tuple[list[Pair], list[Pair]]:
         """Two answers of the base to each prompt, compared by one annotator; ties are left out."""
@@ -143,9 +144,7 @@ class Seed:
         done = self.folder / "measured" / f"{name}.json"
         if not done.exists():
             done.parent.mkdir(exist_ok=True)
-            fresh = done.with_suffix(".partial")
-            fresh.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-            fresh.replace(done)
+            durable.write(done, json.dumps(measure(), indent=1) + "\n")
 
     def _measure_arm(self, arm: Arm, train: Sequence[Pair]) -> list[dict[str, float]]:
         """Measures along training, of the most likely answers; the first row is the base."""

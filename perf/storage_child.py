@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WATCHED = {
     str(ROOT / name)
     for name in (
+        "durable.py",
         "annotation/storage/bucket.py",
         "annotation/storage/contents.py",
         "annotation/storage/folder.py",

@@ -30,7 +30,7 @@ from tests.factories import picture_bytes
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     "annotation", "benchmark", "config", "demo", "training", "static", "templates",
-    "factloop.py", "pyproject.toml", "README.md", "LICENSE",
+    "durable.py", "factloop.py", "pyproject.toml", "README.md", "LICENSE",
 ]  # fmt: skip
 PASSWORD = "a long enough password"
 PAIRS = [

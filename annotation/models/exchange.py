@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from annotation.models.projects import Project
+from annotation.models.stored_file import StoredFileField
 from config.attempts import Attempted
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -61,17 +62,17 @@ class ImportJob(Attempted):
     )
     format = models.CharField(max_length=20, choices=Format, default=Format.LLAVA_RLHF)
     name = models.CharField(max_length=200, help_text="The name of the file as uploaded.")
-    records = models.FileField(upload_to=import_path, max_length=300)
-    second_records = models.FileField(
+    records = StoredFileField(upload_to=import_path, max_length=300)
+    second_records = StoredFileField(
         upload_to=import_path, max_length=300, blank=True, help_text="The second answer file."
     )
-    images = models.FileField(
+    images = StoredFileField(
         upload_to=import_path, max_length=300, blank=True, help_text="A zip of images."
     )
     images_name = models.CharField(
         max_length=200, blank=True, help_text="The name of the zip as uploaded."
     )
-    captions = models.FileField(
+    captions = StoredFileField(
         upload_to=import_path, max_length=300, blank=True, help_text="Facts: captions by image."
     )
     skip_missing_images = models.BooleanField(
@@ -90,7 +91,7 @@ class ImportJob(Attempted):
     created_count = models.PositiveIntegerField(default=0)
     unchanged_count = models.PositiveIntegerField(default=0)
     left_out_count = models.PositiveIntegerField(default=0)
-    left_out_list = models.FileField(
+    left_out_list = StoredFileField(
         upload_to=left_out_path, max_length=300, blank=True, help_text="CSV: each with its reason."
     )
     left_out_sha256 = models.CharField(max_length=64, blank=True)
@@ -165,7 +166,7 @@ class Release(Attempted):
     warnings: models.JSONField[Any] = models.JSONField(
         default=list, blank=True, help_text="What speaks against its votes, kept for ever."
     )
-    artefact = models.FileField(upload_to=release_path, max_length=300, blank=True)
+    artefact = StoredFileField(upload_to=release_path, max_length=300, blank=True)
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the artefact.")
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from annotation.models.projects import Project
+from annotation.models.stored_file import StoredFileField
 
 SHA256_LENGTH = 64
 
@@ -38,7 +39,7 @@ class Image(models.Model):
     original_sha256 = models.CharField(
         max_length=SHA256_LENGTH, db_index=True, help_text="Of the bytes as uploaded."
     )
-    file = models.FileField(upload_to=image_path, max_length=200)
+    file = StoredFileField(upload_to=image_path, max_length=200)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     bytes = models.PositiveIntegerField()

@@ -114,6 +114,10 @@ class BucketStorage(S3Storage):
                 _ = opened.file
             return opened
 
+    def url(self, name: str | None, *_: Any, **__: Any) -> str:
+        """Whoever reads a file asks the page of its row (annotation.models.stored_file)."""
+        raise ValueError(f"{name} has no address of its own")
+
     def delete(self, name: str) -> None:
         with self._in_words():
             super().delete(name)

@@ -46,6 +46,10 @@ class FolderStorage(FileSystemStorage):
         with _in_words():
             return super()._open(name, mode)  # type: ignore[misc]
 
+    def url(self, name: str | None, *_: Any, **__: Any) -> str:
+        """Whoever reads a file asks the page of its row (annotation.models.stored_file)."""
+        raise ValueError(f"{name} has no address of its own")
+
     def delete(self, name: str) -> None:
         with _in_words():
             super().delete(name)

@@ -1,9 +1,8 @@
-"""Files of a disk that are whole or absent, also after a crash of the machine."""
+"""Files of a disk that are whole or absent (``durable``), and compared by hash and size."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import durable
 from annotation.storage.trouble import Damaged
 
 CHUNK_BYTES = 1 << 20
@@ -76,19 +76,21 @@ def write_whole(
     before.
     """
     part = part or path.with_name(f".{uuid.uuid4().hex}{UNFINISHED}")
-    _make_folder(part.parent)
-    _make_folder(path.parent)
+    durable.make_folder(part.parent)
+    durable.make_folder(path.parent)
     try:
         written = _write(part, content)
-        compare(path.name, expected or written, fingerprint_at(part))
         if mode is not None:
             part.chmod(mode)
-        os.replace(part, path)
+
+        def read_back() -> None:
+            compare(path.name, expected or written, fingerprint_at(part))
+
+        durable.place(part, path, check=read_back)
     except BaseException:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
     return written
 
 
@@ -107,23 +109,4 @@ def _write(part: Path, content: Iterable[bytes | str]) -> Fingerprint:
         for chunk in content:
             file.write(as_bytes(chunk))
             meter.write(as_bytes(chunk))
-        file.flush()
-        os.fsync(file.fileno())
     return meter.reading()
-
-
-def _make_folder(folder: Path) -> None:
-    """With the folders above it; each is entered durably into the one above."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # Some network file systems cannot, and need not.
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -79,11 +79,49 @@ embedded.start_postgres(embedded.var_folder())
 """
 
 
-def test_a_first_start_that_was_killed_is_begun_again(private_var):
+def initdb(paths, *, until=""):
+    """As an older version made a cluster, in its place; killed once ``until`` is there."""
+    shutil.rmtree(paths.postgres, ignore_errors=True)
+    who = embedded._unprivileged()
+    embedded._own(paths.postgres, who, mode=0o700)
+    command = [embedded._postgres_binaries(paths) / "initdb", "-D", paths.postgres]
+    command += ["-U", "factloop", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    made = subprocess.Popen(
+        command, cwd="/", env={"LC_ALL": "C.UTF-8"}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who,
+    )  # fmt: skip
+    while until and made.poll() is None and not (paths.postgres / until).exists():
+        pass
+    if until and made.poll() is None:
+        os.killpg(made.pid, signal.SIGKILL)
+    made.wait()
+
+
+def test_a_first_start_that_was_killed_is_begun_again(private_var, capfd):
     killed = subprocess.run([sys.executable, "-c", KILLED_BY_INITDB], cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL
+    paths = embedded.Paths.under(private_var)
+    for step in ("base", "global/pg_control", "base/5"):
+        initdb(paths, until=step)
+        assert embedded._is_half_made(paths.postgres), step
     assert start().wait(timeout=120) == 0
     connect(private_var).close()
+    assert "put aside as" in capfd.readouterr().err
+    assert len(list(paths.data.glob("postgres.half-made-*"))) == 1
+
+
+def test_a_cluster_that_held_data_is_never_taken_for_half_made(private_var):
+    paths = embedded.Paths.under(private_var)
+    initdb(paths)
+    cluster = paths.postgres
+    assert not embedded._is_half_made(cluster)  # Made, and never started.
+    shutil.rmtree(cluster / "base" / "5")
+    assert embedded._is_half_made(cluster)
+    for name in ("base/16384", "pg_tblspc/16400", "postmaster.opts", "notes"):
+        (cluster / name).mkdir()
+        assert not embedded._is_half_made(cluster), name
+        (cluster / name).rmdir()
+    assert embedded._is_half_made(cluster)
 
 
 def test_what_lies_in_the_place_of_the_cluster_is_never_deleted(private_var):

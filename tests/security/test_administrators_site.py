@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
+from django.core.files.storage import default_storage
+from django.db import models
 from django.test import Client
 from django.urls import reverse
 
@@ -14,6 +18,7 @@ from annotation.models import Membership, Project, User
 from benchmark.models import Judge
 from tests import factories
 from tests.benchmark.factories import make_judge
+from tests.security.world import World
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +129,38 @@ def test_whom_and_what_votes_hang_on_stays(model: Any) -> None:
     comparison = vote.comparison
     comparison.refresh_from_db()
     assert comparison.judgment_count == type(vote).objects.filter(comparison=comparison).count()
+
+
+# --- Links -----------------------------------------------------------------------------------
+
+
+def test_every_link_of_a_row_leads_somewhere(world: World) -> None:
+    """Those of files too: a file is at its row's address, which says who may read it."""
+    client, asked = client_of(world.people["admin"]), dict[str, int]()
+    for model in admin.site._registry:
+        row = model._default_manager.first()
+        page = client.get(address_of(model, "change", row.pk)) if row is not None else None
+        for link in set(re.findall(r'href="(/[^"#]*)', page.content.decode() if page else "")):
+            if link not in asked:
+                answer = client.get(link, follow=True)
+                asked[link] = answer.status_code
+                list(answer)
+    assert any("/images/" in link for link in asked) and any("/releases/" in link for link in asked)
+    assert {link: status for link, status in asked.items() if status != 200} == {}
+
+
+def test_a_file_in_storage_has_no_address_but_that_of_its_row() -> None:
+    fields = [
+        (model, field)
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if isinstance(field, models.FileField)
+    ]
+    assert len(fields) > 5
+    for model, field in fields:
+        row = model(pk=7)
+        setattr(row, field.attname, "folder/name")
+        row.get_absolute_url = lambda: "/the/row"
+        assert getattr(row, field.attname).url == "/the/row"
+    with pytest.raises(ValueError, match="no address of its own"):
+        default_storage.url("folder/name")

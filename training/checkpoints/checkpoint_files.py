@@ -18,6 +18,7 @@ from typing import Any
 
 from django.core.files import File
 
+import durable
 from annotation import storage
 from annotation.storage.checking import Held
 from training.models import Attempt, Checkpoint
@@ -102,9 +103,7 @@ def name_base(folder: Path, base: Checkpoint) -> None:
         return
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base.source or base.name
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
-    part.replace(path)
+    durable.write(path, json.dumps(config, indent=2, sort_keys=True))
 
 
 def _take_back(prefix: str, files: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import durable
 from training.rlhf import manual
 from training.rlhf.contract import Kind
 from training.rlhf.errors import EngineError
@@ -176,7 +177,7 @@ def _try_base(folder: Path) -> int:
 def _write_spec(directory: Path, kind: Kind, preset: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(preset_spec(kind, preset).to_json(), indent=2, ensure_ascii=False)
-    (directory / "spec.json").write_text(text + "\n", encoding="utf-8")
+    durable.write(directory / "spec.json", text + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

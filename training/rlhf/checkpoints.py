@@ -1,14 +1,13 @@
 """Folders that are either complete or not there.
 
-Everything is written under a temporary name, synced to disk, and renamed. Weights and optimiser
-state are safetensors, the rest is JSON; nothing is ever unpickled.
+Everything is written under a temporary name and then put in its place (``durable``). Weights and
+optimiser state are safetensors, the rest is JSON; nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+import durable
 from training.rlhf.errors import CheckpointError
 from training.rlhf.tensors import read_tensors, write_tensors
 
@@ -62,10 +62,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        for path in sorted(temporary.rglob("*"), reverse=True):
-            _sync(path)
-        _sync(temporary)
-        _replace(temporary, final)
+        durable.place(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -133,21 +130,3 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _replace(temporary: Path, final: Path) -> None:
-    old = final.with_name(f".{final.name}.old.partial")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    temporary.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    _sync(final.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import durable
 from training.rlhf.contract import PreferencePair
 from training.rlhf.pixels import read_image
 from training.rlhf.run_directory import Run
@@ -78,4 +79,4 @@ def _write_crop(source: Path, target: Path, chance: random.Random) -> None:
     target.parent.mkdir(exist_ok=True)
     unfinished = target.with_suffix(f".{os.getpid()}.unfinished")
     crop.save(unfinished, "PNG")
-    unfinished.rename(target)
+    durable.place(unfinished, target)

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import durable
 from training.rlhf.contract import (
     ContractError,
     ConversationRecord,
@@ -221,7 +222,9 @@ def _placed(
         try:
             os.link(image.resolve(), target)
         except OSError:  # another disk, or a file system without hard links
-            shutil.copyfile(image, target)
+            part = target.with_name(f".{target.name}.partial")
+            shutil.copyfile(image, part)
+            durable.place(part, target)
     return placed
 
 
@@ -233,4 +236,4 @@ def _write(path: Path, parts: Iterable[str]) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     with temporary.open("w", encoding="utf-8") as handle:
         handle.writelines(parts)
-    temporary.replace(path)
+    durable.place(temporary, path)

@@ -35,7 +35,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from annotation import storage
+import durable
 from config import logs
 from training.checkpoints import checkpoint_files, registry, warnings
 from training.figures import tensorboard
@@ -166,13 +166,15 @@ def _prepare(run: Run) -> Path:
         return directory
     if directory.exists():
         # Half prepared, or of another database that gave out the same number.
+        unprepare(directory)
         shutil.rmtree(directory)
     for name in ("data", "images", "adapters", "checkpoints"):
         (directory / name).mkdir(parents=True)
     spec = kinds.get(run.kind).prepare(run, directory)
     (directory / "spec.json").write_text(json.dumps(spec.to_json(), indent=2))
     _restore_checkpoint(run, directory)
-    storage.write_whole(directory / PREPARED, [json.dumps(identity(run))])
+    durable.force(directory)
+    durable.write(directory / PREPARED, json.dumps(identity(run)))
     return directory
 
 
@@ -184,6 +186,11 @@ def prepared_for(directory: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return noted if isinstance(noted, dict) else None
+
+
+def unprepare(directory: Path) -> None:
+    """To come before anything is taken out of the directory: what is left of it is not whole."""
+    durable.unlink(directory / PREPARED)
 
 
 def _restore_checkpoint(run: Run, directory: Path) -> None:
@@ -351,6 +358,7 @@ def _succeed(run: Run, attempt: Attempt, directory: Path, row: Checkpoint | None
 
 def _tidy(directory: Path) -> None:
     """The run has ended: what matters is in the database and in storage. What people read stays."""
+    unprepare(directory)
     for path in directory.iterdir() if directory.is_dir() else ():
         if path.name not in KEPT:
             if path.is_dir() and not path.is_symlink():

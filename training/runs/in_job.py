@@ -30,6 +30,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import durable
 from training.runs.guardian import die_with_parent
 from training.runs.locks import try_lock
 from training.runs.usage import Meter
@@ -100,9 +101,7 @@ class Worker:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all."""
-    fresh = path.with_name(f".{path.name}")
-    fresh.write_text(json.dumps(content))
-    fresh.replace(path)
+    durable.write(path, json.dumps(content))
 
 
 def main(directory: Path, patience: float, command: list[str]) -> int:

@@ -115,6 +115,8 @@ def _put_aside(directory: Path, *, but: set[str]) -> None:
     names = _names(directory)
     aside = directory.with_name(f"{GOING}{directory.name}-{uuid.uuid4().hex}")
     if names & but:
+        execution.unprepare(directory)
+        names.discard(execution.PREPARED)
         aside.mkdir()
         for name in names - but:
             (directory / name).rename(aside / name)

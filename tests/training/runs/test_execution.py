@@ -16,12 +16,22 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from tests.power_loss import Disk
 from tests.small_disks import fill
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from training.checkpoints import checkpoint_files, registry
 from training.models import Attempt, Checkpoint, GpuSlot, Metric, Run, Sample, State
-from training.runs import execution, following, heartbeat, keeping, kinds, scheduling, shutdown
+from training.runs import (
+    execution,
+    following,
+    heartbeat,
+    keeping,
+    kinds,
+    leftovers,
+    scheduling,
+    shutdown,
+)
 from training.runs.trainer import Trainer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -470,3 +480,42 @@ def test_killing_the_worker_kills_trainer_and_helpers(tmp_path: Path) -> None:
     Attempt.objects.filter(run=run).update(lease_expires_at=Now() - timedelta(seconds=1))
     scheduling.reap()
     assert Run.objects.get(pk=run.pk).state == State.QUEUED
+
+
+# --- A loss of power --------------------------------------------------------------------------
+
+
+def test_a_directory_is_on_the_disk_before_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run()
+    disk = Disk(monkeypatch, mark=execution.PREPARED)
+    directory = execution._prepare(run)
+    assert execution.prepared_for(directory) == execution.identity(run)
+    assert execution.PREPARED in disk.named and disk.lost() == []
+
+
+def test_what_forgets_a_file_of_the_directory_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, mark=execution.PREPARED)
+    monkeypatch.setattr(execution.durable, "force", lambda path: None)
+    execution._prepare(make_run())
+    assert any("spec.json was not on the disk" in fault for fault in disk.lost())
+
+
+@pytest.mark.parametrize("clear", ["tidied when the run ended", "cleared later"])
+def test_what_is_half_cleared_is_not_taken_for_prepared(
+    monkeypatch: pytest.MonkeyPatch, clear: str
+) -> None:
+    """A run that failed may be resumed; its directory is then made again."""
+    directory = execution._prepare(make_run())
+    (directory / "trainer.log").write_text("kept")
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        if clear == "cleared later":
+            monkeypatch.setattr(Path, "rename", die)
+            leftovers._put_aside(directory, but=execution.KEPT)
+        else:
+            monkeypatch.setattr(shutil, "rmtree", die)
+            execution._tidy(directory)
+    assert execution.prepared_for(directory) is None
