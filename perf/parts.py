@@ -1,11 +1,12 @@
 """What parts of the engine cost now and as they were before, by turns in one run.
 
-    python -m perf.parts [decoding] [logprobs] [images] [order] [--repeat 3]
+    python -m perf.parts [decoding] [generate] [logprobs] [images] [order] [--repeat 3]
 
-Before means: a batch is decoded until its longest response ends; log-probabilities are taken from
-float32 copies of the whole vocabulary, with an entropy beside each; images are decoded when they
-are wanted; an order over the data is shuffled anew at every step. Printed are the least processor
-seconds of several turns, since others on the machine can only add to them, and what else counts.
+Before means: a batch is decoded until its longest response ends, also in a run that generates;
+log-probabilities are taken from float32 copies of the whole vocabulary, with an entropy beside
+each; images are decoded when they are wanted; an order over the data is shuffled anew at every
+step. Printed are the least processor seconds of several turns, since others on the machine can only
+add to them, and what else counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,22 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import cost_of
-from training.rlhf import data
-from training.rlhf.contract import SamplingSettings, Turn
+from training.rlhf import data, generate
+from training.rlhf.contract import (
+    GenerateSettings,
+    Generation,
+    Kind,
+    PromptRecord,
+    RunSpec,
+    SamplingSettings,
+    Turn,
+)
 from training.rlhf.data import EndlessOrder
+from training.rlhf.events import EventWriter
 from training.rlhf.logprobs import token_logprobs
 from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.rollout import sample
+from training.rlhf.run_directory import OWN_BASE, Run
 
 Work = Callable[[], object]
 Line = tuple[str, str, str, str]
@@ -94,6 +106,41 @@ def decoding(folder: Path, repeat: int) -> Iterator[Line]:
     yield line("decoding, steps", len(steps["before"]), len(steps["now"]), "")
     shares = [100 * sum(found) / len(found) / 8 for found in (steps["before"], steps["now"])]
     yield "decoding, rows in a step", *(f"{share:.0f} %" for share in shares), ""
+
+
+def generation(folder: Path, repeat: int) -> Iterator[Line]:
+    """A run that answers 96 prompts, 8 at once, in the order of its records."""
+    form = shape.Shape.small(hidden=192, layers=4, vocabulary=512)
+    model = shape.model(form)
+    shape.shorten(model, form, slots=256)
+    (folder / "images").mkdir()
+    files = shape.images(folder / "images", 96, 84)
+    questions = [shape.text(36 + number % 9, 512, seed=number) for number in range(96)]
+    records = [
+        PromptRecord(
+            id=str(number),
+            image=file.name,
+            conversation=(Turn(speaker="human", text=f"<image>\n{question}"),),
+        )
+        for number, (file, question) in enumerate(zip(files, questions, strict=True))
+    ]
+    settings = GenerateSettings(
+        batch_size=8, sampling=SamplingSettings(temperature=1.0, response_length=256)
+    )
+    spec = RunSpec(kind=Kind.GENERATE, settings=settings, base_model=OWN_BASE)
+    answers: dict[int, list[Generation]] = {}
+
+    with (folder / "events").open("w") as file:
+        run = Run(folder, spec, EventWriter(folder / "events.jsonl", stream=file))
+
+        def answer(window: int) -> None:
+            parts = data.batches(records, window * settings.batch_size)
+            told = [generate._answers(run, model, None, part, lambda _: None) for part in parts]
+            answers[window] = [*chain.from_iterable(told)]
+
+        old, new = by_turns(lambda: answer(1), lambda: answer(generate._WINDOW), repeat)
+    assert answers[1] == answers[generate._WINDOW]
+    yield line("a run that generates, processor seconds", old, new)
 
 
 def logprobs(folder: Path, repeat: int) -> Iterator[Line]:
@@ -179,7 +226,13 @@ def photograph(file: Path, seed: int) -> Path:
     return file
 
 
-PARTS = {"decoding": decoding, "logprobs": logprobs, "images": images, "order": order}
+PARTS = {
+    "decoding": decoding,
+    "generate": generation,
+    "logprobs": logprobs,
+    "images": images,
+    "order": order,
+}
 
 
 def main() -> None:

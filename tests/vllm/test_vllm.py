@@ -24,6 +24,7 @@ import pytest
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not in this environment (make test-vllm)", allow_module_level=True)
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.rlhf import families, tiny
@@ -38,6 +39,8 @@ from training.rlhf.contract import (
     RunSpec,
     SamplingSettings,
 )
+
+torch.set_num_threads(1)  # on shared cores more wait for each other
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = 32

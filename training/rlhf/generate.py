@@ -1,12 +1,16 @@
 """Answers to prompts: for benchmarks, or several per prompt for people to compare.
 
-Each batch draws from its own seed, so a restarted run repeats the answers it had already given.
+Each record draws from its own seed, so its answers depend neither on how many are answered at once
+nor on which other records there are (up to rounding), and a restarted run repeats them.
 """
 
 from __future__ import annotations
 
 import json
-from itertools import chain
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
 
 from training.rlhf import checkpoints
 from training.rlhf.adapters import POLICY
@@ -14,7 +18,7 @@ from training.rlhf.contract import GenerateSettings, Generation, Kind, PromptRec
 from training.rlhf.data import batches
 from training.rlhf.errors import Interrupted
 from training.rlhf.models import VisionLanguageModel
-from training.rlhf.optimization import seed_step
+from training.rlhf.optimization import seed_of
 from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, sample
 from training.rlhf.run_directory import Run
@@ -22,6 +26,11 @@ from training.rlhf.usable import stand_in, usable
 
 GENERATIONS = "generations.jsonl"
 _SAMPLES = 8
+_WINDOW = 16
+"""Batches that a process takes together: in one, whoever ends makes room for the next prompt.
+
+At its end places stay empty until the longest answer is over; its images are in memory together.
+"""
 
 
 def generate(run: Run) -> None:
@@ -46,17 +55,17 @@ def generate(run: Run) -> None:
     )
 
     run.events.stage("answering")
+    everyone = processes()
     generations: list[Generation] = []
-    groups = [*enumerate(batches(records, settings.batch_size))]
-    for turn in batches(groups, processes().count):  # a batch for each process
+
+    def tell(done: int) -> None:
+        run.events.progress(len(generations) + done, len(records), unit="prompt")
+
+    for turn in batches(records, _WINDOW * settings.batch_size * everyone.count):
         if run.terminating:
             raise Interrupted
-        answers = [
-            _answers(run, model, adapter, group, number=number)
-            for number, group in processes().share(turn)
-        ]
-        generations += chain.from_iterable(processes().collect(answers))
-        run.events.progress(len(generations), len(records), unit="prompt")
+        generations += everyone.collect(_answers(run, model, adapter, everyone.share(turn), tell))
+        tell(0)
 
     for record, generation in zip(records[:_SAMPLES], generations, strict=False):
         run.events.sample(
@@ -79,27 +88,49 @@ def _answers(
     model: VisionLanguageModel,
     adapter: str | None,
     records: list[PromptRecord],
-    *,
-    number: int,
+    tell: Callable[[int], None],
 ) -> list[Generation]:
-    """Answers to batch ``number``."""
+    """Answers to ``records``; ``tell`` is called with how many are done, a batch apart or more."""
     settings = run.spec.settings
     assert isinstance(settings, GenerateSettings)
-    seed_step(run.spec.seed, Kind.GENERATE, number)
+    each, told, done = settings.samples_per_prompt, 0, set[int]()
     images = model.encode_images([run.image_files(record) for record in records])
     prompts = [
         model.chat.prompt(record.conversation, image)
         for record, image in zip(records, images, strict=True)
     ]
+
+    def after_batch(rows: list[int], *_: object) -> None:
+        nonlocal told
+        done.update(rows)
+        whole = len(done) // each
+        if told + settings.batch_size <= whole < len(records):
+            told = whole
+            tell(whole)
+
+    if not records:
+        return []
     responses = sample(
         model,
-        [prompt for prompt in prompts for _ in range(settings.samples_per_prompt)],
+        [prompt for prompt in prompts for _ in range(each)],
         settings.sampling,
         adapter=adapter,
-        batch_size=settings.batch_size * settings.samples_per_prompt,
-        names=[record.id for record in records for _ in range(settings.samples_per_prompt)],
+        batch_size=settings.batch_size * each,
+        names=[record.id for record in records for _ in range(each)],
+        draws=_draws(run.spec.seed, records, each, settings.sampling.response_length),
+        before_batch=run.check_termination,
+        after_batch=after_batch,
     )
-    return _grouped(records, responses, settings.samples_per_prompt)
+    return _grouped(records, responses, each)
+
+
+def _draws(seed: int, records: Sequence[PromptRecord], each: int, length: int) -> Tensor:
+    """Each record's own random numbers, ``[records * each, length]``."""
+    found = []
+    for record in records:
+        generator = torch.Generator().manual_seed(seed_of(seed, Kind.GENERATE, record.id))
+        found.append(torch.rand((each, length), dtype=torch.float64, generator=generator))
+    return torch.cat(found)
 
 
 def _grouped(records: list[PromptRecord], responses: Responses, each: int) -> list[Generation]:

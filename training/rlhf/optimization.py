@@ -132,5 +132,10 @@ def steps_in(epochs: float, count: int, batch_size: int, max_steps: int) -> int:
 
 def seed_step(seed: int, purpose: str, step: int) -> None:
     """Seed torch for one step, so that a resumed run draws what an uninterrupted one would."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    torch.manual_seed(seed_of(seed, purpose, step))
+
+
+def seed_of(seed: int, purpose: str, what: int | str) -> int:
+    """The seed of one thing in a run with ``seed``: a step by its number, a record by its id."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{what}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

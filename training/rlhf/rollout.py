@@ -102,6 +102,7 @@ def sample(
     batch_size: int,
     shared: bool = False,
     names: Sequence[str] = (),
+    draws: Tensor | None = None,
     before_batch: Callable[[], None] = lambda: None,
     after_batch: Callable[[list[int], Responses, Prefix], None] = lambda *_: None,
 ) -> Responses:
@@ -110,7 +111,8 @@ def sample(
     ``batch_size`` responses are under way at once: where some have ended, others are let in. Equal
     prompts share one pass over the prompt. The image, padding and begin tokens cannot be sampled;
     the earliest of all stop tokens ends a response. What is drawn does not depend on
-    ``batch_size``, nor on how many processes answer a ``shared`` list. ``before_batch`` may raise
+    ``batch_size``, nor on how many processes answer a ``shared`` list: numbers in [0, 1) decide it,
+    ``draws`` ``[prompts, response_length]`` or torch's. ``before_batch`` may raise
     to give up; ``after_batch`` gets rows whose prompts were run together, once all of them have
     ended, their responses and their ``prompt_prefix`` under ``adapter``, and may be called again
     for the same rows.
@@ -119,7 +121,8 @@ def sample(
     merged = MergedAdapter(model, adapter)
     ids = torch.zeros((len(prompts), settings.response_length), dtype=torch.long)
     drawn_with = torch.zeros(ids.shape)
-    draws = torch.rand(ids.shape, dtype=torch.float64)
+    if draws is None:
+        draws = torch.rand(ids.shape, dtype=torch.float64)
     keys = [key_of(prompt) for prompt in prompts]
     lengths = [len(prompt) for prompt in prompts]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.training.rlhf.resuming import terminate
 from training.rlhf import generate as module
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Generation, Kind, SamplingSettings
+from training.rlhf.decoding import Flight
+from training.rlhf.rollout import Responses
 
 SHORT = SamplingSettings(temperature=1.0, response_length=6)
 
@@ -41,6 +44,55 @@ def test_answers_depend_on_the_seed_alone(make_run: MakeRun) -> None:
         assert main(["generate", "--run-dir", str(directory)]) == 0
         found.append(generations(directory))
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_answers_do_not_depend_on_how_many_are_answered_at_once_nor_on_company(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, temperature: float
+) -> None:
+    """In windows of several batches, in batches one after the other, alone, in another order."""
+    sampling = SamplingSettings(temperature=temperature, response_length=12)
+    changes = {"samples_per_prompt": 2, "sampling": sampling}
+
+    def answers(name: str, size: int, window: int, *, some: slice = slice(None)) -> dict[str, Any]:
+        monkeypatch.setattr(module, "_WINDOW", window)
+        directory = make_run(Kind.GENERATE, name, batch_size=size, **changes)
+        file = directory / "data" / "train.jsonl"
+        file.write_text("".join([f"{line}\n" for line in file.read_text().splitlines()[some]]))
+        assert main(["generate", "--run-dir", str(directory)]) == 0
+        return {found.id: found for found in generations(directory)}
+
+    together = answers("together", 4, 16)
+    assert len(together) == 12
+    if temperature:
+        assert len({text for one in together.values() for text in one.responses}) > 12
+    assert answers("apart", 5, 1) == together
+    assert answers("alone", 1, 1, some=slice(3)).items() <= together.items()
+    assert answers("backwards", 3, 2, some=slice(None, None, -1)) == together
+
+
+def test_a_prompt_takes_the_place_of_a_finished_answer(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So there are fewer steps than the longest answers of all batches have together."""
+    steps = []
+    step = Flight._step
+    monkeypatch.setattr(Flight, "_step", lambda self: (steps.append(1), step(self))[1])
+    sampling = SamplingSettings(temperature=1.0, response_length=40)
+    directory = make_run(Kind.GENERATE, batch_size=4, samples_per_prompt=4, sampling=sampling)
+    lengths: list[int] = []
+    original = module.sample
+
+    def sample(*arguments: Any, **options: Any) -> Responses:
+        responses = original(*arguments, **options)
+        lengths.extend(responses.lengths.tolist())
+        return responses
+
+    monkeypatch.setattr(module, "sample", sample)
+    assert main(["generate", "--run-dir", str(directory)]) == 0
+    assert len(lengths) == 48
+    apart = sum(max(lengths[start : start + 16]) for start in range(0, 48, 16))
+    assert max(lengths) <= len(steps) < 0.9 * apart
 
 
 def test_answers_are_those_of_the_adapter(make_run: MakeRun) -> None:
