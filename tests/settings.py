@@ -7,6 +7,10 @@ from pathlib import Path
 # Set before the real settings are read: a test must never reach a developer's own database.
 os.environ.setdefault("FACTLOOP_VAR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
 
+# Before torch is imported, here and in what tests start: two processes with two threads each on two
+# cores wait for each other, and take many times the processor time of one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Where it is ten o'clock now: no test runs across midnight. Processes of a test share the zone.
 _ahead = (10 - datetime.now(UTC).hour + 12) % 24 - 12
 os.environ.setdefault("TIME_ZONE", f"Etc/GMT{-_ahead:+d}")

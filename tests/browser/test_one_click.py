@@ -35,10 +35,8 @@ SMALL = {
 
 
 @pytest.fixture
-def admin(live_server: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+def admin(live_server: Any, settings: Any, tmp_path: Path) -> User:
     settings.RUNS_ROOT = tmp_path / "runs"
-    # A second thread of a model this small waits more than it works.
-    monkeypatch.setenv("TRAINER_THREADS", "1")
     return factories.make_admin("maria")
 
 

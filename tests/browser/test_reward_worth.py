@@ -38,10 +38,8 @@ OF_EACH_GROUP = 1250 if os.environ.get("EVERY_PAIR") else 8
 
 
 @pytest.fixture
-def admin(live_server: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+def admin(live_server: Any, settings: Any, tmp_path: Path) -> User:
     settings.RUNS_ROOT = tmp_path / "runs"
-    # A second thread of a model this small waits more than it works.
-    monkeypatch.setenv("TRAINER_THREADS", "1")
     return factories.make_admin("maria")
 
 

@@ -42,11 +42,6 @@ PPO = {
 SAMPLE = {"sampling": {"temperature": 1.0, "query_length": 32, "response_length": 6}}
 
 
-@pytest.fixture(autouse=True)
-def two_threads(settings: Any) -> None:
-    settings.TRAINER_THREADS = 2
-
-
 def execute(run: Run) -> Run:
     execution.execute(run.pk)
     run.refresh_from_db()
