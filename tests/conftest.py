@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
 from config import embedded
-from tests import emptying
+from tests import emptying, order
 from tests.small_disks import mounted
 
 # The suite draws the same examples each time, however busy the machine is; to look for new ones:
@@ -25,6 +26,11 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     """Each process of `pytest -n 2` has a folder to itself, and so a Postgres and a Valkey."""
     for spec in specs:
         spec.env["FACTLOOP_VAR"] = str(embedded.var_folder() / spec.id)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = order.arrange(items, order.processes())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +74,23 @@ def django_db_setup(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: emptying.empty())
         yield
+
+
+@pytest.fixture(scope="module")
+def rows_of_the_module(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What fixtures of the module write within this one is there for each of its tests.
+
+    Each test is rolled back to it, so nobody needs to make a world anew for every question that is
+    asked of it. Every test of such a module sees these rows.
+    """
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        whole = transaction.atomic()
+        whole._from_testcase = True  # So code that must not be within a transaction may be.
+        with whole:
+            # Each test's own transaction ends, as Django has it, with closing the connection.
+            patch.setattr(connection, "close", lambda: None)
+            yield
+            transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ A route that is not listed here fails the test: whoever adds one says who may us
 from __future__ import annotations
 
 import uuid
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -117,7 +119,13 @@ class World:
 
 
 @pytest.fixture
-def world(db: None) -> World:
+def world(made: World, db: None) -> World:
+    cache.clear()  # What was counted of these people in other tests.
+    return deepcopy(made)
+
+
+@pytest.fixture(scope="module")
+def made(rows_of_the_module: None) -> World:
     project = make_project(k=1)
     comparison = make_comparison(project)
     judgment = judge(comparison)

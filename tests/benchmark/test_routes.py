@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -73,7 +74,12 @@ OF_AN_EVALUATION = ("evaluation", "progress", "judge-again", "repeat", "answers"
 
 
 @pytest.fixture
-def evaluation() -> Evaluation:
+def evaluation(made: Evaluation, db: None) -> Evaluation:
+    return deepcopy(made)
+
+
+@pytest.fixture(scope="module")
+def made(rows_of_the_module: None) -> Evaluation:
     evaluation = make_evaluation([6, None], project=make_project())
     evaluation.question_set.questions.update(image=make_image())
     return evaluation

@@ -33,7 +33,7 @@ addEventListener("securitypolicyviolation", (event) => console.error(
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium.find()
     if path is None:

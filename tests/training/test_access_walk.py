@@ -1,6 +1,7 @@
 """Every route of training by every role. A route that is not listed here fails the test."""
 
 import hashlib
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -76,11 +77,16 @@ REFUSALS = {401, 403, 404}
 BASES = ("base-import-new", "base-imports")
 
 
+@pytest.fixture(scope="module")
+def made(rows_of_the_module: None) -> Checkpoint:
+    return make_checkpoint(make_run(), files=FILES)
+
+
 @pytest.fixture
-def checkpoint() -> Checkpoint:
-    made = make_checkpoint(make_run(), files=FILES)
-    default_storage.save(f"{made.path}/config.json", ContentFile(b"{}"))
-    return made
+def checkpoint(made: Checkpoint, db: None) -> Checkpoint:
+    if not default_storage.exists(f"{made.path}/config.json"):  # A test may have deleted it.
+        default_storage.save(f"{made.path}/config.json", ContentFile(b"{}"))
+    return deepcopy(made)
 
 
 def address(route: str, checkpoint: Checkpoint) -> str:

@@ -5,7 +5,6 @@ import json
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client
 from django.urls import get_resolver, reverse
 
@@ -100,7 +102,13 @@ class World:
 
 
 @pytest.fixture
-def world(db: None) -> World:
+def world(made: World, db: None) -> World:
+    cache.clear()  # What was counted of these people in other tests.
+    return deepcopy(made)
+
+
+@pytest.fixture(scope="module")
+def made(rows_of_the_module: None) -> World:
     project = factories.make_project(k=1)
     factories.judge(factories.make_comparison(project))
     comparison, *_ = factories.make_comparisons(project, 3)
