@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 from annotation.answers import LONGEST_NOTE, Answer
 from annotation.models.work import Choice
+
+KEYS = {"1": "1", "2": "2", "tie": "0"}
+"""By choice, those of the labelling page (static/js/ruling.js)."""
+
+
+def _with_keys() -> list[tuple[str, str]]:
+    return [
+        (value, format_html("{} <kbd>{}</kbd>", label, KEYS[value]))
+        for value, label in Choice.choices
+    ]
 
 
 class DisputeFilterForm(forms.Form):
@@ -18,11 +30,12 @@ class RulingForm(forms.Form):
     """A reviewer's answer to the annotators' two questions."""
 
     more_hallucinated = forms.ChoiceField(
-        choices=Choice.choices, widget=forms.RadioSelect, label="Which hallucinates more?"
+        choices=_with_keys, widget=forms.RadioSelect, label="Which hallucinates more?"
     )
     more_helpful = forms.ChoiceField(
-        choices=[("", "Not asked"), *Choice.choices],
+        choices=lambda: [("", "Not asked"), *_with_keys()],
         required=False,
+        widget=forms.RadioSelect,
         label="Which is more helpful?",
         help_text="Only after “about the same”.",
     )
@@ -30,6 +43,7 @@ class RulingForm(forms.Form):
         max_length=LONGEST_NOTE,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
+        label=mark_safe("Note <kbd>N</kbd>"),
         help_text="Why; other reviewers see it.",
     )
 
