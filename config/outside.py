@@ -13,8 +13,9 @@ import json
 import math
 import re
 import unicodedata
-from collections import Counter
 from typing import Any, Literal
+
+from config.json_words import named_twice, not_json
 
 MOST_NESTING = 100
 """Levels of lists and objects in JSON; whatever walks it afterwards may recurse."""
@@ -97,24 +98,23 @@ def finite_number(value: Any, *, least: float, most: float) -> float | None:
 # --------------------------------------------------------------------------------------------
 
 
-def parse_json(text: str | bytes, *, nan: bool = False, each_once: bool = False) -> Any:
+def parse_json(text: str | bytes, *, nan: bool = False) -> Any:
     """The value of JSON as the standard has it, in UTF-8 (a byte order mark may stand before it).
 
-    Raises NotJson; also for NaN, for numbers that no other reader holds (1e999, more than 64 bits)
-    and for more than ``MOST_NESTING`` levels. Texts in it may still be unstorable. ``nan`` lets
-    NaN and Infinity through as numbers, for files in which nobody may read that field, and
-    ``each_once`` refuses an object that has a member twice.
+    Raises NotJson; also for NaN, for numbers that no other reader holds (1e999, more than 64 bits),
+    for an object that has a member twice, and for more than ``MOST_NESTING`` levels. Texts in it
+    may still be unstorable. ``nan`` lets NaN and Infinity through as numbers, for files in which
+    nobody may read that field.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        value = json_decoder(nan=nan, each_once=each_once).decode(decoded)
+        value = json_decoder(nan=nan).decode(decoded)
     except UnicodeDecodeError:
         raise NotJson("is not UTF-8 text") from None
     except NotJson:
         raise
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise NotJson(f"is not JSON ({error.msg}: {place})", error.lineno) from None
+        raise NotJson(not_json(error), error.lineno) from None
     except (RecursionError, MemoryError):
         raise _too_deep() from None
     check_nesting(decoded, value)
@@ -122,7 +122,7 @@ def parse_json(text: str | bytes, *, nan: bool = False, each_once: bool = False)
 
 
 @functools.cache
-def json_decoder(*, nan: bool = False, each_once: bool = False) -> json.JSONDecoder:
+def json_decoder(*, nan: bool = False) -> json.JSONDecoder:
     """What ``parse_json`` decodes with, for readers that take one value after the other.
 
     They still have to ``check_nesting`` and to catch RecursionError.
@@ -131,7 +131,7 @@ def json_decoder(*, nan: bool = False, each_once: bool = False) -> json.JSONDeco
         parse_constant=float if nan else _no_constant,
         parse_float=_float,
         parse_int=_integer,
-        object_pairs_hook=_each_once if each_once else None,
+        object_pairs_hook=_each_once,
     )
 
 
@@ -143,11 +143,10 @@ def check_nesting(text: str, value: Any) -> None:
 
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        [(twice, _)] = Counter(name for name, _ in members).most_common(1)
-        raise NotJson(f"has {twice[:_SHOWN]!r} twice")
-    return found
+    fault = named_twice(members)
+    if fault:
+        raise NotJson(fault)
+    return dict(members)
 
 
 def _check_nesting(value: Any) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from config.json_words import not_json
 from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, parse_json
 
 MOST_RECORD_BYTES = 64 * 2**20
@@ -38,6 +39,8 @@ _BINARY = {
 }
 _TURNS = {"messages", "conversations"}
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
+_ANY_JSON = json.JSONDecoder(parse_int=float)
+"""Finds the end of a value that is not taken, whatever its numbers and names."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def document(file: IO[bytes]) -> Any:
-    """The one value of a JSON file, in which no object has a member twice. Raises Unreadable."""
+    """The one value of a JSON file. Raises Unreadable."""
     data = file.read()
     refusal = _not_text(data[:LOOKED_AT])
     if not data.strip(codecs.BOM_UTF8 + _BLANK):
@@ -123,13 +126,17 @@ def document(file: IO[bytes]) -> Any:
     if refusal:
         raise Unreadable([Fault(0, refusal)])
     try:
-        return _parsed(data, each_once=True)
+        return _parsed(data)
     except _Fault as fault:
         raise Unreadable([Fault(0, str(fault))]) from None
 
 
 class _Fault(ValueError):
     """A reason, before it is known at which line."""
+
+
+class _OfRecord(_Fault):
+    """One of a record that has been read to its end, so that the next one can be."""
 
 
 def _not_text(start: bytes) -> str | None:
@@ -182,10 +189,10 @@ def asian_encoding(data: bytes) -> tuple[str, str] | None:
     return chinese_encoding(data) or japanese
 
 
-def _parsed(data: bytes, **options: bool) -> Any:
+def _parsed(data: bytes) -> Any:
     text = _decoded(data)
     try:
-        return parse_json(text, nan=True, **options)
+        return parse_json(text, nan=True)
     except NotJson as error:
         raise _Fault(str(error)) from None
 
@@ -244,7 +251,11 @@ def _stream(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         number = 0
         while text.peek():
             number += 1
-            value = text.value()
+            try:
+                value = text.value()
+            except _OfRecord as fault:
+                on_fault(Fault(number, str(fault)))
+                continue
             reason = _container(value) if number == 1 and not text.peek() else None
             if reason:
                 raise _Fault(reason)
@@ -285,7 +296,12 @@ def _array(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
             if number:
                 text.take(",")
             number += 1
-            yield number, text.value()
+            try:
+                value = text.value()
+            except _OfRecord as fault:
+                on_fault(Fault(number, str(fault)))
+            else:
+                yield number, value
         text.take("]")
         if text.peek():
             raise _Fault("is not JSON (there is text behind the array)")
@@ -304,6 +320,8 @@ class _Text:
         self._json = json_decoder(nan=True)
         self._held = ""
         self._at = 0
+        self._lines = self._columns = 0
+        """Before what is held: of the file, and of the line that it begins in."""
         self._ended = False
 
     def peek(self) -> str:
@@ -317,31 +335,45 @@ class _Text:
     def take(self, character: str) -> None:
         found = self.peek()
         if found != character:
-            said = "the file ends too early" if not found else f"{character!r} is expected"
-            raise _Fault(f"is not JSON ({said})")
+            said = "it ends too early" if not found else f"{character!r} is expected"
+            raise _Fault(f"is not JSON ({said} at {self._place(self._at)})")
         self._at += 1
 
     def value(self) -> Any:
+        """The next value. Raises _Fault; _OfRecord where the text behind it can be read."""
         self.peek()
         wanted = self.CHUNK
+        decoder, fault = self._json, ""
         while True:
             try:
-                value, end = self._json.raw_decode(self._held, self._at)
+                value, end = decoder.raw_decode(self._held, self._at)
                 # A number may go on behind what is held.
-                if end < len(self._held) or not self._more(wanted):
+                if end == len(self._held) and self._more(wanted):
+                    continue
+                if not fault:
                     check_nesting(self._held[self._at : end], value)
-                    self._at = end
-                    return value
+                self._at = end
+                if fault:
+                    raise _OfRecord(fault)
+                return value
             except json.JSONDecodeError as error:
                 # What the decoder stumbles over may be the end of what is held. Each time twice
                 # as much, so that a record is not read over and over.
+                place = self._place(error.pos)  # of what is held now
                 if len(self._held) - self._at > MOST_RECORD_BYTES or not self._more(wanted):
-                    raise _Fault(f"is not JSON ({error.msg})") from None
+                    raise _Fault(not_json(error, place)) from None
                 wanted *= 2
             except NotJson as error:
-                raise _Fault(str(error)) from None
+                decoder, fault = _ANY_JSON, str(error)
             except RecursionError:
                 raise _Fault(f"is nested more than {MOST_NESTING} levels deep") from None
+
+    def _place(self, at: int) -> str:
+        """ "line 3, column 9" of the file, for a place in what is held."""
+        before = self._held[:at]
+        lines = before.count("\n")
+        columns = len(before) - before.rfind("\n") - 1 + (0 if lines else self._columns)
+        return f"line {self._lines + lines + 1}, column {columns + 1}"
 
     def _more(self, wanted: int) -> bool:
         if self._ended:
@@ -352,6 +384,9 @@ class _Text:
             text = self._decoder.decode(data, final=not data)
         except UnicodeDecodeError:
             raise _Fault(_not_utf_8(data)) from None
+        gone = self._held[: self._at]
+        self._columns = len(gone) - gone.rfind("\n") - 1 + (0 if "\n" in gone else self._columns)
+        self._lines += gone.count("\n")
         self._held = self._held[self._at :] + text
         self._at = 0
         return bool(data)

@@ -8,7 +8,6 @@ rest of the worker's disk.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import re
@@ -202,7 +201,7 @@ def _look_at_hub(row: BaseImport) -> dict[str, int]:
     row.revision = info.sha or ""
     with tempfile.TemporaryDirectory() as folder:
         config = _download(row, "config.json", Path(folder))
-        bases.check_config(json.loads(config.read_text(encoding="utf-8")))
+        bases.check_config(bases.read_json(config))
     return wanted
 
 

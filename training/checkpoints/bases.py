@@ -13,6 +13,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from config.json_words import not_json
+
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON = 64 << 20
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -49,18 +51,18 @@ def check_folder(folder: Path) -> Description:
             raise BaseRefused(
                 f"{path.name} could carry code: only safetensors weights are taken, and no programs"
             )
-    config = check_config(_json(folder / "config.json"))
+    config = check_config(read_json(folder / "config.json"))
     _one_of(folder, TOKENIZERS, "tokenizer")
     _one_of(folder, PROCESSORS, "image processor")
     for name in (*PROCESSORS, "tokenizer_config.json"):
         if (folder / name).exists():
-            _no_code(_json(folder / name), name)
+            _no_code(read_json(folder / name), name)
     _check_template(folder)
     weights = {path.name: _tensors(path) for path in sorted(folder.glob("*.safetensors"))}
     if not weights:
         raise BaseRefused("there are no weights in a safetensors file")
     if (folder / INDEX).exists():
-        _check_index(_json(folder / INDEX), weights)
+        _check_index(read_json(folder / INDEX), weights)
     return Description(
         family=config["model_type"],
         architecture=next(iter(config.get("architectures") or []), ""),
@@ -74,7 +76,7 @@ def _check_template(folder: Path) -> None:
     if any((folder / name).is_file() for name in TEMPLATES):
         return
     settings = [folder / name for name in (*PROCESSORS, "tokenizer_config.json")]
-    if not any("chat_template" in (_json(path) or {}) for path in settings if path.exists()):
+    if not any("chat_template" in (read_json(path) or {}) for path in settings if path.exists()):
         raise BaseRefused(
             f"there is no chat template: neither {' nor '.join(TEMPLATES)}, nor chat_template in "
             "processor_config.json or tokenizer_config.json"
@@ -121,15 +123,20 @@ def _one_of(folder: Path, names: tuple[str, ...], what: str) -> None:
         raise BaseRefused(f"there is no {what}: none of {', '.join(names)}")
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A file of a model. Raises BaseRefused, which names it."""
     if not path.is_file():
         raise BaseRefused(f"there is no {path.name}: it is not a model folder")
     if path.stat().st_size > LARGEST_JSON:
         raise BaseRefused(f"{path.name} is larger than {LARGEST_JSON >> 20} MB")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BaseRefused(f"{path.name} is not JSON: {error}") from None
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise BaseRefused(f"{path.name} {not_json(error)}") from None
+    except UnicodeDecodeError:
+        raise BaseRefused(f"{path.name} is not UTF-8 text") from None
+    except (ValueError, RecursionError):
+        raise BaseRefused(f"{path.name} is not JSON that is read here") from None
 
 
 def _tensors(path: Path) -> set[str]:

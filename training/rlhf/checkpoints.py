@@ -42,7 +42,7 @@ class Checkpoint:
         try:
             state: dict[str, Any] = json.loads((self.folder / STATE).read_text())
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.folder.name}/{STATE} is damaged: {error}") from error
+            raise CheckpointError(f"{self.folder.name}/{STATE} is damaged") from error
         return state
 
     def optimizer(self, name: str) -> dict[str, Tensor]:

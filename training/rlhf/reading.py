@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf.errors import DataError
+from training.rlhf.json_words import named_twice, not_json
 
 _BLANK = b" \t\r\n"
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
@@ -75,16 +76,23 @@ def text(path: Path) -> str:
 
 def _objects(path: Path, name: str) -> Iterator[tuple[str, Any]]:
     """Objects that are written over several lines."""
-    rest = _decoded(_bytes(path)).lstrip()
-    number = 0
-    while rest:
+    whole = _decoded(_bytes(path))
+    at, number = _next(whole, 0), 0
+    while at < len(whole):
         number += 1
         try:
-            value, end = json.JSONDecoder().raw_decode(rest)
+            value, at = _JSON.raw_decode(whole, at)
         except (ValueError, RecursionError) as error:
             raise Unreadable(f"{_not_json(error)}, in record {number}") from None
-        rest = rest[end:].lstrip()
+        at = _next(whole, at)
         yield f"{name}, line {number}", value
+
+
+def _next(whole: str, at: int) -> int:
+    """Where the next character that is not blank stands."""
+    while at < len(whole) and whole[at] in " \t\r\n":
+        at += 1
+    return at
 
 
 def _bytes(path: Path, most: int = -1) -> bytes:
@@ -111,14 +119,27 @@ def _decoded(data: bytes) -> str:
         raise Unreadable("is not UTF-8 text: save the file as UTF-8") from None
 
 
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    fault = named_twice(members)
+    if fault:
+        raise Unreadable(fault)
+    return dict(members)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_each_once)
+
+
 def _parsed(data: bytes) -> Any:
+    whole = _decoded(data)
     try:
-        return json.loads(_decoded(data))
+        return _JSON.decode(whole)
     except (ValueError, RecursionError) as error:
         raise Unreadable(_not_json(error)) from None
 
 
 def _not_json(error: Exception) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
     if isinstance(error, json.JSONDecodeError):
-        return f"is not JSON ({error.msg}: line {error.lineno}, column {error.colno})"
+        return not_json(error)
     return "is not JSON (it is nested too deep, or holds a number that is too long)"

@@ -24,6 +24,7 @@ from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import beginning_key, family_batches, hidden_behind_prefixes
 from training.rlhf.processes import Processes, processes
+from training.rlhf.reading import document
 
 DESCRIPTION = "reward_model.json"
 ADAPTER = "reward"
@@ -217,7 +218,7 @@ class RewardModel:
     def load(cls, model: VisionLanguageModel, folder: Path, *, batch_size: int = 8) -> RewardModel:
         """Read a saved reward model onto ``model``; ModelError when it is not what it was."""
         try:
-            description = json.loads((folder / DESCRIPTION).read_text())
+            description = document(folder / DESCRIPTION)
             template = RatingTemplate(**description["template"])
             golden = [_golden_from_json(example) for example in description["golden"]]
             reward_model = cls(
@@ -227,8 +228,14 @@ class RewardModel:
                 mean=description["mean"],
                 deviation=description["deviation"],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder.name} is not a reward model: {error!r}") from error
+        except DataError as error:
+            raise ModelError(f"{folder.name} is not a reward model: {error}") from None
+        except KeyError as error:
+            lacks = f"{DESCRIPTION} lacks {error.args[0]!r}"
+            raise ModelError(f"{folder.name} is not a reward model: {lacks}") from None
+        except (ValueError, TypeError):
+            other = f"{DESCRIPTION} has another form than this engine writes"
+            raise ModelError(f"{folder.name} is not a reward model: {other}") from None
         if template.sha256 != description.get("template_sha256"):
             raise ModelError(f"{folder.name}: the rating template was changed after training")
         model.load_adapter(ADAPTER, folder)

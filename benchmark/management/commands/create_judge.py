@@ -1,6 +1,5 @@
 """Makes a judge known. Keys stay in the environment of the workers and are never stored."""
 
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from benchmark.models import Judge
+from config.outside import NotJson, parse_json
 
 
 class Command(BaseCommand):
@@ -62,9 +62,9 @@ def _kind(options: dict[str, Any]) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CommandError(f"--options is not JSON ({error})") from error
+        value = parse_json(text)
+    except NotJson as error:
+        raise CommandError(f"--options {error}") from None
     if not isinstance(value, dict):
         raise CommandError("--options is not a JSON object")
     return value

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from training.rlhf.contract.wire import ContractError, build, to_json
+from training.rlhf.json_words import not_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def parse_event(line: str) -> Event:
     try:
         data = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ContractError("event", f"is not JSON ({error})") from None
+        raise ContractError("event", not_json(error)) from None
     cls = EVENTS.get(str(data.get("event"))) if isinstance(data, dict) else None
     if cls is None:
         raise ContractError("event", f"is none of {sorted(EVENTS)}")
