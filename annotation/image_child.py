@@ -37,6 +37,11 @@ _OTHERS = {
     b"MM\0*": "a TIFF picture",
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
+    b"\0\0\1\0": "an icon (ICO)",
+    b"\0\0\0\x0cjP": "a JPEG 2000 picture",
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture",
+    b"\xff\x0a": "a JPEG XL picture",
+    b"8BPS": "a Photoshop picture",
 }
 _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"hevc"), "a HEIC picture (of a phone)"),
@@ -71,8 +76,12 @@ def reencode(data: bytes) -> tuple[bytes, dict[str, Any]]:
         upright = ImageOps.exif_transpose(_loaded(picture, data, notes))
     except MemoryError:
         raise
-    except _BROKEN as error:
-        raise Refused(f"is broken or cut off{_detail(error)}") from None
+    except _BROKEN:
+        raise Refused("is broken or cut off") from None
+    if not was_jpeg and getattr(picture, "is_animated", False):
+        notes.append("moves: its first picture is taken")
+    if _is_of_other_colours(picture.info.get("icc_profile")):
+        notes.append("has a colour profile other than sRGB, which is left away as models do")
     plain = _on_white(upright, notes)
     clean = Image.frombytes(plain.mode, plain.size, plain.tobytes())
     output = io.BytesIO()
@@ -93,8 +102,8 @@ def _opened(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise Refused(f"is not a PNG, JPEG, WebP or GIF picture{_what_it_is(data)}") from None
-    except _BROKEN as error:
-        raise Refused(f"is broken or cut off{_detail(error)}") from None
+    except _BROKEN:
+        raise Refused("is broken or cut off") from None
 
 
 def _what_it_is(data: bytes) -> str:
@@ -105,10 +114,12 @@ def _what_it_is(data: bytes) -> str:
     return f" but {kind}" if kind else ""
 
 
-def _detail(error: BaseException) -> str:
-    """What the decoder says, where it is about the picture and not about the program."""
-    said = str(error).partition("\n")[0][:80] if isinstance(error, (OSError, SyntaxError)) else ""
-    return f" ({said})" if said else ""
+def _is_of_other_colours(profile: Any) -> bool:
+    """Whether a colour profile names another space than sRGB, in either of ICC's writings."""
+    name = "sRGB"
+    return isinstance(profile, bytes) and not any(
+        name.encode(encoding) in profile for encoding in ("ascii", "utf-16-be")
+    )
 
 
 def _without_texts(data: bytes) -> bytes:

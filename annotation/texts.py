@@ -26,11 +26,11 @@ _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_END_TOKEN = re.compile(
-    r"(?:</s>|<eos>|<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|eot|end_of_turn)\|>"
-    r"|<end_of_turn>|<end_of_utterance>|\[EOS\])\Z"
+_SPECIAL_TOKEN = re.compile(
+    r"(?:</?s>|<(?:bos|eos|pad|unk|mask)>|<\|[a-z][a-z0-9_]{1,28}\|>|<(?:start|end)_of_[a-z]{1,12}>"
+    r"|<fake_token_around_image>|<row_\d{1,2}_col_\d{1,2}>|<global-img>|\[/?(?:INST|EOS|PAD)\])\Z"
 )
-_LONGEST_TOKEN = 24
+_LONGEST_TOKEN = 34
 _MEDIA = re.compile(
     r"<(?:image|video|audio|speech|img)(?:[ _]?[0-9]{1,3})?>|<ImageHere>|\[IMG\]"
     r"|<\|(?:image|video|audio|vision)(?:_[0-9a-z]{1,8})?\|>|<start_of_image>|<image_soft_token>"
@@ -63,9 +63,12 @@ def _seen(text: str) -> str:
     return " ".join(normalized(text, "NFC").translate(_UNSEEN).split())
 
 
-def end_token(text: str) -> str | None:
-    """The token of a model's vocabulary that ``text`` ends with, as answers that were cut badly."""
-    found = _END_TOKEN.search(text.rstrip()[-_LONGEST_TOKEN:])
+def special_token(text: str) -> str | None:
+    """The token of a model's vocabulary that ``text`` ends with, as answers that were cut badly.
+
+    Those of LLaVA, Qwen, Gemma, Idefics, SmolVLM, Llama and Mistral, by their forms.
+    """
+    found = _SPECIAL_TOKEN.search(text.rstrip()[-_LONGEST_TOKEN:])
     return found.group(0) if found else None
 
 

@@ -42,9 +42,7 @@ def import_questions(
     with it the set lists the names and its evaluations say "81 of 96".
     """
     read = read_questions(protocol, path)
-    found, missing = _find_images(read, images_from)
-    if missing and not allow_missing:
-        raise NotTaken(f"image {name} is missing" for name in missing)
+    found, missing = _find_images(read, images_from, allow_missing=allow_missing)
     identity = protocols.named(protocol).identity
     version = _version(read, found, identity)
     # Sets of before were told apart by all fields as they were spelt.
@@ -133,10 +131,10 @@ def _answers(
 
 
 def _find_images(
-    read: list[ReadQuestion], source: ImageSource
+    read: list[ReadQuestion], source: ImageSource, *, allow_missing: bool
 ) -> tuple[dict[tuple[str, ...], Image], list[str]]:
     """Images by their possible names, and the (first) names that ``source`` does not have, in the
-    file's order."""
+    file's order. Raises NotTaken, which names all that are at fault."""
     found: dict[tuple[str, ...], Image] = {}
     missing: list[str] = []
     reasons: list[str] = []
@@ -150,6 +148,7 @@ def _find_images(
                 continue
             if image is None:
                 missing.append(names[0])
+                reasons += [] if allow_missing else [f"image {names[0]} is missing"]
             else:
                 found[names] = image
     if reasons:

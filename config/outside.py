@@ -143,10 +143,10 @@ def check_nesting(text: str, value: Any) -> None:
 
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    fault = named_twice(members)
-    if fault:
-        raise NotJson(fault)
-    return dict(members)
+    found = dict(members)
+    if len(found) < len(members):
+        raise NotJson(named_twice(members))
+    return found
 
 
 def _check_nesting(value: Any) -> None:

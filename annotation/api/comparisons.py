@@ -20,8 +20,9 @@ from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
 from annotation.image_sources import Stored
+from annotation.importing.foreign_prompts import parse_any_prompt
 from annotation.importing.formats import parse_any_pair
-from annotation.importing.records import PairIn, PromptIn, parse_prompt
+from annotation.importing.records import PairIn, PromptIn
 from annotation.models import Comparison, Project
 
 MOST_RECORDS = 1000
@@ -153,7 +154,7 @@ class Prompts(KnownParameters, APIView):
     @idempotent
     def post(self, request: Request, slug: str) -> Response:
         project = access.require(request.user, slug, "manage")
-        return _add(request, project, "prompts", parse_prompt)
+        return _add(request, project, "prompts", parse_any_prompt)
 
 
 def _add(

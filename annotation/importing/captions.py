@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.the_picture import name_of_picture
-from annotation.reading.files import Fault, Unreadable, document, values
+from annotation.reading.files import Fault, Unreadable, document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt
-from config.outside import is_storable
+from config.outside import NotJson, is_storable, parse_json
 
-TEXTS = ("captions", "caption")
+TEXTS = ("captions", "caption", "comment", "raw")
+NAMES = ("image_name", "filename")
+"""Of an image, beside the members that records name theirs by."""
 FORMS = (
     "is not one JSON object of captions by image, nor records with image and caption, nor COCO's "
-    "annotations"
+    "annotations, nor Flickr30k's lines"
 )
+_TOKEN_LINE = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
+"""Flickr's .token files: image, "#", number, tab, caption."""
+_BAR_HEAD = ("image_name", "comment_number", "comment")
+_BAR_LINE = re.compile(r"(?P<image>[^|]+)\|\s*\d+\s*(?:\||\s)\s*(?P<caption>.*)")
+"""Flickr30k's results.csv. One line of the published file lacks its second bar."""
 
 
 def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[str]]:
     """Captions by image: one JSON object of texts or lists of texts, as LLaVA-RLHF has them;
-    records (JSON or CSV) with ``image`` and ``caption``, of which several add up; or COCO's
-    annotations."""
+    records (JSON or CSV) with ``image`` and ``caption``, of which several add up; COCO's
+    annotations and Karpathy's splits; or the lines of Flickr8k and Flickr30k."""
     faults: list[Problem] = []
     found: dict[str, list[str]] = {}
     for line, image, value in _told(file, faults):
@@ -42,6 +50,9 @@ def read_captions(file: IO[bytes], problems: list[Problem]) -> dict[str, list[st
 
 def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, Any]]:
     """(line, image, captions) as the file has them; line 0 in one object."""
+    if (form := _form_of_lines(file)) is not None:
+        yield from _of_lines(file, form, faults)
+        return
     try:
         one = document(file)
     except Unreadable as error:
@@ -55,7 +66,7 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
             return
     else:
         if isinstance(one, dict) and not _is_record(one):
-            yield from _of_coco(one) if _is_coco(one) else ((0, *told) for told in one.items())
+            yield from _of_object(one)
             return
         records = list(enumerate(one if isinstance(one, list) else [one], start=1))
     if not any(_is_record(record) for _, record in records):
@@ -68,14 +79,80 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
             faults.append(Problem(line, error.field, error.reason, file="captions"))
 
 
+def _form_of_lines(file: IO[bytes]) -> re.Pattern[str] | None:
+    """How each line of a file of lines is read; None for a file of another form."""
+    _, first = next(text_lines(file, lambda fault: None), (0, ""))
+    file.seek(0)
+    if tuple(part.strip().lower() for part in first.split("|")) == _BAR_HEAD:
+        return _BAR_LINE
+    return _TOKEN_LINE if _TOKEN_LINE.fullmatch(first) else None
+
+
+def _of_lines(
+    file: IO[bytes], form: re.Pattern[str], faults: list[Problem]
+) -> Iterator[tuple[int, Any, Any]]:
+    def told(line: int, reason: str) -> None:
+        faults.append(Problem(line, "", reason, file="captions"))
+
+    captions = 0
+    for number, (line, text) in enumerate(
+        text_lines(file, lambda fault: told(fault.line, fault.reason))
+    ):
+        found = form.fullmatch(text)
+        if found:
+            captions += 1
+            yield line, found["image"].strip(), " ".join(found["caption"].split())
+        elif number or form is _TOKEN_LINE:  # the first line of the other form is its head
+            told(line, "is not an image, a number and a caption")
+    if not captions:
+        told(0, "holds no captions")
+
+
 def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and "image" in value and any(name in value for name in TEXTS)
+    return isinstance(value, dict) and any(name in value for name in TEXTS)
 
 
 def _of_record(record: Any) -> tuple[Any, Any]:
     if not _is_record(record):
         raise BadField("", "is not an object with image and caption")
-    return name_of_picture(record), next(record[name] for name in TEXTS if name in record)
+    names = [record[name] for name in NAMES if name in record]
+    texts = next(record[name] for name in TEXTS if name in record)
+    return next(iter(names), None) or name_of_picture(record), _listed(texts)
+
+
+def _listed(texts: Any) -> Any:
+    """A cell of a table can hold several captions as a JSON list only."""
+    if not isinstance(texts, str) or not texts.lstrip().startswith('["'):
+        return texts
+    try:
+        return parse_json(texts)
+    except NotJson:
+        return texts
+
+
+def _of_object(one: dict[str, Any]) -> Iterable[tuple[int, Any, Any]]:
+    if _is_coco(one):
+        return _of_coco(one)
+    if _has_sentences(one.get("images")):
+        return _of_sentences(one["images"])
+    return ((0, *told) for told in one.items())
+
+
+def _has_sentences(images: Any) -> bool:
+    return (
+        isinstance(images, list)
+        and bool(images)
+        and all(
+            isinstance(image, dict) and isinstance(image.get("sentences"), list) for image in images
+        )
+    )
+
+
+def _of_sentences(images: list[dict[str, Any]]) -> Iterable[tuple[int, Any, Any]]:
+    """Karpathy's splits of Flickr8k, Flickr30k and COCO."""
+    for number, image in enumerate(images, start=1):
+        texts = [one.get("raw") if isinstance(one, dict) else one for one in image["sentences"]]
+        yield number, image.get("filename"), texts
 
 
 def _is_coco(one: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ its own it becomes response 1 or 2 by a hash of the row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from annotation.importing.records import (
     conversation_of,
     digest,
     identifier,
+    speaker_of,
     text_of,
 )
 from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
@@ -76,8 +77,15 @@ def fits(data: Any) -> bool:
         any(one in row and two in row for one, two in pairs)
         or any(name in row for name in REJECTED)
         or isinstance(row.get("response"), list)
-        or isinstance(row.get("text"), (str, dict))
+        or _is_inner(row.get("text"))
     )
+
+
+def _is_inner(text: Any) -> bool:
+    """Whether the column ``text`` is RLHF-V's, and not what somebody asks."""
+    if not isinstance(text, str):
+        return isinstance(text, dict)
+    return text.strip()[:1] == "{" or text.strip()[:1] + text.strip()[-1:] == "[]"
 
 
 def parse_foreign_pair(line: int, data: Any) -> PairIn:
@@ -86,7 +94,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         raise BadField("", "is not an object")
     row = _ours(flattened({**data, **_inner(data.get("text"))}))
     check_all_is_shown(row)
-    turns, field = _turns(row)
+    turns, field = turns_of(row)
     sides = _sides(row, turns)
     conversation = conversation_of(_without_answer(turns, sides), field)
     origin = _origin(row.get("origin_split"))
@@ -98,7 +106,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         preference = sides.place or 1 + int(content[:8], 16) % 2
         answers = answers if preference == 1 else answers[::-1]
     (response_1, model_1), (response_2, model_2) = answers
-    image = _image_name(row)
+    image = image_of(row)
     id = _row_id(row, origin, digest(content, key(image)))
     return PairIn(
         prompt=PromptIn(
@@ -106,7 +114,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
             id=id,
             image=image,
             conversation=conversation,
-            captions=_captions(row),
+            captions=captions_of(row),
         ),
         id=id,
         response_1=response_1,
@@ -116,7 +124,17 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         label=_label(row, preference, placed=sides.placed or sides.place is not None),
         id_of_question=not is_absent(row.get("id")),
         tie=sides.placed and preference is None and _says_tie(row),
+        **_of_one_person(row, placed=sides.placed),
     )
+
+
+def _of_one_person(row: Row, *, placed: bool) -> dict[str, Any]:
+    """Of Label Studio's JSON-MIN and CSV, which have a row for each annotation of a task."""
+    annotation = row.get("annotation_id")
+    votes = _counts(row).get("votes") if placed else None
+    if is_absent(annotation) or not votes:
+        return {}
+    return {"vote_of": excerpt(annotation), "votes": votes}
 
 
 def _ours(row: dict[str, Any]) -> dict[str, Any]:
@@ -141,11 +159,16 @@ def _unquoted(cell: Any) -> Any:
 # --------------------------------------------------------------------------------------------
 
 
-def _turns(row: Row) -> tuple[list[Any], str]:
-    """The turns of the record as ``from`` and ``value``, and the field where they stand."""
+def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any], str]:
+    """The turns of the record as ``from`` and ``value``, and the field where they stand.
+
+    ``questions`` are the members that may hold a question alone. Raises BadField.
+    """
     asked = row.get("input")
     if isinstance(asked, dict) and isinstance(asked.get("messages"), list):
         return _plain_turns(asked["messages"], "input.messages"), "input.messages"
+    if isinstance(asked, list):
+        return _plain_turns(asked, "input"), "input"
     for name in TURNS:
         if isinstance(row.get(name), list):
             return _plain_turns(row[name], name), name
@@ -156,7 +179,7 @@ def _turns(row: Row) -> tuple[list[Any], str]:
         if isinstance(rejected, list) and _plain_turns(rejected, "rejected")[:-1] != turns[:-1]:
             raise BadField("rejected", "answers other turns than chosen")
         return turns, "chosen"
-    name = next((name for name in QUESTIONS if row.get(name) is not None), "question")
+    name = next((name for name in questions if row.get(name) is not None), "question")
     question = text_of(dict(row), name)
     if name == "instruction" and isinstance(asked, str):  # Alpaca's form: what it is applied to
         question = f"{question}\n{asked}"
@@ -167,8 +190,8 @@ def _turns(row: Row) -> tuple[list[Any], str]:
 def _plain_turns(turns: list[Any], field: str) -> list[Any]:
     """Turns in one spelling, with the image's place in the first, wherever parts have it."""
     plain = [_plain_turn(turn, f"{field}[{number}]") for number, turn in enumerate(turns)]
-    if plain and plain[0]["from"] == "system":
-        raise BadField(f"{field}[0]", "is a system turn, which people are not shown")
+    for number, turn in enumerate(plain):
+        speaker_of(turn, f"{field}[{number}]")
     images = [_images_in(turn) for turn in turns]
     if sum(images) > 1:
         raise BadField(field, f"shows {sum(images)} images; {ONE_ONLY}")
@@ -331,7 +354,7 @@ def _counts(row: Row) -> dict[str, Any]:
 
 def _inner(text: Any) -> dict[str, Any]:
     """RLHF-V publishes question, chosen and rejected as JSON inside the column ``text``."""
-    if text is None:
+    if text is None or not _is_inner(text):
         return {}
     try:
         value = parse_json(text) if isinstance(text, str) else text
@@ -381,7 +404,7 @@ def _row_id(row: Row, origin: dict[str, Any], content: str) -> str:
     return identifier({"id": f"{name}-{number}"})
 
 
-def _image_name(row: Row) -> str:
+def image_of(row: Row) -> str:
     """The one name, in whichever member. Raises BadField."""
     name = name_of_picture(row)
     if name is None:
@@ -390,7 +413,8 @@ def _image_name(row: Row) -> str:
     return text_of({"image": name}, "image")
 
 
-def _captions(row: Row) -> list[str]:
+def captions_of(row: Row) -> list[str]:
+    """The facts that a record brings. Raises BadField."""
     captions = row.get("captions")
     if not isinstance(captions, list):
         return []

@@ -9,9 +9,11 @@ from typing import Any
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.records import (
     LONGEST_ID,
+    SPEAKERS,
     PairIn,
     PromptIn,
     digest,
+    in_our_words,
     parse_prompt,
     text_of,
 )
@@ -23,9 +25,10 @@ Conversation = tuple[PromptIn, str]
 
 def parse_conversation(line: int, data: Any) -> Conversation:
     """A conversation that ends with an answer. Raises BadField."""
+    data = in_our_words(data)
     prompt = parse_prompt(line, data)
     last = data["conversations"][-1]
-    if last.get("from") != "gpt":
+    if SPEAKERS.get(last.get("from")) != "gpt":
         raise BadField("conversations", "does not end with an answer")
     return prompt, text_of(last, "value", f"conversations[{len(data['conversations']) - 1}]")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from annotation.importing.foreign_pairs import fits, parse_foreign_pair
+from annotation.importing.foreign_prompts import asks, parse_any_prompt
 from annotation.importing.foreign_records import pair_conversations, parse_conversation
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem, parse_each
 from annotation.importing.records import (
@@ -16,7 +17,6 @@ from annotation.importing.records import (
     pair_answers,
     parse_answer,
     parse_pair,
-    parse_prompt,
 )
 from annotation.models import ImportJob
 from annotation.reading.files import values
@@ -46,7 +46,8 @@ def _no_pair(data: dict[str, Any]) -> str:
     if _is_conversation(data):
         return "is a conversation and holds no two answers: its format is llava"
     there = ", ".join(excerpt(name, 30) for name in [*data][:12])
-    return f"holds no two answers in a form that is read (there are: {there})"
+    alone = ": a question without answers has the format prompts" if asks(data) else ""
+    return f"holds no two answers in a form that is read (there are: {there}){alone}"
 
 
 def _is_conversation(data: Any) -> bool:
@@ -62,20 +63,24 @@ def format_by_content(files: Sequence[Path]) -> str:
         filled = isinstance(turns[-1], dict) and turns[-1].get("value") if turns else None
         if len(files) == 2 or filled:
             return ImportJob.Format.LLAVA
+    if len(files) == 1 and asks(first):
+        return ImportJob.Format.PROMPTS
     return ImportJob.Format.MMHAL if len(files) == 2 else ImportJob.Format.LLAVA_RLHF
 
 
 def parse_row(line: int, data: Any) -> PairIn:
     """The same, where a row of another project is expected. Raises BadField."""
     ours = isinstance(data, dict) and "output_1" in data and not fits(data)
+    if asks(data):
+        raise BadField("", _no_pair(data))
     return parse_pair(line, data) if ours else parse_foreign_pair(line, data)
 
 
 ALONE: dict[str, Parse] = {
     ImportJob.Format.LLAVA_RLHF: parse_any_pair,
     ImportJob.Format.RLHF_V: parse_row,
-    ImportJob.Format.PROMPTS: parse_prompt,
-    ImportJob.Format.LLAVA: parse_prompt,
+    ImportJob.Format.PROMPTS: parse_any_prompt,
+    ImportJob.Format.LLAVA: parse_any_prompt,
 }
 SIDE_BY_SIDE: dict[str, tuple[Parse, Callable[..., list[PairIn | None]]]] = {
     ImportJob.Format.MMHAL: (parse_answer, pair_answers),

@@ -41,7 +41,7 @@ class Inlined(ImageSource):
             return record
         taken = dict(record)
         found: list[str] = []
-        for wrapper in ("data", "fields", "input"):
+        for wrapper in ("data", "fields", "input", "body"):
             if isinstance(taken.get(wrapper), dict):
                 taken[wrapper] = self.taken_out(taken[wrapper])
         if isinstance(taken.get("input"), dict):  # which holds turns, and is not the record
@@ -49,7 +49,7 @@ class Inlined(ImageSource):
         members = picture_members(taken)
         for name in members:
             taken[name] = self._replaced(taken[name], name)
-        for name in ("messages", "prompt", "conversations", "chosen", "rejected"):
+        for name in ("messages", "prompt", "input", "conversations", "chosen", "rejected"):
             if isinstance(taken.get(name), list):
                 taken[name] = [self._turn(turn, found, name) for turn in taken[name]]
         shown = list(dict.fromkeys(found))

@@ -25,7 +25,7 @@ from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
 from annotation.importing.record_writer import RecordWriter
-from annotation.importing.records import LONGEST_ID, PairIn, PromptIn
+from annotation.importing.records import A_TIE, LONGEST_ID, PairIn, PromptIn
 from annotation.importing.spool import BATCH, Spool
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
 from annotation.reading.names import OneNameEach, excerpt
@@ -159,6 +159,9 @@ class _Import:
         self._options = options
         self._lines = 0
         self._joins: list[Join] = []
+        self._refused = False
+        """Whether records at fault refuse the file; its pictures are looked at all the same, so
+        that all faults are said in one go."""
         self._warnings = Faults()
         self.faults = Faults()
         """Refuse the file."""
@@ -173,14 +176,20 @@ class _Import:
                 self._spool.add(record)
                 for warning in record.warnings():
                     self._warnings.add(warning)
-        if not self._lines and not self.faults:
+        if not (self._lines or self.faults or self.unusable):
             self.faults.add(Problem(0, "", "holds no records"))
         self._spool.settle()
         for line, id, first in self._spool.repeated_ids():
             reason = f"{excerpt(id)!r} is the id of line {first} too"
             self.faults.add(Problem(line, "id", reason))
-        if self.unusable and not self._options.leave_out_unusable:
-            self._refuse()
+        if self._spool.counted_together:
+            pairs = f"{self._spool.counted_together:,} rows are further answers of people to a pair"
+            self._warnings.add(
+                Problem(0, "", f"{pairs} that another row has: counted as its votes")
+            )
+        for line in self._spool.ties_of_people():
+            self._warnings.add(Problem(line, "preference", A_TIE))
+        self._refused = bool(self.unusable) and not self._options.leave_out_unusable
 
     def join_captions(self, captions: Captions) -> None:
         """Gives the images their captions. Those of no image at all are a fault."""
@@ -215,7 +224,7 @@ class _Import:
         wanted = self._spool.count_images()
         absent = self._find_images(wanted, report)
         self._joins.append(Join("images", wanted - len(absent), wanted))
-        if self.faults:
+        if self.faults or self._refused:
             if absent:  # a wrong guess at how names are written may be why
                 for note in self._images.notes():
                     self.faults.add(Problem(0, "images", note))
@@ -239,7 +248,7 @@ class _Import:
         return Imported(
             created,
             unchanged,
-            left_out=self._lines - created - unchanged,
+            left_out=self._lines - self._spool.counted_together - created - unchanged,
             warnings=[*self._left_out_warnings(), *self._warnings.said(self._lines)],
             joins=[*self._joins, Join("facts", facts.with_facts, facts.count)],
         )
@@ -279,6 +288,8 @@ class _Import:
                     )
                 if missing is not None:
                     absent.append(name)
+                    if leave_out and self._refused:
+                        continue  # it would be no fault
                     lines = self._spool.lines_of(name) if leave_out else [line]
                     for number in lines:
                         into = self.unusable if leave_out else self.faults

@@ -18,17 +18,18 @@ from annotation.importing.the_picture import name_of_picture
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import key, normal
 from annotation.texts import (
-    end_token,
     is_visible,
     look_alike,
     names_a_model,
     place_of_media,
+    special_token,
     turns_direction,
 )
 from config.outside import is_storable, whole_number
 
 LONGEST_ID = 200
 LONGEST_TEXT = 100_000
+A_TIE = "is a tie: no label, so people are asked"
 IMAGE_MARK = "<image>"
 """Holds the image's place in the first turn of the human, and is text anywhere else."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -90,6 +91,11 @@ class PairIn:
     """Whether further pairs of answers to the same question may go by the same id."""
     tie: bool = False
     """Whether the file says that neither is better: no preference, so people are asked."""
+    vote_of: str = ""
+    """Whose answer alone the record is, in exports with a row for each: rows of one pair are then
+    counted together. The name is that of the answer and not of a person."""
+    votes: dict[str, int] = field(default_factory=dict)
+    """Of ``vote_of``, also where they are for a tie."""
 
     @property
     def line(self) -> int:
@@ -104,14 +110,14 @@ class PairIn:
             name = names_a_model(text, *models)
             if name is not None:
                 yield Problem(self.line, field, f"names a model: {name}")
-            token = end_token(text)
+            token = special_token(text)
             if token is not None:
-                yield Problem(self.line, field, f"ends with an end token: {token}")
+                yield Problem(self.line, field, f"ends with a special token: {token}")
             yield from _text_like_media(self.line, field, text)
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")
-        if self.tie:
-            yield Problem(self.line, "preference", "is a tie: no label, so people are asked")
+        if self.tie and not self.vote_of:  # else the answers of others may decide
+            yield Problem(self.line, "preference", A_TIE)
         if look_alike(self.response_1, self.response_2):
             reason = "is the same text as output_1: settled as equal, and nobody is asked"
             yield Problem(self.line, "output_2", reason)
@@ -159,6 +165,7 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
     """A prompt record: id, image, conversations, and optionally facts. Raises BadField."""
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
+    data = in_our_words(data)
     check_all_is_shown(data)
     caption_type = data.get("caption_type", 1)
     if type(caption_type) is not int or not 1 <= caption_type <= 7:
@@ -176,6 +183,7 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
 
 def parse_pair(line: int, data: Any) -> PairIn:
     """A prompt record with output_1 and output_2, labelled or not. Raises BadField."""
+    data = in_our_words(data)
     prompt = parse_prompt(line, data)
     last = len(data["conversations"]) - 1
     if last >= len(prompt.conversation) and is_visible(
@@ -296,6 +304,33 @@ SPEAKERS = {
     "model": "gpt",
 }
 """Whom the names of roles mean that are in use."""
+_UNSHOWN_ROLES = ("system", "developer", "tool", "function", "function_call", "observation")
+
+
+def speaker_of(turn: Mapping[str, Any], field: str) -> str:
+    """Human or gpt. Raises BadField for roles that people are not shown, and for unknown ones."""
+    role = str(turn.get("from"))
+    if role in _UNSHOWN_ROLES:
+        raise BadField(field, f"is a {role} turn, which people are not shown")
+    if role not in SPEAKERS:
+        raise BadField(field, "is neither human nor gpt")
+    return SPEAKERS[role]
+
+
+def in_our_words(data: Any) -> Any:
+    """A record whose turns are called ``from`` and ``value``, where they were role and content."""
+    turns = data.get("conversations") if isinstance(data, dict) else None
+    if not isinstance(turns, list) or not any(map(_is_message, turns)):
+        return data
+    return {**data, "conversations": [_renamed(one) if _is_message(one) else one for one in turns]}
+
+
+def _is_message(turn: Any) -> bool:
+    return isinstance(turn, dict) and isinstance(turn.get("content"), str) and "value" not in turn
+
+
+def _renamed(turn: dict[str, Any]) -> dict[str, Any]:
+    return {"from": turn.get("from", turn.get("role")), "value": turn["content"]}
 
 
 def conversation_of(turns: Any, field: str = "conversations") -> list[dict[str, str]]:
@@ -310,9 +345,7 @@ def conversation_of(turns: Any, field: str = "conversations") -> list[dict[str, 
         where = f"{field}[{position}]"
         if not isinstance(turn, dict):
             raise BadField(where, "is not an object with from and value")
-        speaker = SPEAKERS.get(str(turn.get("from")))
-        if speaker is None:
-            raise BadField(f"{where}.from", "is neither human nor gpt")
+        speaker = speaker_of(turn, f"{where}.from")
         if position == 0 and speaker != "human":
             raise BadField(f"{where}.from", "the first turn is not the human's")
         if conversation and conversation[-1]["from"] == speaker:

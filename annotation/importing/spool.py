@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt_of
+from annotation.importing.verdicts import TIE
 
 BATCH = 1000
 _TABLES = """
     CREATE TABLE records (seq INTEGER PRIMARY KEY, line INTEGER, id TEXT, asked TEXT, told_by TEXT,
-                          image TEXT, facts INTEGER, body TEXT);
+                          image TEXT, facts INTEGER, vote TEXT, body TEXT);
     CREATE TABLE images (name TEXT PRIMARY KEY, about TEXT, captions TEXT);
 """
 _REPEATED = "SELECT id, min(seq) AS first FROM records GROUP BY id HAVING count(*) > 1"
@@ -40,6 +41,8 @@ class Spool:
         )
         self._database.executescript(_TABLES)
         self._waiting: list[tuple[Any, ...]] = []
+        self.counted_together = 0
+        """Records that are the votes of others, once ``settle`` has counted them."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,10 +65,11 @@ class Spool:
         asked = told_by = ""
         if self._tell_apart:
             told_by = digest(prompt.conversation)[:8]
-        elif isinstance(record, PairIn) and record.id_of_question:
+        elif isinstance(record, PairIn) and (record.id_of_question or record.vote_of):
             asked = digest(prompt.image, prompt.conversation)
             told_by = digest(record.response_1, record.response_2)[:8]
-        about = (record.line, record.id, asked, told_by, prompt.image, bool(prompt.captions))
+        vote = record.vote_of if isinstance(record, PairIn) else ""
+        about = (record.line, record.id, asked, told_by, prompt.image, bool(prompt.captions), vote)
         self._waiting.append((*about, _dumped(record)))
         if len(self._waiting) == BATCH:
             self._flush()
@@ -76,10 +80,47 @@ class Spool:
         self._database.executescript(
             "CREATE INDEX by_id ON records (id); CREATE INDEX by_image ON records (image);"
         )
+        self.counted_together = sum(self._count_votes())
         self._database.execute(
             "UPDATE records SET id = id || ' ' || told_by WHERE told_by <> '' AND id IN "
             "(SELECT id FROM records GROUP BY id HAVING count(*) > 1 AND count(DISTINCT asked) = 1)"
         )
+
+    def _count_votes(self) -> Iterator[int]:
+        """Makes one record of those of several people about one pair; how many it takes away.
+
+        An answer that is there twice stays, as a repeated id.
+        """
+        several = self._database.execute(
+            "SELECT id, asked, told_by FROM records WHERE vote <> '' "
+            "GROUP BY id, asked, told_by HAVING count(*) > 1"
+        ).fetchall()
+        for about in several:
+            rows = self._database.execute(
+                "SELECT min(seq), body FROM records WHERE id = ? AND asked = ? AND told_by = ? "
+                "AND vote <> '' GROUP BY vote ORDER BY 1",
+                about,
+            ).fetchall()
+            (first, body), *others = [(seq, json.loads(body)) for seq, body in rows]
+            pair = body["pair"]
+            for _, other in others:
+                for side, count in other["pair"]["votes"].items():
+                    pair["votes"][side] += count
+            pair["label"], pair["tie"] = _decided(pair["votes"], pair["label"])
+            self._database.execute(
+                "UPDATE records SET body = ? WHERE seq = ?", (json.dumps(body), first)
+            )
+            self._database.executemany(
+                "DELETE FROM records WHERE seq = ?", ((seq,) for seq, _ in others)
+            )
+            yield len(others)
+
+    def ties_of_people(self) -> Iterator[int]:
+        """The lines of pairs that the answers of people, a row for each, leave undecided."""
+        rows = self._database.execute("SELECT line, body FROM records WHERE vote <> ''")
+        for line, body in rows:
+            if json.loads(body)["pair"]["tie"]:
+                yield line
 
     def repeated_ids(self) -> Iterator[tuple[int, str, int]]:
         """(line, id, line where that id stands first) of each record whose id was there before."""
@@ -151,12 +192,24 @@ class Spool:
         if self._waiting:
             self._database.execute("BEGIN")
             self._database.executemany(
-                "INSERT INTO records (line, id, asked, told_by, image, facts, body) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO records (line, id, asked, told_by, image, facts, vote, body) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 self._waiting,
             )
             self._database.execute("COMMIT")
             self._waiting.clear()
+
+
+def _decided(votes: dict[str, int], label: Any) -> tuple[dict[str, Any] | None, bool]:
+    """The label that votes make, and whether they are a tie."""
+    best = max(votes.values())
+    leading = [side for side, count in votes.items() if count == best]
+    if len(leading) > 1 or leading[0] == TIE:
+        return None, True
+    honest = label["hallucination"] if label else True
+    margin = abs(votes["1"] - votes["2"]) / sum(votes.values())
+    made = Label(preference=int(leading[0]), hallucination=honest, margin=margin, votes=votes)
+    return vars(made), False
 
 
 def _dumped(record: PairIn | PromptIn) -> str:

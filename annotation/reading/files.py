@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from config.json_words import not_json
+from config.json_words import named_twice, not_json
 from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, parse_json
 
 MOST_RECORD_BYTES = 64 * 2**20
 LOOKED_AT = 4096
 _BLANK = b" \t\r\n"
-_COLUMN = re.compile(r'"?[\w .#-]{1,60}"?')
+_COLUMN = re.compile(r"[^\n\r\"{}\[\]<>:=]{0,60}")
+_SEP_LINE = re.compile(r'"?sep=([,;|:]|\t)"?', re.IGNORECASE)
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 _CHINESE = re.compile(r"[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _JAPANESE = re.compile(r"[\u3005\u3040-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
@@ -102,6 +104,21 @@ def is_array(path: Path) -> bool:
     with _open(path) as file:
         start = file.read(LOOKED_AT)
     return start.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)[:1] == b"["
+
+
+def text_lines(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, str]]:
+    """(line, text) of a file that is neither JSON nor CSV, without blank ones and line ends."""
+    start = file.read(LOOKED_AT)
+    file.seek(0)
+    refusal = _not_text(start)
+    if refusal:
+        on_fault(Fault(0, refusal))
+        return
+    for number, raw in _raw_lines(file):
+        try:
+            yield number, _decoded(raw).rstrip("\r\n")
+        except _Fault as fault:
+            on_fault(Fault(number, str(fault)))
 
 
 def read_document(path: Path) -> Any:
@@ -398,14 +415,32 @@ class _Text:
 
 
 def _is_table(start: bytes) -> bool:
-    """Whether the first line names columns: several plain words between one separator."""
-    head = start.decode("utf-8-sig", "replace").partition("\n")[0]
-    columns = head.split(_separator(head))
-    return len(columns) > 1 and all(_COLUMN.fullmatch(column.strip()) for column in columns)
+    """Whether the first line names columns: several plain words between one separator.
+
+    A line before it may name the separator, as Excel writes and wants it: "sep=;".
+    """
+    head, _, rest = start.decode("utf-8-sig", "replace").lstrip("\r\n").partition("\n")
+    named = _named_separator(head)
+    if named:
+        head = rest.lstrip("\r\n").partition("\n")[0]
+    columns = next(csv.reader([head.strip("\r\n")], delimiter=named or _separator(head)), [])
+    names = [column.strip() for column in columns]
+    return len(names) > 1 and names.count("") < 2 and all(map(_COLUMN.fullmatch, names))
 
 
 def _separator(head: str) -> str:
     return max(",;\t", key=head.count)
+
+
+def _named_separator(line: str) -> str:
+    found = _SEP_LINE.fullmatch(line.rstrip("\r\n"))
+    return found[1] if found else ""
+
+
+def _first_line(text: io.TextIOWrapper) -> str:
+    while (line := text.readline()) and not line.strip():
+        pass
+    return line
 
 
 def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
@@ -413,15 +448,20 @@ def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
     csv.field_size_limit(MOST_RECORD_BYTES)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        head = text.readline()
-        text.seek(0)
-        rows = csv.DictReader(text, delimiter=_separator(head), strict=True)
+        head = _first_line(text)
+        named = _named_separator(head)
+        head = _first_line(text) if named else head
+        lines = itertools.chain([head], text)
+        rows = csv.DictReader(lines, delimiter=named or _separator(head), strict=True)
         rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
+        if twice := named_twice([(name, None) for name in rows.fieldnames]):
+            on_fault(Fault(0, f"{twice} among its columns"))
+            return
         for number, row in enumerate(rows, start=1):
             if None in row or None in row.values():
                 on_fault(Fault(number, f"has another number of cells than {len(rows.fieldnames)}"))
                 continue
-            yield number, {name: cell for name, cell in row.items() if cell != ""}
+            yield number, {name: cell for name, cell in row.items() if name and cell != ""}
     except UnicodeDecodeError as error:
         on_fault(Fault(0, _not_utf_8(error.object)))
     except csv.Error:

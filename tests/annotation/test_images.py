@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from PIL import Image as Picture
-from PIL import PngImagePlugin
+from PIL import ImageCms, PngImagePlugin
 
 from annotation import images
 from annotation.image_sources import Archive, Either, Folder, Stored
@@ -182,6 +182,26 @@ def test_two_pictures_in_a_jpeg_of_a_phone_are_its_first_as_jpeg(decoder):
     data, about = decoder.reencode(both)
     assert (about["format"], opened(data).format, opened(data).mode) == ("jpeg", "JPEG", "RGB")
     assert opened(data).getpixel((5, 5))[0] > 200
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_of_a_moving_picture_the_first_is_taken_and_that_is_said(decoder, format):
+    first, *others = (Picture.new("RGB", (9, 9), colour) for colour in ("red", "blue", "green"))
+    moving = encoded(first, format, save_all=True, append_images=others, duration=50)
+    data, _ = decoder.reencode(moving)
+    assert opened(data).convert("RGB").getpixel((4, 4))[0] > 200
+    assert decoder.taken_notes() == ["moves: its first picture is taken"]
+
+
+@pytest.mark.parametrize(("space", "said"), [("sRGB", 0), ("LAB", 1), ("XYZ", 1)])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_profile_of_other_colours_is_left_away_and_that_is_said(decoder, format, space, said):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+    picture = Picture.new("RGB", (9, 9), (200, 30, 40))
+    data, _ = decoder.reencode(encoded(picture, format, icc_profile=profile))
+    assert opened(data).getpixel((4, 4))[0] == pytest.approx(200, abs=2)
+    assert "icc_profile" not in opened(data).info
+    assert len([note for note in decoder.taken_notes() if "colour profile" in note]) == said
 
 
 @pytest.mark.parametrize("size", [(2000, 10), (10, 2000)])
@@ -487,6 +507,9 @@ def test_stored_images_are_found_by_their_content(decoder):
         (b"<!DOCTYPE html><title>404</title>", "a page of HTML"),
         (b'{"message": "not found"}', "JSON"),
         (b"BM" + bytes(60), "a BMP picture"),
+        (b"\0\0\1\0" + bytes(60), "an icon"),
+        (b"\0\0\0\x0cjP  \r\n" + bytes(60), "a JPEG 2000 picture"),
+        (b"8BPS" + bytes(60), "a Photoshop picture"),
     ],
 )
 def test_what_came_in_place_of_a_picture_is_named(data, what):

@@ -11,7 +11,7 @@ from training.rlhf.errors import DataError
 from training.rlhf.mixture import read_mixture
 from training.rlhf.reading import document, records
 
-JSON_FORMS = [form for form in FORMS if "CSV" not in form and form != "tabs"]
+JSON_FORMS = [form for form in FORMS if not any(word in form for word in ("CSV", "tabs", "bars"))]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from annotation.image_child import answer
 from tests.training.rlhf.conftest import base_folder  # noqa: F401  (a fixture)
 from tests.training.rlhf.test_foreign_adapters import peft_adapter
 from training.rlhf.contract import (
@@ -153,6 +154,44 @@ def test_a_picture_is_refused_by_its_name_and_not_by_its_folder(kind, tmp_path):
         read_image(path)
     assert in_words(refused.value, "images/b.png cannot be read as a picture")
     assert str(tmp_path) not in str(refused.value)
+
+
+def _grey(bits):
+    rows = [[value << (bits - 6) for value in range(64)]] * 4
+    data = b"".join(value.to_bytes(2, "little") for row in rows for value in row)
+    return Image.frombytes("I;16", (64, 4), data)
+
+
+def _turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (80, 40), "red")
+    picture.paste("blue", (0, 0, 40, 40))
+    return picture, {"exif": exif}
+
+
+ODD_PICTURES = {
+    "10 bits of 16": ("a.png", _grey(10), {}),
+    "12 bits of 16": ("a.png", _grey(12), {}),
+    "16 bits": ("a.png", _grey(16), {}),
+    "turned": ("a.jpg", *_turned()),
+    "transparent": ("a.png", Image.new("RGBA", (4, 4), (9, 9, 9, 0)), {}),
+    "a palette": ("a.gif", Image.new("P", (4, 4), 3), {"transparency": 3}),
+    "four inks": ("a.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)), {}),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_PICTURES)
+def test_models_see_the_picture_that_people_see(kind, tmp_path):
+    """Also in a run directory that was made elsewhere, whose pictures no import has looked at."""
+    name, picture, options = ODD_PICTURES[kind]
+    picture.save(tmp_path / name, **options)
+    _, encoded = answer((tmp_path / name).read_bytes())
+    imported = Image.open(io.BytesIO(encoded)).convert("RGB")
+    seen = read_image(tmp_path / name)
+    assert seen.size == imported.size
+    pairs = zip(seen.tobytes(), imported.tobytes(), strict=True)
+    assert max(abs(one - other) for one, other in pairs) <= (4 if name.endswith("jpg") else 0)
 
 
 TENSORS = {

@@ -38,6 +38,11 @@ FORMS = {
     "CSV": _csv(),
     "CSV of a German Excel": _csv(";"),
     "tabs": _csv("\t"),
+    "CSV that names its separator": "sep=;\r\n" + _csv(";"),
+    "tabs, named in quotes": '"sep=\t"\n' + _csv("\t"),
+    "bars, named": "SEP=|\n\n" + _csv("|"),
+    "CSV behind blank lines": "\r\n\r\n" + _csv(),
+    "CSV of pandas, with its index": ",id,text\n0,1,a\n1,2,b\n",
 }
 
 
@@ -90,6 +95,7 @@ FAULTS = {
     "objects by number": (json.dumps({"0": TWO[0]}, indent=1).encode(), "a JSON object of objects"),
     "a cut array": (json.dumps(TWO).encode()[:-1], "in record 2"),
     "text behind an array": (json.dumps(TWO).encode() + b"x", "text behind the array"),
+    "a column twice": (b"id,text,text\n1,a,b\n", "has 'text' twice among its columns"),
     "no comma": (b"[1 2]", "',' is expected"),
     "a quote left open": (b'id,text\n1,"a\n2,b\n', "is not CSV"),
     "deep lists": (b"[" * 100_000, "is nested more than"),

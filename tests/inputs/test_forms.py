@@ -9,7 +9,8 @@ import pytest
 from annotation import exporting
 from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
-from annotation.importing.formats import format_by_content, parse_any_pair, read
+from annotation.importing.foreign_prompts import parse_any_prompt
+from annotation.importing.formats import format_by_content, parse_any_pair, parse_row, read
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.importing.records import parse_prompt
@@ -770,3 +771,175 @@ def test_one_conversation_is_a_record_and_no_list_of_records():
     alone = json.dumps({"messages": [user(), assistant()]})
     with pytest.raises(ImportRefused, match="holds no two answers"):
         read("llava_rlhf", io.BytesIO(alone.encode()), names=("a", ""))
+
+
+def imported(tmp_path, rows, format):
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    project = make_project()
+    return project, import_files(project, [path], Folder(tmp_path), format=format)
+
+
+def rows_of(*answers, **members):
+    """JSON-MIN: a row for each annotation of one task."""
+    return [
+        {**json_min(best=answer), "id": 7, "annotation_id": 40 + number, **members}
+        for number, answer in enumerate(answers)
+    ]
+
+
+COUNTED_TOGETHER = {
+    "all alike": (["left", "left", "left"], 1, {"1": 3, "2": 0, "tie": 0}, 1.0),
+    "a majority": (["right", "left", "right"], 2, {"1": 1, "2": 2, "tie": 0}, 1 / 3),
+    "with a tie among them": (["right", "Tie", "right"], 2, {"1": 0, "2": 2, "tie": 1}, 2 / 3),
+    "as many for each": (["left", "right"], None, {}, None),
+    "most for a tie": (["same", "both", "left"], None, {}, None),
+    "one alone": (["left"], 1, {"1": 1, "2": 0, "tie": 0}, 1.0),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", COUNTED_TOGETHER)
+@pytest.mark.parametrize("form", ["a row for each", "one task"])
+def test_the_votes_of_several_annotators_are_kept(tmp_path, kind, form):
+    answers, preference, votes, margin = COUNTED_TOGETHER[kind]
+    rows = rows_of(*answers)
+    if form == "one task":
+        rows = [task(*([result(answer)] for answer in answers))]
+        rows[0]["data"]["image"] = "a.png"
+    project, done = imported(tmp_path, rows, "rlhf_v")
+    [comparison] = Comparison.objects.filter(project=project)
+    assert (done.created, done.left_out) == (1, 0)
+    assert (comparison.preference, comparison.imported_votes) == (preference, votes)
+    assert comparison.margin == (None if margin is None else pytest.approx(margin))
+    told = [str(one) for one in done.warnings]
+    assert any("is a tie" in one for one in told) == (preference is None)
+    further = [one for one in told if "counted as its votes" in one]
+    assert len(further) == (form == "a row for each" and len(answers) > 1)
+
+
+@pytest.mark.django_db
+def test_the_same_answer_of_one_annotator_twice_is_no_second_vote(tmp_path):
+    rows = rows_of("left", "left", annotation_id=3)
+    with pytest.raises(ImportRefused, match="is the id of line 1 too"):
+        imported(tmp_path, rows, "rlhf_v")
+
+
+@pytest.mark.django_db
+def test_answers_to_other_texts_are_no_votes_for_these(tmp_path):
+    rows = [*rows_of("left", "right"), {**rows_of("left")[0], "answer2": "Another."}]
+    rows[-1]["annotation_id"] = 99
+    _, done = imported(tmp_path, rows, "rlhf_v")
+    assert done.created == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("turns", [[human(), gpt()], [user(), assistant()]])
+def test_turns_may_be_called_role_and_content(tmp_path, turns):
+    """As MiniCPM's files have them, beside LLaVA's members."""
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    files = []
+    for name, answer in (("m1", GOOD), ("m2", BAD)):
+        last = {**turns[1], ("value" if "value" in turns[1] else "content"): answer}
+        record = {"id": "0", "image": "a.png", "conversations": [turns[0], last]}
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps([record]))
+    done = import_files(make_project(), files, Folder(tmp_path), format="llava")
+    one = Comparison.objects.get()
+    assert (done.created, one.response_1, one.response_2) == (1, GOOD, BAD)
+    assert import_files(make_project(), files[:1], Folder(tmp_path), format="llava").created == 1
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps([{**record, "conversations": [{"role": "system", "content": "x"}]}]))
+    with pytest.raises(ImportRefused, match="is a system turn, which people are not shown"):
+        import_files(make_project(), [path], Folder(tmp_path), format="prompts")
+
+
+# --- questions without answers ------------------------------------------------------------------
+
+SHOWN = {"type": "image_url", "image_url": {"url": "a.png"}}
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": parts(ASKED, SHOWN)}]}
+WITH_ANSWER = "OpenAI messages with an answer to learn"
+PROMPTS = {
+    "LLaVA-Bench in the wild": {
+        **{"question_id": 0, "image": "a.png", "category": "conv", "text": ASKED},
+    },
+    "POPE": {"question_id": 1, "image": "a.png", "text": ASKED, "label": "yes"},
+    "MMHal-Bench": {
+        **{"question_type": "other", "image_id": "x", "image_src": "https://h.org/x/a.png"},
+        **{"question": ASKED, "gt_answer": GOOD, "model_answer": ""},
+    },
+    "a row of a table": {**FLAT, "id": "5"},
+    "TRL's prompts": {
+        "images": ["a.png"],
+        "prompt": [{"role": "user", "content": parts(ASKED, IMAGE)}],
+    },
+    "OpenAI messages": {"messages": REQUEST["messages"]},
+    WITH_ANSWER: {"messages": [*REQUEST["messages"], assistant()]},
+    "a request of a batch": {
+        **{"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": REQUEST}
+    },
+    "OpenAI responses": {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": ASKED},
+                    {"type": "input_image", "image_url": "a.png"},
+                ],
+            }
+        ]
+    },
+    "ms-swift": {"query": f"<image>{ASKED}", "images": ["a.png"]},
+    "a Label Studio task": {"id": 3, "data": {"image": "a.png", "question": ASKED}},
+    "LLaVA": {"id": "1", "image": "a.png", "conversations": [human(f"<image>\n{ASKED}"), gpt()]},
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", PROMPTS)
+def test_questions_come_in_without_answers(tmp_path, form):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([PROMPTS[form]]))
+    wanted = {"LLaVA": "llava", WITH_ANSWER: "llava_rlhf"}.get(form, "prompts")
+    assert format_by_content([path]) == wanted
+    project, done = imported(tmp_path, [PROMPTS[form]], "prompts")
+    [prompt] = Prompt.objects.filter(project=project)
+    assert (done.created, prompt.image.width > 0) == (1, True)
+    [turn] = prompt.conversation
+    assert (turn["from"], turn["value"].replace("<image>", "").strip()) == ("human", ASKED)
+    again = import_files(project, [path], Folder(tmp_path), format="prompts")
+    assert (again.created, again.unchanged) == (0, 1)
+
+
+@pytest.mark.parametrize("form", PROMPTS.keys() - {"LLaVA", WITH_ANSWER})
+def test_a_question_among_pairs_says_its_format(form):
+    for parse in (parse_row, parse_any_pair):
+        with pytest.raises(BadField) as refused:
+            parse(1, PROMPTS[form])
+    assert "a question without answers has the format prompts" in str(refused.value)
+
+
+NO_QUESTIONS = {
+    "a system turn": ({"messages": [{"role": "system", "content": "x"}, user()]}, "system turn"),
+    "a tool turn": (
+        {"image": "a.png", "messages": [user(), assistant(), {"role": "tool", "content": "x"}]},
+        "messages[2]: is a tool turn, which people are not shown",
+    ),
+    "no question": ({"image": "a.png", "text": " "}, "text: is empty"),
+    "only the place of the image": ({"image": "a.png", "text": "<image>"}, "an empty question"),
+    "no image": ({"question_id": 1, "text": ASKED}, "image: is not the name of an image"),
+    "two images": ({"images": ["a.png", "b.png"], "query": ASKED}, "names 2 images"),
+    "an id that is an object": ({**FLAT, "id": {}}, "id: is neither a text nor a whole number"),
+    "a pair": (LABELLED["RLHF-V"], "is a pair of answers: its format is rlhf_v"),
+    "nothing": ({}, "id: is missing"),
+    "no object": ([], "is not an object"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_QUESTIONS)
+def test_what_is_no_question_is_refused_by_its_field(kind):
+    record, reason = NO_QUESTIONS[kind]
+    with pytest.raises(BadField) as refused:
+        parse_any_prompt(1, record)
+    assert reason in str(refused.value)

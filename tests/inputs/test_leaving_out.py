@@ -162,12 +162,27 @@ def test_captions_say_for_how_many_images_or_refuse(folder, captions, found):
     assert Comparison.objects.get().prompt.captions == ["A card."]
 
 
+BARS = "image_name| comment_number| comment"
 PICTURES = ("a.png", "b.png")
 CAPTION_FILES = {
     "an object": '{"a.png": "One.", "x/b.png": ["Two."]}',
     "JSON lines": '{"image": "a.png", "caption": "One."}\n{"image": "b.png", "caption": "Two."}',
     "an array": '[{"image": "a.png", "captions": ["One."]}, {"image": "b.png", "caption": "Two."}]',
     "CSV": "image,caption\na.png,One.\nb.png,Two.\n",
+    "CSV of Excel": "\ufeffsep=;\r\nimage;caption\r\na.png;One.\r\nb.png;Two.\r\n",
+    "CSV with several in a cell": 'filename,raw\na.png,"[""One.""]"\nb.png,"[""Two.""]"\n',
+    "Flickr's tokens": "c.png#0\tThree.\na.png#0\tOne.\r\n\r\nb.png#0\tTwo.\r\n",
+    "Flickr30k's results.csv": f"{BARS}\na.png| 0| One.\nb.png| 4   Two.",
+    "Flickr30k with commas": 'image_name,comment_number,comment\na.png,0,One.\nb.png,0,"Two."\n',
+    "Karpathy's splits": json.dumps(
+        {
+            "dataset": "flickr30k",
+            "images": [
+                {"filename": name, "split": "train", "sentences": [{"raw": text, "tokens": []}]}
+                for name, text in zip(PICTURES, ("One.", "Two."), strict=True)
+            ],
+        }
+    ),
     "COCO's annotations": json.dumps(
         {
             "info": {},
@@ -206,6 +221,13 @@ def test_captions_are_read_in_the_forms_that_exist(tmp_path, form):
         ('[{"image": "a.png", "caption": 7}]', "a.png: is neither a text nor a list"),
         ('{"a.png": " "}', "a.png: is empty"),
         ("\n", "captions, the file: is empty"),
+        ("z.png#0\tOne.", "for 0 of 2 images: it names z.png"),
+        ("a.png#0\tOne.\nb.png Two.", "captions, line 2: is not an image, a number and a caption"),
+        (
+            f"{BARS}\nb.png",
+            "captions, line 2: is not an image, a number",
+        ),
+        (f"{BARS}\n", "captions, the file: holds no captions"),
         ('{"a.png": "One."\n "b.png": 1}', "captions, the file: is not JSON"),
         ("[1, 2]", "nor records with image and caption"),
         ('{"A.PNG": "x"}', "it names A.PNG, the records a.png; but there are some for A.PNG"),
@@ -223,3 +245,21 @@ def test_a_near_name_is_said_of_images_without_captions(tmp_path):
     done = with_captions(tmp_path, '{"./a.png": "One.", "B.png": "Two."}')
     [said] = [str(one) for one in done.warnings]
     assert "for 1 of 2 images" in said and "b.png (line 2; but there are some for B.png)" in said
+
+
+@pytest.mark.parametrize("options", [{}, {"skip_missing_images": True}])
+def test_what_is_wrong_with_records_and_pictures_is_said_in_one_go(folder, options):
+    lines = [
+        record(1),
+        record(2, output_1=""),
+        record(3, image="broken.png"),
+        record(4, image="gone.png"),
+        record(5),
+        record(6, id="r5"),
+    ]
+    with pytest.raises(ImportRefused) as refused:
+        run(folder, *lines, **options)
+    said = [(one.line, one.field) for one in refused.value.problems]
+    missing = [] if options else [(4, "image")]  # asked to be left out, so no fault
+    assert sorted(said) == sorted([(2, "output_1"), (3, "image"), *missing, (6, "id")])
+    assert not Image.objects.exists() and not Comparison.objects.exists()

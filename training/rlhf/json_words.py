@@ -28,7 +28,7 @@ _BY_NEXT = {
     ("Expecting property name", "}"): "a comma is too many",
     ("Expecting property name", "'"): _SINGLE,
     ("Expecting value", "]"): "a comma is too many",
-    ("Expecting value", ","): "a value is missing",
+    ("Expecting value", ","): "a comma stands where a value is expected",
     ("Expecting value", "}"): "a value is missing",
     ("Expecting value", "'"): _SINGLE,
     ("Expecting value", "T"): "true, false and null are written small",

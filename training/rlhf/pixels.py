@@ -7,15 +7,17 @@ pickled.
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from training.rlhf.errors import DataError
 
+_DEPTHS = (8, 10, 12, 14, 16)
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
@@ -78,10 +80,12 @@ class Preprocessing:
 def read_image(path: Path) -> Image.Image:
     """An RGB picture; DataError names the file when it is broken or no picture.
 
-    A transparent one stands on white, as it does for the people who judge (imports compose it).
+    It is what people see who judge, as imports make it: upright, on white where it is transparent,
+    and of 16 bits those that are used.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as file:
+            picture = _eight_bits(ImageOps.exif_transpose(file))
             if not picture.has_transparency_data:
                 return picture.convert("RGB")
             above = picture.convert("RGBA")
@@ -94,9 +98,20 @@ def read_image(path: Path) -> Image.Image:
         raise DataError(
             f"images/{path.name} cannot be read as a picture: it is too large"
         ) from None
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = str(error).replace(str(path), path.name)
-        raise DataError(f"images/{path.name} cannot be read as a picture ({reason})") from None
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error):
+        raise DataError(
+            f"images/{path.name} cannot be read as a picture: it is broken or cut off"
+        ) from None
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of up to 16 bits as 8; by itself PIL makes white of everything above 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    whole = picture.convert("I")
+    most = whole.getextrema()[1]
+    depth = next(bits for bits in _DEPTHS if most < 2**bits or bits == _DEPTHS[-1])
+    return whole.point(lambda value: value / 2 ** (depth - 8)).convert("L")
 
 
 def within(picture: Image.Image, max_pixels: int) -> Image.Image:

@@ -120,10 +120,10 @@ def _decoded(data: bytes) -> str:
 
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    fault = named_twice(members)
-    if fault:
-        raise Unreadable(fault)
-    return dict(members)
+    found = dict(members)
+    if len(found) < len(members):
+        raise Unreadable(named_twice(members))
+    return found
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_each_once)

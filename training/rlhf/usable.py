@@ -1,7 +1,8 @@
 """Everything a run will need of a record is tried before its first step.
 
-A record that would end the run days later is named at once: an image that cannot be decoded or that
-the family's processor refuses, a prompt that leaves no room, turns that the template refuses. What
+A record that would end the run days later, or teach what nobody meant, is named at once: an image
+that cannot be decoded or that the family's processor refuses, a prompt that leaves no room, turns
+that the template refuses, a question that asks nothing, an answer where one is to be given. What
 cannot be used is left out and counted, or refuses the run, as ``unusable_records`` says.
 """
 
@@ -48,7 +49,7 @@ def usable(
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
         pictures = list(pool.map(lambda n: _picture_problem(run, models, records[n]), places))
     found = [
-        (place, problem or _problem(check, records[place]))
+        (place, _of_turns(run, records[place]) or problem or _problem(check, records[place]))
         for place, problem in zip(places, pictures, strict=True)
     ]
     problems = {place: text for place, text in processes().collect(found) if text}
@@ -56,6 +57,7 @@ def usable(
         _tell(run, records, problems, what)
         run.events.doubt(*preflight.left_out(len(problems), len(records), what))
     kept = [record for place, record in enumerate(records) if place not in problems]
+    _tell_unused_answers(run, kept, what)
     if processes().leads:
         for code, text in preflight.doubts(run, models, kept):
             run.events.doubt(code, text)
@@ -78,6 +80,21 @@ def check_facts(run: Run, records: Sequence[Record], *, wanted: bool) -> None:
         )
     if wanted:
         run.events.stage(f"{count} of {len(records)} records have facts")
+
+
+def _of_turns(run: Run, record: Record) -> str:
+    refused = run.spec.settings.unusable_records == "refuse"
+    return record.asks_nothing or (record.answers_itself if refused else "")
+
+
+def _tell_unused_answers(run: Run, records: Sequence[Record], what: str) -> None:
+    """Where they do not refuse the run, they are what is left out."""
+    found = [record for record in records if record.answers_itself]
+    if found:
+        some = [_named(record.id, record.answers_itself) for record in found[:_NAMED]]
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        text = f"answers of {len(found)} of {len(records)} {what} are not used: {'; '.join(some)}"
+        run.events.stage(f"{text}{more}")
 
 
 def _picture_problem(run: Run, models: Sequence[VisionLanguageModel], record: Record) -> str:

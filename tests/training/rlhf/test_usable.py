@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from annotation import texts
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.test_finite import RUNS
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind
+from training.rlhf.contract import ConversationRecord, Kind, PreferencePair, PromptRecord
+from training.rlhf.contract.records import is_visible
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.pixels import within
 from training.rlhf.usable import LEFT_OUT
@@ -132,3 +134,77 @@ def test_what_a_processor_refuses_is_told_in_words(
     monkeypatch.setattr(model.encode_images, "_preprocess", refusing)
     with pytest.raises(Exception, match=r"processor refuses 10 x 12 pixels \(aspect ratio\)"):
         model.encode_images.check(image_files[0])
+
+
+def asked_nothing(record: dict[str, Any]) -> None:
+    record["conversations"][0]["value"] = "<image>\n\u200b"
+
+
+def answered_already(record: dict[str, Any]) -> None:
+    record["conversations"].append({"from": "gpt", "value": "Red."})
+
+
+NOTHING_TO_ANSWER = {
+    "asks nothing": (asked_nothing, "conversations[0].value: asks nothing"),
+    "answered": (answered_already, "conversations[1].value: is filled"),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING_TO_ANSWER)
+def test_what_leaves_nothing_to_answer_is_one_rule_of_every_kind_of_run(
+    make_run: MakeRun, kind: str
+) -> None:
+    change, said = NOTHING_TO_ANSWER[kind]
+
+    def break_it(records: list[dict[str, Any]]) -> None:
+        records[4]["conversations"] = records[4]["conversations"][:1]
+        change(records[4])
+
+    for setting, code in (("refuse", 1), ("leave_out", 0)):
+        directory = make_run(Kind.GENERATE, setting, unusable_records=setting)
+        changed(directory, break_it)
+        assert main(["generate", "--run-dir", str(directory)]) == code
+        said_by = events(directory, "error" if code else "stage")
+        told = " ".join(e.get("message", "") + e.get("text", "") for e in said_by)
+        assert "1 of 12" in told and said in told
+        if setting == "leave_out":  # an answer is left out, a question with it
+            path = directory / "final" / "generations.jsonl"
+            answered = 12 if kind == "answered" else 11
+            assert len(path.read_text().splitlines()) == answered
+
+
+@pytest.mark.parametrize("record_type", [PromptRecord, PreferencePair, ConversationRecord])
+@pytest.mark.parametrize("kind", NOTHING_TO_ANSWER)
+def test_every_kind_of_record_knows_that_nothing_is_asked(record_type: Any, kind: str) -> None:
+    change, said = NOTHING_TO_ANSWER[kind]
+    outputs = {f"output_{n}": {"value": f"{n}."} for n in (1, 2)}
+    turns = [{"from": "human", "value": "<image>\nWhat?"}]
+    data = {"id": "1", "image": "a.png", "preference": 1, "conversations": turns, **outputs}
+    change(data)
+    if record_type is ConversationRecord and kind == "answered":
+        assert not record_type.from_json(data).answers_itself  # it is the answer to learn
+        return
+    if record_type is ConversationRecord:
+        turns.append({"from": "gpt", "value": "Red."})
+    record = record_type.from_json(data)
+    assert said in record.asks_nothing + record.answers_itself
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\u200b",
+        "\u2800\ufe0f",
+        "\u115f",
+        "\x00",
+        "a",
+        "\u0301",
+        "。",
+        "\U0001f600",
+        "\ue000",
+    ],
+)
+def test_what_can_be_seen_is_the_same_to_site_and_engine(text: str) -> None:
+    assert is_visible(text) == texts.is_visible(text)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from training.rlhf.contract.wire import ContractError, build, to_json
 
 IMAGE_TOKEN = "<image>"
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,16 +19,23 @@ class Turn:
     text: str
 
 
-def without_placeholder(text: str) -> str:
-    """The first human turn of a record without its image placeholder.
+def is_visible(text: str) -> bool:
+    """Whether there is anything to see in ``text``: the rule of the site's imports, too."""
+    return any(
+        character not in _BLANK_LETTERS
+        and not "\ufe00" <= character <= "\ufe0f"
+        and unicodedata.category(character) not in _INVISIBLE
+        for character in text
+    )
 
-    The placeholder stands at the beginning or the end, once; the same characters anywhere else are
-    what somebody wrote.
+
+def without_placeholder(text: str) -> str:
+    """The first human turn of a record without its image placeholder, wherever it stands there.
+
+    So people read it who judge, and so it is exported. In any other turn, and in an answer, the
+    same characters are what somebody wrote.
     """
-    text = text.strip()
-    if text.startswith(IMAGE_TOKEN):
-        return text.removeprefix(IMAGE_TOKEN).strip()
-    return text.removesuffix(IMAGE_TOKEN).strip()
+    return text.replace(IMAGE_TOKEN, "").strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,9 @@ class Record:
     captions: tuple[str, ...] = ()
     more_images: tuple[str, ...] = ()
     """The images after the first."""
+    answered: str = ""
+    """What stood in the last gpt turn, the place of the answer: empty by the contract, and filled
+    in files of LLaVA and of the paper, whose answer there is not used."""
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -57,6 +70,22 @@ class Record:
             return text.replace(IMAGE_TOKEN, "").strip()
         alone = all(turn.speaker != "human" for turn in self.conversation[:-1])
         return without_placeholder(text) if alone else text.strip()
+
+    @property
+    def asks_nothing(self) -> str:
+        """That there is no question, with the member at fault; empty where there is one."""
+        if is_visible(self.question):
+            return ""
+        return f"conversations[{len(self.conversation) - 1}].value: asks nothing"
+
+    @property
+    def answers_itself(self) -> str:
+        """That its answer is there already, with the member at fault; empty where it is not."""
+        if not is_visible(self.answered):
+            return ""
+        return (
+            f"conversations[{len(self.conversation)}].value: is filled, and the answer goes there"
+        )
 
     @property
     def image_json(self) -> str | list[str]:
@@ -120,12 +149,13 @@ class ConversationRecord(Record):
         if not turns or not isinstance(turns[-1], dict) or turns[-1].get("from") != "gpt":
             raise ContractError("conversations", "does not end with a gpt turn")
         answer = text_of(turns[-1], "value", f"conversations[{len(turns) - 1}]")
-        if not answer.strip():
+        if not is_visible(answer):
             raise ContractError(f"conversations[{len(turns) - 1}].value", "is empty")
         all_answers = data.get("all_answers", False)
         if not isinstance(all_answers, bool):
             raise ContractError("all_answers", "is neither true nor false")
-        return cls(**shared_fields(data), answer=answer, all_answers=all_answers)
+        shared = {**shared_fields(data), "answered": ""}
+        return cls(**shared, answer=answer, all_answers=all_answers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +190,10 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
         if conversation and conversation[-1].speaker == speaker:
             raise ContractError(f"{name}.from", f"{speaker} follows {speaker}")
         conversation.append(Turn(speaker=speaker, text=text_of(turn, "value", name)))
-        if position < len(turns) - 1 and not conversation[-1].text.strip():
+        if position < len(turns) - 1 and not is_visible(conversation[-1].text):
             raise ContractError(f"{name}.value", "is empty")
-    if conversation and conversation[-1].speaker == "gpt":
-        conversation.pop()
+    last = conversation[-1] if conversation else None
+    answered = conversation.pop().text if last and last.speaker == "gpt" else ""
     if not conversation or conversation[-1].speaker != "human":
         raise ContractError("conversations", "has no human turn to answer")
     captions = data.get("captions") or []
@@ -176,6 +206,7 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
         "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
         "captions": tuple(captions),
+        "answered": answered,
     }
 
 

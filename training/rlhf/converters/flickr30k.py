@@ -23,7 +23,8 @@ REQUESTS = (
     "Briefly, what is in this picture?",
 )
 _TOKEN_LINE = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
-_BAR_LINE = re.compile(r"(?P<image>[^|]+)\|\s*\d+\s*\|(?P<caption>.*)")
+_BAR_LINE = re.compile(r"(?P<image>[^|]+)\|\s*\d+\s*(?:\||\s)(?P<caption>.*)")
+"""One line of the published file lacks its second bar."""
 _BLANK_BEFORE_MARK = re.compile(r"\s([.,;:!?])")
 
 

@@ -1,0 +1,96 @@
+"""Questions without answers, as benchmarks, chat endpoints and other projects write them.
+
+LLaVA-Bench's and POPE's question files, MMHal's, rows of tables, TRL's prompts, and messages in
+OpenAI's form, also inside the requests of a batch. What was asked, and about which image, is found
+as in pairs of answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from annotation.importing.foreign_pairs import (
+    QUESTIONS,
+    TURNS,
+    captions_of,
+    fits,
+    image_of,
+    turns_of,
+)
+from annotation.importing.labelling_tools import flattened
+from annotation.importing.record_files import BadField
+from annotation.importing.records import (
+    SPEAKERS,
+    PromptIn,
+    check_all_is_shown,
+    conversation_of,
+    digest,
+    identifier,
+    parse_prompt,
+)
+from annotation.importing.the_picture import is_absent, picture_members
+from annotation.reading.names import key, normal
+
+ASKED = (*QUESTIONS, "text")
+OURS = ("id", "image")
+"""Beside conversations."""
+IDS = ("id", "question_id", "custom_id")
+
+
+def asks(data: Any) -> bool:
+    """Whether it is a question, or turns up to one, in a form of others and without any answer."""
+    if not _holds_turns(data):
+        return False
+    row = _row(data)
+    if not row.keys().isdisjoint(("completion", "rejected_images")):
+        return False
+    every = (row[name] for name in ("input", *TURNS) if isinstance(row.get(name), list))
+    last = next((turns[-1] for turns in every if turns), None)
+    role = last.get("from", last.get("role")) if isinstance(last, dict) else "user"
+    return SPEAKERS.get(str(role)) != "gpt"
+
+
+def _holds_turns(data: Any) -> bool:
+    """Whether something is asked in a form of others, to which there are no two answers."""
+    if not isinstance(data, dict) or fits(data) or "output_1" in data:
+        return False
+    row = _row(data)
+    turns = isinstance(row.get("input"), dict | list)
+    return turns or any(isinstance(row.get(name), str | list) for name in (*ASKED, *TURNS))
+
+
+def parse_any_prompt(line: int, data: Any) -> PromptIn:
+    """A prompt in our own form, or in one of others. Raises BadField."""
+    ours = isinstance(data, dict) and "conversations" in data and not data.keys().isdisjoint(OURS)
+    if fits(data) and not ours:
+        raise BadField("", "is a pair of answers: its format is rlhf_v")
+    return parse_prompt(line, data) if ours or not _holds_turns(data) else _parse(line, data)
+
+
+def _parse(line: int, data: dict[str, Any]) -> PromptIn:
+    row = _row(data)
+    check_all_is_shown(row)
+    turns, field = turns_of(row, ASKED)
+    conversation = conversation_of(turns, field)
+    image = image_of(row)
+    named = next((name for name in IDS if not is_absent(row.get(name))), "")
+    id = identifier(row, named) if named else f"prompt-{digest(conversation, key(image))[:16]}"
+    return PromptIn(
+        line=line, id=id, image=image, conversation=conversation, captions=captions_of(row)
+    )
+
+
+def _row(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with what wraps it up taken off, and its picture where pictures are named."""
+    row = flattened(dict(data))
+    if isinstance(row.get("body"), dict):  # a request of a batch
+        row = {**row, **row["body"]}
+    source = row.get("image_src")
+    if isinstance(source, str) and not picture_members(row):
+        row["image"] = PurePosixPath(normal(source)).name
+    caption = row.get("caption")
+    if isinstance(caption, str) and caption.strip() and "captions" not in row:
+        row["captions"] = [caption]
+    return row
