@@ -8,11 +8,14 @@ as in pairs of answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
 from annotation.importing.foreign_pairs import (
+    BETTER_AND_WORSE,
     QUESTIONS,
+    REJECTED,
     TURNS,
     captions_of,
     fits,
@@ -31,9 +34,11 @@ from annotation.importing.records import (
     parse_prompt,
 )
 from annotation.importing.the_picture import is_absent, picture_members
+from annotation.importing.verdicts import FIRST_AND_SECOND
 from annotation.reading.names import key, normal
 
 ASKED = (*QUESTIONS, "text")
+_ANSWERS = {"completion", "rejected_images", *chain(*BETTER_AND_WORSE, *FIRST_AND_SECOND, REJECTED)}
 OURS = ("id", "image")
 """Beside conversations."""
 IDS = ("id", "question_id", "custom_id")
@@ -44,7 +49,7 @@ def asks(data: Any) -> bool:
     if not _holds_turns(data):
         return False
     row = _row(data)
-    if not row.keys().isdisjoint(("completion", "rejected_images")):
+    if not row.keys().isdisjoint(_ANSWERS):
         return False
     every = (row[name] for name in ("input", *TURNS) if isinstance(row.get(name), list))
     last = next((turns[-1] for turns in every if turns), None)
