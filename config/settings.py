@@ -420,6 +420,9 @@ if PRIVATE:
 MEDIA_ROOT = VAR / "storage"
 # Storage in a bucket, with credentials as boto3 reads them; empty: a folder.
 S3_BUCKET = env("S3_BUCKET", default="")
+# How long the server of the bucket may be silent, each time; it is asked three times, unless
+# AWS_MAX_ATTEMPTS says otherwise. Web workers wait as long.
+S3_TIMEOUT_SECONDS = env.float("S3_TIMEOUT_SECONDS", default=20)
 STORAGES: dict[str, Any] = {
     # Images, releases and checkpoints. Never served by address: views check who may read them.
     "default": (

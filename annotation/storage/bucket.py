@@ -15,6 +15,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from django.conf import settings
 from django.core.files import File
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
@@ -29,6 +30,8 @@ MEMORY_BYTES = 32 * 2**20
 COPIED_AT_ONCE_BYTES = 2**30
 NO_COPIES = (200, 400, 405, 500, 501)
 """How servers answer that make no copies; those that do say 403, 404 or 503 when they fail."""
+LONGEST_CONNECT_SECONDS = 5.0
+ATTEMPTS = 3
 CHECKSUMS = {
     "request_checksum_calculation": "AWS_REQUEST_CHECKSUM_CALCULATION",
     "response_checksum_validation": "AWS_RESPONSE_CHECKSUM_VALIDATION",
@@ -45,7 +48,8 @@ class BucketStorage(S3Storage):
         defaults = {"file_overwrite": True, "max_memory_size": MEMORY_BYTES}
         super().__init__(**{**defaults, **options})
         chosen = {name: os.environ.get(of, "when_required") for name, of in CHECKSUMS.items()}
-        self.client_config = Config(**chosen).merge(self.client_config)  # type: ignore[has-type]
+        patient = Config(**chosen, **_patience())
+        self.client_config = patient.merge(self.client_config)  # type: ignore[has-type]
 
     def _save(self, name: str, content: File[bytes]) -> str:
         with self._in_words():
@@ -149,6 +153,17 @@ class BucketStorage(S3Storage):
             if said is None:
                 raise
             raise StorageTrouble(said) from error
+
+
+def _patience() -> dict[str, Any]:
+    """boto3's own is a minute, five times: a few pictures would hold every web worker."""
+    seconds = settings.S3_TIMEOUT_SECONDS
+    times = {
+        "connect_timeout": min(seconds, LONGEST_CONNECT_SECONDS),
+        "read_timeout": seconds,
+    }
+    chosen = "AWS_MAX_ATTEMPTS" in os.environ  # Read by boto3 itself.
+    return times if chosen else {**times, "retries": {"total_max_attempts": ATTEMPTS}}
 
 
 def _measured(content: File[bytes]) -> Fingerprint:

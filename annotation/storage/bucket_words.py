@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 ENDPOINT = "S3_ENDPOINT_URL"
 BUCKET = "S3_BUCKET"
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+TIMEOUT = "S3_TIMEOUT_SECONDS"
 REGION = "AWS_DEFAULT_REGION"
 LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
 
@@ -46,6 +47,10 @@ BY_CODE = {
 }
 
 BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError),
+        f"the server does not answer in time; look at {ENDPOINT}, and at {TIMEOUT} if it is slow",
+    ),
     (
         (exceptions.NoCredentialsError, exceptions.PartialCredentialsError),
         f"there are no keys for the bucket; look at {KEYS}",

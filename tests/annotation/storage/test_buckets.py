@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -327,6 +328,24 @@ def test_a_server_that_is_not_reached_is_said_with_the_setting(
     with pytest.raises(StorageTrouble) as caught:
         getattr(default_storage, act)("images/a.png", *content)
     said(caught.value, setting)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(
+    use: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    config = BucketStorage(bucket_name=BUCKET).client_config
+    assert (config.connect_timeout, config.read_timeout) == (5, settings.S3_TIMEOUT_SECONDS)
+    assert config.retries["total_max_attempts"] == 3
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert BucketStorage(bucket_name=BUCKET).client_config.retries is None
+    settings.S3_TIMEOUT_SECONDS = 0.2
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        use(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for act, content in (("save", [ContentFile(DATA)]), ("open", []), ("exists", [])):
+            with pytest.raises(StorageTrouble) as caught:
+                getattr(default_storage, act)("images/a.png", *content)
+            said(caught.value, "S3_TIMEOUT_SECONDS")
 
 
 def test_checksums_are_sent_only_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import socket
 import subprocess
@@ -12,41 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from config import bodies
+from perf.documented_proxies import caddy, nginx
 from tests.config.server.conftest import PATIENCE_SECONDS, Served, rest_of
 from tests.config.server.test_requests import post
 from tests.config.server.test_slow_clients import SLOW
 
-DOCUMENT = (settings.BASE_DIR / "docs" / "deployment.md").read_text()
 HEALTH = b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-def block(beginning: str) -> str:
-    (found,) = re.findall(rf"```\w*\n({re.escape(beginning)} {{\n.*?)```", DOCUMENT, re.DOTALL)
-    return str(found)
-
-
-def caddy(folder: Path, site: Path, port: int) -> list[str]:
-    text = block("labels.example.org").replace("labels.example.org", f"http://127.0.0.1:{port}")
-    text = text.replace("reverse_proxy 127.0.0.1:8000", f"reverse_proxy unix/{site}")
-    text = text.replace(f"http://127.0.0.1:{port}", f":{port}")
-    (folder / "Caddyfile").write_text("{\n admin off\n auto_https off\n}\n" + text)
-    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
-
-
-def nginx(folder: Path, site: Path, port: int) -> list[str]:
-    text = re.sub(r"\n *ssl_.*", "", block("server"))
-    text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
-    text = text.replace("http://127.0.0.1:8000", f"http://unix:{site}:")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    around = f"daemon off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n"
-    # Root's nginx gives its workers to nobody, who may not enter a test's folder.
-    user = "user root;\n" if Path("/proc/self").stat().st_uid == 0 else ""
-    (folder / "conf").write_text(f"{user}{around}access_log off;\n{paths}{text}}}\n")
-    return ["nginx", "-c", str(folder / "conf"), "-p", str(folder), "-e", "stderr"]
 
 
 Open = Callable[[bytes], socket.socket]
