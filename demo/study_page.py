@@ -1,11 +1,13 @@
 """The study as a section of a page: tables and plots of what seeds have in common.
 
 The section stands between two marks, so that what people wrote around it stays. It states
-figures; what they mean is for the page to say.
+figures; what they mean is for the page to say. Beside the page lies what was measured of each
+seed, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ class NoSuchSection(ValueError):
 
 
 def write(page: Path, seeds: Seeds) -> None:
-    """Replaces the section of ``page`` and its plots in ``images/`` beside it.
+    """Replaces the section of ``page``, its plots in ``images/`` and the JSON, both beside it.
 
     Raises NoSuchSection.
     """
@@ -41,7 +43,10 @@ def write(page: Path, seeds: Seeds) -> None:
     images.mkdir(exist_ok=True)
     for name, drawing in drawings(seeds).items():
         (images / f"study-{name}.svg").write_text(drawing, encoding="utf-8")
-    section = "\n\n".join(sections(seeds))
+    figures = page.with_suffix(".json")
+    figures.write_text(json.dumps(seeds, indent=1) + "\n", encoding="utf-8")
+    source = f"Everything that was measured, seed by seed: [{figures.name}]({figures.name})."
+    section = "\n\n".join([*sections(seeds), source])
     page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
 
 

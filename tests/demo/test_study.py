@@ -172,6 +172,8 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
     drawing = ElementTree.parse(tmp_path / "images" / "study-training.svg")
     assert "images/study-training.svg" in text
     assert drawing.getroot().get("aria-label")
+    assert json.loads((tmp_path / "page.json").read_text())[1] == _seed(1, 0.02)
+    assert "[page.json](page.json)" in text
 
     page.write_text("no section")
     with pytest.raises(NoSuchSection):
