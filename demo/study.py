@@ -6,14 +6,16 @@ seed: pairs of the base model, a reward model with facts and one without, the po
 with the most likely words unless said otherwise; an oracle that training never sees judges.
 
 All of it lies in the output folder and is never made twice: the same command goes on where an
-earlier one was interrupted, and ``--arms`` makes some of it now and the rest later. Set
-OMP_NUM_THREADS for the threads of training (default 1).
+earlier one was interrupted, and ``--arms`` makes some of it now and the rest later. ``--page``
+keeps the seeds that the page has already from the same plan and the same base, so that they may be
+made on several machines. Set OMP_NUM_THREADS for the threads of training (default 1).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -27,7 +29,7 @@ from demo import study_page
 from demo.console import Console
 from demo.study_arms import NAMES
 from demo.study_engine import RunFailed
-from demo.study_seed import Plan, Seed
+from demo.study_seed import BASE_MODEL, Plan, Seed
 
 
 class OtherPlan(ValueError):
@@ -54,6 +56,12 @@ def run_study(
     return found
 
 
+def made_from(plan: Plan) -> dict[str, Any]:
+    """What seeds must have in common to stand in one table: the plan, and the base's weights."""
+    weights = (BASE_MODEL / "model.safetensors").read_bytes()
+    return {"plan": dataclasses.asdict(plan), "base": hashlib.sha256(weights).hexdigest()}
+
+
 def _keep_to(plan: Plan, path: Path) -> None:
     wanted = json.dumps(dataclasses.asdict(plan), indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +77,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many repetitions")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first")
     parser.add_argument("--noise", type=float, default=Plan.noise, help="share of mistaken votes")
     parser.add_argument(
         "--arms", nargs="+", choices=NAMES, default=NAMES, metavar="ARM", help=", ".join(NAMES)
@@ -77,21 +86,21 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="a page whose section of the study is rewritten")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    console = Console()
+    console, plan = Console(), Plan(noise=options.noise)
     # Asked to end, it ends as by Ctrl-C: the run under way saves where it is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         seeds = run_study(
             options.output,
-            range(options.seeds),
-            Plan(noise=options.noise),
+            range(options.first, options.first + options.seeds),
+            plan,
             console,
             names=options.arms,
         )
+        if options.page is not None:
+            seeds = study_page.write(options.page, seeds, made_from(plan))
         text = "\n\n".join(study_page.sections(seeds))
         console.line(text.replace("\n", "\n        "))
-        if options.page is not None:
-            study_page.write(options.page, seeds)
     except (RunFailed, OtherPlan, study_page.NoSuchSection) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from demo.plots import Key, Panel, Series, figure
 from demo.study_arms import ARMS, NAMES, TITLES
@@ -30,24 +31,36 @@ class NoSuchSection(ValueError):
     """A page without the two marks."""
 
 
-def write(page: Path, seeds: Seeds) -> None:
+def write(page: Path, seeds: Seeds, made_from: Mapping[str, Any]) -> Seeds:
     """Replaces the section of ``page``, its plots in ``images/`` and the JSON, both beside it.
 
+    Seeds that stand there already and were ``made_from`` the same are kept; returns all of them.
     Raises NoSuchSection.
     """
     text = page.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise NoSuchSection(f"{page} has no line {BEGIN} and {END}")
+    figures = page.with_suffix(".json")
+    seeds = _with_earlier(figures, seeds, made_from)
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     images = page.parent / "images"
     images.mkdir(exist_ok=True)
     for name, drawing in drawings(seeds).items():
         (images / f"study-{name}.svg").write_text(drawing, encoding="utf-8")
-    figures = page.with_suffix(".json")
-    figures.write_text(json.dumps(seeds, indent=1) + "\n", encoding="utf-8")
+    measured = {"made_from": made_from, "seeds": seeds}
+    figures.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     source = f"Everything that was measured, seed by seed: [{figures.name}]({figures.name})."
     section = "\n\n".join([*sections(seeds), source])
     page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
+    return seeds
+
+
+def _with_earlier(path: Path, seeds: Seeds, made_from: Mapping[str, Any]) -> Seeds:
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if earlier.get("made_from") != made_from:
+        return seeds
+    by_number = {one["seed"]: one for one in (*earlier["seeds"], *seeds)}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def sections(seeds: Seeds) -> list[str]:

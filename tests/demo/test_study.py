@@ -19,6 +19,7 @@ from demo.study_seed import Plan, Seed
 from demo.world import asked, prompts
 from training.rlhf.contract import Kind
 
+THESE = {"base": "the weights", "plan": {"rounds": 2}}
 TWO_STEPS = Plan(
     prompts=40,
     held_out_share=0.25,
@@ -161,7 +162,7 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n\n{BEGIN}\nstale figures\n{END}\n\nafter\n")
     for _ in range(2):  # written again, it is the same
-        write(page, [_seed(0, 0.0), _seed(1, 0.02)])
+        write(page, [_seed(0, 0.0), _seed(1, 0.02)], THESE)
         text = page.read_text()
         assert text.startswith("before\n") and text.endswith(f"{END}\n\nafter\n")
         assert "stale" not in text
@@ -172,18 +173,32 @@ def test_page_gets_its_section_and_keeps_the_rest(tmp_path: Path) -> None:
     drawing = ElementTree.parse(tmp_path / "images" / "study-training.svg")
     assert "images/study-training.svg" in text
     assert drawing.getroot().get("aria-label")
-    assert json.loads((tmp_path / "page.json").read_text())[1] == _seed(1, 0.02)
+    measured = json.loads((tmp_path / "page.json").read_text())
+    assert measured == {"made_from": THESE, "seeds": [_seed(0, 0.0), _seed(1, 0.02)]}
     assert "[page.json](page.json)" in text
 
     page.write_text("no section")
     with pytest.raises(NoSuchSection):
-        write(page, [_seed(0, 0.0)])
+        write(page, [_seed(0, 0.0)], THESE)
+
+
+def test_page_keeps_seeds_that_were_made_from_the_same(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}{END}")
+    write(page, [_seed(0, 0.0), _seed(1, 0.02)], THESE)
+    assert write(page, [_seed(2, 0.0), _seed(1, 0.1)], THESE) == [
+        _seed(0, 0.0),
+        _seed(1, 0.1),
+        _seed(2, 0.0),
+    ]
+    assert "| base | 3 |" in page.read_text()
+    assert write(page, [_seed(3, 0.0)], {"base": "another"}) == [_seed(3, 0.0)]
 
 
 def test_page_of_one_seed_claims_no_interval(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}{END}")
-    write(page, [_seed(0, 0.0)])
+    write(page, [_seed(0, 0.0)], THESE)
     assert "nan" not in page.read_text()
     assert "nan" not in (tmp_path / "images" / "study-training.svg").read_text()
 
