@@ -37,6 +37,7 @@ class AnonymousVote:
     confidence: int | None
     note: str
     spans: list[dict[str, Any]]
+    corrections: list[dict[str, Any]]
 
 
 def disputed(project: Project) -> QuerySet[Comparison]:

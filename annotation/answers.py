@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotation import corrections
 from annotation.errors import DomainError
 from annotation.models import Comparison, Judgment, JudgmentVersion, Project
 from annotation.models.work import ANSWER_FIELDS, Choice
+from annotation.texts import is_visible
 from config.outside import is_storable
 
 SPAN_KINDS = ("object", "attribute", "number", "position", "action", "text", "other")
@@ -28,6 +30,7 @@ class Answer:
     more_hallucinated: str
     more_helpful: str = ""
     spans: list[dict[str, Any]] = field(default_factory=list)
+    corrections: list[dict[str, Any]] = field(default_factory=list)
     confidence: int | None = None
     note: str = ""
     active_seconds: float | None = None
@@ -51,6 +54,23 @@ class Answer:
         texts = {1: comparison.response_1, 2: comparison.response_2}
         for position, span in enumerate(self.spans):
             _check_span(span, texts, f"spans[{position}]")
+        for position, one in enumerate(self.corrections):
+            _check_correction(one, texts, f"corrections[{position}]")
+        if len({one["response"] for one in self.corrections}) < len(self.corrections):
+            raise InvalidAnswer("correct one response twice", field="corrections")
+
+    def check_all_asked(self, project: Project) -> None:
+        """Raises InvalidAnswer where what the project requires is not there. Rulings need not."""
+        asked = corrections.asked_for(project, self.more_hallucinated, self.more_helpful)
+        if asked is None or not project.correction_required:
+            return
+        if all(one["response"] != asked for one in self.corrections):
+            raise InvalidAnswer(
+                "must have the corrected text of the response that this project asks for "
+                f"({project.get_ask_correction_display().lower()}); its own text where nothing in "
+                "it is false",
+                field="corrections",
+            )
 
     def says_the_same_as(self, other: JudgmentVersion | Judgment) -> bool:
         """Equal in all that a person chose; the time a retry measured is not part of it."""
@@ -67,6 +87,22 @@ def check_note(note: str) -> None:
         raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
     if not is_storable(note):
         raise InvalidAnswer("holds characters that cannot be stored", field="note")
+
+
+def _check_correction(one: Any, texts: dict[int, str], where: str) -> None:
+    if not isinstance(one, dict) or set(one) != {"response", "text"}:
+        raise InvalidAnswer("must have response and text", field=where)
+    response, text = one["response"], one["text"]
+    if type(response) is not int or response not in texts:
+        raise InvalidAnswer("must be 1 or 2", field=f"{where}.response")
+    if not isinstance(text, str) or not is_storable(text):
+        raise InvalidAnswer("is no text that can be stored", field=f"{where}.text")
+    longest = corrections.longest(texts[response])
+    if len(text) > longest:
+        reason = f"is longer than {longest} characters, which a correction of this response may be"
+        raise InvalidAnswer(reason, field=f"{where}.text")
+    if not is_visible(text) and corrections.is_changed(texts[response], text):
+        raise InvalidAnswer("holds nothing visible", field=f"{where}.text")
 
 
 def _check_span(span: Any, texts: dict[int, str], where: str) -> None:

@@ -49,7 +49,8 @@ def meant(answer: Answer, assignment: Assignment) -> Answer:
         answer,
         more_hallucinated=assignment.turned(answer.more_hallucinated),
         more_helpful=assignment.turned(answer.more_helpful),
-        spans=_turned_spans(answer.spans, assignment),
+        spans=_turned_parts(answer.spans, assignment),
+        corrections=_turned_parts(answer.corrections, assignment),
     )
 
 
@@ -59,15 +60,17 @@ def told(judgment: Judgment) -> dict[str, Any]:
     return {
         "more_hallucinated": shown.turned(judgment.more_hallucinated),
         "more_helpful": shown.turned(judgment.more_helpful),
-        "spans": _turned_spans(judgment.spans, shown),
+        "spans": _turned_parts(judgment.spans, shown),
+        "corrections": _turned_parts(judgment.corrections, shown),
     }
 
 
-def _turned_spans(spans: list[Any], shown: Assignment) -> list[Any]:
-    return [_turned_span(span, shown) for span in spans]
+def _turned_parts(parts: list[Any], shown: Assignment) -> list[Any]:
+    """Marks or corrections, each of which names a response."""
+    return [_turned_part(part, shown) for part in parts]
 
 
-def _turned_span(span: Any, shown: Assignment) -> Any:
-    if not isinstance(span, dict) or type(span.get("response")) is not int:
-        return span
-    return {**span, "response": int(shown.turned(str(span["response"])))}
+def _turned_part(part: Any, shown: Assignment) -> Any:
+    if not isinstance(part, dict) or type(part.get("response")) is not int:
+        return part
+    return {**part, "response": int(shown.turned(str(part["response"])))}

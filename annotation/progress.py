@@ -26,6 +26,8 @@ class Progress:
     wanted: int
     surplus: int
     open_leases: int
+    corrected: int | None = None
+    """Judgments with a corrected response among those that count; None where none is asked for."""
 
     @property
     def share(self) -> float:
@@ -69,12 +71,12 @@ OUTCOMES = {
 
 
 def progress_of(project: Project) -> Progress:
-    """Three queries."""
+    """Three queries, and one more where corrections are asked for."""
     return progress_of_many([project])[project.pk]
 
 
 def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
-    """By primary key, for a list of projects; three queries in all."""
+    """By primary key, for a list of projects; three queries in all, four with corrections."""
     names = [project.pk for project in projects]
     rows = (
         Comparison.objects.filter(project__in=names, gold_more_hallucinated="")
@@ -103,9 +105,22 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
         .values_list("project")
         .annotate(Count("pk"))
     )
+    corrected = _corrected([project for project in projects if project.ask_correction])
     return {
-        pk: _progress(counts.get(pk, empty), surplus.get(pk, 0), leases.get(pk, 0)) for pk in names
+        pk: _progress(
+            counts.get(pk, empty), surplus.get(pk, 0), leases.get(pk, 0), corrected.get(pk)
+        )
+        for pk in names
     }
+
+
+def _corrected(asking: list[Project]) -> dict[int, int]:
+    if not asking:
+        return {}
+    names = [project.pk for project in asking]
+    found = Judgment.objects.filter(comparison__project__in=names, surplus=False)
+    rows = found.exclude(corrections=[]).order_by().values_list("comparison__project")
+    return {**dict.fromkeys(names, 0), **dict(rows.annotate(Count("pk")))}
 
 
 def size(project: Project) -> int:
@@ -144,8 +159,11 @@ def sizes(projects: list[Project]) -> dict[int, int]:
     return {one.pk: found.get(one.pk, 0) for one in projects}
 
 
-def _progress(counts: dict[str, Any], surplus: int, open_leases: int) -> Progress:
+def _progress(
+    counts: dict[str, Any], surplus: int, open_leases: int, corrected: int | None
+) -> Progress:
     return Progress(
+        corrected=corrected,
         comparisons=counts["comparisons"],
         judgments=counts["counted"],
         wanted=counts["wanted"],

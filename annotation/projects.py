@@ -29,6 +29,8 @@ SETTINGS = (
     "allow_tie",
     "mark_spans",
     "ask_confidence",
+    "ask_correction",
+    "correction_required",
     "lease_minutes",
     "gold_rate",
     "repeat_rate",

@@ -74,6 +74,7 @@ __all__ = [
 EDITABLE_ANSWERS = 20
 REUSED = "This UUID was used for another answer; make a new one."
 
+LISTS = ("spans", "corrections")
 SENT = Statement("SELECT 1 FROM annotation_judgmentversion WHERE client_uuid = %(client_uuid)s")
 _ANSWER = ", ".join(ANSWER_FIELDS)
 _GIVEN = ", ".join(f"%({name})s" for name in ANSWER_FIELDS)
@@ -142,6 +143,7 @@ def submit(
         if stored is not None:
             return Submission(stored, created=False)
         answer.check(assignment.project, checks.shown_by(assignment, comparison))
+        answer.check_all_asked(assignment.project)
         # Its slot is still held, or one is free to be taken again.
         checks.take_its_place(assignment, comparison)
         held = assignment.state == Assignment.State.OPEN
@@ -212,6 +214,7 @@ def edit(
         if not editable_judgments(assignment.project, annotator).filter(pk=judgment.pk).exists():
             raise TooOldToEdit(f"Only your last {EDITABLE_ANSWERS} answers can be changed.")
         answer.check(assignment.project, comparison)
+        answer.check_all_asked(assignment.project)
         judgment.version += 1
         judgment.changed_at = assignment.locked_at
         _write(judgment, answer, client_uuid)
@@ -267,7 +270,7 @@ def _store(
     """Writes a new judgment with its first version, and ends the assignment."""
     values = {name: getattr(answer, name) for name in ANSWER_FIELDS}
     row = STORE.row(
-        **{**values, "spans": json.dumps(answer.spans)},
+        **{**values, **{name: json.dumps(values[name]) for name in LISTS}},
         assignment=assignment.pk,
         comparison=assignment.comparison_id,
         surplus=surplus,

@@ -7,6 +7,9 @@ import unicodedata
 
 from config.outside import normalized
 
+LONGEST_TEXT = 100_000
+"""Characters of a turn, an answer or a correction."""
+
 # Families of models whose name in a response would tell an annotator what they are judging.
 MODEL_NAME = re.compile(
     r"\b(llava|gpt-?\s?[345]\w*|chatgpt|openai|claude|anthropic|gemini|bard|idefics|instructblip"
@@ -95,6 +98,14 @@ _WITHOUT_SPACES = (
 )
 _SPACED = rf"[^\W_{_WITHOUT_SPACES}]+"
 _WORD = re.compile(rf"[{_WITHOUT_SPACES}]|{_SPACED}(?:['\u2019-]{_SPACED})*")
+
+
+_WORD_OR_SIGN = re.compile(rf"{_WORD.pattern}|\S")
+
+
+def words_and_signs(text: str) -> list[tuple[int, int]]:
+    """Where each word and each sign between words begins and ends: all but white space."""
+    return [found.span() for found in _WORD_OR_SIGN.finditer(text)]
 
 
 def word_count(text: str) -> int:

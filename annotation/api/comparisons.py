@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -18,12 +18,13 @@ from rest_framework.views import APIView
 
 from annotation import access, importing
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.labelling import CorrectionSerializer
 from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
 from annotation.image_sources import Stored
 from annotation.importing.foreign_prompts import parse_any_prompt
 from annotation.importing.formats import parse_any_pair
 from annotation.importing.records import PairIn, PromptIn
-from annotation.models import Comparison, Project
+from annotation.models import Comparison, Judgment, Project
 
 MOST_RECORDS = 1000
 
@@ -33,6 +34,9 @@ class ComparisonSerializer(serializers.ModelSerializer):
 
     prompt = serializers.CharField(source="prompt.external_id")
     image = serializers.CharField(source="prompt.image.sha256")
+    corrections = serializers.SerializerMethodField(
+        help_text="Of the votes that count, and those that came with the file."
+    )
 
     class Meta:
         model = Comparison
@@ -53,12 +57,30 @@ class ComparisonSerializer(serializers.ModelSerializer):
             "margin",
             "judgment_count",
             "wanted_judgments",
+            "imported_marks",
+            "corrections",
             "created_at",
         ]
+
+    @extend_schema_field(CorrectionSerializer(many=True))
+    def get_corrections(self, comparison: Comparison) -> list[dict[str, Any]]:
+        given = getattr(comparison, "corrected_judgments", [])
+        found = [one for judgment in given for one in judgment.corrections]
+        return [*found, *comparison.imported_corrections]
 
 
 class ResponseInSerializer(serializers.Serializer):
     vars()["from"] = serializers.CharField(required=False, allow_blank=True)
+    value = serializers.CharField()
+    marks = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text='Hallucinated words: [{"start", "end", "kind"}], in characters.',
+    )
+
+
+class CorrectionInSerializer(serializers.Serializer):
+    output = serializers.IntegerField(min_value=1, max_value=2, help_text="Which it corrects.")
     value = serializers.CharField()
 
 
@@ -83,6 +105,7 @@ class PairInSerializer(PromptInSerializer):
     output_2 = ResponseInSerializer()
     preference = serializers.IntegerField(required=False, help_text="The better output, 1 or 2.")
     hallucination = serializers.BooleanField(required=False)
+    corrections = CorrectionInSerializer(many=True, required=False)
 
 
 class ComparisonsInSerializer(serializers.Serializer):
@@ -118,7 +141,10 @@ class Comparisons(KnownParameters, generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Comparison]:
         project = access.require(self.request.user, self.kwargs["slug"], "review")
+        given = Judgment.objects.filter(surplus=False).exclude(corrections=[]).order_by("pk")
+        corrected = Prefetch("judgments", given, to_attr="corrected_judgments")
         comparisons = project.comparisons.select_related("prompt__image")
+        comparisons = comparisons.prefetch_related(corrected)
         outcome = self.request.query_params.get("outcome")
         if outcome is not None:
             if outcome not in Comparison.Outcome.values:

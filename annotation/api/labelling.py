@@ -18,7 +18,9 @@ from annotation.answers import LONGEST_NOTE, SPAN_KINDS, Answer
 from annotation.api.base import KnownParameters, user_of
 from annotation.api.serializers import ImageSerializer, TurnSerializer
 from annotation.models import Assignment, Judgment
+from annotation.models.projects import Correct
 from annotation.models.work import ANSWER_FIELDS, Choice
+from annotation.texts import LONGEST_TEXT
 
 NOTHING_LEFT = OpenApiResponse(description="There is nothing for you to judge now.")
 
@@ -42,6 +44,10 @@ class AssignmentSerializer(serializers.Serializer):
     image = ImageSerializer()
     conversation = TurnSerializer(many=True)
     responses = ShownResponseSerializer(many=True, help_text="In the order to show them.")
+    ask_correction = serializers.ChoiceField(
+        Correct.choices, help_text="Which response to correct after the choice; empty for none."
+    )
+    correction_required = serializers.BooleanField()
 
     def to_representation(self, assignment: Assignment) -> dict[str, Any]:
         # By hand: this is made for each comparison anybody sees, and fields take 1 ms more.
@@ -65,6 +71,8 @@ class AssignmentSerializer(serializers.Serializer):
                 {"label": label, "response": number, "text": text}
                 for label, number, text in assignment.responses
             ],
+            "ask_correction": assignment.project.ask_correction,
+            "correction_required": assignment.project.correction_required,
         }
 
 
@@ -88,6 +96,13 @@ class SpanSerializer(serializers.Serializer):
     kind = serializers.ChoiceField(SPAN_KINDS)
 
 
+class CorrectionSerializer(serializers.Serializer):
+    """A response as it ought to read: its own text where nothing in it is false."""
+
+    response = serializers.IntegerField(min_value=1, max_value=2)
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=LONGEST_TEXT)
+
+
 class AnswerSerializer(serializers.Serializer):
     """An answer; ``more_helpful`` is given after a tie and only then."""
 
@@ -95,6 +110,12 @@ class AnswerSerializer(serializers.Serializer):
     more_hallucinated = serializers.ChoiceField(Choice.choices)
     more_helpful = serializers.ChoiceField(Choice.choices, required=False, allow_blank=True)
     spans = SpanSerializer(many=True, required=False)
+    corrections = CorrectionSerializer(
+        many=True,
+        required=False,
+        help_text="Asked for where the assignment says so (`ask_correction`), of the response that "
+        "the answer makes the better, or the worse, one.",
+    )
     confidence = serializers.IntegerField(min_value=1, max_value=5, required=False, allow_null=True)
     note = serializers.CharField(
         required=False, allow_blank=True, max_length=LONGEST_NOTE, trim_whitespace=False
@@ -105,8 +126,9 @@ class AnswerSerializer(serializers.Serializer):
         data = {**self.validated_data}
         for name in ("client_uuid", "version"):
             data.pop(name, None)
-        if "spans" in data:
-            data["spans"] = [dict(span) for span in data["spans"]]
+        for name in ("spans", "corrections"):
+            if name in data:
+                data[name] = [dict(part) for part in data[name]]
         return blindness.meant(Answer(**data), assignment)
 
 

@@ -80,6 +80,11 @@ class CountsSerializer(serializers.Serializer):
     wanted = serializers.IntegerField(required=False)
     surplus = serializers.IntegerField(required=False)
     open_leases = serializers.IntegerField(required=False)
+    corrected = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        help_text="Of `judgments`, those with a corrected response; null where none is asked for.",
+    )
     share = serializers.FloatField(required=False)
 
 

@@ -16,12 +16,12 @@ from annotation import access, checks
 from annotation.answers import LONGEST_NOTE
 from annotation.api.base import ById, KnownParameters, idempotent
 from annotation.dashboard import dashboard
-from annotation.importing.records import LONGEST_TEXT
 from annotation.models import Comparison
 from annotation.models.work import Choice
 from annotation.quality import corrupted_gold, figures
 from annotation.quality.project_report import SHARES, Person, report
 from annotation.quality.shares import Share
+from annotation.texts import LONGEST_TEXT
 
 
 class ShareSerializer(serializers.Serializer):

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from annotation import access, adjudication
 from annotation.answers import LONGEST_NOTE, Answer
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.labelling import CorrectionSerializer
 from annotation.api.serializers import ImageSerializer, TurnSerializer
 from annotation.models import Adjudication, Comparison
 from annotation.models.work import Choice
@@ -26,6 +27,7 @@ class VoteSerializer(serializers.Serializer):
     confidence = serializers.IntegerField(allow_null=True)
     note = serializers.CharField()
     spans = serializers.ListField(child=serializers.DictField())
+    corrections = CorrectionSerializer(many=True)
 
 
 class DisputeSerializer(serializers.ModelSerializer):

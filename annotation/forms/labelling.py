@@ -12,6 +12,10 @@ from annotation.answers import Answer
 from annotation.leases import MOST_BESIDE
 from annotation.models import Assignment
 from annotation.models.work import Choice
+from annotation.texts import LONGEST_TEXT
+
+NO_CORRECTION = "none"
+CORRECTION = [("made", "Made, or nothing is false"), (NO_CORRECTION, "Not made")]
 
 
 class LabelForm(forms.Form):
@@ -54,6 +58,9 @@ class AnswerForm(forms.Form):
     more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
     active_seconds = forms.FloatField(required=False, min_value=0)
     spans = forms.JSONField(required=False)
+    corrects = forms.IntegerField(required=False, min_value=1, max_value=2)
+    corrected = forms.CharField(required=False, strip=False, max_length=LONGEST_TEXT)
+    correction = forms.ChoiceField(choices=CORRECTION, required=False)
     confidence = forms.IntegerField(required=False)
     note = forms.CharField(required=False)
 
@@ -62,6 +69,10 @@ class AnswerForm(forms.Form):
         if spans is not None and not isinstance(spans, list):
             raise ValidationError("Must be a list.")
         return spans or []
+
+    def clean_corrected(self) -> str:
+        # As the note; and an answer's own carriage returns are no words.
+        return self.cleaned_data["corrected"].replace("\r\n", "\n")
 
     def clean_note(self) -> str:
         # A form sent without a script has other line ends; the same note must be the same answer.
@@ -82,10 +93,17 @@ class AnswerForm(forms.Form):
             more_hallucinated=given["more_hallucinated"],
             more_helpful=given["more_helpful"],
             spans=given["spans"],
+            corrections=self._corrections(),
             confidence=given["confidence"],
             note=given["note"],
             active_seconds=given["active_seconds"],
         )
+
+    def _corrections(self) -> list[dict[str, Any]]:
+        given = self.cleaned_data
+        if not given["corrects"] or given["correction"] == NO_CORRECTION:
+            return []
+        return [{"response": given["corrects"], "text": given["corrected"]}]
 
 
 class SkipForm(forms.Form):

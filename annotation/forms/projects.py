@@ -29,12 +29,18 @@ class ProjectForm(forms.ModelForm):
             "allow_tie": "Allow “about the same”",
             "mark_spans": "Mark hallucinated words",
             "ask_confidence": "Ask how sure people are",
+            "ask_correction": "Ask for the corrected answer",
+            "correction_required": "Everybody has to answer that",
             "lease_minutes": "Minutes a comparison is held",
         }
         help_texts = {
             "description": "What the images are and what the labels are for.",
             "mark_spans": "Annotators may select words and say what is wrong with them.",
             "ask_confidence": "From 1, a guess, to 5, certain; asked after each answer.",
+            "ask_correction": "After the choice, people rewrite this response until nothing in it "
+            "is false. It trains the model: the corrected text is better than the original.",
+            "correction_required": "By a corrected text or by saying that nothing is false; else "
+            "they may go on without.",
             "quiz_pass_mark": "Share of right answers, 0 to 1, before a newcomer gets work; 0 "
             "for no quiz. Its questions are chosen on the guidelines page.",
             "guidelines": "Markdown. Annotators are asked to read every new version.",
@@ -47,7 +53,9 @@ class ProjectForm(forms.ModelForm):
     SECTIONS: ClassVar = {
         "The project": ["name", "description", "question", "guidelines"],
         "Assignment": ["state", "judgments_per_comparison", "max_judgments", "lease_minutes"],
-        "What annotators say": ["allow_tie", "mark_spans", "ask_confidence"],
+        "What annotators say": [
+            *("allow_tie", "mark_spans", "ask_confidence", "ask_correction", "correction_required")
+        ],
         "Quality checks": ["gold_rate", "repeat_rate", "pause_below", "pause_after"],
         "Entry quiz": ["quiz_pass_mark", "quiz_attempts"],
     }

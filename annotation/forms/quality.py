@@ -5,9 +5,9 @@ from __future__ import annotations
 from django import forms
 
 from annotation.answers import LONGEST_NOTE
-from annotation.importing.records import LONGEST_TEXT
 from annotation.models.work import Choice
 from annotation.quality.corruption import Kind
+from annotation.texts import LONGEST_TEXT
 
 
 class PromoteForm(forms.Form):

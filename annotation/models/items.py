@@ -179,6 +179,20 @@ class Comparison(models.Model):
         default=dict, blank=True, help_text="Votes stated by the file that brought the preference."
     )
 
+    imported_marks: models.JSONField[Any] = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text='Marked words that came with it: {"1": [{"start": …, "end": …, "kind": …}]}, '
+        "without a response that nobody looked through.",
+    )
+    imported_corrections: models.JSONField[Any] = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Corrections that came with it, as those of a judgment.",
+    )
+
     gold_more_hallucinated = models.CharField(
         max_length=4,
         blank=True,
@@ -234,6 +248,15 @@ class Comparison(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("annotation:comparison", args=[self.project.slug, self.pk])
+
+    @property
+    def imported_spans(self) -> list[dict[str, Any]]:
+        """``imported_marks`` in the form of those of a judgment."""
+        return [
+            {**mark, "response": int(number)}
+            for number, marks in self.imported_marks.items()
+            for mark in marks
+        ]
 
     @property
     def is_gold(self) -> bool:

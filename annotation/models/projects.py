@@ -30,6 +30,14 @@ class Role(models.TextChoices):
     MANAGER = "manager", "Manager"
 
 
+class Correct(models.TextChoices):
+    """Which response of a pair is to be corrected, once somebody has chosen."""
+
+    NEITHER = "", "No"
+    BETTER = "better", "The better one"
+    WORSE = "worse", "The one that hallucinates more"
+
+
 class OneProjectOnly(DomainError):
     status = 409
     title = "Participants of a study stay what they came for"
@@ -72,6 +80,19 @@ class Project(models.Model):
         default=False, help_text="Let annotators mark the hallucinated words."
     )
     ask_confidence = models.BooleanField(default=False)
+    ask_correction = models.CharField(
+        max_length=6,
+        choices=Correct,
+        blank=True,
+        default=Correct.NEITHER,
+        db_default=Correct.NEITHER,
+        help_text="Which response annotators correct after they have chosen.",
+    )
+    correction_required = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether everybody has to correct it, or to say that nothing in it is false.",
+    )
     gold_rate = models.FloatField(
         default=0.0,
         validators=[MinValueValidator(0), MaxValueValidator(0.5)],

@@ -200,6 +200,13 @@ class AnswerFields(models.Model):
         blank=True,
         help_text='[{"response": 1 or 2, "start": …, "end": …, "kind": …}], in characters.',
     )
+    corrections: models.JSONField[Any] = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text='[{"response": 1 or 2, "text": …}]: the response as it ought to read; its own '
+        "text where nothing in it is false.",
+    )
     confidence = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(5)]
     )
@@ -246,6 +253,10 @@ class Judgment(AnswerFields):
         ]
         indexes = [
             models.Index(fields=["comparison", "surplus"], name="judgment_votes"),
+            # How many corrected something: of a project that asks for it, few of all rows.
+            models.Index(
+                fields=["comparison"], condition=~Q(corrections=[]), name="judgment_corrected"
+            ),
             # Rows come in the order of time: for "in the last hour" a few kilobytes are enough.
             BrinIndex(fields=["created_at"], name="judgment_by_time"),
         ]

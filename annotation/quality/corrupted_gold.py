@@ -13,9 +13,10 @@ from django.db.models import QuerySet
 
 from annotation.checks import NotGold
 from annotation.importing.record_writer import comparison_sha256
-from annotation.importing.records import LONGEST_TEXT, digest
+from annotation.importing.records import digest
 from annotation.models import Comparison, Project
 from annotation.quality.corruption import Corruption, corruptions
+from annotation.texts import LONGEST_TEXT
 from config.outside import is_storable
 
 SOURCE = "corrupted "

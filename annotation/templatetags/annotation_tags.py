@@ -15,7 +15,7 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-from annotation import access, blindness, marks, markup
+from annotation import access, blindness, corrections, marks, markup
 from annotation.access import Permission
 from annotation.models import Comparison, Judgment
 from annotation.notices import choosing
@@ -111,6 +111,26 @@ def percent(value: float | None) -> str:
 def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
     """("A", 1, text) and ("B", 2, text), for what is not shown in an order of its own."""
     return [("A", 1, comparison.response_1), ("B", 2, comparison.response_2)]
+
+
+@register.filter
+def longest_correction(text: str) -> int:
+    """How many characters a correction of a response may have."""
+    return corrections.longest(text)
+
+
+@register.inclusion_tag("annotation/_corrections.html")
+def corrected(comparison: Comparison, given: list[dict[str, Any]]) -> dict[str, Any]:
+    """What one person corrected, as changes of the responses."""
+    texts = {1: comparison.response_1, 2: comparison.response_2}
+    found = [
+        (one["response"], corrections.pieces(texts[one["response"]], one["text"])) for one in given
+    ]
+    return {
+        "corrections": [
+            (number, pieces, any(piece.change for piece in pieces)) for number, pieces in found
+        ]
+    }
 
 
 @register.filter

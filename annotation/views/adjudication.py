@@ -58,6 +58,7 @@ def _page(
         comparison=comparison,
         votes=votes,
         spans=[span for vote in votes for span in vote.spans],
+        corrected=any(vote.corrections for vote in votes),
         waiting=adjudication.disputed(project).count(),
         form=form,
         status=status,

@@ -57,7 +57,9 @@ def detail(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
         prompt=comparison.prompt,
         image=comparison.prompt.image,
         judgments=judgments,
-        spans=[span for one in judgments for span in one.spans],
+        spans=[*comparison.imported_spans, *(span for one in judgments for span in one.spans)],
+        corrected=any(one.corrections for one in (*judgments,))
+        or bool(comparison.imported_corrections),
         skips=skips,
         example=comparison.worked_examples.filter(removed_in__isnull=True).exists(),
         gold_choices=Choice.choices,

@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, blindness, leases, queue
+from annotation import access, blindness, corrections, leases, queue
 from annotation.answers import SPAN_KINDS
 from annotation.crowd import sessions
 from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, PreviousForm, SkipForm
@@ -106,8 +106,8 @@ def answer(request: PersonRequest, token: uuid.UUID) -> HttpResponse:
         blindness.meant(form.answer(), assignment),
         form.cleaned_data["client_uuid"],
     )
-    if not request.htmx and assignment.project.ask_confidence and given.confidence is None:
-        return _ask_next(request, assignment, form, step="confidence")
+    if not request.htmx and (step := _asked_next(assignment.project, form, given)):
+        return _ask_next(request, assignment, form, step=step)
     version = form.cleaned_data["version"]
     if version is None:
         queue.submit(request.user, token, given, client_uuid=client_uuid)
@@ -231,25 +231,42 @@ def _question(question: QuizAnswer) -> dict[str, Any]:
     }
 
 
+def _asked_next(project: Project, form: AnswerForm, given: queue.Answer) -> str:
+    """The question that is still to be answered; "" when all are."""
+    asked = corrections.asked_for(project, given.more_hallucinated, given.more_helpful)
+    if asked is not None and not form.cleaned_data["correction"]:
+        return "correction"
+    return "confidence" if project.ask_confidence and given.confidence is None else ""
+
+
 def _ask_next(
     request: PersonRequest, assignment: Assignment, form: AnswerForm, *, step: str
 ) -> HttpResponse:
     """The page with its next question, for a browser without scripts."""
     answered = [
         (name, form.cleaned_data[name])
-        for name in ("more_hallucinated", "more_helpful")
-        if form.cleaned_data.get(name)
+        for name in ("more_hallucinated", "more_helpful", "correction", "corrects", "corrected")
+        if form.cleaned_data.get(name) and not (step == "correction" and name.startswith("correct"))
     ]
     if step == "helpful":
         answered = [("more_hallucinated", "tie")]
+    shown = leases.load(assignment.pk, assignment.project)
     return _page(
         request,
         assignment.project,
-        leases.load(assignment.pk, assignment.project),
+        shown,
         step=step,
         answered=answered,
         note=form.cleaned_data["note"],
+        **(_to_correct(shown, form) if step == "correction" else {}),
     )
+
+
+def _to_correct(shown: Assignment, form: AnswerForm) -> dict[str, Any]:
+    given = form.answer()
+    asked = corrections.asked_for(shown.project, given.more_hallucinated, given.more_helpful)
+    [(letter, number, text)] = [one for one in shown.responses if one[1] == asked]
+    return {"correcting": {"letter": letter, "number": number, "text": text}}
 
 
 def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> dict[str, Any]:
@@ -270,11 +287,14 @@ def _task(assignment: Assignment | None, judgment: Judgment | None = None) -> di
 
 def _extras(project: Project, judgment: Judgment | None) -> dict[str, Any]:
     """What else is asked. An earlier answer shows all it has, so that changing it loses nothing."""
-    spans = blindness.told(judgment)["spans"] if judgment else []
+    told = blindness.told(judgment) if judgment else {"spans": [], "corrections": []}
+    spans = told["spans"]
     confidence = judgment.confidence if judgment else None
     return {
         "marks_spans": project.mark_spans or bool(spans),
         "spans": json.dumps(spans),
+        "corrects": corrections.side_asked_for(project, judgment),
+        "corrections": json.dumps(told["corrections"]),
         "asks_confidence": project.ask_confidence or confidence is not None,
         "confidences": CONFIDENCES,
         "note": judgment.note if judgment else "",

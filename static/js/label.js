@@ -7,6 +7,7 @@
  */
 
 import { clock } from "./clock.js";
+import { Corrector } from "./corrections.js";
 import { Marker } from "./marks.js";
 import { freshUuid, LoggedOut, Outbox, postFragment } from "./outbox.js";
 import { tellPending } from "./pending.js";
@@ -20,13 +21,16 @@ const page = document.querySelector("[data-label-page]");
 const holder = document.getElementById("task-holder");
 const status = document.getElementById("label-status");
 const outbox = new Outbox(document.body.dataset.owner, document.body.dataset.ownerName);
-const marker = new Marker(document.getElementById("span-menu"), (words) => (status.textContent = words));
+const say = (words) => (status.textContent = words);
+const marker = new Marker(document.getElementById("span-menu"), say);
+const corrector = new Corrector(document.body.dataset.owner, say);
 
 let current = null; // the article on screen
 let viewer = null;
 let chosen = {}; // the answer to the questions asked so far about it
 let ahead = []; // articles ready to be shown, the next one first
 let asking = null; // the promise of one more article
+let heldKey = null; // the key by which a choice was made, until it is let go
 let acts = []; // {article, id, skipped, sent}: what was done here, to be taken back
 
 const progress = () => document.getElementById("label-progress");
@@ -143,6 +147,7 @@ async function start() {
 
 function setStep(step) {
   if (step === "hallucinates") chosen = {};
+  corrector.close();
   for (const fieldset of current?.querySelectorAll("[data-question]") ?? []) {
     fieldset.hidden = fieldset.dataset.question !== step;
   }
@@ -152,6 +157,7 @@ function setStep(step) {
 
 function nextStep() {
   if (chosen.more_hallucinated === "tie" && !chosen.more_helpful) return "helpful";
+  if (!chosen.correction && corrector.asked(current, chosen)) return "correction";
   const asked = current.querySelector('[data-question="confidence"]');
   return asked && !chosen.confidence ? "confidence" : null;
 }
@@ -161,7 +167,7 @@ const leaving = () => holder.hasAttribute("aria-busy");
 
 function answer(name, value) {
   if (leaving()) return;
-  chosen[name] = value;
+  Object.assign(chosen, name === "correction" ? corrector.given(value) : { [name]: value });
   const step = nextStep();
   if (!step) {
     send(current.querySelector("form"), chosen);
@@ -170,8 +176,9 @@ function answer(name, value) {
   }
   setStep(step);
   const question = current.querySelector(`[data-question="${step}"]`);
+  if (step === "correction") corrector.open(current, corrector.asked(current, chosen), marker.spansOf());
   status.textContent = question.querySelector("legend").textContent;
-  question.querySelector("button").focus({ preventScroll: true, focusVisible: false });
+  if (step !== "correction") question.querySelector("button").focus({ preventScroll: true, focusVisible: false });
 }
 
 function send(form, extra) {
@@ -269,7 +276,12 @@ function placeOf(key) {
 }
 
 function onKey(event) {
-  if (event.key === "Escape" && event.target.closest("[data-note]")) return void current.focus({ preventScroll: true });
+  if (event.repeat && event.key === heldKey) return void event.preventDefault(); // it would be typed into the correction
+  if (event.target.closest("[data-correction]") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    return void current.querySelector('[name="correction"][value="made"]').click();
+  }
+  if (event.key === "Escape" && event.target.closest("[data-note], [data-correction]")) return void current.focus({ preventScroll: true });
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
   const dialog = document.querySelector("dialog[open]");
   if (!dialog && marker.onKey(event)) return void event.preventDefault();
@@ -282,6 +294,7 @@ function onKey(event) {
   if (event.key === "Escape" && current?.dataset.editing !== undefined) return void advance();
   if (!command) return;
   event.preventDefault();
+  heldKey = event.key;
   command();
 }
 
@@ -295,6 +308,7 @@ function dialogKey(event, dialog) {
 }
 
 document.addEventListener("keydown", onKey);
+document.addEventListener("keyup", () => (heldKey = null));
 // Before all others: neither an answer nor a command is for a press that was meant for what was here before.
 addEventListener(
   "click",
@@ -346,6 +360,7 @@ outbox.addEventListener("change", () => {
 });
 outbox.addEventListener("sent", ({ detail }) => {
   for (const act of acts) act.sent ||= act.id === detail.entry.id;
+  corrector.stored(detail.entry.token);
   const template = document.createElement("template");
   template.innerHTML = detail.text;
   const fresh = template.content.querySelector("#label-progress");

@@ -94,6 +94,11 @@ export class Marker {
     this.draw();
   }
 
+  /** What is marked, for who counts as the browser does. */
+  spansOf() {
+    return this.spans.map(({ response, ...span }) => ({ ...span, response: response.number }));
+  }
+
   draw() {
     for (const response of this.responses) {
       response.element.replaceChildren(...response.unmarked.cloneNode(true).childNodes);

@@ -14,6 +14,7 @@ import { Waiting } from "./waiting.js";
 const RETRY_SECONDS = [1, 2, 4, 8, 15, 30];
 const SENDING_SECONDS = 12; // less than another tab waits for this one
 const MOST_TROUBLES = 2;
+const MOST_KEPT_ALIVE = 60_000; // bytes of a request that may outlive its page: browsers refuse 64 KiB
 
 function csrfToken() {
   // Read at the time of sending: logging in again in another tab changes it.
@@ -173,7 +174,9 @@ export class Outbox extends EventTarget {
     let answer;
     let text;
     try {
-      answer = await post(this.owner, entry.url, entry.fields, { keepalive: true, signal: AbortSignal.timeout(SENDING_SECONDS * 1000) });
+      const body = new URLSearchParams(entry.fields);
+      const keepalive = body.toString().length < MOST_KEPT_ALIVE;
+      answer = await post(this.owner, entry.url, body, { keepalive, signal: AbortSignal.timeout(SENDING_SECONDS * 1000) });
       text = answer.type === "opaqueredirect" ? "" : await answer.text();
     } catch {
       return "network";

@@ -46,6 +46,7 @@ PLAIN = {
     *("tags", "notes", "archived"),
     *("name", "slug", "description", "question", "state", "guidelines", "guidelines_version"),
     *("judgments_per_comparison", "max_judgments", "allow_tie", "mark_spans", "ask_confidence"),
+    *("ask_correction", "correction_required", "output", "marks"),
     *("lease_minutes", "gold_rate", "repeat_rate", "pause_below", "pause_after", "created_at"),
     *("quiz_pass_mark", "quiz_attempts", "role", "paused", "username", "id", "from", "value"),
     *("captions", "caption_type", "length_bonus", "preference", "hallucination", "kind"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation.models import Judgment, Membership, Project
+from annotation.models import Assignment, Judgment, Membership, Project
 from tests.annotation.api import Api, answer
 from tests.factories import (
     make_comparison,
@@ -113,6 +113,8 @@ INVALID = [
     ({"note": "\ud800"}, "note"),
     ({"active_seconds": -3}, "active_seconds"),
     ({"spans": [{"response": 3, "start": 0, "end": 2, "kind": "object"}]}, "spans[0].response"),
+    ({"corrections": [{"response": 3, "text": "a"}]}, "corrections[0].response"),
+    ({"corrections": [{"response": 1}]}, "corrections[0].text"),
 ]
 
 
@@ -141,6 +143,36 @@ def test_spans_survive_the_way_through(project, api):
     stored = api.post(f"assignments/{given['token']}/judgment", body).json()
     assert stored["spans"] == [span]
     assert api.post(f"assignments/{given['token']}/judgment", body).status_code == 200
+
+
+@pytest.mark.parametrize("shown_first", [1, 2])
+def test_a_correction_names_a_place_and_is_kept_by_its_record_number(project, api, shown_first):
+    Project.objects.update(ask_correction="better", correction_required=True)
+    make_comparison(project)
+    path = f"projects/{project.slug}/assignments/next"
+    api.post(path)
+    Assignment.objects.update(shown_first=shown_first)
+    given = api.post(path).json()
+    assert (given["ask_correction"], given["correction_required"]) == ("better", True)
+    better = given["responses"][1]
+    send = f"assignments/{given['token']}/judgment"
+    for wrong in ([], [{"response": 1, "text": "A star."}]):
+        refused = api.post(send, answer("1", corrections=wrong))
+        assert (refused.status_code, refused.json()["field"]) == (422, "corrections")
+    corrected = [{"response": 2, "text": f"{better['text']} Yes.\n"}]
+    body = answer("1", corrections=corrected)
+    stored = api.post(send, body).json()
+    assert stored["corrections"] == corrected
+    assert api.post(send, body).status_code == 200
+    kept = [{**corrected[0], "response": 3 - shown_first}]
+    judgment = Judgment.objects.get()
+    assert judgment.corrections == kept
+    assert judgment.versions.get().corrections == kept
+    reviewer = Api(make_member(project, "reviewer"))
+    [seen] = reviewer.get(f"projects/{project.slug}/comparisons").json()["results"]
+    assert seen["corrections"] == kept
+    counts = reviewer.get(f"projects/{project.slug}/progress").json()["project"]
+    assert (counts["corrected"], counts["judgments"]) == (1, 1)
 
 
 def test_a_closed_project_hands_nothing_out(project, api):

@@ -47,6 +47,24 @@ def test_reviewers_see_marks_confidence_and_notes(comparison: Comparison, route:
 
 
 @pytest.mark.parametrize("route", ["comparison", "disputes"])
+def test_reviewers_see_what_was_corrected(comparison: Comparison, route: str) -> None:
+    first, second = comparison.judgments.order_by("pk")
+    first.corrections = [
+        {"response": 1, "text": comparison.response_1.replace("a red", "<i>no</i>")}
+    ]
+    second.corrections = [{"response": 2, "text": comparison.response_2}]
+    for judgment in (first, second):
+        judgment.save()
+    comparison.imported_corrections = [{"response": 2, "text": "Brought along."}]
+    comparison.save()
+    arguments = [comparison.pk] if route == "comparison" else []
+    shown = page(comparison.project, route, *arguments)
+    assert "<del>a red </del><ins>&lt;i&gt;no&lt;/i&gt; </ins>" in shown
+    assert "nothing is false" in shown
+    assert ("Brought along" in shown) == (route == "comparison")
+
+
+@pytest.mark.parametrize("route", ["comparison", "disputes"])
 def test_reviewers_see_no_names(comparison: Comparison, route: str) -> None:
     arguments = [comparison.pk] if route == "comparison" else []
     shown = page(comparison.project, route, *arguments)
