@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from annotation.marks import agreed
-from annotation.releases.artefact import canonical, is_counted
+from annotation.releases.artefact import canonical
+from annotation.releases.findings import corrections_of, marks_of
 
 IMAGE_MARK = "<image>"
 ROLES = {"human": "user", "gpt": "assistant"}
@@ -32,6 +32,7 @@ def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
                 "length_bonus": row["length_bonus"],
                 "votes": row["votes"],
                 "margin": row["margin"],
+                **_corrections(row),
             }
         )
 
@@ -42,11 +43,23 @@ def _outputs(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
         f"output_{n}": {"from": row[f"model_{n}"] or "llava", "value": row[f"response_{n}"]}
         for n in (1, 2)
     }
-    people = [j["spans"] for j in row["judgments"] if j["spans"] and is_counted(j)]
-    if people:
-        for n in (1, 2):
-            outputs[f"output_{n}"]["marks"] = agreed(n, people)
+    for n, marks in marks_of(row).items():
+        outputs[f"output_{n}"]["marks"] = marks
     return outputs
+
+
+def _corrections(row: dict[str, Any]) -> dict[str, Any]:
+    """The one optional member: texts better than the output that each corrects."""
+    found = [
+        {
+            "output": one["response"],
+            "value": one["text"],
+            "marks": one["added"],
+            "replaced": one["removed"],
+        }
+        for one in corrections_of(row)
+    ]
+    return {"corrections": found} if found else {}
 
 
 def votes(row: dict[str, Any]) -> Iterator[bytes]:
@@ -176,24 +189,47 @@ def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
     """A row as the RLHF-V and RLAIF-V data sets have it; ``idx`` is the place in the release.
 
     These sets know one question only: earlier turns stand before it, each with its speaker, and as
-    they are in ``origin_split``.
+    they are in ``origin_split``. After a pair each correction of one of its answers is a row of its
+    own, as in RLHF-V: the corrected text is chosen, the answer rejected.
     """
     if not row["exported"]:
         return
     better, worse = better_and_worse(row)
-    models = {"chosen": row[f"model_{better}"], "rejected": row[f"model_{worse}"]}
-    origin = {"split": row["split"], "id": row["external_id"], "models": models}
+    sides = {"chosen": better, "rejected": worse}
+    origin: dict[str, Any] = {"id": row["external_id"], **_origin(row)}
+    origin["models"] = {side: row[f"model_{number}"] for side, number in sides.items()}
     if not row["hallucination"]:
         origin["hallucination"] = False
-    if len(row["conversation"]) > 1:
-        origin["conversations"] = row["conversation"]
-    yield canonical(
+    marks = marks_of(row)
+    if marks:
+        found = {side: marks[number] for side, number in sides.items() if number in marks}
+        origin["marks"] = found
+    yield _rlhf_v_line(row, origin, row[f"response_{better}"], row[f"response_{worse}"])
+    for number, one in enumerate(corrections_of(row), start=1):
+        answer, model = row[f"response_{one['response']}"], row[f"model_{one['response']}"]
+        about = {
+            "id": f"{row['external_id'][:180]}#correction-{number}",
+            "corrects": row["external_id"],
+            "models": {"chosen": "", "rejected": model},
+            **_origin(row),
+        }
+        yield _rlhf_v_line(row, about, one["text"], answer)
+
+
+def _origin(row: dict[str, Any]) -> dict[str, Any]:
+    many = len(row["conversation"]) > 1
+    turns = {"conversations": row["conversation"]} if many else {}
+    return {"split": row["split"], **turns}
+
+
+def _rlhf_v_line(row: dict[str, Any], origin: dict[str, Any], chosen: str, rejected: str) -> bytes:
+    return canonical(
         {
             "ds_name": "factloop",
             "image": row["image"]["name"],
             "question": _one_question(row["conversation"]),
-            "chosen": row[f"response_{better}"],
-            "rejected": row[f"response_{worse}"],
+            "chosen": chosen,
+            "rejected": rejected,
             "origin_dataset": row["source"],
             # A text and not an object: so it is in the published sets.
             "origin_split": canonical(origin).decode().strip(),

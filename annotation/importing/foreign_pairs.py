@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from annotation.corrections import marks_of_change
 from annotation.importing import verdicts
 from annotation.importing.labelling_tools import flattened
 from annotation.importing.record_files import BadField
@@ -28,6 +29,7 @@ from annotation.importing.records import (
     conversation_of,
     digest,
     identifier,
+    marks_in,
     speaker_of,
     text_of,
 )
@@ -48,6 +50,8 @@ BETTER_AND_WORSE = (
 REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
 """Beside turns whose last one is the better answer."""
 RANKING = "human_ranking"
+OURS = "factloop"
+CORRECTED_SET = "RLHF-V"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
 _HOW_TO_SAY = " (write 1, 2 or tie)"
@@ -122,6 +126,8 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         model_1=model_1,
         model_2=model_2,
         label=_label(row, preference, placed=sides.placed or sides.place is not None),
+        marks=_marks(row, origin, sides, preference),
+        corrects=str(origin.get("corrects", "")) if row.get("ds_name") == OURS else "",
         id_of_question=not is_absent(row.get("id")),
         tie=sides.placed and preference is None and _says_tie(row),
         **_of_one_person(row, placed=sides.placed),
@@ -137,9 +143,39 @@ def _of_one_person(row: Row, *, placed: bool) -> dict[str, Any]:
     return {"vote_of": excerpt(annotation), "votes": votes}
 
 
+def _marks(
+    row: Row, origin: dict[str, Any], sides: _Sides, preference: int | None
+) -> dict[str, list[dict[str, Any]]]:
+    """What our own rows say of either answer; of a correction, what the change itself says."""
+    if preference is None or sides.placed:
+        return {}
+    chosen, rejected = str(preference), str(3 - preference)
+    if _is_correction(row, origin):
+        removed, added = marks_of_change(sides.two, sides.one)
+        return {chosen: added, rejected: removed}
+    given = origin.get("marks") if row.get("ds_name") == OURS else None
+    if not isinstance(given, dict):
+        return {}
+    texts = {"chosen": (chosen, sides.one), "rejected": (rejected, sides.two)}
+    return {
+        texts[side][0]: marks_in(marks, texts[side][1], f"origin_split.marks.{side}")
+        for side, marks in given.items()
+        if side in texts
+    }
+
+
+def _is_correction(row: Row, origin: dict[str, Any]) -> bool:
+    """Whether the better answer is the other one, corrected: so in RLHF-V, and where ours says so.
+
+    In RLAIF-V, whose rows look the same, both are answers of a model.
+    """
+    name = str(row.get("ds_name", ""))
+    return (name == OURS and "corrects" in origin) or name.upper() == CORRECTED_SET
+
+
 def _ours(row: dict[str, Any]) -> dict[str, Any]:
     """What our own exports keep aside: quotes before what a spreadsheet would run, turns."""
-    if row.get("ds_name") == "factloop":
+    if row.get("ds_name") == OURS:
         origin = _origin(row.get("origin_split"))
         names = ("conversations", "hallucination")
         kept: dict[str, Any] = {name: origin[name] for name in names if name in origin}
@@ -395,7 +431,7 @@ def _models(row: Row, origin: dict[str, Any]) -> tuple[str, str]:
 
 
 def _row_id(row: Row, origin: dict[str, Any], content: str) -> str:
-    if row.get("ds_name") == "factloop" and isinstance(origin.get("id"), str):
+    if row.get("ds_name") == OURS and isinstance(origin.get("id"), str):
         return identifier(origin)
     if not is_absent(row.get("id")):
         return identifier(dict(row))

@@ -21,6 +21,7 @@ from annotation.image_sources import Either, ImageSource, absence
 from annotation.images import BadImage, Decoder, save
 from annotation.importing import parquet
 from annotation.importing.captions import Captions
+from annotation.importing.corrected_pairs import with_corrections
 from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
@@ -170,7 +171,7 @@ class _Import:
 
     def take(self, records: Iterable[Record | None]) -> None:
         """Reads all records; None stands for one that cannot be used."""
-        for record in records:
+        for record in with_corrections(records):
             self._lines += 1
             if record is not None:
                 self._spool.add(record)
@@ -250,7 +251,7 @@ class _Import:
             unchanged,
             left_out=self._lines - self._spool.counted_together - created - unchanged,
             warnings=[*self._left_out_warnings(), *self._warnings.said(self._lines)],
-            joins=[*self._joins, Join("facts", facts.with_facts, facts.count)],
+            joins=[*self._joins, *facts.joins()],
         )
 
     def _batches(self) -> Iterator[list[tuple[Record, str]]]:
@@ -320,14 +321,23 @@ class _Counter:
 
     def __init__(self, batches: Iterator[list[tuple[Record, str]]]) -> None:
         self._batches = batches
-        self.count = self.with_facts = 0
+        self.count = self.with_facts = self.with_marks = self.with_corrections = 0
 
     def __iter__(self) -> Iterator[list[tuple[Record, str]]]:
         for batch in self._batches:
             self.count += len(batch)
             prompts = (r.prompt if isinstance(r, PairIn) else r for r, _ in batch)
             self.with_facts += sum(bool(prompt.captions) for prompt in prompts)
+            pairs = [record for record, _ in batch if isinstance(record, PairIn)]
+            self.with_marks += sum(bool(pair.marks) for pair in pairs)
+            self.with_corrections += sum(bool(pair.corrections) for pair in pairs)
             yield batch
+
+    def joins(self) -> list[Join]:
+        """Facts always: they are what a release needs. The others where the file has any."""
+        others = {"marked words": self.with_marks, "corrections": self.with_corrections}
+        found = [Join(what, count, self.count) for what, count in others.items() if count]
+        return [Join("facts", self.with_facts, self.count), *found]
 
 
 def _about(image: Image) -> dict[str, Any]:

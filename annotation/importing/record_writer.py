@@ -21,6 +21,7 @@ COMPARISON_FIELDS = (
     *("project", "prompt", "external_id", "response_1", "response_2", "model_1", "model_2"),
     *("source", "content_sha256", "shuffle", "wanted_judgments", "open_slots"),
     *("outcome", "preference", "hallucination", "margin", "imported_votes"),
+    *("imported_marks", "imported_corrections"),
 )
 
 
@@ -145,6 +146,7 @@ class RecordWriter:
             *(pair.model_1, pair.model_2, self.source, content, random_shuffle()),
             *(wanted, wanted),
             *decided,
+            *((pair.marks, pair.corrections) if self.keep_labels else ({}, [])),
         )
 
 

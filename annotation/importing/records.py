@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from annotation.answers import SPAN_KINDS
+from annotation.corrections import CORRECTION
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.the_picture import name_of_picture
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import key, normal
 from annotation.texts import (
+    LONGEST_TEXT,
     is_visible,
     look_alike,
     names_a_model,
@@ -28,8 +31,8 @@ from annotation.texts import (
 from config.outside import is_storable, whole_number
 
 LONGEST_ID = 200
-LONGEST_TEXT = 100_000
 A_TIE = "is a tie: no label, so people are asked"
+MARK_KINDS = (*SPAN_KINDS, CORRECTION)
 IMAGE_MARK = "<image>"
 """Holds the image's place in the first turn of the human, and is text anywhere else."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -89,6 +92,12 @@ class PairIn:
     label: Label | None = None
     id_of_question: bool = False
     """Whether further pairs of answers to the same question may go by the same id."""
+    marks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Marked words by response; without a response that nobody looked through."""
+    corrections: list[dict[str, Any]] = field(default_factory=list)
+    """{"response", "text"}: as it ought to read."""
+    corrects: str = ""
+    """The id of the pair of which this one is the correction of an answer."""
     tie: bool = False
     """Whether the file says that neither is better: no preference, so people are asked."""
     vote_of: str = ""
@@ -200,7 +209,55 @@ def parse_pair(line: int, data: Any) -> PairIn:
         model_1=outputs[0][1],
         model_2=outputs[1][1],
         label=_label(data),
+        marks=_marks(data),
+        corrections=_corrections(data),
     )
+
+
+def _marks(data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    found = {}
+    for number in ("1", "2"):
+        name = f"output_{number}"
+        output = data[name]
+        if isinstance(output, dict) and output.get("marks") is not None:
+            found[number] = marks_in(output["marks"], output["value"], f"{name}.marks")
+    return found
+
+
+def marks_in(given: Any, text: str, where: str) -> list[dict[str, Any]]:
+    """Marks {"start", "end", "kind"} of ``text``, in characters. Raises BadField."""
+    if not isinstance(given, list):
+        raise BadField(where, "is not a list of marks")
+    found = []
+    for position, mark in enumerate(given):
+        place = f"{where}[{position}]"
+        if not isinstance(mark, dict):
+            raise BadField(place, "is not an object with start, end and kind")
+        start = whole_number(mark.get("start"), most=LONGEST_TEXT)
+        end = whole_number(mark.get("end"), most=LONGEST_TEXT)
+        if start is None or end is None or not start < end <= len(text):
+            raise BadField(place, f"does not lie in the text, which has {len(text)} characters")
+        kind = mark.get("kind", "other")
+        if kind not in MARK_KINDS:
+            raise BadField(f"{place}.kind", f"is not one of {', '.join(MARK_KINDS)}")
+        found.append({"start": start, "end": end, "kind": kind})
+    return found
+
+
+def _corrections(data: dict[str, Any]) -> list[dict[str, Any]]:
+    given = data.get("corrections") or []
+    if not isinstance(given, list):
+        raise BadField("corrections", "is not a list of corrections")
+    found = []
+    for position, one in enumerate(given):
+        where = f"corrections[{position}]"
+        if not isinstance(one, dict):
+            raise BadField(where, "is not an object with output and value")
+        output = whole_number(one.get("output"), least=1, most=2)
+        if output is None:
+            raise BadField(f"{where}.output", "is not 1 or 2")
+        found.append({"response": output, "text": text_of(one, "value", where)})
+    return found
 
 
 def pair_answers(

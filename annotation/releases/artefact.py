@@ -15,11 +15,14 @@ from typing import Any
 import orjson
 
 from annotation.models import Release
+from annotation.releases.findings import corrections_of, is_counted, marks_of
 from annotation.releases.policy import Policy
 from annotation.releases.reliable_votes import reliable_votes
-from annotation.releases.snapshot import snapshot
+from annotation.releases.snapshot import OPTIONAL, snapshot
 
-VERSION = 1
+VERSION, WITH_OPTIONAL_MEMBERS = 1, 2
+"""The second where any row has members that an older reader knows nothing of: ``corrections`` of a
+judgment, ``imported_marks`` and ``imported_corrections``. One without them is as it ever was."""
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Summary:
     exported_images: set[str]
     answers: Counter[tuple[str, ...]]
     """How many comparisons got which answers: few kinds, however many comparisons."""
+    version: int = VERSION
 
 
 def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
@@ -44,21 +48,20 @@ def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
         counted = [vote["more_hallucinated"] for vote in row["judgments"] if is_counted(vote)]
         if len(counted) > 1:
             summary.answers[tuple(sorted(counted))] += 1
+        if any(one in row for one in OPTIONAL) or any("corrections" in v for v in row["judgments"]):
+            summary.version = WITH_OPTIONAL_MEMBERS
         file.write(canonical(row))
     return summary
 
 
-def is_counted(vote: dict[str, Any]) -> bool:
-    """Whether a judgment is one of the votes that the release takes."""
-    return not vote["surplus"] and vote.get("reliable", True)
-
-
-def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -> dict[str, int]:
+def assemble(
+    release: Release, rows: Path, artefact: Path, held_out: set[str], *, version: int = VERSION
+) -> dict[str, int]:
     """Writes the header and the rows with their split; the counts of what was written."""
     counts: Counter[str] = Counter()
     images: dict[str, set[str]] = {"train": set(), "held_out": set()}
     with artefact.open("wb") as file, rows.open("rb") as lines:
-        file.write(canonical(_header(release)))
+        file.write(canonical(_header(release, version)))
         for line in lines:
             row = orjson.loads(line)
             sha256 = row["image"]["sha256"]
@@ -67,7 +70,8 @@ def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -
                 counts[row["split"]] += 1
                 counts["preferences"] += 1
                 counts["with_facts"] += bool(row["captions"])
-                counts["with_marks"] += any(one["spans"] for one in row["judgments"])
+                counts["with_marks"] += bool(marks_of(row))
+                counts["with_corrections"] += bool(corrections_of(row))
                 images[row["split"]].add(sha256)
             counts["comparisons"] += 1
             counts["judgments"] += len(row["judgments"])
@@ -75,13 +79,13 @@ def assemble(release: Release, rows: Path, artefact: Path, held_out: set[str]) -
     for split, found in images.items():
         counts[f"{split}_images"] = len(found)
     names = ("preferences", "train", "held_out", "train_images", "held_out_images")
-    joined = ("with_facts", "with_marks")
+    joined = ("with_facts", "with_marks", "with_corrections")
     return {name: counts[name] for name in (*names, "comparisons", "judgments", *joined)}
 
 
-def _header(release: Release) -> dict[str, Any]:
+def _header(release: Release, version: int) -> dict[str, Any]:
     return {
-        "artefact": VERSION,
+        "artefact": version,
         "project": release.project.slug,
         "question": release.project.question,
         "policy": release.policy,

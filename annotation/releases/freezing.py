@@ -171,7 +171,7 @@ def _built(release: Release) -> Iterator[_Built]:
         held_out = held_out_images(
             summary.exported_images, seed=release.seed, share=release.held_out_share
         )
-        counts = assemble(release, rows, artefact, held_out)
+        counts = assemble(release, rows, artefact, held_out, version=summary.version)
         yield _Built(artefact, counts, summary.answers)
 
 

@@ -13,6 +13,8 @@ from annotation.models import Adjudication, Comparison, Judgment, Project
 from annotation.preferences import Votes
 
 ROWS_AT_ONCE = 1000
+OPTIONAL = ("imported_marks", "imported_corrections")
+"""Members of a row that has them, and no members of one that has not."""
 
 
 def snapshot(project: Project) -> Iterator[dict[str, Any]]:
@@ -29,6 +31,7 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
                 more_hallucinated="more_hallucinated",
                 more_helpful="more_helpful",
                 spans="spans",
+                corrections="corrections",
                 confidence="confidence",
                 note="note",
                 active_seconds="active_seconds",
@@ -61,6 +64,7 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
             "hallucination",
             "margin",
             "imported_votes",
+            *OPTIONAL,
             prompt_external_id=F("prompt__external_id"),
             conversation=F("prompt__conversation"),
             captions=F("prompt__captions"),
@@ -79,6 +83,10 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
 def _row(found: dict[str, Any]) -> dict[str, Any]:
     judgments = found.pop("judgments_json")
     rulings = found.pop("rulings_json")
+    optional = {name: found.pop(name) for name in OPTIONAL}
+    for judgment in judgments:
+        if not judgment["corrections"]:
+            del judgment["corrections"]
     imported_votes = found.pop("imported_votes")
     extension = {"png": "png", "jpeg": "jpg"}[found.pop("image_format")]
     sha256 = found.pop("image_sha256")
@@ -86,6 +94,7 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
     imported = found["outcome"] == Comparison.Outcome.DECIDED and not counted and not rulings
     return {
         **found,
+        **{name: value for name, value in optional.items() if value},
         "image": {"sha256": sha256, "name": f"{sha256}.{extension}"},
         "imported": imported,
         "votes": imported_votes if imported else Votes.count(counted).to_json(),

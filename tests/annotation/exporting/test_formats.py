@@ -12,7 +12,12 @@ import pytest
 
 from annotation import exporting
 from annotation.exporting import make_release
-from annotation.models import Comparison
+from annotation.image_sources import Stored
+from annotation.importing import import_files
+from annotation.importing.formats import parse_any_pair
+from annotation.importing.record_files import BadField
+from annotation.models import Comparison, Image
+from annotation.releases.freezing import freeze_again
 from tests.factories import judge, make_comparison, make_project, make_prompt
 
 pytestmark = pytest.mark.django_db
@@ -251,3 +256,129 @@ def test_marked_words_go_with_their_outputs():
     assert marked["output_1"]["marks"] == []
     assert marked["output_2"]["marks"] == [{"start": 0, "end": 1, "kind": "object"}]
     assert "marks" not in plain["output_1"] and "marks" not in plain["output_2"]
+
+
+ANSWERS = {"response_1": "Two red cats.", "response_2": "Three dogs sit."}
+
+
+def corrected_project(k=2):
+    """One comparison with marks, the same correction twice and one that changes nothing."""
+    project = make_project(k=k, ask_correction="better")
+    comparison = make_comparison(project, external_id="a", model_1="m", model_2="n", **ANSWERS)
+    span = {"response": 1, "start": 4, "end": 7, "kind": "attribute"}
+    blue = [{"response": 1, "text": "Two blue cats."}]
+    judge(comparison, "2", spans=[span], corrections=blue)
+    judge(comparison, "2", corrections=[*blue, {"response": 2, "text": "Three dogs sit."}])
+    return project
+
+
+def test_corrections_go_with_what_changed_in_them():
+    """The one optional member; a correction that changes nothing is no pair, the same text one."""
+    release = make_release(corrected_project(), held_out_share=0)
+    [record] = records(release, "llava_rlhf")
+    assert record["corrections"] == [
+        {
+            "output": 1,
+            "value": "Two blue cats.",
+            "marks": [{"start": 4, "end": 8, "kind": "correction"}],
+            "replaced": [{"start": 4, "end": 7, "kind": "attribute"}],
+        }
+    ]
+    assert (release.counts["with_marks"], release.counts["with_corrections"]) == (1, 1)
+    pair, corrected = records(release, "rlhf_v")
+    assert (pair["chosen"], pair["rejected"]) == ("Two red cats.", "Three dogs sit.")
+    assert (corrected["chosen"], corrected["rejected"]) == ("Two blue cats.", "Two red cats.")
+    origin = json.loads(corrected["origin_split"])
+    assert (origin["corrects"], origin["models"]) == ("a", {"chosen": "", "rejected": "m"})
+    assert [vote.get("corrections", []) for vote in records(release, "votes")]
+
+
+def test_a_release_without_corrections_is_as_it_ever_was(release):
+    plain, corrected = (next(exporting_lines(one)) for one in (release, fresh_release()))
+    assert (plain["artefact"], corrected["artefact"]) == (1, 2)
+    assert all("corrections" not in record for record in records(release, "llava_rlhf"))
+    assert all("corrections" not in vote for vote in records(release, "votes"))
+    assert (release.counts["with_corrections"], freeze_again(release)) == (0, True)
+
+
+def fresh_release():
+    return make_release(corrected_project())
+
+
+def exporting_lines(release):
+    with release.artefact.open("rb") as file:
+        yield from map(json.loads, file)
+
+
+@pytest.mark.parametrize("format", ["llava_rlhf", "rlhf_v"])
+def test_marks_and_corrections_come_back_in(format, tmp_path):
+    """Out of one project and into another: the release of that one teaches the same."""
+    release = make_release(corrected_project(), held_out_share=0)
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"".join(exporting.stream(release, format)))
+    images = Stored(Image.objects.all())
+    other = make_project(k=1)
+    done = import_files(other, [path], images, format=format)
+    assert done.created == 1
+    assert [str(join) for join in done.joins] == [
+        *("images for 1 of 1", f"facts for {int(format == 'llava_rlhf')} of 1"),
+        *("marked words for 1 of 1", "corrections for 1 of 1"),
+    ]
+    [before], [after] = (records(one, "llava_rlhf") for one in (release, make_release(other)))
+    sides = {before[f"output_{n}"]["value"]: before[f"output_{n}"] for n in (1, 2)}
+    for number in (1, 2):
+        output = after[f"output_{number}"]
+        assert output == sides[output["value"]]
+    [was], [now] = before["corrections"], after["corrections"]
+    assert after[f"output_{now['output']}"]["value"] == "Two red cats."
+    assert {**now, "output": 1} == was
+
+
+def test_a_correction_alone_is_a_pair_of_its_own(tmp_path):
+    """As RLHF-V publishes them; of RLAIF-V, whose rows look the same, nothing is a correction."""
+    row = {"question": "What?", "image": "a.png", "idx": 1}
+    row |= {"chosen": "Two blue cats.", "rejected": "Two red cats."}
+    pair = parse_any_pair(1, {**row, "ds_name": "RLHF-V"})
+    texts = {"1": pair.response_1, "2": pair.response_2}
+    marked = {texts[n]: [texts[n][m["start"] : m["end"]] for m in pair.marks[n]] for n in texts}
+    assert marked == {"Two blue cats.": ["blue"], "Two red cats.": ["red"]}
+    assert {mark["kind"] for mark in pair.marks[str(pair.label.preference)]} == {"correction"}
+    assert parse_any_pair(1, {**row, "ds_name": "RLAIF-V"}).marks == {}
+
+
+PAIR = {
+    "id": "a",
+    "image": "a.png",
+    "conversations": [{"from": "human", "value": "What?"}],
+    "output_1": {"from": "m", "value": "Two cats."},
+    "output_2": {"from": "n", "value": "A dog."},
+}
+FAULTY = {
+    "marks that are no list": ({"output_1": {"value": "A.", "marks": 1}}, "output_1.marks"),
+    "a mark that is none": ({"output_1": {"value": "A.", "marks": [1]}}, "output_1.marks[0]"),
+    "a mark outside": (
+        {"output_2": {"value": "A.", "marks": [{"start": 0, "end": 9}]}},
+        "output_2.marks[0]",
+    ),
+    "a mark that ends before it begins": (
+        {"output_1": {"value": "Abc.", "marks": [{"start": 2, "end": 2}]}},
+        "output_1.marks[0]",
+    ),
+    "an unknown kind": (
+        {"output_1": {"value": "A.", "marks": [{"start": 0, "end": 1, "kind": "x"}]}},
+        "output_1.marks[0].kind",
+    ),
+    "corrections that are no list": ({"corrections": {"a": 1}}, "corrections"),
+    "a correction that is none": ({"corrections": ["a"]}, "corrections[0]"),
+    "a correction of nothing": ({"corrections": [{"value": "a"}]}, "corrections[0].output"),
+    "a third output": ({"corrections": [{"output": 3, "value": "a"}]}, "corrections[0].output"),
+    "no text": ({"corrections": [{"output": 1, "value": " "}]}, "corrections[0].value"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_marks_and_corrections_that_are_none_are_refused_by_place(case):
+    change, field = FAULTY[case]
+    with pytest.raises(BadField) as refused:
+        parse_any_pair(1, {**PAIR, **change})
+    assert refused.value.field == field
