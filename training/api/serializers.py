@@ -17,6 +17,8 @@ from training.runs.organising import LONGEST_NOTES, MOST_TAGS, BadTag, read_tags
 from training.runs.requests import MOST_ATTEMPTS, MOST_GPUS
 
 MOST_STEPS = 10
+JOINED = {"with_facts": "facts", "with_marks": "marked words", "with_corrections": "corrections"}
+"""Counts of a release, of its preferences: what was found for how many."""
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -72,9 +74,11 @@ class RunSerializer(serializers.ModelSerializer):
     @extend_schema_field(JoinSerializer(many=True))
     def get_joins(self, run: Run) -> list[dict[str, Any]]:
         counts = run.release.counts if run.release is not None else {}
-        if counts.get("with_facts") is None:
-            return []
-        return [{"what": "facts", "found": counts["with_facts"], "of": counts["preferences"]}]
+        return [
+            {"what": what, "found": counts[name], "of": counts["preferences"]}
+            for name, what in JOINED.items()
+            if counts.get(name) is not None
+        ]
 
 
 class RunChangeSerializer(serializers.Serializer):

@@ -71,6 +71,7 @@ _PAPER: dict[Kind, Settings] = {
             gradient_norm=0.3,
         ),
         facts_position="after_response",
+        corrections="leave_out",
         epochs=1.0,
         batch_size=32,
         max_steps=200,

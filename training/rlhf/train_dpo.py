@@ -15,6 +15,7 @@ from training.rlhf import best, checkpoints, damage
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import answered
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
+from training.rlhf.corrected import with_corrections
 from training.rlhf.data import EndlessOrder
 from training.rlhf.dpo import PreferenceLearner
 from training.rlhf.errors import DataError, Interrupted
@@ -41,6 +42,8 @@ def train_dpo(run: Run) -> None:
     run.events.stage("reading preference pairs")
     pairs = run.records(PreferencePair)
     held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
+    pairs = with_corrections(pairs, settings.corrections)
+    held_out = with_corrections(held_out, settings.corrections, held_out=True)
     run.events.stage("loading the base model")
     model = _model(run, settings)
 

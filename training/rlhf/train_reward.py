@@ -16,6 +16,7 @@ from torch import Tensor
 from training.rlhf import best, checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
+from training.rlhf.corrected import with_corrections
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
@@ -43,6 +44,8 @@ def train_reward(run: Run) -> None:
     run.events.stage("reading preference pairs")
     pairs = run.records(PreferencePair)
     held_out = run.records(PreferencePair, "held_out") if run.has_records("held_out") else []
+    pairs = with_corrections(pairs, settings.corrections)
+    held_out = with_corrections(held_out, settings.corrections, held_out=True)
     check_facts(run, pairs, wanted=settings.with_facts)
     run.events.stage("loading the base model")
     seed_step(run.spec.seed, Kind.REWARD, -1)

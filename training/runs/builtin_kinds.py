@@ -29,11 +29,32 @@ from training.rlhf.contract import (
 from training.runs import kinds
 from training.runs.kinds import OptionsForm, RunKind
 
+PREFERRED, CORRECTED_TOO, CORRECTED = "preferred", "corrected_too", "corrected"
+ANSWERS = [
+    (PREFERRED, "The preferred responses, as they are"),
+    (CORRECTED_TOO, "The preferred responses, corrected where somebody corrected them"),
+    (CORRECTED, "Corrected responses alone"),
+]
+
+
+class SftOptions(OptionsForm):
+    answers = forms.ChoiceField(
+        choices=ANSWERS,
+        required=False,
+        initial=PREFERRED,
+        help_text="What it learns to answer. A release says how many of its preferences have "
+        "corrections.",
+    )
+
+    def clean_answers(self) -> str:
+        return self.cleaned_data["answers"] or PREFERRED
+
 
 class Sft(RunKind):
     name = "sft"
     title = "Supervised fine-tuning"
-    description = "Trains the policy on the preferred responses of the release."
+    description = "Trains the policy on the preferred or corrected responses of the release."
+    options_form = SftOptions
     engine = Kind.SFT
     produces = Checkpoint.Kind.POLICY
     takes = frozenset({"policy"})
@@ -42,20 +63,36 @@ class Sft(RunKind):
 
     def write_data(self, run: Run, directory: Path) -> None:
         exporting.write_training_data(_release(run), directory)
+        which = run.options.get("answers", PREFERRED)  # runs of before were not asked
         for name in ("train", "held_out"):
             path = directory / "data" / f"{name}.jsonl"
             pairs = [PreferencePair.from_json(line) for line in _lines(path)]
-            _write_lines(path, (_preferred(pair).to_json() for pair in pairs))
+            records = [record for pair in pairs for record in _answered(pair, which)]
+            if not records and name == "train":
+                raise ValueError("no response of the release's training split is corrected")
+            _write_lines(path, (record.to_json() for record in records))
 
 
-def _preferred(pair: PreferencePair) -> ConversationRecord:
-    return ConversationRecord(
-        id=pair.id,
-        image=pair.image,
-        conversation=pair.conversation,
-        captions=pair.captions,
-        answer=pair.better,
-    )
+def _answered(pair: PreferencePair, which: str) -> Iterator[ConversationRecord]:
+    """What fine-tuning learns to answer to the prompt of ``pair``: one answer, several or none.
+
+    In place of the preferred response its corrections, where there are any; with CORRECTED also
+    those of the other one, and nothing that nobody corrected.
+    """
+    corrected = [
+        one.text
+        for one in pair.corrections
+        if which == CORRECTED or (which == CORRECTED_TOO and one.output == pair.preference)
+    ]
+    answers = corrected if corrected or which == CORRECTED else [pair.better]
+    for number, answer in enumerate(answers, start=1):
+        yield ConversationRecord(
+            id=pair.id if number == 1 else f"{pair.id} {number}",
+            image=pair.image,
+            conversation=pair.conversation,
+            captions=pair.captions,
+            answer=answer,
+        )
 
 
 class Reward(RunKind):

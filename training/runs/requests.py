@@ -147,6 +147,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     options = _options(common, kind, step.options)
     spec = kind.decide(spec, options)
     _check_facts(common.release, kind, spec)
+    _check_corrections(common.release, kind, spec, options)
     run = Run(
         project=common.project,
         chain=chain,
@@ -244,6 +245,19 @@ def _check_facts(release: Any, kind: kinds.RunKind, spec: RunSpec) -> None:
             f"{release} has facts for 0 of {release.counts['preferences']:,} preferences: import "
             "captions and freeze another, or train without facts",
         )
+
+
+def _check_corrections(
+    release: Any, kind: kinds.RunKind, spec: RunSpec, options: dict[str, Any]
+) -> None:
+    """Learning from corrections alone needs some."""
+    if release is None or "release" not in kind.needs or release.counts.get("with_corrections"):
+        return
+    found = f"{release} has corrections for 0 of {release.counts.get('preferences', 0):,} "
+    if getattr(spec.settings, "corrections", "") == "only":
+        raise Refused("settings.corrections", f"{found}preferences, and no others are learnt")
+    if options.get("answers") == "corrected":
+        raise Refused("options.answers", f"{found}preferences")
 
 
 def complete_spec(

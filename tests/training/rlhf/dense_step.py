@@ -1,4 +1,4 @@
-"""What ``test_marking`` starts: one step of dense DPO in each run directory, and what came of it.
+"""What ``test_marking`` and ``test_correcting`` start: dense DPO in each run directory, what came.
 
 A process of its own, because nothing of the web side imports torch. Prints a JSON list.
 """

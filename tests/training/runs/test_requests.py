@@ -190,7 +190,7 @@ def test_a_reward_model_with_facts_of_a_release_without_any_is_refused(
 
 def test_a_run_says_for_how_many_preferences_it_has_facts(client: Any) -> None:
     run = requests.request_run(released(preferences=1200, with_facts=1100), Step("reward"))
-    joins = [{"what": "facts", "found": 1100, "of": 1200}]
+    joins = [{"what": "facts", "found": 1100, "of": 1200}]  # of before marks were counted
     assert RunSerializer(run).data["joins"] == joins
     client.force_login(make_admin())
     page = client.get(run.get_absolute_url()).content.decode()

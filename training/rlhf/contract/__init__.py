@@ -26,7 +26,13 @@ from training.rlhf.contract.events import (
     Stage,
     parse_event,
 )
-from training.rlhf.contract.pairs import CORRECTION, Mark, PreferencePair, ResponsePair
+from training.rlhf.contract.pairs import (
+    CORRECTION,
+    Correction,
+    Mark,
+    PreferencePair,
+    ResponsePair,
+)
 from training.rlhf.contract.ppo_settings import PpoSettings
 from training.rlhf.contract.records import (
     IMAGE_TOKEN,
@@ -66,6 +72,7 @@ __all__ = [
     "CheckpointSaved",
     "ContractError",
     "ConversationRecord",
+    "Correction",
     "Doubt",
     "DpoSettings",
     "Event",

@@ -6,7 +6,7 @@ A mark is never a wish: it says what is false, or (``CORRECTION``) what stands i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from training.rlhf.contract.records import (
@@ -32,6 +32,23 @@ class Mark:
     end: int
     kind: str = "other"
     """What is wrong there; ``CORRECTION`` for words that stand where wrong ones stood."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """An output as somebody says that it ought to read: better than it, whatever the other one."""
+
+    output: Literal[1, 2]
+    """Which one it corrects."""
+    text: str
+    marks: tuple[Mark, ...] = ()
+    """Of ``text``: what stands where false words stood, all of kind ``CORRECTION``."""
+    replaced: tuple[Mark, ...] = ()
+    """Of the output: the words that are gone or changed."""
+
+    def to_json(self) -> dict[str, Any]:
+        marks = {name: [to_json(m) for m in getattr(self, name)] for name in ("marks", "replaced")}
+        return {"output": self.output, "value": self.text, **marks}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +79,7 @@ class PreferencePair(ResponsePair):
     marks_1: tuple[Mark, ...] | None = None
     """Of ``output_1``; None where nobody looked for false words, () where nobody found any."""
     marks_2: tuple[Mark, ...] | None = None
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def better(self) -> str:
@@ -87,6 +105,36 @@ class PreferencePair(ResponsePair):
         )
         return one, two
 
+    def corrected(self) -> tuple[PreferencePair, ...]:
+        """A pair for each correction: the corrected text is better than the output it corrects.
+
+        The output keeps its place; nobody voted, and honesty decided.
+        """
+        return tuple(
+            self._corrected(correction, number)
+            for number, correction in enumerate(self.corrections, start=1)
+        )
+
+    def _corrected(self, correction: Correction, number: int) -> PreferencePair:
+        kept = correction.output
+        put: Literal[1, 2] = 2 if kept == 1 else 1
+        changes: dict[str, Any] = {
+            f"output_{put}": correction.text,
+            f"model_{put}": "",
+            f"marks_{put}": correction.marks,
+            f"marks_{kept}": correction.replaced,
+        }
+        return replace(
+            self,
+            id=f"{self.id}#correction-{number}",
+            preference=put,
+            hallucination=True,
+            votes={},
+            margin=1.0,
+            corrections=(),
+            **changes,
+        )
+
     @property
     def share_for_better(self) -> float:
         """Share of the votes for the better output, a tie counting half; 1 without votes."""
@@ -107,7 +155,12 @@ class PreferencePair(ResponsePair):
             "captions": list(self.captions),
             "votes": self.votes,
             "margin": self.margin,
+            **self._corrections_to_json(),
         }
+
+    def _corrections_to_json(self) -> dict[str, Any]:
+        given = [correction.to_json() for correction in self.corrections]
+        return {"corrections": given} if given else {}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -125,6 +178,7 @@ class PreferencePair(ResponsePair):
             **models,
             marks_1=_marks(data["output_1"], "output_1"),
             marks_2=_marks(data["output_2"], "output_2"),
+            corrections=_corrections(data),
             preference=preference,
             hallucination=bool(data.get("hallucination", True)),
             votes=_votes(data.get("votes")),
@@ -158,15 +212,36 @@ def _output_to_json(model: str, text: str, marks: tuple[Mark, ...] | None) -> di
 
 def _marks(output: dict[str, Any], name: str) -> tuple[Mark, ...] | None:
     given = output.get("marks")
-    if given is None:
-        return None
+    return None if given is None else _marks_of(given, output["value"], f"{name}.marks")
+
+
+def _marks_of(given: Any, text: str, name: str) -> tuple[Mark, ...]:
     if not isinstance(given, list):
-        raise ContractError(f"{name}.marks", "is not a list")
+        raise ContractError(name, "is not a list")
     marks = []
     for position, item in enumerate(given):
-        where = f"{name}.marks[{position}]"
+        where = f"{name}[{position}]"
         mark: Mark = build(Mark, item, where)
-        if not 0 <= mark.start < mark.end <= len(output["value"]):
+        if not 0 <= mark.start < mark.end <= len(text):
             raise ContractError(where, f"{mark.start} to {mark.end} lies outside the text")
         marks.append(mark)
     return tuple(marks)
+
+
+def _corrections(data: dict[str, Any]) -> tuple[Correction, ...]:
+    given = data.get("corrections") or []
+    if not isinstance(given, list):
+        raise ContractError("corrections", "is not a list")
+    found = []
+    for position, one in enumerate(given):
+        where = f"corrections[{position}]"
+        if not isinstance(one, dict):
+            raise ContractError(where, "is not an object")
+        output, text = one.get("output"), text_of(one, "value", where)
+        if output not in (1, 2) or isinstance(output, bool):
+            raise ContractError(f"{where}.output", f"is {output!r}, not 1 or 2")
+        answer = data[f"output_{output}"]["value"]
+        marks = _marks_of(one.get("marks", []), text, f"{where}.marks")
+        replaced = _marks_of(one.get("replaced", []), answer, f"{where}.replaced")
+        found.append(Correction(output=output, text=text, marks=marks, replaced=replaced))
+    return tuple(found)

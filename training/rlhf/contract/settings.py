@@ -28,6 +28,16 @@ def unusable_records(default: str) -> Any:
     )
 
 
+def corrections_learnt(default: str, source: str = "") -> Any:
+    """What becomes of the corrections of a release (``training.rlhf.corrected``)."""
+    return setting(
+        default,
+        "Corrected answers, each better than the answer that was corrected: learnt as pairs too, "
+        "as the only ones, or left out. With “add” held-out pairs are those of people's choices.",
+        source=source,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
     rank: int = setting(64, "Rank of the update matrices.", source="paper §3.2", minimum=1)
@@ -178,6 +188,9 @@ class RewardSettings:
         source="ours",
         minimum=0,
     )
+    corrections: Literal["add", "only", "leave_out"] = corrections_learnt(
+        "add", source="paper: knows none"
+    )
     use_margin: bool = setting(
         False,
         "Subtract the record's vote margin inside the sigmoid.",
@@ -239,6 +252,9 @@ class DpoSettings:
         0.0, "Share of the labels expected to be the wrong way round.", minimum=0, maximum=0.5
     )
     soft_labels: bool = setting(False, "Use the share of votes as the label instead of 0 or 1.")
+    corrections: Literal["add", "only", "leave_out"] = corrections_learnt(
+        "add", source="arXiv 2312.00849: only"
+    )
     dense: bool = setting(
         False,
         "Compare log-probabilities per token, in which the words that people marked as "
