@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -196,18 +196,11 @@ class Seed:
                 records: Sequence[Any] = [corrected(pair.prompt) for pair in train]
             else:
                 records = [pair.voted for pair in train]
-            folder = self._engine(arm.name, self._spec(arm.kind, {}), records)
+            folder = self._engine(arm.name, self.spec_of(arm), records)
             return {max(metrics(folder)): folder / "final"}
-        changes = {
-            "with_facts": REWARD_MODELS[arm.judged_by],
-            "steps": self.plan.rounds,
-            "checkpoint_every": self.plan.measure_every,
-            **arm.changes,
-        }
-        spec = dataclasses.replace(self._spec(arm.kind, changes), reward_model="adapters/reward")
         folder = self._engine(
             arm.name,
-            spec,
+            self.spec_of(arm),
             [prompt.record for prompt in self.prompts],
             adapters={"reward": self.folder / f"reward-{arm.judged_by}" / "final"},
         )
@@ -239,7 +232,20 @@ class Seed:
         reward = self.folder / f"reward-{reward_model}" / "final"
         return self._engine(name, spec, pairs, adapters={"reward": reward})
 
-    def _spec(self, kind: Kind, changes: dict[str, Any]) -> RunSpec:
+    def spec_of(self, arm: Arm) -> RunSpec:
+        """What the engine is asked for an arm."""
+        if arm.judged_by is None:
+            return self._spec(arm.kind, arm.changes)
+        changes = {
+            "with_facts": REWARD_MODELS[arm.judged_by],
+            "steps": self.plan.rounds,
+            "checkpoint_every": self.plan.measure_every,
+            **arm.changes,
+        }
+        spec = self._spec(arm.kind, changes)
+        return dataclasses.replace(spec, reward_model="adapters/reward")
+
+    def _spec(self, kind: Kind, changes: Mapping[str, Any]) -> RunSpec:
         """The preset "small-world" with the plan's changes and ``changes``."""
         spec = preset_spec(kind, "small-world", base_model=str(BASE_MODEL), seed=self.number)
         settings = spec.to_json()["settings"]

@@ -75,10 +75,17 @@ def test_study_measures_arms_along_training_and_never_twice(
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
 def test_every_arm_is_training_that_the_engine_knows(arm: Arm, tmp_path: Path) -> None:
-    spec = Seed(tmp_path, 0, TWO_STEPS, Console())._spec(arm.kind, dict(arm.changes))
+    spec = Seed(tmp_path, 0, TWO_STEPS, Console()).spec_of(arm)
     assert spec.kind is arm.kind
-    assert set(arm.changes) <= vars(spec.settings).keys()
+    settings = spec.to_json()["settings"]
+    assert {name: settings[name] for name in arm.changes} == arm.changes
     assert (arm.judged_by in REWARD_MODELS) is (arm.kind is Kind.PPO)
+
+
+def test_no_two_arms_are_the_same_training(tmp_path: Path) -> None:
+    seed = Seed(tmp_path, 0, TWO_STEPS, Console())
+    asked = [(arm.judged_by, json.dumps(seed.spec_of(arm).to_json())) for arm in ARMS]
+    assert len(set(asked)) == len(ARMS)
 
 
 @pytest.mark.parametrize(
