@@ -27,6 +27,13 @@ from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_
 UTF_8_FLAG = 0x800
 ENCRYPTED_FLAG = 0x1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OTHER_ARCHIVES = {
+    b"\x1f\x8b": "compressed with gzip",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\xfd7zXZ": "compressed with xz",
+    b"BZh": "compressed with bzip2",
+}
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -118,7 +125,7 @@ class Archive(ImageSource):
         try:
             self._zip = zipfile.ZipFile(file)
         except Exception:  # a damaged list of entries makes errors of many types
-            raise BadImage(f"{self._called} is not a zip archive, or is cut off") from None
+            raise BadImage(f"{self._called} {_no_zip(file)}") from None
         self._entries: dict[str, list[zipfile.ZipInfo]] = {}
         self._encodings: set[str] = set()
         for entry in self._zip.infolist():
@@ -222,6 +229,22 @@ class Either(ImageSource):
 
     def notes(self) -> list[str]:
         return [note for source in self._sources for note in source.notes()]
+
+
+def _no_zip(file: IO[bytes] | Path) -> str:
+    """What a file is that cannot be opened as a zip."""
+    try:
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                start = opened.read(512)
+        else:
+            file.seek(0)
+            start = file.read(512)
+    except (OSError, ValueError):
+        start = b""
+    kind = next((name for magic, name in _OTHER_ARCHIVES.items() if start.startswith(magic)), "")
+    kind = "a tar" if start[257:262] == b"ustar" else kind
+    return f"is {kind}: a zip is expected" if kind else "is not a zip archive, or is cut off"
 
 
 def absence(name: str, source: ImageSource) -> str:

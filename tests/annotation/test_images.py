@@ -443,6 +443,22 @@ def test_what_is_no_archive_is_refused():
         Archive(io.BytesIO(b"not a zip"))
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x1f\x8b\x08....", "compressed with gzip"),
+        (b"Rar!\x1a\x07\x00", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+        (b"a.png".ljust(257, b"\0") + b"ustar\x0000", "a tar"),
+    ],
+)
+def test_an_archive_of_another_kind_is_called_what_it_is(tmp_path, data, what):
+    (tmp_path / "images.zip").write_bytes(data)
+    for source in (io.BytesIO(data), tmp_path / "images.zip"):
+        with pytest.raises(BadImage, match=f"^images.zip is {what}: a zip is expected"):
+            Archive(source, "images.zip")
+
+
 @pytest.mark.django_db
 def test_a_broken_entry_of_an_archive_is_refused(decoder):
     data = archive(**{"a.png": picture_bytes()}).getvalue()

@@ -74,6 +74,23 @@ RECORDS = {
     "votes that are a text": (PreferencePair, pair(votes="x"), "votes: is not an object of counts"),
     "votes that are texts": (PreferencePair, pair(votes={"1": "x"}), "votes: is not an object of"),
     "a margin of nothing": (PreferencePair, pair(margin=float("nan")), "margin: is not a number"),
+    "a margin above 1": (PreferencePair, pair(margin=3), "margin: is not between 0 and 1"),
+    "fewer votes than none": (PreferencePair, pair(votes={"1": -1}), "votes: is not an object of"),
+    "a hallucination in words": (PreferencePair, pair(hallucination="no"), "is neither true nor"),
+    "half of a character": (PreferencePair, pair(output_1={"value": "\ud800"}), "half of a char"),
+    "half of one in a fact": (PromptRecord, prompt(captions=["a", "\udfff"]), "captions[1]: holds"),
+    "a bonus of nothing": (PromptRecord, prompt(length_bonus=float("nan")), "length_bonus: is not"),
+    "a bonus without end": (
+        PromptRecord,
+        prompt(length_bonus=float("inf")),
+        "length_bonus: is not",
+    ),
+    "a truth as a type": (PromptRecord, prompt(caption_type=True), "caption_type: is True"),
+    "turns of messages": (
+        PromptRecord,
+        prompt(conversations=[{"role": "user", "content": "What?"}]),
+        "conversations[0].from: is missing",
+    ),
     "a margin in words": (PreferencePair, pair(margin="half"), "margin: is not a number"),
 }
 

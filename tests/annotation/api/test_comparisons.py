@@ -39,7 +39,7 @@ def test_one_bad_record_refuses_all_and_each_fault_is_named(project, api):
     refused = api.post(f"projects/{project.slug}/comparisons", {"comparisons": records})
     assert refused.status_code == 422
     named = [(error["line"], error["field"]) for error in refused.json()["errors"]]
-    assert named == [(2, "output_2"), (3, "image")]
+    assert named == [(1, "image"), (2, "output_2"), (3, "image")]  # nobody uploaded it
     assert not Comparison.objects.exists()
 
 

@@ -5,12 +5,12 @@ A mark is never a wish: it says what is false, or (``CORRECTION``) what stands i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from training.rlhf.contract.records import (
     Record,
+    finite,
     require,
     shared_fields,
     text_of,
@@ -180,7 +180,7 @@ class PreferencePair(ResponsePair):
             marks_2=_marks(data["output_2"], "output_2"),
             corrections=_corrections(data),
             preference=preference,
-            hallucination=bool(data.get("hallucination", True)),
+            hallucination=_hallucination(data.get("hallucination")),
             votes=_votes(data.get("votes")),
             margin=_margin(data.get("margin", 0.0)),
         )
@@ -191,18 +191,28 @@ def _outputs(data: dict[str, Any]) -> dict[str, Any]:
     return {name: text_of(require(data, name, dict), "value", name) for name in names}
 
 
+def _hallucination(given: Any) -> bool:
+    if given is None:
+        return True
+    if not isinstance(given, bool):
+        raise ContractError("hallucination", "is neither true nor false")
+    return given
+
+
 def _votes(given: Any) -> dict[str, int]:
     if given is None:
         return {}
-    if not isinstance(given, dict) or not all(type(count) is int for count in given.values()):
+    counts = given.values() if isinstance(given, dict) else [None]
+    if not all(type(count) is int and count >= 0 for count in counts):
         raise ContractError("votes", "is not an object of counts")
     return dict(given)
 
 
 def _margin(given: Any) -> float:
-    if type(given) not in (int, float) or not math.isfinite(given):
-        raise ContractError("margin", "is not a number")
-    return float(given)
+    margin = finite(given, "margin")
+    if not 0 <= margin <= 1:
+        raise ContractError("margin", "is not between 0 and 1")
+    return margin
 
 
 def _output_to_json(model: str, text: str, marks: tuple[Mark, ...] | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -9,6 +11,7 @@ from typing import Any, Literal, Self
 from training.rlhf.contract.wire import ContractError, build, to_json
 
 IMAGE_TOKEN = "<image>"
+_HALVES = re.compile("[\ud800-\udfff]")
 _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 
@@ -115,14 +118,11 @@ class PromptRecord(Record):
     def from_json(cls, data: dict[str, Any]) -> Self:
         shared = shared_fields(data)
         caption_type = data.get("caption_type", 1)
-        if caption_type not in range(1, 8):
+        if type(caption_type) is not int or caption_type not in range(1, 8):
             raise ContractError(
                 "caption_type", f"is {caption_type!r}, not a whole number from 1 to 7"
             )
-        try:
-            length_bonus = float(data.get("length_bonus", 1.0))
-        except (TypeError, ValueError):
-            raise ContractError("length_bonus", "is not a number") from None
+        length_bonus = finite(data.get("length_bonus", 1.0), "length_bonus")
         return cls(**shared, caption_type=caption_type, length_bonus=length_bonus)
 
 
@@ -184,7 +184,8 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
             raise ContractError(name, "is not an object with 'from' and 'value'")
         speaker = turn.get("from")
         if speaker not in ("human", "gpt"):
-            raise ContractError(f"{name}.from", f"is {speaker!r}, not 'human' or 'gpt'")
+            said = "is missing" if speaker is None else f"is {speaker!r}, not 'human' or 'gpt'"
+            raise ContractError(f"{name}.from", said)
         if not conversation and speaker != "human":
             raise ContractError(f"{name}.from", "the first turn is not the human's")
         if conversation and conversation[-1].speaker == speaker:
@@ -199,6 +200,8 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
     captions = data.get("captions") or []
     if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
         raise ContractError("captions", "is not a list of texts")
+    for position, caption in enumerate(captions):
+        check_whole(caption, f"captions[{position}]")
     images = _images(data, conversation)
     return {
         "id": str(require(data, "id", (str, int))),
@@ -249,4 +252,18 @@ def text_of(data: dict[str, Any], name: str, where: str) -> str:
     value = data.get(name)
     if not isinstance(value, str):
         raise ContractError(f"{where}.{name}", "is missing" if value is None else "is not a text")
+    check_whole(value, f"{where}.{name}")
     return value
+
+
+def check_whole(text: str, name: str) -> None:
+    """Raises ContractError for halves of characters, which no tokenizer takes and no file holds."""
+    if not text.isascii() and _HALVES.search(text):
+        raise ContractError(name, "holds half of a character (a lone surrogate)")
+
+
+def finite(value: Any, name: str) -> float:
+    """A number that can be reckoned with. Raises ContractError."""
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ContractError(name, "is not a number")
+    return float(value)
