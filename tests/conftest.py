@@ -1,5 +1,6 @@
 """What every test may use, in one process or in several side by side."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     """Each process of `pytest -n 2` has a folder to itself, and so a Postgres and a Valkey."""
     for spec in specs:
         spec.env["FACTLOOP_VAR"] = str(embedded.var_folder() / spec.id)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays: garbage is not looked for in it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
