@@ -29,6 +29,7 @@ from demo import study_page
 from demo.console import Console
 from demo.study_arms import NAMES
 from demo.study_engine import RunFailed
+from demo.study_report import Seeds
 from demo.study_seed import BASE_MODEL, Plan, Seed
 
 
@@ -90,7 +91,7 @@ def main() -> int:
     # Asked to end, it ends as by Ctrl-C: the run under way saves where it is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        seeds = run_study(
+        seeds: Seeds = run_study(
             options.output,
             range(options.first, options.first + options.seeds),
             plan,
