@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import durable
 from demo.plots import Key, Panel, Series, figure
 from demo.study_arms import ARMS, NAMES, TITLES
 from demo.study_report import Seeds, along, differences, ends
@@ -46,12 +47,12 @@ def write(page: Path, seeds: Seeds, made_from: Mapping[str, Any]) -> Seeds:
     images = page.parent / "images"
     images.mkdir(exist_ok=True)
     for name, drawing in drawings(seeds).items():
-        (images / f"study-{name}.svg").write_text(drawing, encoding="utf-8")
+        durable.write(images / f"study-{name}.svg", drawing)
     measured = {"made_from": made_from, "seeds": seeds}
-    figures.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    durable.write(figures, json.dumps(measured, indent=1) + "\n")
     source = f"Everything that was measured, seed by seed: [{figures.name}]({figures.name})."
     section = "\n\n".join([*sections(seeds), source])
-    page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
+    durable.write(page, f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")
     return seeds
 
 

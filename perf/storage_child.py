@@ -40,12 +40,15 @@ WATCHED = {
         "annotation/storage/folder.py",
         "annotation/storage/whole_files.py",
         "annotation/exporting/folders.py",
+        "annotation/exporting/training_data.py",
         "annotation/images.py",
         "annotation/importing/one_import.py",
         "annotation/jobs.py",
         "annotation/releases/freezing.py",
         "training/checkpoints/checkpoint_files.py",
         "training/checkpoints/registry.py",
+        "training/runs/execution.py",
+        "training/runs/kinds.py",
     )
 }
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import itertools
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -19,11 +20,13 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.test import override_settings
 
 from annotation import exporting, images, jobs
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt, Release, User
 from training.checkpoints import checkpoint_files, registry
-from training.models import Checkpoint
+from training.models import Checkpoint, Run
+from training.runs import execution
 
 RECORDS = 12
 _numbers = itertools.count(1)
@@ -197,6 +200,7 @@ class ImportRecords:
             Project.objects.get(pk=arguments["project"]),
             User.objects.get(pk=arguments["user"]),
             name=f"faults-{arguments['number']}.jsonl",
+            leave_out_unusable=True,
             **files,
         )
         jobs.run_import(job.pk)
@@ -211,7 +215,16 @@ class ImportRecords:
             for name, data in uploads.items():
                 if not job.ended and content(getattr(job, name).name) != data:
                     faults.append(f"an import waits for an upload that is not whole: {name}")
+            if job.state == ImportJob.State.SUCCEEDED:
+                faults += self._left_out(job)
         return faults
+
+    def _left_out(self, job: ImportJob) -> list[str]:
+        """The list of what an import left out is that which its row tells of."""
+        held = content(job.left_out_list.name) if job.left_out_list else b""
+        if hashlib.sha256(held).hexdigest() != job.left_out_sha256 or len(held.splitlines()) != 2:
+            return [f"the list of what was left out has {len(held)} bytes"]
+        return []
 
     def finish(self, arguments: dict[str, Any]) -> list[str]:
         lost = self._jobs(arguments).exclude(state=ImportJob.State.SUCCEEDED)
@@ -244,6 +257,7 @@ class ImportRecords:
                 entry = zipfile.ZipInfo(f"{one}.png")
                 archive.writestr(entry, photograph(1000 * number + one))
                 lines.append(json.dumps(self._record(number, one)))
+        lines.append(json.dumps(self._record(number, self.PICTURES)))  # Its picture is not there.
         return {"records": "\n".join(lines).encode(), "images": packed.getvalue()}
 
     def _record(self, number: int, one: int) -> dict[str, Any]:
@@ -289,6 +303,75 @@ class WriteFolder:
         names = [path.relative_to(whole) for path in whole.rglob("*")]
         missing = [f"{name} is missing" for name in names if not (target / name).exists()]
         return self.look(arguments) + missing
+
+
+class PrepareRun:
+    """The directory that a trainer reads, marked as whole when all of it is there."""
+
+    def begin(self, folder: Path) -> dict[str, Any]:
+        release = self._release(folder)
+        if not (folder / "prepared").exists():
+            with self._runs(folder / "prepared"):
+                execution._prepare(self._asked(release))
+        run = self._asked(release)
+        return {"pk": run.pk, "whole": str(folder / "prepared")}
+
+    def act(self, arguments: dict[str, Any]) -> None:
+        with self._runs():
+            execution._prepare(self._run(arguments))
+
+    def look(self, arguments: dict[str, Any]) -> list[str]:
+        run = self._run(arguments)
+        with self._runs():
+            directory = execution.run_directory(run)
+            if execution.prepared_for(directory) != execution.identity(run):
+                return []
+        [whole] = Path(arguments["whole"]).iterdir()
+        wanted = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
+        return [
+            f"{name} of a run that is marked as prepared is not whole"
+            for name in wanted
+            if name.name != execution.PREPARED
+            and (
+                not (directory / name).is_file()
+                or (directory / name).read_bytes() != (whole / name).read_bytes()
+            )
+        ]
+
+    def finish(self, arguments: dict[str, Any]) -> list[str]:
+        self.act(arguments)
+        run = self._run(arguments)
+        with self._runs():
+            directory = execution.run_directory(run)
+            marked = execution.prepared_for(directory) == execution.identity(run)
+        faults = self.look(arguments) + ([] if marked else ["a run is not prepared"])
+        shutil.rmtree(directory)
+        return faults
+
+    def _runs(self, root: Path | None = None) -> override_settings:
+        return override_settings(RUNS_ROOT=root or Path(settings.MEDIA_ROOT).parent / "runs")
+
+    def _release(self, folder: Path) -> Release:
+        project, _ = _common()
+        release = project.releases.filter(state=Release.State.READY).first()
+        return release or exporting.make_release(project)
+
+    def _asked(self, release: Release) -> Run:
+        from training.runs import requests
+
+        base = Checkpoint.objects.filter(name="faults-of-runs").first()
+        base = base or Checkpoint.objects.create(
+            kind=Checkpoint.Kind.BASE, name="faults-of-runs", source="/models/tiny"
+        )
+        user = User.objects.get(username="storage-faults")
+        common = requests.Common(
+            project=release.project, requested_by=user, base=base, release=release
+        )
+        return requests.request_run(common, requests.Step("reward"))
+
+    def _run(self, arguments: dict[str, Any]) -> Run:
+        related = ("base", "policy", "reward_model", "release", "project", "after")
+        return Run.objects.select_related(*related).get(pk=arguments["pk"])
 
 
 class StoreCheckpoint:
@@ -341,5 +424,6 @@ SCENES: dict[str, Scene] = {
     "image": StoreImage(),
     "import": ImportRecords(),
     "export": WriteFolder(),
+    "run directory": PrepareRun(),
     "checkpoint": StoreCheckpoint(),
 }

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import torch
 
+import durable
 from training.rlhf import preflight
 from training.rlhf.contract import Record
 from training.rlhf.errors import DataError, ModelError
@@ -127,9 +128,8 @@ def _tell(run: Run, records: Sequence[Record], problems: dict[int, str], what: s
     run.events.stage(f"left out: {text}")
     if processes().leads:
         lines = [{"id": records[n].id, "reason": text} for n, text in sorted(problems.items())]
-        (run.directory / LEFT_OUT).write_text(
-            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
-        )
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        durable.write(run.directory / LEFT_OUT, text)
 
 
 def _named(record: str, problem: str) -> str:

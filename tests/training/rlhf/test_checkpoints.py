@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import durable
+from tests.killing import killed_at_each
 from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError
 
@@ -98,3 +100,28 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         found.optimizer("policy")
     with pytest.raises(CheckpointError, match=r"step-4/state\.json"):
         found.state()
+
+
+def test_a_checkpoint_is_whole_or_absent_wherever_its_writer_is_killed(tmp_path: Path) -> None:
+    """Also one that takes another's place: it is the old one, the new one or none."""
+
+    def work(step: int) -> None:
+        save(tmp_path / str(step), 7)
+        with checkpoints.atomic_folder(tmp_path / str(step) / "best") as folder:
+            (folder / "note").write_text("new")
+
+    for step in killed_at_each(work, checkpoints, durable, every=3):
+        root = tmp_path / str(step)
+        seen = set()
+        for again in (False, True):
+            if again:
+                work(step)
+            found = checkpoints.newest(root)
+            if found is not None:
+                assert found.state()["note"] == 7
+                assert found.optimizer("policy")["w/exp_avg"].tolist() == [7.0, 7.0]
+            best = root / "best" / "note"
+            assert not best.exists() or best.read_text() == "new"
+            seen.add(found is not None)
+        assert True in seen and {path.name for path in root.iterdir()} == {"step-7", "best"}
+    assert step > 50

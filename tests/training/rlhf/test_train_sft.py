@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
+from tests.annotation.storage.test_one_writer import opened_for_writing
 from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import (
@@ -142,3 +143,13 @@ def test_prompt_without_room_for_an_answer_is_named(make_run: MakeRun) -> None:
     [failure] = events(directory, "error")
     assert failure["message"].startswith("12 of 12 conversations cannot be used: record conv")
     assert "record conversation-0: the prompt leaves no room" in failure["message"]
+
+
+def test_no_file_of_a_run_is_opened_for_writing_under_its_name(make_run: MakeRun) -> None:
+    """But for the one that grows by whole lines."""
+    directory = make_run(Kind.SFT, **FOUR_STEPS, held_out=3)
+    with opened_for_writing(directory) as found:
+        assert train(directory) == 0
+    hidden = [name for name in found if any(part.startswith(".") for part in Path(name).parts)]
+    assert len(hidden) > 4
+    assert set(found) - set(hidden) == {"events.jsonl"}
