@@ -1,4 +1,4 @@
-"""Who samples the responses of a round: this process, or vLLM beside it.
+"""Who samples the responses of a round: this process, vLLM in it, or vLLM's servers.
 
 A sampler's kernels give a token a slightly other probability than the one that is trained on:
 another program's, and in bfloat16 our own as well. So a sampler hands over the log-probabilities it
@@ -8,6 +8,7 @@ drew with, and PPO weighs each token by the truncated ratio of the two
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,12 @@ class TransformersSampler:
 
 
 def sampler_of(run: Run, model: VisionLanguageModel, settings: PpoSettings) -> Sampler:
-    """The sampler that the settings name."""
+    """The sampler that the settings name; vLLM runs where the environment says (``SERVERS``)."""
     if settings.sampler == "vllm":
+        from training.rlhf.vllm_servers import SERVERS, VllmServers
+
+        if addresses := os.environ.get(SERVERS, "").split():
+            return VllmServers(run, settings, addresses)
         from training.rlhf.vllm_sampler import VllmSampler
 
         return VllmSampler(run, model, settings)

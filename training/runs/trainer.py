@@ -41,6 +41,7 @@ PASSED_PREFIXES = (
     "OMP_",
     "MKL_",
     "VLLM_",
+    "SAMPLER_SERVERS",
 )
 
 

@@ -262,11 +262,13 @@ def test_the_trainer_learns_no_secret_of_the_worker(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SECRET_KEY", "canary")
     monkeypatch.setenv("DATABASE_URL_COPY", "canary")
     monkeypatch.setenv("HF_HOME", "/models")
+    monkeypatch.setenv("SAMPLER_SERVERS", "http://gpu7:8000")
     run = make_run(script={"kill_at": 1})
     execute(run)
     environment = json.loads((execution.run_directory(run) / "environment.json").read_text())
     assert "canary" not in environment.values()
     assert environment["HF_HOME"] == "/models"
+    assert environment["SAMPLER_SERVERS"] == "http://gpu7:8000"
 
 
 def test_gpus_of_the_claim_are_those_the_trainer_sees(
