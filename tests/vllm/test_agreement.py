@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -20,7 +21,9 @@ MOST = {"float32": 2e-4, "bfloat16": 0.6}
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", BASES)
-def test_one_engine_follows_adapters_and_temperatures(made: Made, family: str, dtype: str) -> None:
+def test_one_engine_follows_adapters_and_temperatures(
+    made: Made, tell: Callable[[str], None], family: str, dtype: str
+) -> None:
     directory = made(family, dtype, long_prompts, sampling=LONG)
     found = subprocess.run(
         [sys.executable, "-m", "tests.vllm.agreement", str(directory)],
@@ -32,7 +35,7 @@ def test_one_engine_follows_adapters_and_temperatures(made: Made, family: str, d
     assert found.returncode == 0, found.stderr[-4000:]
     [line] = found.stdout.splitlines()  # vLLM's log is elsewhere
     told = json.loads(line)
-    print(family, dtype, told["turns"])
+    tell(f"{family} {dtype}: {told['turns']}")
     for temperature, one, other in told["turns"]:
         if temperature:
             assert 0 < one < TOLERANCE[dtype] and other < MOST[dtype]

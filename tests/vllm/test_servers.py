@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -79,13 +79,15 @@ def counted(address: str, name: str) -> float:
     return sum(float(each) for each in re.findall(rf"^vllm:{name}_total{{.*}} (\S+)$", text, re.M))
 
 
-def test_two_servers_answer_with_the_policy_of_each_round(made: Made, servers: list[str]) -> None:
+def test_two_servers_answer_with_the_policy_of_each_round(
+    made: Made, servers: list[str], tell: Callable[[str], None]
+) -> None:
     """The same prompts each round: keys and values of an earlier adapter would show as a gap."""
     changes = {"sampling": LONG, "rollout_batch_size": 16, "batch_size": 16}
     directory = made("llava", "float32", long_prompts, responses_per_prompt=2, **changes)
     metrics = finished(directory, SAMPLER_SERVERS=" ".join(servers))
     gaps = [metrics[number]["ppo/sampler_gap"] for number in (1, 2, 3)]
-    print(f"two servers, llava float32: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
+    tell(f"two servers, llava float32: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
     assert all(0 < gap < TOLERANCE["float32"] for gap in gaps)
     assert metrics[1]["ppo/kl"] == 0
     moved = [metrics[number]["ppo/kl_per_token"] for number in (2, 3)]

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -29,10 +30,12 @@ from training.rlhf.contract import SamplingSettings
         ("qwen3_vl", "float32"),
     ],
 )
-def test_vllm_answers_with_the_policy_of_each_round(made: Made, family: str, dtype: str) -> None:
+def test_vllm_answers_with_the_policy_of_each_round(
+    made: Made, tell: Callable[[str], None], family: str, dtype: str
+) -> None:
     metrics = finished(made(family, dtype))
     gaps = [metrics[number]["ppo/sampler_gap"] for number in (1, 2, 3)]
-    print(f"{family} {dtype}: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
+    tell(f"{family} {dtype}: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
     assert all(0 < gap < TOLERANCE[dtype] for gap in gaps)
     # The policy has moved by far more than the gap: an adapter of another round would show.
     moved = [metrics[number]["ppo/kl_per_token"] for number in (2, 3)]
