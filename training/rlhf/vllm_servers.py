@@ -52,6 +52,7 @@ class VllmServers(VllmRounds):
 
     def __init__(self, run: Run, settings: PpoSettings, addresses: Sequence[str]) -> None:
         super().__init__(run, settings)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
         self._addresses = [address.rstrip("/") for address in addresses]
         key = os.environ.get(KEY)
         self._options: dict[str, Any] = {
