@@ -28,6 +28,8 @@ from annotation.models import (
     Invitation,
     Judgment,
     JudgmentVersion,
+    MachineLabel,
+    MachineLabelling,
     Membership,
     Notice,
     NoticeChoice,
@@ -300,6 +302,20 @@ class WorkDayAdmin(ReadOnlyAdmin):
     list_display = ["project", "annotator", "day", "answers", "skipped"]
     list_filter = ["project"]
     list_select_related = ["project", "annotator"]
+
+
+@admin.register(MachineLabelling)
+class MachineLabellingAdmin(ReadOnlyAdmin):
+    list_display = ["project", "number", "machine_name", "state", "level", "total", "decided_at"]
+    list_filter = ["state"]
+    list_select_related = ["project"]
+
+
+@admin.register(MachineLabel)
+class MachineLabelAdmin(ReadOnlyAdmin):
+    list_display = ["labelling", "comparison", "use", "more_hallucinated", "confidence", "stands"]
+    list_filter = ["use", "stands"]
+    list_select_related = ["labelling__project", "comparison"]
 
 
 @admin.register(Study)

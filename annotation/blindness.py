@@ -19,11 +19,14 @@ to. Hence the rules, each kept where it is named:
    REST. The record's own, by which a file names models, are translated here (``meant``, ``told``).
 8. One's own figures are those of all one's answers alike; what compares them with known answers,
    earlier ones or those of others is for reviewers (``quality.annotator_report``).
+9. A machine's sample is drawn at random before the machine is asked, and is shown as work is; what
+   it says of it, and whether that is right, moves nothing that is shown (``machine.labelling``).
 
 What is told of nobody: the quiz and the examples of the guidelines, which teach and measure nobody,
 name responses by the record's numbers, because explanations do. What cannot be hidden: somebody who
 remembers every text knows a repeat when it comes; people who compare what they were shown know what
-each of them was not; and once all comparisons have been handed out, what still comes is disputed.
+each of them was not; once all comparisons have been handed out, what still comes is disputed; and
+what a certified machine has decided is handed out no more.
 """
 
 from __future__ import annotations

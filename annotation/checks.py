@@ -160,6 +160,7 @@ def make_gold(comparison: Comparison, *, more_hallucinated: str, explanation: st
         locked.outcome = Comparison.Outcome.DECIDED if decided else Comparison.Outcome.UNDECIDED
         locked.preference, locked.hallucination = known.better, known.hallucination
         locked.margin = known.margin
+        locked.machine_vote = ""
         locked.wanted_judgments -= locked.open_slots
         locked.open_slots = 0
         locked.save()
@@ -198,6 +199,7 @@ def promote_unanimous(project: Project, *, most: int) -> int:
         margin=1.0,
         judgment_count__gte=FEWEST_UNANIMOUS,
         gold_more_hallucinated="",
+        machine_vote="",
     ).order_by("-judgment_count", "shuffle")
     chosen = list(unanimous[:most])
     for comparison in chosen:

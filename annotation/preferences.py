@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from django.db import connection
+
 from annotation.models import Comparison
 from annotation.prepared_statements import Statement
 from annotation.texts import look_alike
@@ -122,7 +124,7 @@ def _more_than_both(first: int, second: int, neither: int) -> int | None:
 
 SETTLED_FIELDS = (
     *("wanted_judgments", "open_slots", "judgment_count"),
-    *("outcome", "preference", "hallucination", "margin"),
+    *("outcome", "preference", "hallucination", "margin", "machine_vote"),
 )
 SETTLE = Statement(
     "UPDATE annotation_comparison SET "
@@ -139,7 +141,8 @@ def settle(comparison: Comparison) -> None:
     """Brings outcome and slots of a locked comparison in line with its counted votes.
 
     A reviewer's adjudication stands above the votes, and the known answer of a gold item above all.
-    Two texts that look alike are equal without a vote.
+    Two texts that look alike are equal without a vote. A machine's vote stands until people have
+    given theirs.
     """
     if comparison.is_gold:
         comparison.save(update_fields=["judgment_count"])
@@ -147,6 +150,7 @@ def settle(comparison: Comparison) -> None:
     project = comparison.project
     outcome = Comparison.Outcome.WAITING
     verdict: Preference | None = None
+    by_machine = False
     adjudication = getattr(comparison, "adjudication", None)
     if adjudication is not None:
         ruling = (adjudication.more_hallucinated, adjudication.more_helpful)
@@ -155,6 +159,9 @@ def settle(comparison: Comparison) -> None:
         verdict = Preference(verdict=Verdict.EQUAL)
     elif comparison.judgment_count >= project.judgments_per_comparison:
         verdict = decide(votes_on(comparison))
+    elif comparison.machine_vote:
+        verdict, by_machine = decide(Votes.count([(comparison.machine_vote, "")])), True
+    comparison.machine_vote = comparison.machine_vote if by_machine else ""
     if verdict is not None and verdict.verdict == Verdict.SPLIT:
         if comparison.judgment_count >= project.max_judgments:
             outcome = Comparison.Outcome.DISPUTED
@@ -179,3 +186,62 @@ def settle(comparison: Comparison) -> None:
 def votes_on(comparison: Comparison) -> Votes:
     """The counted votes on a comparison; surplus ones are left out."""
     return Votes.count(VOTES.rows(comparison=comparison.pk))
+
+
+# The machine's vote as ``settle`` counts it, on many at once: where nobody has voted, and nobody
+# has it before them. Whatever people are at is theirs.
+TAKE_MACHINE_VOTES = """
+WITH free AS (
+    SELECT comparison.id, label.id AS label, label.more_hallucinated AS vote
+    FROM annotation_machinelabel AS label
+    JOIN annotation_comparison AS comparison ON comparison.id = label.comparison_id
+    WHERE label.labelling_id = %(labelling)s AND label.use = 'vote'
+      AND label.more_hallucinated <> '' AND label.confidence >= %(threshold)s
+      AND comparison.outcome = 'waiting' AND comparison.judgment_count = 0
+      AND comparison.open_slots = comparison.wanted_judgments
+      AND comparison.gold_more_hallucinated = ''
+    ORDER BY comparison.id
+    FOR NO KEY UPDATE OF comparison
+), decided AS (
+    UPDATE annotation_comparison AS comparison
+    SET machine_vote = free.vote, outcome = 'decided', preference = 3 - free.vote::integer,
+        hallucination = true, margin = 1, wanted_judgments = 0, open_slots = 0
+    FROM free WHERE comparison.id = free.id
+)
+UPDATE annotation_machinelabel AS label SET stands = true FROM free WHERE label.id = free.label
+"""
+WITHDRAW_MACHINE_VOTES = """
+WITH withdrawn AS (
+    UPDATE annotation_machinelabel SET stands = false
+    WHERE labelling_id = %(labelling)s AND stands
+    RETURNING comparison_id
+), locked AS (
+    SELECT comparison.id, project.judgments_per_comparison AS usual,
+           comparison.wanted_judgments - comparison.open_slots AS taken
+    FROM annotation_comparison AS comparison
+    JOIN annotation_project AS project ON project.id = comparison.project_id
+    WHERE comparison.id IN (SELECT comparison_id FROM withdrawn)
+      AND comparison.machine_vote <> ''
+    ORDER BY comparison.id
+    FOR NO KEY UPDATE OF comparison
+)
+UPDATE annotation_comparison AS comparison
+SET machine_vote = '', outcome = 'waiting', preference = NULL, hallucination = NULL, margin = NULL,
+    open_slots = greatest(locked.usual - locked.taken, 0),
+    wanted_judgments = greatest(locked.usual, locked.taken)
+FROM locked WHERE comparison.id = locked.id
+"""
+
+
+def take_machine_votes(labelling: int, *, threshold: float) -> int:
+    """Decides by a machine what people have not begun; how many. Call it in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_MACHINE_VOTES, {"labelling": labelling, "threshold": threshold})
+        return int(cursor.rowcount)
+
+
+def withdraw_machine_votes(labelling: int) -> int:
+    """Gives people what the machine had decided; how many. Call it in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(WITHDRAW_MACHINE_VOTES, {"labelling": labelling})
+        return int(cursor.rowcount)

@@ -78,6 +78,11 @@ def reprioritise(project: Project, opinions: Sequence[Opinion]) -> Changes:
     return changes
 
 
+def raise_all(project: Project, comparisons: Iterable[int], points: int) -> None:
+    """Moves ``comparisons`` forward by ``points``, or back by negative ones."""
+    _add(project, dict.fromkeys(comparisons, points))
+
+
 def _lock_waiting(project: Project, asked: Iterable[int]) -> set[int]:
     """In the order of their ids, as everybody who locks several."""
     rows = Comparison.objects.filter(

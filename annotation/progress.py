@@ -28,6 +28,8 @@ class Progress:
     open_leases: int
     corrected: int | None = None
     """Judgments with a corrected response among those that count; None where none is asked for."""
+    by_machine: int = 0
+    """Of the decided, those that a certified machine decided."""
 
     @property
     def share(self) -> float:
@@ -86,11 +88,12 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
             comparisons=Count("pk"),
             counted=Sum("judgment_count", default=0),
             wanted=Sum("wanted_judgments", default=0),
+            by_machine=Count("pk", filter=~Q(machine_vote="")),
             **OUTCOMES,
         )
     )
     counts: dict[int, Any] = {row["project"]: row for row in rows}
-    empty = dict.fromkeys(("comparisons", "counted", "wanted", *OUTCOMES), 0)
+    empty = dict.fromkeys(("comparisons", "counted", "wanted", "by_machine", *OUTCOMES), 0)
     surplus = dict(
         Judgment.objects.filter(
             comparison__project__in=names, surplus=True, assignment__purpose="work"
@@ -167,6 +170,7 @@ def _progress(
         comparisons=counts["comparisons"],
         judgments=counts["counted"],
         wanted=counts["wanted"],
+        by_machine=counts["by_machine"],
         surplus=surplus,
         open_leases=open_leases,
         **{name: counts[name] for name in OUTCOMES},

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from annotation import jobs, queue, tidying
+from annotation.machine import labelling
 from annotation.models import Project
 from annotation.notices import conditions, delivering
 from annotation.quality import figures
@@ -56,6 +57,12 @@ def deliver_waiting_notices() -> None:
 def watch_projects() -> None:
     """Tell managers and reviewers what has come to hold in their projects."""
     conditions.watch()
+
+
+@shared_task
+def watch_machine_labels() -> None:
+    """Certify machine labels whose sample is answered; withdraw those that people contradict."""
+    labelling.watch()
 
 
 @shared_task

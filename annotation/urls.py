@@ -3,6 +3,7 @@
 from django.urls import path
 
 from annotation.crowd import views as crowd
+from annotation.machine import views as machine
 from annotation.notices import views as notices
 from annotation.views import (
     account,
@@ -41,6 +42,17 @@ urlpatterns = [
         "projects/<slug:slug>/studies/<int:pk>/participants.csv",
         crowd.participants_csv,
         name="study-participants",
+    ),
+    path("projects/<slug:slug>/machine-labels/", machine.index, name="machine-labels"),
+    path(
+        "projects/<slug:slug>/machine-labels/<int:number>/",
+        machine.detail,
+        name="machine-labelling",
+    ),
+    path(
+        "projects/<slug:slug>/machine-labels/<int:number>/act/",
+        machine.act,
+        name="machine-labelling-act",
     ),
     path("study/<str:raw>/", crowd.begin, name="study-begin"),
     path("projects/<slug:slug>/finished/", crowd.finished, name="study-finished"),

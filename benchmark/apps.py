@@ -5,7 +5,10 @@ class BenchmarkConfig(AppConfig):
     name = "benchmark"
 
     def ready(self) -> None:
+        from annotation.machine import labellers
         from benchmark import runs, steps
+        from benchmark.labelling.labeller import JudgeLabeller
 
         runs.register()
         steps.register_own()
+        labellers.register(JudgeLabeller())

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from benchmark import evaluating
 from benchmark.judging import work
+from benchmark.labelling import work as labelling
 
 
 @shared_task
@@ -17,3 +18,9 @@ def resume_judging() -> None:
     """Wake workers for evaluations whose message was lost or whose worker vanished."""
     evaluating.end_abandoned()
     evaluating.resume_judging()
+
+
+@shared_task
+def label_by_judge(labelling_id: int) -> None:
+    """Ask the judge of a machine labelling about what it has not answered yet."""
+    labelling.label(labelling_id)

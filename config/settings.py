@@ -255,6 +255,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "watch-machine-labels": {
+        "task": "annotation.tasks.watch_machine_labels",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "watch-disks": {
         "task": "training.tasks.watch_disks",
         "schedule": 300.0,
@@ -373,6 +378,7 @@ SPECTACULAR_SETTINGS = {
         "ImportState": "annotation.models.exchange.ImportJob.State",
         "ProjectState": "annotation.models.projects.Project.State",
         "CheckpointKind": "training.models.Checkpoint.Kind",
+        "MachineLabellingState": "annotation.models.machine.MachineLabelling.State",
     },
 }
 

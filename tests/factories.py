@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 from django.core.files.base import ContentFile
+from django.utils import timezone
 from PIL import Image as Picture
 
 from annotation import queue
@@ -17,6 +18,7 @@ from annotation.models import (
     Comparison,
     Image,
     Judgment,
+    MachineLabelling,
     Membership,
     Project,
     Prompt,
@@ -58,6 +60,35 @@ def make_study(project: Project, *, maker: User | None = None, **fields: Any) ->
     """A study whose code is DONE, and the text of its link; made by an administrator."""
     given = {"name": "A study", "platform": "prolific", "completion_code": "DONE", **fields}
     return studies.create(project, maker or make_admin(), **given)
+
+
+def make_machine_labelling(project: Project, **fields: Any) -> MachineLabelling:
+    """A reward model's, certified, that has decided nothing; with one label of the sample."""
+    certificate = {
+        **{"labelling": 1, "machine": "rm", "about": {"run": 1}, "method": "tests", "level": 0.1},
+        **{"confidence": 0.9, "seed": 1, "comparisons": 23, "sample": 22, "cannot_tell": 0},
+        **{"unsettled": 0, "audit": 0, "passed": True, "threshold": 0.9, "tested": 22},
+        **{"errors": 0, "bound": 0.099, "taken": 0, "votes_a_comparison": 1},
+        **{"guidelines_version": 1, "at": "2026-01-01T00:00:00+00:00"},
+        "steps": [
+            {"threshold": 0.9, "sample": 22, "errors": 0, "bound": 0.099, "passed": True},
+        ],
+    }
+    given = {
+        **{"number": 1, "machine": "reward_model:1", "machine_name": "rm", "state": "certified"},
+        **{"sample_size": 22, "total": 23, "done": 23, "certificate": certificate},
+        **{"about": {"run": 1}, "decided_at": timezone.now()},
+    }
+    found = MachineLabelling.objects.create(project=project, **{**given, **fields})
+    found.labels.create(
+        comparison=make_comparison(project, open_slots=0, wanted_judgments=0),
+        use="sample",
+        more_hallucinated="2",
+        confidence=0.95,
+        replies={"as_given": {"text": "[[B]] [[95]]", "state": "parsed", "chance_1": 0.05}},
+        answered_at=timezone.now(),
+    )
+    return found
 
 
 def make_token(user: User, *scopes: str) -> str:

@@ -69,6 +69,10 @@ API: dict[str, list[Rule]] = {
     "annotation-api:study": [see("manager"), Rule("PATCH", "manager")],
     "annotation-api:study-link": [do("manager"), Rule("DELETE", "manager")],
     "annotation-api:study-participants": [see("manager")],
+    "annotation-api:machines": [see("manager")],
+    "annotation-api:machine-labellings": [see("reviewer"), do("manager")],
+    "annotation-api:machine-labelling": [see("reviewer"), do("manager")],
+    "annotation-api:machine-labelling-labels": [see("reviewer")],
     "annotation-api:imports": [see("manager"), do("manager")],
     "annotation-api:import": [see("manager")],
     "annotation-api:import-left-out": [see("manager")],
@@ -148,6 +152,7 @@ def made(rows_of_the_module: None) -> World:
     )
     job = ImportJob.objects.create(project=project, name="pairs.jsonl")
     study, _ = factories.make_study(project)
+    labelling = factories.make_machine_labelling(project)
     slug = {"slug": project.slug}
     token = {"token": assignment.token}
     pk = {"pk": release.pk}
@@ -179,6 +184,10 @@ def made(rows_of_the_module: None) -> World:
         **{
             f"annotation-api:{name}": {**slug, "pk": study.pk}
             for name in ("study", "study-link", "study-participants")
+        },
+        **{
+            f"annotation-api:{name}": {**slug, "number": labelling.number}
+            for name in ("machine-labelling", "machine-labelling-labels")
         },
         "annotation-api:import": {**slug, "pk": job.pk},
         "annotation-api:import-left-out": {**slug, "pk": job.pk},
@@ -257,7 +266,13 @@ def test_what_does_not_exist_and_what_is_not_yours_look_the_same(world, name):
     client = Client(headers={"Authorization": f"Bearer {make_token(world.people['outsider'])}"})
     foreign = reverse(name, kwargs=world.arguments[name])
     nowhere_arguments = {
-        key: {"slug": "nowhere", "token": uuid.uuid4(), "pk": 10**9, "sha256": "0" * 64}[key]
+        key: {
+            "slug": "nowhere",
+            "token": uuid.uuid4(),
+            "pk": 10**9,
+            "number": 10**9,
+            "sha256": "0" * 64,
+        }[key]
         for key in world.arguments[name]
     }
     nowhere = reverse(name, kwargs=nowhere_arguments)

@@ -18,15 +18,17 @@ from django.db.models import Model
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.models import Delivery, ImportJob, Release, Webhook
+from annotation.machine import labelling
+from annotation.models import Delivery, ImportJob, MachineLabelling, Release, Webhook
 from annotation.notices import delivering
 from annotation.releases import freezing
 from benchmark import evaluating
 from benchmark.judging import work
+from benchmark.labelling import work as labelling_work
 from config import attempts, wakeup
 from config.celery import app
 from tests.benchmark.factories import make_judge, waiting
-from tests.factories import judge, make_comparison, make_project, make_user
+from tests.factories import judge, make_comparison, make_comparisons, make_project, make_user
 from training.checkpoints import base_imports
 from training.models import BaseImport
 
@@ -71,6 +73,14 @@ def a_delivery() -> Delivery:
     return Delivery.objects.create(webhook=webhook, event="one")
 
 
+def a_labelling() -> MachineLabelling:
+    project = make_project(k=1)
+    make_comparisons(project, 70)
+    judge = make_judge(base_url="http://127.0.0.1:9/v1")
+    asked = {"level": 0.05, "confidence": 0.95, "audit_share": 0, "sample_size": 60}
+    return labelling.request(project, None, machine=f"judge:{judge.pk}", comparisons=100, **asked)
+
+
 LONG_AGO = Now() - timedelta(hours=1)
 KINDS = {
     "import": Kind(
@@ -97,6 +107,14 @@ KINDS = {
         {"created_at": LONG_AGO},
         ("judging",),
     ),
+    "machine labelling": Kind(
+        a_labelling,
+        labelling_work.label,
+        labelling.watch,
+        (labelling_work, "_ask"),
+        {"created_at": LONG_AGO},
+        ("labelling",),
+    ),
     "base import": Kind(
         a_base_import,
         base_imports.run_import,
@@ -121,6 +139,7 @@ NOT_JOBS = {
     "annotation.tasks.refresh_figures",
     "annotation.tasks.return_expired_leases",
     "annotation.tasks.tidy",
+    "annotation.tasks.watch_machine_labels",
     "annotation.tasks.watch_projects",
     "benchmark.tasks.resume_judging",
     "training.tasks.announce_forgotten_imports",
@@ -134,6 +153,7 @@ JOBS = {
     "annotation.tasks.build_release",
     "annotation.tasks.deliver_notice",
     "benchmark.tasks.judge_evaluation",
+    "benchmark.tasks.label_by_judge",
     "training.tasks.import_base",
     "training.tasks.execute_run",
 }
@@ -188,7 +208,9 @@ def test_a_poisoned_job_ends_after_a_few_attempts(
     assert 1 <= len(tried) <= attempts.MOST_ATTEMPTS
     said = str([getattr(ended, name, "") for name in ("error", "problems", "said")])
     expected = attempts.GIVEN_UP if isinstance(poison, Killed) else attempts.FAULT
-    told = isinstance(poison, ValueError) and name == "evaluation" and writable
+    told = (
+        isinstance(poison, ValueError) and name in ("evaluation", "machine labelling") and writable
+    )
     assert ("a\ufffdb" if told else expected) in said
 
 

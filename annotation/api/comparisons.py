@@ -37,6 +37,9 @@ class ComparisonSerializer(serializers.ModelSerializer):
     corrections = serializers.SerializerMethodField(
         help_text="Of the votes that count, and those that came with the file."
     )
+    decided_by = serializers.CharField(
+        help_text="people, machine, file (its label came with it), rule (equal texts), or empty."
+    )
 
     class Meta:
         model = Comparison
@@ -52,6 +55,7 @@ class ComparisonSerializer(serializers.ModelSerializer):
             "source",
             "priority",
             "outcome",
+            "decided_by",
             "preference",
             "hallucination",
             "margin",

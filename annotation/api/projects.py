@@ -85,6 +85,9 @@ class CountsSerializer(serializers.Serializer):
         allow_null=True,
         help_text="Of `judgments`, those with a corrected response; null where none is asked for.",
     )
+    by_machine = serializers.IntegerField(
+        required=False, help_text="Of the decided, by a certified machine."
+    )
     share = serializers.FloatField(required=False)
 
 

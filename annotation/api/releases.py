@@ -21,6 +21,7 @@ class PolicySerializer(serializers.Serializer):
     minimum_reliability = serializers.FloatField(required=False, min_value=0, max_value=1)
     honesty_only = serializers.BooleanField(required=False)
     imported_labels = serializers.BooleanField(required=False)
+    machine_votes = serializers.BooleanField(required=False)
     accept_chance_agreement = serializers.BooleanField(
         required=False, help_text="Freeze it although agreement is not above chance."
     )
@@ -49,6 +50,7 @@ class ReleaseSerializer(serializers.ModelSerializer):
             "counts",
             "agreement",
             "warnings",
+            "machine_labels",
             "sha256",
             "error",
             "created_at",

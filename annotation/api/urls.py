@@ -16,6 +16,7 @@ from annotation.api import (
     review,
 )
 from annotation.crowd import api as crowd
+from annotation.machine import api as machine
 from annotation.notices import api as notices
 
 app_name = "annotation-api"
@@ -47,6 +48,22 @@ urlpatterns = [
         "projects/<slug:slug>/studies/<int:pk>/participants",
         crowd.StudyParticipants.as_view(),
         name="study-participants",
+    ),
+    path("projects/<slug:slug>/machines", machine.Machines.as_view(), name="machines"),
+    path(
+        "projects/<slug:slug>/machine-labellings",
+        machine.MachineLabellings.as_view(),
+        name="machine-labellings",
+    ),
+    path(
+        "projects/<slug:slug>/machine-labellings/<int:number>",
+        machine.MachineLabellingDetail.as_view(),
+        name="machine-labelling",
+    ),
+    path(
+        "projects/<slug:slug>/machine-labellings/<int:number>/labels",
+        machine.MachineLabels.as_view(),
+        name="machine-labelling-labels",
     ),
     path("projects/<slug:slug>/imports", imports.Imports.as_view(), name="imports"),
     path("projects/<slug:slug>/imports/<int:pk>", imports.ImportDetail.as_view(), name="import"),

@@ -25,7 +25,7 @@ Pairs of answers about an image, and which of them people found better. The ques
 | preferences | {train} | {held_out} |
 | images | {train_images} | {held_out_images} |
 
-No image is in both splits. {agreement}
+No image is in both splits. {agreement}{machines}
 
 | column | content |
 |---|---|
@@ -35,6 +35,7 @@ No image is in both splits. {agreement}
 | `hallucination` | true where honesty decided, false where helpfulness did |
 | `margin` | (votes for the better - votes for the worse) / all votes |
 | `captions` | facts about the image |
+| `decided_by` | people, a machine (certified by a sample of people's answers), or its file |
 
 Release {number}, guidelines version {guidelines}, seed {seed}, SHA-256 of the release
 `{sha256}`.
@@ -55,6 +56,7 @@ def dataset_card(release: Release) -> str:
         title=_one_line(str(release)),
         question=_one_line(release.project.question),
         agreement=agreement,
+        machines=_machines(release),
         number=release.number,
         guidelines=release.guidelines_version,
         seed=release.seed,
@@ -64,6 +66,20 @@ def dataset_card(release: Release) -> str:
             for name in ("train", "held_out", "train_images", "held_out_images")
         },
     )
+
+
+def _machines(release: Release) -> str:
+    """Who decided besides people, with what was promised of it."""
+    number = release.counts.get("by_machine", 0)
+    if not number:
+        return ""
+    certificates = "; ".join(
+        f"{_one_line(one['machine'])}, certified on {one['at'][:10]} by {one['errors']} errors in "
+        f"{one['tested']} of {one['sample']} random comparisons: with {one['confidence']:.1%} "
+        f"confidence at most {one['level']:.1%} of its votes are wrong"
+        for one in release.machine_labels
+    )
+    return f" A machine decided {number} preferences ({certificates})."
 
 
 def _one_line(text: str) -> str:

@@ -33,8 +33,17 @@ def llava_rlhf(row: dict[str, Any]) -> Iterator[bytes]:
                 "votes": row["votes"],
                 "margin": row["margin"],
                 **_corrections(row),
+                # People are not named: a record that is imported again must come out the same.
+                **({"decided_by": "machine"} if "machine" in row else {}),
             }
         )
+
+
+def decided_by(row: dict[str, Any]) -> str:
+    """ "people", "machine", or "file" where the label came with an import."""
+    if "machine" in row:
+        return "machine"
+    return "file" if row["imported"] else "people"
 
 
 def _outputs(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -63,7 +72,8 @@ def _corrections(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def votes(row: dict[str, Any]) -> Iterator[bytes]:
-    """Every judgment with a pseudonymous annotator, the order shown and the time taken."""
+    """Every judgment with a pseudonymous annotator, the order shown and the time taken; then, where
+    a machine decided, what it said: its ``annotator`` is null."""
     about = {
         "comparison": row["external_id"],
         "image": row["image"]["name"],
@@ -72,6 +82,10 @@ def votes(row: dict[str, Any]) -> Iterator[bytes]:
     }
     for judgment in row["judgments"]:
         yield canonical({**about, **judgment})
+    if "machine" in row:
+        said = row["machine"]["more_hallucinated"]
+        vote = {"annotator": None, "more_hallucinated": said, "machine": row["machine"]}
+        yield canonical({**about, **vote})
 
 
 CSV_COLUMNS = (
@@ -89,6 +103,7 @@ CSV_COLUMNS = (
     "votes_1",
     "votes_2",
     "votes_tie",
+    "decided_by",
 )
 
 
@@ -112,7 +127,7 @@ def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
     yield (
         f"{','.join([_csv_text(text) for text in texts])},{row['preference']},"
         f"{'true' if row['hallucination'] else 'false'},{row['margin']},"
-        f"{counts.get('1', 0)},{counts.get('2', 0)},{counts.get('tie', 0)}\r\n"
+        f"{counts.get('1', 0)},{counts.get('2', 0)},{counts.get('tie', 0)},{decided_by(row)}\r\n"
     ).encode()
 
 
@@ -151,6 +166,7 @@ def trl_record(row: dict[str, Any]) -> dict[str, Any]:
         "prompt": [_message(*spoken) for spoken in _spoken(row["conversation"])],
         "chosen": [_message("gpt", row[f"response_{better}"])],
         "rejected": [_message("gpt", row[f"response_{worse}"])],
+        "decided_by": decided_by(row),
     }
 
 
@@ -198,6 +214,8 @@ def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
     sides = {"chosen": better, "rejected": worse}
     origin: dict[str, Any] = {"id": row["external_id"], **_origin(row)}
     origin["models"] = {side: row[f"model_{number}"] for side, number in sides.items()}
+    if (by := decided_by(row)) != "people":
+        origin["decided_by"] = by
     if not row["hallucination"]:
         origin["hallucination"] = False
     marks = marks_of(row)

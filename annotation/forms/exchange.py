@@ -91,16 +91,25 @@ class ReleaseForm(forms.Form):
         help_text="Leaves out votes of annotators estimated to be right less often, 0 to 1.",
     )
 
+    without_machine_votes = forms.BooleanField(
+        required=False,
+        label="Without what a machine decided",
+        help_text="Leaves out pairs that a certified machine decided and people have not.",
+    )
+
     accept_chance_agreement = forms.BooleanField(
         required=False,
         label="Freeze it although annotators do not agree beyond chance",
         help_text="The release, and every model trained on it, will say so.",
     )
 
-    def __init__(self, *args: Any, grave: bool, **kwargs: Any) -> None:
-        """``grave``: whether the project's answers need that last tick."""
+    def __init__(self, *args: Any, grave: bool, machine: bool = False, **kwargs: Any) -> None:
+        """``grave``: whether the project's answers need that last tick; ``machine``: whether a
+        machine has decided some."""
         super().__init__(*args, **kwargs)
         self.grave = grave
+        if not machine:
+            del self.fields["without_machine_votes"]
         if not grave:
             del self.fields["accept_chance_agreement"]
 
@@ -121,6 +130,7 @@ class ReleaseForm(forms.Form):
             "held_out_share": self.cleaned_data["held_out_percent"] / 100,
             "policy": {
                 "honesty_only": self.cleaned_data["honesty_only"],
+                "machine_votes": not self.cleaned_data.get("without_machine_votes", False),
                 "minimum_reliability": self.cleaned_data["minimum_reliability"] or 0.0,
                 "accept_chance_agreement": self.cleaned_data.get("accept_chance_agreement", False),
             },

@@ -6,6 +6,7 @@ from annotation.models.crowd import Participant, Study
 from annotation.models.exchange import IdempotentAnswer, ImportJob, Release
 from annotation.models.figures import Figures, WorkDay
 from annotation.models.items import Comparison, Image, ImageUpload, Prompt
+from annotation.models.machine import MachineLabel, MachineLabelling
 from annotation.models.notices import (
     Condition,
     Delivery,
@@ -40,6 +41,8 @@ __all__ = [
     "Invitation",
     "Judgment",
     "JudgmentVersion",
+    "MachineLabel",
+    "MachineLabelling",
     "Membership",
     "Notice",
     "NoticeChoice",

@@ -166,6 +166,11 @@ class Release(Attempted):
     warnings: models.JSONField[Any] = models.JSONField(
         default=list, blank=True, help_text="What speaks against its votes, kept for ever."
     )
+    machine_labels: models.JSONField[Any] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Certificates of the machines whose votes are in it, as they were then.",
+    )
     artefact = StoredFileField(upload_to=release_path, max_length=300, blank=True)
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the artefact.")
     error = models.TextField(blank=True)

@@ -14,6 +14,7 @@ from annotation.models.projects import Project
 from annotation.models.stored_file import StoredFileField
 
 SHA256_LENGTH = 64
+MACHINE_ANSWERS = [("1", "Response 1"), ("2", "Response 2")]
 
 
 def random_shuffle() -> int:
@@ -192,6 +193,16 @@ class Comparison(models.Model):
         blank=True,
         help_text="Corrections that came with it, as those of a judgment.",
     )
+    machine_vote = models.CharField(
+        max_length=1,
+        blank=True,
+        db_default="",
+        default="",
+        choices=MACHINE_ANSWERS,
+        editable=False,
+        help_text="The more hallucinated response, 1 or 2, where a certified machine decided it; "
+        "empty once people have.",
+    )
 
     gold_more_hallucinated = models.CharField(
         max_length=4,
@@ -261,6 +272,18 @@ class Comparison(models.Model):
     @property
     def is_gold(self) -> bool:
         return bool(self.gold_more_hallucinated)
+
+    @property
+    def decided_by(self) -> str:
+        """Who settled it: "people", "machine", "file" where a label came with it, or "rule" where
+        both texts look alike; empty while it waits."""
+        if self.outcome == self.Outcome.WAITING:
+            return ""
+        if self.machine_vote:
+            return "machine"
+        if self.judgment_count or self.is_gold:
+            return "people"
+        return "file" if self.outcome == self.Outcome.DECIDED else "rule"
 
     def take_slot(self) -> bool:
         """Whether a slot was free, which is taken; for a locked row, and not saved."""

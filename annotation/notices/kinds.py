@@ -13,6 +13,8 @@ KINDS = {
     "disputes_waiting": "Disputes wait in a project that I review",
     "project_nearly_done": "A project that I manage is nearly done",
     "agreement_low": "Agreement in a project that I manage is under the bar",
+    "machine_labelling": "A machine labelling of a project that I manage was certified, or ended",
+    "machine_withdrawn": "Machine votes of a project that I manage were withdrawn",
     "disk_nearly_full": "A disk of the site is nearly full",
 }
 FOR_SUPERUSERS = {"disk_nearly_full"}

@@ -18,6 +18,7 @@ CHANCE = "agreement_not_above_chance"
 UNMEASURED = "agreement_not_measured"
 FAST = "answers_too_fast"
 UNINFORMATIVE = "people_without_information"
+MACHINE = "machine_votes"
 FEWEST_TIMED = 10
 MUCH = 0.2
 """Share of the answers, or of the votes, from which on it concerns the whole project."""
@@ -50,7 +51,21 @@ def of_project(project: Project, kept: Figures | None = None) -> list[Concern]:
 def of_release(release: Release) -> list[Concern]:
     """The same for what a release froze: its own agreement, and the speed and people of its day."""
     others = [one for one in of_project(release.project) if one.code not in (CHANCE, UNMEASURED)]
-    return [*of_agreement(release.agreement), *others]
+    return [*of_agreement(release.agreement), *others, *_of_machines(release)]
+
+
+def _of_machines(release: Release) -> list[Concern]:
+    """Not a fault: whoever trains on the release must know who decided it."""
+    number, whole = release.counts.get("by_machine", 0), release.counts.get("preferences", 0)
+    if not number:
+        return []
+    promises = "; ".join(
+        f"{one['machine']}, at most {one['level']:.1%} of whose votes are wrong "
+        f"({one['confidence']:.1%} sure)"
+        for one in release.machine_labels
+    )
+    text = f"A machine decided {number:,} of {whole:,} preferences: {promises}."
+    return [Concern(code=MACHINE, text=text)]
 
 
 def of_agreement(agreement: Mapping[str, Any]) -> list[Concern]:

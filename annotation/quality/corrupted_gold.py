@@ -28,7 +28,10 @@ def candidates(project: Project) -> QuerySet[Comparison]:
     """Comparisons decided without a dissenting vote that have made no gold yet."""
     made = project.comparisons.filter(source__startswith=SOURCE).values("source")
     decided = project.comparisons.filter(
-        outcome=Comparison.Outcome.DECIDED, margin=1.0, gold_more_hallucinated=""
+        outcome=Comparison.Outcome.DECIDED,
+        margin=1.0,
+        gold_more_hallucinated="",
+        machine_vote="",
     )
     return decided.exclude(external_id__in=[row["source"][len(SOURCE) :] for row in made])
 

@@ -22,7 +22,8 @@ from annotation.releases.snapshot import OPTIONAL, snapshot
 
 VERSION, WITH_OPTIONAL_MEMBERS = 1, 2
 """The second where any row has members that an older reader knows nothing of: ``corrections`` of a
-judgment, ``imported_marks`` and ``imported_corrections``. One without them is as it ever was."""
+judgment, ``imported_marks``, ``imported_corrections``, ``machine``. One without them is as it ever
+was."""
 
 
 @dataclass
@@ -32,12 +33,14 @@ class Summary:
     exported_images: set[str]
     answers: Counter[tuple[str, ...]]
     """How many comparisons got which answers: few kinds, however many comparisons."""
+    machines: set[int]
+    """Numbers of the labellings whose votes are preferences in it."""
     version: int = VERSION
 
 
 def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
     """Writes the rows before it is known which images are held out; what ``assemble`` needs."""
-    summary = Summary(exported_images=set(), answers=Counter())
+    summary = Summary(exported_images=set(), answers=Counter(), machines=set())
     rows = snapshot(release.project)
     if policy.minimum_reliability > 0:
         rows = reliable_votes(rows, policy.minimum_reliability)
@@ -45,10 +48,13 @@ def write_rows(release: Release, policy: Policy, file: Any) -> Summary:
         row["exported"] = policy.takes(row)
         if row["exported"]:
             summary.exported_images.add(row["image"]["sha256"])
+            if "machine" in row:
+                summary.machines.add(row["machine"]["labelling"])
         counted = [vote["more_hallucinated"] for vote in row["judgments"] if is_counted(vote)]
         if len(counted) > 1:
             summary.answers[tuple(sorted(counted))] += 1
-        if any(one in row for one in OPTIONAL) or any("corrections" in v for v in row["judgments"]):
+        members = (*OPTIONAL, "machine")
+        if any(one in row for one in members) or any("corrections" in v for v in row["judgments"]):
             summary.version = WITH_OPTIONAL_MEMBERS
         file.write(canonical(row))
     return summary
@@ -72,6 +78,7 @@ def assemble(
                 counts["with_facts"] += bool(row["captions"])
                 counts["with_marks"] += bool(marks_of(row))
                 counts["with_corrections"] += bool(corrections_of(row))
+                counts["by_machine"] += "machine" in row
                 images[row["split"]].add(sha256)
             counts["comparisons"] += 1
             counts["judgments"] += len(row["judgments"])
@@ -79,7 +86,7 @@ def assemble(
     for split, found in images.items():
         counts[f"{split}_images"] = len(found)
     names = ("preferences", "train", "held_out", "train_images", "held_out_images")
-    joined = ("with_facts", "with_marks", "with_corrections")
+    joined = ("with_facts", "with_marks", "with_corrections", "by_machine")
     return {name: counts[name] for name in (*names, "comparisons", "judgments", *joined)}
 
 
@@ -92,6 +99,7 @@ def _header(release: Release, version: int) -> dict[str, Any]:
         "seed": release.seed,
         "held_out_share": release.held_out_share,
         "guidelines_version": release.guidelines_version,
+        **({"machine_labels": release.machine_labels} if release.machine_labels else {}),
     }
 
 

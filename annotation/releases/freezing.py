@@ -142,6 +142,7 @@ def _freeze(release: Release) -> None:
     with _built(release) as built:
         release.counts = built.counts
         release.agreement = agreement(built.answers, seed=release.seed)
+        release.machine_labels = built.certificates
         release.warnings = _warnings(release)
         release.sha256 = sha256_of(built.artefact)
         name = f"releases/{release.project_id}/{release.sha256}.jsonl"
@@ -156,6 +157,7 @@ class _Built:
     artefact: Path
     counts: dict[str, int]
     answers: Counter[tuple[str, ...]]
+    certificates: list[dict[str, Any]]
 
 
 @contextmanager
@@ -171,8 +173,15 @@ def _built(release: Release) -> Iterator[_Built]:
         held_out = held_out_images(
             summary.exported_images, seed=release.seed, share=release.held_out_share
         )
+        release.machine_labels = _certificates(release.project, summary.machines)
         counts = assemble(release, rows, artefact, held_out, version=summary.version)
-        yield _Built(artefact, counts, summary.answers)
+        yield _Built(artefact, counts, summary.answers, release.machine_labels)
+
+
+def _certificates(project: Project, machines: set[int]) -> list[dict[str, Any]]:
+    """What the certificates of labellings say, which never changes, by their numbers."""
+    rows = project.machine_labellings.filter(number__in=machines).order_by("number")
+    return list(rows.values_list("certificate", flat=True))
 
 
 def _store(release: Release, artefact: Path, name: str) -> str:

@@ -25,6 +25,9 @@ class Policy:
     imported_labels: bool = True
     """Take preferences that came with an imported file and that nobody here has judged."""
 
+    machine_votes: bool = True
+    """Take preferences that a certified machine decided and that people have not."""
+
     minimum_reliability: float = 0.0
     """Leave out votes of annotators below this estimate (annotation.quality.reliability), 0..1."""
 
@@ -54,4 +57,5 @@ class Policy:
             and row["margin"] >= self.minimum_margin
             and (row["hallucination"] or not self.honesty_only)
             and (self.imported_labels or not row["imported"])
+            and (self.machine_votes or "machine" not in row)
         )

@@ -24,7 +24,7 @@ def reliable_votes(rows: Iterator[dict[str, Any]], minimum: float) -> Iterator[d
 
     Reliability is estimated from these very rows, so that it belongs to the same moment. Every
     judgment says whether it was ``reliable``. Whoever never voted beside somebody else has no
-    estimate and is kept. Rulings and imported labels stand.
+    estimate and is kept. Rulings, imported labels and machines' votes stand.
     """
     with tempfile.TemporaryFile() as file:
         votes = []
@@ -44,7 +44,7 @@ def _without(row: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
         vote["reliable"] = vote["annotator"] not in left_out
     counted = [vote for vote in row["judgments"] if not vote["surplus"]]
     kept = [vote for vote in counted if vote["reliable"]]
-    if len(kept) == len(counted):
+    if len(kept) == len(counted) or "machine" in row:
         return row
     votes = Votes.count([(vote["more_hallucinated"], vote["more_helpful"]) for vote in kept])
     row["votes"] = votes.to_json()

@@ -9,7 +9,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import JSONObject
 
-from annotation.models import Adjudication, Comparison, Judgment, Project
+from annotation.models import Adjudication, Comparison, Judgment, MachineLabel, Project
 from annotation.preferences import Votes
 
 ROWS_AT_ONCE = 1000
@@ -47,6 +47,14 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
             more_helpful="more_helpful",
         )
     )
+    machines = MachineLabel.objects.filter(comparison=OuterRef("pk"), stands=True).values(
+        json=JSONObject(
+            labelling="labelling__number",
+            name="labelling__machine_name",
+            more_hallucinated="more_hallucinated",
+            confidence="confidence",
+        )
+    )
     judged = Exists(Judgment.objects.filter(comparison=OuterRef("pk")))
     told = ~Q(outcome=Comparison.Outcome.WAITING) | judged
     comparisons = (
@@ -65,6 +73,7 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
             "margin",
             "imported_votes",
             *OPTIONAL,
+            "machine_vote",
             prompt_external_id=F("prompt__external_id"),
             conversation=F("prompt__conversation"),
             captions=F("prompt__captions"),
@@ -74,6 +83,7 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
             image_format=F("prompt__image__format"),
             judgments_json=ArraySubquery(judgments),
             rulings_json=ArraySubquery(rulings),
+            machines_json=ArraySubquery(machines),
         )
     )
     for found in comparisons.iterator(chunk_size=ROWS_AT_ONCE):
@@ -88,11 +98,16 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
         if not judgment["corrections"]:
             del judgment["corrections"]
     imported_votes = found.pop("imported_votes")
+    machines, by_machine = found.pop("machines_json"), bool(found.pop("machine_vote"))
     extension = {"png": "png", "jpeg": "jpg"}[found.pop("image_format")]
     sha256 = found.pop("image_sha256")
     counted = [(j["more_hallucinated"], j["more_helpful"]) for j in judgments if not j["surplus"]]
-    imported = found["outcome"] == Comparison.Outcome.DECIDED and not counted and not rulings
+    decided = found["outcome"] == Comparison.Outcome.DECIDED
+    imported = decided and not counted and not rulings and not by_machine
+    # Only where there is one: a release of people alone stays the bytes that it was.
+    machine = {"machine": machines[0]} if by_machine and machines else {}
     return {
+        **machine,
         **found,
         **{name: value for name, value in optional.items() if value},
         "image": {"sha256": sha256, "name": f"{sha256}.{extension}"},

@@ -108,6 +108,12 @@ def percent(value: float | None) -> str:
 
 
 @register.filter
+def percent_precisely(value: float | None) -> str:
+    """ "4.1 %" of 0.0408, in three digits at most."""
+    return "none" if value is None else f"{100 * value:.3g} %"
+
+
+@register.filter
 def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
     """("A", 1, text) and ("B", 2, text), for what is not shown in an order of its own."""
     return [("A", 1, comparison.response_1), ("B", 2, comparison.response_2)]

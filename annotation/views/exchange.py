@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation import access, exporting, jobs, storage
 from annotation.forms.exchange import ImportForm, ReleaseForm
 from annotation.importing.record_files import CSV_COLUMNS
-from annotation.models import ImportJob, Release
+from annotation.models import ImportJob, MachineLabelling, Release
 from annotation.quality import concerns
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
@@ -87,7 +87,12 @@ def releases(request: PersonRequest, slug: str) -> HttpResponse:
     needed = "manage" if request.method == "POST" else "review"
     project = access.require(request.user, slug, needed)
     found = concerns.of_project(project)
-    form = ReleaseForm(request.POST or None, grave=any(one.grave for one in found))
+    certified = project.machine_labellings.filter(state=MachineLabelling.State.CERTIFIED)
+    form = ReleaseForm(
+        request.POST or None,
+        grave=any(one.grave for one in found),
+        machine=certified.exists(),
+    )
     if request.method == "POST" and form.is_valid():
         return redirect(jobs.queue_release(project, request.user, **form.options()))
     return project_page(
@@ -154,4 +159,11 @@ def download_folder(
 
 
 def _release_context(release: Release) -> dict[str, Any]:
-    return {"release": release, "formats": FORMATS, "folders": FOLDERS}
+    numbers = [one["labelling"] for one in release.machine_labels]
+    machines = release.project.machine_labellings.filter(number__in=numbers) if numbers else []
+    return {
+        "release": release,
+        "machines": machines,
+        "formats": FORMATS,
+        "folders": FOLDERS,
+    }

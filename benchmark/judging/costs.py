@@ -40,7 +40,7 @@ def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
         for item in [Item(id=pk, question=data, answer=UNKNOWN_ANSWER, order=order)]
     ]
     tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
-    return Cost(len(prompts), tokens, _price(judge, tokens))
+    return Cost(len(prompts), tokens, price(judge, tokens))
 
 
 def _length(content: Any) -> int:
@@ -65,9 +65,9 @@ def expected_by_choice() -> list[tuple[QuestionSet, Judge, Cost]]:
 def spent(evaluation: Evaluation) -> Cost | None:
     """What its verdicts were billed, by the endpoint's own count; None before there is any."""
     calls, tokens = evaluation.summary.get("calls", 0), evaluation.summary.get("tokens", 0)
-    return Cost(calls, tokens, _price(evaluation.judge, tokens)) if calls else None
+    return Cost(calls, tokens, price(evaluation.judge, tokens)) if calls else None
 
 
-def _price(judge: Judge, tokens: int) -> Decimal | None:
+def price(judge: Judge, tokens: int) -> Decimal | None:
     price = judge.price_per_million_tokens
     return None if price is None else (price * tokens / 1_000_000).quantize(Decimal("0.0001"))

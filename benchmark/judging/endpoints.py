@@ -20,7 +20,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -112,13 +112,14 @@ def key_from_environment(variable: str) -> str:
 
 def endpoint_verdicts(
     endpoint: Endpoint,
-    items: Sequence[Item],
+    items: Iterable[Item],
     *,
     protocol: Protocol,
     mode: Mode = "careful",
     away: Away = lambda reason, seconds: None,
-) -> Iterator[tuple[Item, Outcome]]:
-    """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once.
+) -> Generator[tuple[Item, Outcome], None, None]:
+    """Verdicts in the order in which they arrive, ``endpoint.concurrency`` questions at once;
+    ``items`` are taken one by one, in the caller's thread, when there is room for them.
 
     ``away`` is told, in the caller's thread, why a question has to be asked again and in how many
     seconds.

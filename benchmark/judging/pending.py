@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 
 from annotation import images
+from annotation.models import Image
 from benchmark.judging import endpoints
-from benchmark.models import Answer, Evaluation, Judge, Question, Verdict
+from benchmark.models import Answer, Evaluation, Judge, Verdict
 from benchmark.protocols.protocol import Item, Outcome
 from config.outside import storable
 
@@ -38,19 +39,19 @@ def items(evaluation: Evaluation) -> list[Item]:
             answer=answer.text,
             order=order,
             finished=answer.finished,
-            image=_data_url(answer.question) if shown else "",
+            image=data_url(answer.question.image) if shown else "",
         )
         for answer, order in unjudged(evaluation)
     ]
 
 
-def _data_url(question: Question) -> str:
-    """Its picture as it is sent to a judge; empty where it is not here."""
-    if question.image is None:
+def data_url(image: Image | None) -> str:
+    """A picture as it is sent to a judge; empty where it is not here."""
+    if image is None:
         return ""
-    with images.opened(question.image) as handle:
+    with images.opened(image) as handle:
         content = base64.b64encode(handle.read()).decode()
-    return f"data:{question.image.content_type};base64,{content}"
+    return f"data:{image.content_type};base64,{content}"
 
 
 def verdict(evaluation: Evaluation, item: Item, outcome: Outcome) -> Verdict:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 JUDGING = Evaluation.State.JUDGING
 # Keep these advisory locks apart from other uses of the same numbers, and from each other.
-_OF_EVALUATION, _OF_JUDGE = 0x4A55, 0x4A56
+_OF_EVALUATION, OF_JUDGE = 0x4A55, 0x4A56
 
 
 def judge(evaluation_id: int) -> None:
@@ -38,12 +38,12 @@ def judge(evaluation_id: int) -> None:
     evaluation = waiting.select_related("judge", "question_set").first()
     if evaluation is None or evaluation.judge.kind == Judge.Kind.PERSON:
         return
-    with _only_one(evaluation) as mine:
+    with alone(*_key_of(evaluation)) as mine:
         # Looked at again: another worker may have ended it before the lock was free.
         if not mine or not waiting.exists():
             return
         _attempt(evaluation)
-    _announce_next(evaluation.judge)
+    announce_next(evaluation.judge)
 
 
 def _attempt(evaluation: Evaluation) -> None:
@@ -113,24 +113,28 @@ def endpoint_of(judge_row: Judge) -> endpoints.Endpoint:
     )
 
 
-@contextmanager
-def _only_one(evaluation: Evaluation) -> Iterator[bool]:
-    """Whether this connection is the one that may ask the judge now; a rule has room for all."""
-    key = [_OF_EVALUATION, evaluation.pk]
+def _key_of(evaluation: Evaluation) -> tuple[int, int]:
+    """A rule has room for all; an endpoint is asked for one of them at a time."""
     if evaluation.judge.kind == Judge.Kind.OPENAI:
-        key = [_OF_JUDGE, evaluation.judge_id]
+        return OF_JUDGE, evaluation.judge_id
+    return _OF_EVALUATION, evaluation.pk
+
+
+@contextmanager
+def alone(kind: int, pk: int) -> Iterator[bool]:
+    """Whether this connection is the one that holds this lock, for as long as the block lasts."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [kind, pk])
         mine = bool(cursor.fetchone()[0])
     try:
         yield mine
     finally:
         if mine:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [kind, pk])
 
 
-def _announce_next(judge: Judge) -> None:
+def announce_next(judge: Judge) -> None:
     """Wake a worker for what waited for this judge meanwhile, oldest first."""
     next_one = Evaluation.objects.filter(judge=judge, state=JUDGING).order_by("pk").first()
     if next_one is not None and judge.kind == Judge.Kind.OPENAI:

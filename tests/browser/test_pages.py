@@ -53,6 +53,7 @@ def paths(project: Project) -> list[str]:
                 "quality/",
                 "quality/corrupted/",
                 "studies/",
+                "machine-labels/",
                 *people(project),
             )
         ),

@@ -93,6 +93,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:notice-choices": lambda world: {
         "choices": [{"kind": "run_failed", "inbox": True, "email": False, "webhook": None}]
     },
+    "annotation-api:machine-labelling": lambda world: {"action": "withdraw"},
     "annotation-api:studies": lambda world: {"completion_code": "C1"},
     "annotation-api:imports": lambda world: {
         "format": "llava_rlhf",

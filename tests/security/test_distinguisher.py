@@ -30,7 +30,8 @@ from django.utils import timezone
 
 from annotation import checks, leases, progress, queue
 from annotation.api.labelling import AssignmentSerializer
-from annotation.models import Assignment, Comparison, Project, User
+from annotation.machine import labelling
+from annotation.models import Assignment, Comparison, MachineLabelling, Project, User
 from annotation.quality import figures
 from tests import factories
 from tests.security.world import ROUTES
@@ -76,6 +77,8 @@ class Hidden:
     """Whether the file named the responses in the other order."""
     settings: tuple[float, int] = (0.0, 20)
     """The bar of gold answers and after how many it is asked."""
+    machine: str = ""
+    """What a machine says of each comparison, all of which are its sample."""
 
 
 PLAIN = Hidden()
@@ -84,6 +87,8 @@ WORLDS = {
     "repeat": Hidden(subject="repeat"),
     "the file's other order": Hidden(turned=True),
     "others find both equal": Hidden(others="tie"),
+    "a machine agrees with others": Hidden(machine="1"),
+    "a machine does not": Hidden(machine="2"),
     "others disagree, other models, a bar": Hidden(
         others="2", models=("a-model-with-a-longer-name", ""), settings=(0.9, 1)
     ),
@@ -128,10 +133,24 @@ def make_world(hidden: Hidden, behind: str) -> World:
         helpful = "tie" if hidden.others == "tie" else ""
         said = queue.Answer(more_hallucinated=hidden.others, more_helpful=helpful)
         queue.submit(ben, lease.token, said, client_uuid=uuid.uuid4())
+    if hidden.machine:
+        sample(project, hidden.machine)
     if hidden.subject == "gold":
         gold = add(project, hidden, "subject", 99)
         checks.make_gold(gold, more_hallucinated="1", explanation="It is known.")
     return World(hidden, project, ana, other)
+
+
+def sample(project: Project, said: str) -> None:
+    """As ``labelling.request`` would have drawn it before anybody began."""
+    found = MachineLabelling.objects.create(
+        **{"project": project, "number": 1, "machine": "judge:1", "machine_name": "A judge"},
+        **{"state": "sampling", "level": 0.3, "confidence": 0.8, "sample_size": 7},
+    )
+    for comparison in project.comparisons.all():
+        answer = {"more_hallucinated": said, "confidence": 0.9, "answered_at": timezone.now()}
+        found.labels.create(comparison=comparison, use="sample", **answer)
+    project.comparisons.update(priority=labelling.SAMPLE_POINTS)
 
 
 def add(project: Project, hidden: Hidden, name: str, place: int) -> Comparison:
@@ -283,6 +302,7 @@ class Ana:
     def look(self) -> None:
         """At what she may see, and at what a day later shows."""
         figures.refresh(self.world.project)
+        labelling.watch()
         for name in ("projects", "project", "my-answers", "annotator"):
             of = [] if name == "projects" else [self.slug]
             of += [self.world.ana.pk] if name == "annotator" else []

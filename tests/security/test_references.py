@@ -73,6 +73,8 @@ PLAIN = {
     *("leave_out_unusable", "leave_out_others", "accept_chance_agreement", "model_name"),
     # One's own, or of the installation and open to whoever may start an evaluation.
     *("client_uuid", "question_set", "judge", "options"),
+    # A machine is one of those that the project is offered; the rest are numbers.
+    *("machine", "level", "audit_share", "sample_size", "comparisons", "action"),
 }
 """Members that name nothing of a project, by their last name."""
 

@@ -38,6 +38,7 @@ WORDS = {
     ),
     *(
         "Webhook.salt",
+        "MachineLabelling.machine",
         "Release.counts",
         "Release.agreement",
         "Evaluation.summary",

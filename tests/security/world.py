@@ -225,6 +225,7 @@ def _annotate(world: World) -> None:
         annotator, name="script", scopes=list(ApiToken.Scope.values)
     )
     study, world.secrets["study"] = factories.make_study(project, maker=manager)
+    factories.make_machine_labelling(project, number=release.number)
     world.rows |= {
         "study": study,
         "notice": annotator.notices.create(kind="run_failed", event="1", title="No", link="/"),

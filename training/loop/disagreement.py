@@ -24,7 +24,8 @@ CERTAINTY = ExpressionWrapper(Abs(F("probability_1") * 2 - 1), output_field=Floa
 AGREES = Q(comparison__preference=1, probability_1__gte=0.5) | Q(
     comparison__preference=2, probability_1__lt=0.5
 )
-DECIDED = Q(comparison__outcome=Outcome.DECIDED)
+DECIDED = Q(comparison__outcome=Outcome.DECIDED, comparison__machine_vote="")
+"""By people: what a machine decided says nothing about how often it agrees with them."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.db.models import Q, QuerySet
@@ -51,8 +51,8 @@ class ScoreComparisons(RunKind):
     engine = Kind.SCORE
     takes = frozenset({"reward_model"})
     needs = frozenset({"reward_model"})
-    chain_order = 95
-    options_form = ScoreComparisonsOptions
+    chain_order: ClassVar[int | None] = 95
+    options_form: ClassVar[type[OptionsForm] | None] = ScoreComparisonsOptions
     decides = frozenset({"labelled"})
 
     def decide(self, spec: RunSpec, options: dict[str, Any]) -> RunSpec:

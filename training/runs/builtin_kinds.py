@@ -1,5 +1,5 @@
-"""The kinds of run that training itself brings: sft, reward, ppo, dpo, sample, score
-and score_comparisons (in a module of its own)."""
+"""The kinds of run that training itself brings: sft, reward, ppo, dpo, sample, score, and (in
+modules of their own) score_comparisons and label_comparisons."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from django.urls import reverse
 from annotation import exporting
 from annotation.importing import sampled_pairs
 from annotation.models import Release
+from training.loop.label_comparisons import LabelComparisons
 from training.loop.score_comparisons import ScoreComparisons
 from training.models import Attempt, Checkpoint, Metric, Run
 from training.rlhf.contract import (
@@ -247,5 +248,6 @@ def _write_lines(path: Path, records: Iterator[dict[str, Any]]) -> None:
 
 
 def register_all() -> None:
-    for kind in (Sft(), Reward(), Ppo(), Dpo(), SamplePairs(), Score(), ScoreComparisons()):
+    trains = (Sft(), Reward(), Ppo(), Dpo())
+    for kind in (*trains, SamplePairs(), Score(), ScoreComparisons(), LabelComparisons()):
         kinds.register(kind)

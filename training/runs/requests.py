@@ -116,6 +116,16 @@ def request_scoring(reward_model: Checkpoint, requested_by: Any) -> Run:
     return request_run(common, step, name=_named(f"Scores of {reward_model.name}", reward_model))
 
 
+def request_labelling(reward_model: Checkpoint, requested_by: Any, labelling: int) -> Run:
+    """Queue answering a machine labelling (by its number) of the reward model's project.
+
+    Raises Refused for what is no reward model of a run.
+    """
+    common = _as_trained(reward_model, "reward_model", requested_by)
+    step = Step("label_comparisons", options={"labelling": labelling})
+    return request_run(common, step, name=_named(f"Labels by {reward_model.name}", reward_model))
+
+
 def _named(what: str, checkpoint: Checkpoint) -> str:
     run = checkpoint.run
     return named(what, run.project, run.release) if run is not None else what

@@ -22,6 +22,11 @@ class Command(BaseCommand):
         parser.add_argument("--minimum-reliability", type=float, default=0.0)
         parser.add_argument("--honesty-only", action="store_true")
         parser.add_argument(
+            "--without-machine-votes",
+            action="store_true",
+            help="leave out what a certified machine decided",
+        )
+        parser.add_argument(
             "--accept-chance-agreement",
             action="store_true",
             help="freeze it although annotators do not agree beyond chance",
@@ -35,6 +40,7 @@ class Command(BaseCommand):
             "minimum_margin": options["minimum_margin"],
             "minimum_reliability": options["minimum_reliability"],
             "honesty_only": options["honesty_only"],
+            "machine_votes": not options["without_machine_votes"],
             "accept_chance_agreement": options["accept_chance_agreement"],
         }
         try:

@@ -165,6 +165,7 @@ def test_progress_counts_the_project_and_oneself(project, annotator):
         "wanted": 4,
         "surplus": 0,
         "open_leases": 0,
+        "by_machine": 0,
         "share": 0.5,
     }
 

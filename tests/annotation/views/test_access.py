@@ -32,6 +32,9 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "member": [("post", "manager")],
     "invitations": [("post", "manager")],
     "join": [("get", "anyone")],
+    "machine-labels": [("get", "reviewer"), ("post", "manager")],
+    "machine-labelling": [("get", "reviewer")],
+    "machine-labelling-act": [("post", "manager")],
     "studies": [("get", "manager"), ("post", "manager")],
     "study": [("get", "manager"), ("post", "manager")],
     "study-act": [("post", "manager")],
@@ -127,6 +130,7 @@ def made(rows_of_the_module: None) -> World:
     notice = annotator.notices.create(kind="run_failed", event="1", title="No", link="/")
     webhook = Webhook.objects.create(name="lab", address="https://hooks.example.org/x")
     study, _ = factories.make_study(project)
+    labelling = factories.make_machine_labelling(project)
     invitation, _ = Invitation.create(project, role="annotator", created_by=manager)
     attempt = member.quiz_attempts.create(number=1, pass_mark=1)
     question = attempt.answers.create(comparison=comparison, position=1, shown_first=1, known="1")
@@ -141,6 +145,10 @@ def made(rows_of_the_module: None) -> World:
         "notice-open": {"pk": notice.pk},
         "webhook": {"pk": webhook.pk},
         "join": {"raw": "no-such-invitation"},
+        **{
+            name: {**slug, "number": labelling.number}
+            for name in ("machine-labelling", "machine-labelling-act")
+        },
         "study-begin": {"raw": "no-such-study"},
         **{name: {**slug, "pk": study.pk} for name in ("study", "study-act", "study-participants")},
         **dict.fromkeys(("comparison", "gold", "dispute", "corrupt", "example"), chosen),

@@ -1,0 +1,1 @@
+"""Judges behind endpoints as machines that label a project's comparisons."""
