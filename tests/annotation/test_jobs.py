@@ -88,7 +88,7 @@ def test_an_upload_that_storage_lost_a_part_of_is_imported_in_no_part(upload):
 def test_a_refused_import_names_every_fault():
     job, _ = run(make_project(), **uploads(record(1, image="x.png"), {"id": "r2"}))
     assert job.state == "failed"
-    assert [(p["line"], p["field"]) for p in job.problems] == [(2, "image")]
+    assert [(p["line"], p["field"]) for p in job.problems] == [(1, "image"), (2, "image")]
     assert not Comparison.objects.exists()
 
 
