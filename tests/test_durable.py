@@ -128,6 +128,75 @@ def test_nothing_else_gives_a_name_that_is_believed() -> None:
     assert found == set(NOT_BELIEVED)
 
 
+UNMARKED = "in a run directory that has no mark yet"
+HIDDEN = "under a hidden name, which durable.place then changes"
+A_WHILE = "in a temporary folder, or for a command that makes it anew each time"
+GROWS = "a log or events, which grow by whole lines; or a lock, which is empty"
+WRITTEN_PLAINLY = {
+    "annotation/exporting/zip_stream.py": "sent, not kept",
+    "annotation/importing/inline_pictures.py": A_WHILE,
+    "annotation/importing/parquet_child.py": A_WHILE,
+    "annotation/jobs.py": A_WHILE,
+    "annotation/management/commands/import_comparisons.py": A_WHILE,
+    "annotation/releases/artefact.py": A_WHILE,
+    "annotation/releases/freezing.py": A_WHILE,
+    "annotation/storage/whole_files.py": HIDDEN,
+    "benchmark/answer_upload.py": A_WHILE,
+    "benchmark/question_upload.py": A_WHILE,
+    "benchmark/report_cards/kind.py": UNMARKED,
+    "benchmark/reward_runs.py": UNMARKED,
+    "benchmark/runs.py": UNMARKED,
+    "config/embedded.py": HIDDEN,
+    "config/kept_secrets.py": GROWS,
+    "demo/preparing.py": A_WHILE,
+    "demo/processes.py": GROWS,
+    "demo/study_engine.py": A_WHILE,
+    "training/checkpoints/cards.py": "sent, not kept",
+    "training/figures/tensorboard.py": GROWS,
+    "training/rlhf/best.py": HIDDEN,
+    "training/rlhf/checkpoints.py": HIDDEN,
+    "training/rlhf/events.py": GROWS,
+    "training/rlhf/generate.py": HIDDEN,
+    "training/rlhf/mixture.py": HIDDEN,
+    "training/rlhf/reward_model.py": HIDDEN,
+    "training/rlhf/run_directory.py": GROWS,
+    "training/rlhf/score.py": HIDDEN,
+    "training/rlhf/train_sft.py": HIDDEN,
+    "training/runs/builtin_kinds.py": UNMARKED,
+    "training/runs/execution.py": UNMARKED,
+    "training/runs/in_job.py": GROWS,
+    "training/runs/launchers/slurm_script.py": "read once, by the command that follows",
+    "training/runs/trainer.py": "torn, it is as if it were not there",
+}
+
+
+def plain_writes(path: Path) -> Iterator[str]:
+    """Calls that make or lengthen a file by its name: writes, copies, and opening for either."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        texts = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+        modes = [one for one in texts if isinstance(one, str) and set(one) <= set("rwaxbt+")]
+        opens = called.endswith("open") and any(set(mode) & set("wax") for mode in modes)
+        if (
+            opens
+            or called.startswith("shutil.copy")
+            or called.endswith((".write_text", ".write_bytes"))
+        ):
+            yield ast.unparse(node)
+
+
+def test_whatever_is_written_plainly_says_why_it_may_be() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for package in ("annotation", "benchmark", "config", "demo", "training")
+        for path in (ROOT / package).rglob("*.py")
+        if list(plain_writes(path))
+    }
+    assert found == set(WRITTEN_PLAINLY)
+
+
 def test_a_folder_that_a_check_refuses_is_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "final").write_text("old")
     (tmp_path / "part").write_text("new")
