@@ -214,4 +214,4 @@ def test_all_rows_of_vl_rewardbench_come_in_from_the_page(page: Page, tmp_path: 
     job = upload(page, format="rlhf_v", records=path, images=archive)
     assert (job.state, job.created_count) == ("succeeded", len(rows)), job.problems[:3]
     assert Comparison.objects.filter(preference__isnull=False).count() == len(rows)
-    expect(page.get_by_text("ends with an end token").first).to_be_visible()
+    expect(page.get_by_text("ends with a special token").first).to_be_visible()
