@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from annotation.models import User
 from tests.browser import chromium
@@ -43,6 +43,22 @@ def browser() -> Iterator[Browser]:
         # runs, and Django cannot see that nothing else runs meanwhile.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+def pause_clock(page: Page, *, ahead: float = 0.1) -> None:
+    """Stops the installed clock of the page so many seconds from now.
+
+    A moment that is over before the page hears of it is refused: then a later one is named.
+    """
+    while True:
+        try:
+            page.clock.pause_at(page.evaluate("Date.now() / 1000") + ahead)
+        except Error as error:
+            if "to the past" not in error.message or ahead > PATIENCE_SECONDS:
+                raise
+            ahead *= 10
+        else:
+            return
 
 
 class Requests:

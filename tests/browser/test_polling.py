@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route, expect
 
 from annotation.models import User
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, pause_clock
 from tests.training.factories import make_common
 from training.models import Attempt, Run
 from training.runs import requests, scheduling
@@ -48,7 +48,7 @@ def opened(visit: Visitor, admin: User, path: str) -> Page:
     page.clock.install()
     page.goto(path)
     page.wait_for_load_state("load")
-    page.clock.pause_at(page.evaluate("(Date.now() + 1000) / 1000"))  # In seconds; not in the past.
+    pause_clock(page, ahead=1)
     return page
 
 

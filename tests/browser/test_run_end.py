@@ -19,7 +19,7 @@ from playwright.sync_api import Page, Route
 
 from annotation.models import User
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, pause_clock
 from tests.training.factories import make_checkpoint, make_common
 from training.models import Attempt, Metric, Run, Sample
 from training.runs import requests, scheduling
@@ -125,7 +125,7 @@ def test_every_panel_looks_once_more_whichever_learns_first_that_the_run_has_end
     page.clock.install()
     page.goto(attempt.run.get_absolute_url())
     page.wait_for_load_state("load")
-    page.clock.pause_at(page.evaluate("(Date.now() + 100) / 1000"))  # In seconds.
+    pause_clock(page)
     held = Held(page, [name for name in PANELS if name != first])
     page.clock.run_for(LONGEST_TIMER)
     until(page, lambda: len(held.routes) == len(PANELS) - 1)
