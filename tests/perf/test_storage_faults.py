@@ -11,6 +11,7 @@ from django.db import connection
 
 from perf.storage_faults import (
     IN_A_BUCKET,
+    KEYS,
     Child,
     break_scene,
     break_scene_in_bucket,
@@ -27,18 +28,25 @@ KILLS_IN_A_BUCKET = int(os.environ.get("KILLS_IN_A_BUCKET", "3"))
 """Before so many of the requests, in so many, and at so many of the steps; 1000 for all."""
 
 
-@pytest.fixture
-def hand(settings: Any, tmp_path: Path) -> Iterator[Child]:
-    settings.MEDIA_ROOT = tmp_path / "storage"
-    settings.MEDIA_ROOT.mkdir()
+@pytest.fixture(scope="module")
+def loaded(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """It forks for each order, so one that has loaded everything will do for all."""
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.training.worker_settings",
         "TEST_DATABASE": connection.settings_dict["NAME"],
-        "TEST_STORAGE": str(settings.MEDIA_ROOT),
+        "TEST_STORAGE": str(tmp_path_factory.mktemp("unused")),  # each order names its own
         "PYTHONPATH": str(django_settings.BASE_DIR),
+        **KEYS,
     }
     with child(environment) as started:
         yield started
+
+
+@pytest.fixture
+def hand(loaded: Child, settings: Any, tmp_path: Path) -> Child:
+    settings.MEDIA_ROOT = tmp_path / "storage"
+    settings.MEDIA_ROOT.mkdir()
+    return loaded
 
 
 @pytest.mark.parametrize("name", SCENES)
