@@ -86,6 +86,9 @@ def django_db_setup(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: emptying.empty())
         yield
+    gc.collect()  # A connection that only garbage holds would keep the database from being removed.
+    with django_db_blocker.unblock():
+        emptying.leave_alone()
 
 
 @pytest.fixture(scope="module")
