@@ -2,6 +2,8 @@
 
     python -m tests.vllm.agreement RUN_DIR
 
+A turn is a temperature, the mean and the most of a token's gap in nats; a greedy one the share of
+answers that are the same, and by how much the engine finds another token likelier, at most.
 The engine stays from turn to turn, as it does where it can sleep, and each prompt is asked three
 times, so that it meets what vLLM remembers of it.
 """
@@ -63,10 +65,11 @@ def main(directory: Path) -> None:
         sampler._settings = chosen
         options: Any = {"before_batch": lambda: None, "after_batch": lambda *_: None}
         found = sampler.sample(model, questions, chosen, **options)
+        prompts = [question.prompt for question in questions]
+        hidden = response_hidden(model, POLICY, prompts, found.ids, found.mask)
+        by = temperature or 1.0
+        here = token_logprobs(model, hidden, found.ids, found.mask, temperature=by) * found.mask
         if temperature:
-            prompts = [question.prompt for question in questions]
-            hidden = response_hidden(model, POLICY, prompts, found.ids, found.mask)
-            here = token_logprobs(model, hidden, found.ids, found.mask, temperature=temperature)
             assert found.drawn_with is not None
             apart = (here - found.drawn_with).abs() * found.mask
             mean = float(masked_mean(apart, found.mask))
@@ -74,7 +77,8 @@ def main(directory: Path) -> None:
         else:
             ours = TransformersSampler().sample(model, questions, chosen, **options)
             same = sum(a == b for a, b in zip(ours.texts, found.texts, strict=True))
-            told["turns"].append([temperature, same, len(questions)])
+            best = model.logits(hidden, temperature=1.0).log_softmax(-1).amax(-1) * found.mask
+            told["turns"].append([temperature, same / len(questions), float((best - here).max())])
     config = sampler._engine.llm_engine.vllm_config
     told["max_model_len"] = config.model_config.max_model_len
     told["videos"] = config.model_config.multimodal_config.get_limit_per_prompt("video")
