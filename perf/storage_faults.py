@@ -207,7 +207,7 @@ def _did_not_go_well(went: dict[str, Any]) -> bool:
 def _evenly(steps: int, most: int) -> list[int]:
     if steps <= most:
         return list(range(1, steps + 1))
-    return sorted({1 + number * (steps - 1) // (most - 1) for number in range(most)})
+    return sorted({1 + number * (steps - 1) // max(most - 1, 1) for number in range(most)})
 
 
 def break_storage(folder: Path, *, most_kills: int, environment: dict[str, str] | None = None,

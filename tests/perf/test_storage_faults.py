@@ -20,6 +20,7 @@ from perf.storage_faults import (
     server,
 )
 from perf.storage_scenes import SCENES
+from tests.factories import make_comparison, make_project
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
 
@@ -85,3 +86,12 @@ def test_what_is_stored_in_a_bucket_is_whole_or_absent_wherever_its_writer_dies(
     assert (found.reachable, found.in_the_end) == ([], [])
     # A step or request near the end is not always reached.
     assert found.torn and found.killed >= 2 * min(KILLS_IN_A_BUCKET, len(found.requests)) - 2
+
+
+def test_rows_of_another_storage_are_not_taken_for_those_of_the_scene(
+    bucket: dict[str, str], hand: Child, tmp_path: Path
+) -> None:
+    """As in the whole run, which acts on a folder first."""
+    make_comparison(make_project())
+    found = break_scene_in_bucket("image", hand, tmp_path, bucket, most_kills=2)
+    assert (found.reachable, found.in_the_end) == ([], [])
