@@ -24,6 +24,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from annotation.models import Assignment, Project
 from annotation.onboarding import quiz
+from tests.factories import make_comparisons
 from tests.security.world import ROUTES, Route, World
 from training.models import Run
 
@@ -93,6 +94,10 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:notice-choices": lambda world: {
         "choices": [{"kind": "run_failed", "inbox": True, "email": False, "webhook": None}]
     },
+    "annotation-api:machine-labellings": lambda world: {
+        **{"machine": f"reward_model:{world.rows['reward model'].pk}", "level": 0.3},
+        **{"confidence": 0.8, "audit_share": 0, "sample_size": 5, "comparisons": 100},
+    },
     "annotation-api:machine-labelling": lambda world: {"action": "withdraw"},
     "annotation-api:studies": lambda world: {"completion_code": "C1"},
     "annotation-api:imports": lambda world: {
@@ -122,11 +127,16 @@ def fail_the_quiz(world: World) -> None:
     mine.update(annotator=world.people["outsider"])
 
 
+def make_work(world: World) -> None:
+    make_comparisons(world.project, 8)
+
+
 def failed_run(world: World) -> None:
     Run.objects.filter(pk=world.rows["run"].pk).update(state="failed", finished_at=Now())
 
 
 PREPARED: dict[str, Callable[[World], None]] = {
+    "annotation-api:machine-labellings": lambda world: make_work(world),
     "annotation-api:dispute": dispute,
     "annotation-api:quiz-attempts": fail_the_quiz,
     "training-api:run-resume": failed_run,

@@ -73,8 +73,7 @@ PLAIN = {
     *("leave_out_unusable", "leave_out_others", "accept_chance_agreement", "model_name"),
     # One's own, or of the installation and open to whoever may start an evaluation.
     *("client_uuid", "question_set", "judge", "options"),
-    # A machine is one of those that the project is offered; the rest are numbers.
-    *("machine", "level", "audit_share", "sample_size", "comparisons", "action"),
+    *("level", "audit_share", "sample_size", "comparisons", "action", "machine_votes"),
 }
 """Members that name nothing of a project, by their last name."""
 
@@ -112,6 +111,10 @@ REFERENCES: References = {
     ("annotation-api:next", "ahead_of"): (
         lambda foreign: str(foreign.rows["assignment"].token),
         member("ahead_of"),
+    ),
+    ("annotation-api:machine-labellings", "machine"): (
+        lambda foreign: f"reward_model:{foreign.rows['reward model'].pk}",
+        member("machine"),
     ),
     ("training-api:runs", "after"): (row("run"), member("after")),
     ("benchmark-api:evaluations", "project"): (lambda w: w.project.slug, member("project")),
