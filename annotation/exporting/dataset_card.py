@@ -35,11 +35,15 @@ No image is in both splits. {agreement}{machines}
 | `hallucination` | true where honesty decided, false where helpfulness did |
 | `margin` | (votes for the better - votes for the worse) / all votes |
 | `captions` | facts about the image |
-| `decided_by` | people, a machine (certified by a sample of people's answers), or its file |
-
+{decided_by}
 Release {number}, guidelines version {guidelines}, seed {seed}, SHA-256 of the release
 `{sha256}`.
 """
+
+
+DECIDED_BY = (
+    "| `decided_by` | people, a machine (certified by a sample), or the file that brought it |\n"
+)
 
 
 def dataset_card(release: Release) -> str:
@@ -57,6 +61,7 @@ def dataset_card(release: Release) -> str:
         question=_one_line(release.project.question),
         agreement=agreement,
         machines=_machines(release),
+        decided_by=DECIDED_BY if release.machine_labels else "",
         number=release.number,
         guidelines=release.guidelines_version,
         seed=release.seed,

@@ -46,6 +46,11 @@ def decided_by(row: dict[str, Any]) -> str:
     return "file" if row["imported"] else "people"
 
 
+def _told(row: dict[str, Any]) -> dict[str, str]:
+    """Who decided, in a release of which machines decided some."""
+    return {"decided_by": row["decided_by"]} if "decided_by" in row else {}
+
+
 def _outputs(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Both outputs, with the words found false in them where somebody looked for such words."""
     outputs = {
@@ -103,7 +108,6 @@ CSV_COLUMNS = (
     "votes_1",
     "votes_2",
     "votes_tie",
-    "decided_by",
 )
 
 
@@ -123,11 +127,12 @@ def csv_row(row: dict[str, Any]) -> Iterator[bytes]:
         row[f"model_{better}"],
         row[f"model_{worse}"],
     )
+    end = f",{row['decided_by']}" if "decided_by" in row else ""
     # Written out, because most of a download's time went into looking at numbers as at texts.
     yield (
         f"{','.join([_csv_text(text) for text in texts])},{row['preference']},"
         f"{'true' if row['hallucination'] else 'false'},{row['margin']},"
-        f"{counts.get('1', 0)},{counts.get('2', 0)},{counts.get('tie', 0)},{decided_by(row)}\r\n"
+        f"{counts.get('1', 0)},{counts.get('2', 0)},{counts.get('tie', 0)}{end}\r\n"
     ).encode()
 
 
@@ -166,7 +171,7 @@ def trl_record(row: dict[str, Any]) -> dict[str, Any]:
         "prompt": [_message(*spoken) for spoken in _spoken(row["conversation"])],
         "chosen": [_message("gpt", row[f"response_{better}"])],
         "rejected": [_message("gpt", row[f"response_{worse}"])],
-        "decided_by": decided_by(row),
+        **_told(row),
     }
 
 
@@ -214,8 +219,7 @@ def rlhf_v(row: dict[str, Any]) -> Iterator[bytes]:
     sides = {"chosen": better, "rejected": worse}
     origin: dict[str, Any] = {"id": row["external_id"], **_origin(row)}
     origin["models"] = {side: row[f"model_{number}"] for side, number in sides.items()}
-    if (by := decided_by(row)) != "people":
-        origin["decided_by"] = by
+    origin |= _told(row)
     if not row["hallucination"]:
         origin["hallucination"] = False
     marks = marks_of(row)
@@ -283,6 +287,9 @@ FORMATS: dict[str, Format] = {
     "votes": votes,
     "csv": csv_row,
 }
-HEADS = {"csv": lambda: csv_line(CSV_COLUMNS)}
+HEADS: dict[str, Callable[[bool], bytes]] = {
+    "csv": lambda told: csv_line((*CSV_COLUMNS, *(["decided_by"] if told else [])))
+}
+"""By whether rows say who decided."""
 SUFFIXES = {name: "csv" if name == "csv" else "jsonl" for name in FORMATS}
 CONTENT_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}

@@ -12,7 +12,7 @@ import orjson
 
 from annotation import storage
 from annotation.errors import DomainError
-from annotation.exporting.formats import CONTENT_TYPES, FORMATS, HEADS, SUFFIXES
+from annotation.exporting.formats import CONTENT_TYPES, FORMATS, HEADS, SUFFIXES, decided_by
 from annotation.models import Release
 
 CHUNK_BYTES = 64 * 1024
@@ -51,12 +51,14 @@ def stream(release: Release, format: str, split: str | None = None) -> Iterator[
         raise UnknownFormat(f"{format!r} is not one of {', '.join(FORMATS)}")
     if split not in (None, *SPLITS):
         raise UnknownFormat(f"{split!r} is neither train nor held_out")
-    return chunks(_lines(rows(release), format, split))
+    return chunks(_lines(release, rows(release), format, split))
 
 
-def _lines(read: Iterator[dict[str, Any]], format: str, split: str | None) -> Iterator[bytes]:
+def _lines(
+    release: Release, read: Iterator[dict[str, Any]], format: str, split: str | None
+) -> Iterator[bytes]:
     if format in HEADS:
-        yield HEADS[format]()
+        yield HEADS[format](bool(release.machine_labels))
     for row in read:
         if split is None or row["split"] == split:
             yield from FORMATS[format](row)
@@ -75,7 +77,8 @@ def chunks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def rows(release: Release) -> Iterator[dict[str, Any]]:
-    """The comparisons of the artefact, each with its ``number`` from 1.
+    """The comparisons of the artefact, each with its ``number`` from 1, and with ``decided_by``
+    where machines have decided some of them: what people alone decided stays the bytes that it was.
 
     Raises at once: ReleaseNotReady, and storage.Damaged when its file is not what was frozen.
     """
@@ -94,6 +97,8 @@ def _rows(release: Release) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(lines, start=1):
             row = orjson.loads(line)
             row["number"] = number
+            if release.machine_labels:
+                row["decided_by"] = decided_by(row)
             yield row
 
 
