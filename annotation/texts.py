@@ -111,3 +111,22 @@ def words_and_signs(text: str) -> list[tuple[int, int]]:
 def word_count(text: str) -> int:
     """Words of ``text`` in any script; where there are no spaces, each character is one."""
     return sum(1 for _ in _WORD.finditer(text))
+
+
+IMAGE_MARK = "<image>"
+
+
+def without_placeholder(text: str) -> str:
+    """The first turn of a conversation without the image's mark, as people read it.
+
+    The mark stands at the beginning or the end, be it repeated; where it stands at neither, the
+    first within is it. The same characters anywhere else are what somebody wrote. The engine has
+    the same rule (``training.rlhf.contract.without_placeholder``).
+    """
+    text = text.strip()
+    bare = text
+    while bare.startswith(IMAGE_MARK):
+        bare = bare.removeprefix(IMAGE_MARK).lstrip()
+    while bare.endswith(IMAGE_MARK):
+        bare = bare.removesuffix(IMAGE_MARK).rstrip()
+    return bare if bare != text else text.replace(IMAGE_MARK, "", 1).strip()

@@ -308,7 +308,7 @@ PASSWORD_HASHERS = [
 ]
 SESSION_ENGINE = "config.sessions"
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "home"
+LOGIN_REDIRECT_URL = "annotation:projects"
 LOGOUT_REDIRECT_URL = "login"
 
 AXES_HANDLER = "annotation.throttle.Throttle"

@@ -82,13 +82,16 @@ class CountsSerializer(serializers.Serializer):
     open_leases = serializers.IntegerField(required=False)
     corrected = serializers.IntegerField(
         required=False,
-        allow_null=True,
-        help_text="Of `judgments`, those with a corrected response; null where none is asked for.",
+        help_text="Of `judgments`, those with a corrected response; absent where none is asked.",
     )
     by_machine = serializers.IntegerField(
         required=False, help_text="Of the decided, by a certified machine."
     )
     share = serializers.FloatField(required=False)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        counts = super().to_representation(instance)
+        return {name: count for name, count in counts.items() if count is not None}
 
 
 class OwnCountsSerializer(serializers.Serializer):

@@ -10,8 +10,8 @@ from typing import Any
 
 from annotation.releases.artefact import canonical
 from annotation.releases.findings import corrections_of, marks_of
+from annotation.texts import without_placeholder
 
-IMAGE_MARK = "<image>"
 ROLES = {"human": "user", "gpt": "assistant"}
 FORMULA_STARTS = frozenset("=+-@\t\r")
 
@@ -194,7 +194,7 @@ def _spoken(conversation: list[dict[str, str]]) -> list[tuple[str, str, bool]]:
     """
     first = next((n for n, turn in enumerate(conversation) if turn["from"] == "human"), 0)
     return [
-        (turn["from"], turn["value"].replace(IMAGE_MARK, "").strip(), True)
+        (turn["from"], without_placeholder(turn["value"]), True)
         if number == first
         else (turn["from"], turn["value"], False)
         for number, turn in enumerate(conversation)

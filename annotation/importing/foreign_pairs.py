@@ -19,7 +19,6 @@ from annotation.importing import verdicts
 from annotation.importing.labelling_tools import flattened
 from annotation.importing.record_files import BadField
 from annotation.importing.records import (
-    IMAGE_MARK,
     LONGEST_ID,
     SPEAKERS,
     Label,
@@ -35,6 +34,7 @@ from annotation.importing.records import (
 )
 from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
 from annotation.reading.names import excerpt, key
+from annotation.texts import IMAGE_MARK, without_placeholder
 from config.outside import NotJson, is_storable, parse_json, whole_number
 
 Row = Mapping[str, Any]
@@ -219,7 +219,7 @@ def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any],
     question = text_of(dict(row), name)
     if name == "instruction" and isinstance(asked, str):  # Alpaca's form: what it is applied to
         question = f"{question}\n{asked}"
-    question = question.replace(IMAGE_MARK, "").strip()
+    question = without_placeholder(question)
     return [{"from": "human", "value": f"{IMAGE_MARK}\n{question}"}], name
 
 
@@ -274,7 +274,7 @@ def _images_in(turn: dict[str, Any]) -> int:
 def _question_of(conversation: list[dict[str, str]]) -> Any:
     """What the content of a record is told by: of one question its text alone, as ever."""
     if len(conversation) == 1:
-        return conversation[0]["value"].replace(IMAGE_MARK, "").strip()
+        return without_placeholder(conversation[0]["value"])
     return conversation
 
 

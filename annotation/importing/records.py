@@ -20,6 +20,7 @@ from annotation.importing.the_picture import name_of_picture
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import key, normal
 from annotation.texts import (
+    IMAGE_MARK,
     LONGEST_TEXT,
     is_visible,
     look_alike,
@@ -27,13 +28,13 @@ from annotation.texts import (
     place_of_media,
     special_token,
     turns_direction,
+    without_placeholder,
 )
 from config.outside import is_storable, whole_number
 
 LONGEST_ID = 200
 A_TIE = "is a tie: no label, so people are asked"
 MARK_KINDS = (*SPAN_KINDS, CORRECTION)
-IMAGE_MARK = "<image>"
 """Holds the image's place in the first turn of the human, and is text anywhere else."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -64,13 +65,12 @@ class PromptIn:
         """What in its turns may have been meant to be more than text."""
         for number, turn in enumerate(self.conversation):
             text, field = turn["value"], f"conversations[{number}].value"
-            marks = 0 if number else text.count(IMAGE_MARK)
+            asked = text if number else without_placeholder(text)
+            marks = text.count(IMAGE_MARK) - asked.count(IMAGE_MARK)
             if marks > 1:
                 reason = f"has {marks} places for the one image: it stands at the first"
                 yield Problem(self.line, field, reason)
-            yield from _text_like_media(
-                self.line, field, text if number else text.replace(IMAGE_MARK, "")
-            )
+            yield from _text_like_media(self.line, field, asked)
 
     def content_sha256(self, image_sha256: str) -> str:
         """Equal for prompts that ask the same about the same image with the same facts."""
@@ -420,7 +420,7 @@ def conversation_of(turns: Any, field: str = "conversations") -> list[dict[str, 
 
 def _asked(text: str, position: int) -> str:
     """What a turn says: only the first one may hold the place of the image."""
-    return text.replace(IMAGE_MARK, "") if position == 0 else text
+    return without_placeholder(text) if position == 0 else text
 
 
 def _captions(data: dict[str, Any]) -> list[str]:

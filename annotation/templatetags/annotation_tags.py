@@ -19,11 +19,10 @@ from annotation import access, blindness, corrections, marks, markup
 from annotation.access import Permission
 from annotation.models import Comparison, Judgment
 from annotation.notices import choosing
-from annotation.texts import word_count
+from annotation.texts import without_placeholder, word_count
 
 register = template.Library()
 
-IMAGE_TOKEN = "<image>"
 SAFE_TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "strong", "em", "code", "pre", "blockquote"),
     *("ul", "ol", "li", "a", "table", "thead", "tbody", "tr", "th", "td"),
@@ -50,7 +49,7 @@ def turns(conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
     That stands in the first turn alone; in any other it is text that somebody wrote.
     """
     texts = [turn["value"] for turn in conversation]
-    texts[:1] = [text.replace(IMAGE_TOKEN, "") for text in texts[:1]]
+    texts[:1] = [without_placeholder(text) for text in texts[:1]]
     return [
         {"asked": turn["from"] == "human", "text": mark_safe(markup.with_controls(text.strip()))}
         for turn, text in zip(conversation, texts, strict=True)

@@ -16,6 +16,7 @@ from annotation import exporting, queue
 from annotation.models import Assignment, Comparison, Judgment, Project, User
 from tests import factories
 from tests.browser.conftest import Visitor
+from tests.browser.labelling import press_and_leave
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Eventually = Callable[[Callable[[], Any]], None]
@@ -99,7 +100,7 @@ def test_what_is_written_outlives_the_page_and_a_step_back(
 def test_a_correction_is_changed_with_its_answer(page: Page, eventually: Eventually) -> None:
     page.keyboard.press("2")
     editor(page).fill("Two cats.")
-    page.keyboard.press("Control+Enter")
+    press_and_leave(page, "Control+Enter")
     stored(eventually)
     page.keyboard.press("u")
     expect(page.get_by_role("button", name="Keep it")).to_be_visible()
@@ -114,8 +115,7 @@ def test_a_correction_is_changed_with_its_answer(page: Page, eventually: Eventua
 def test_nothing_false_is_an_answer_and_none_is_one_unless_it_is_required(
     page: Page, eventually: Eventually
 ) -> None:
-    page.keyboard.press("2")
-    page.keyboard.press("Control+Enter")
+    press_and_leave(page, "2", "Control+Enter")
     assert stored(eventually).corrections == [{"response": 1, "text": AS_WRITTEN}]
     page.keyboard.press("1")
     page.keyboard.press("Escape")

@@ -107,10 +107,13 @@ def test_a_name_that_nobody_knows_is_said(
 
 
 def test_whatever_the_site_asks_over_http_has_a_time_as_a_whole() -> None:
-    """Judges and webhooks; a new client of httpx that is made otherwise fails here."""
+    """Judges and webhooks; a new client of httpx that is made otherwise fails here. The engine is
+    no part of the site: it waits for the samplers that it was given, as long as they take."""
     found = {}
     for package in ("annotation", "benchmark", "config", "training"):
         for path in (Path(settings.BASE_DIR) / package).rglob("*.py"):
+            if "rlhf" in path.parts:
+                continue
             source = path.read_text()
             for node in ast.walk(ast.parse(source)) if "httpx" in source else ():
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in HTTPX:

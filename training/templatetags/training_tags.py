@@ -12,7 +12,7 @@ from annotation.quality.shares import Share
 from training.figures import curves
 from training.figures.run_table import Order
 from training.figures.seeds import Estimate
-from training.rlhf.contract import IMAGE_TOKEN
+from training.rlhf.contract import without_placeholder
 from training.runs import kinds
 
 register = template.Library()
@@ -119,4 +119,4 @@ def too_few_pairs(figures: dict[str, float]) -> int:
 @register.filter
 def without_image(prompt: str) -> str:
     """A turn for people: where the image stands in it is the model's business."""
-    return prompt.replace(IMAGE_TOKEN, "").strip()
+    return without_placeholder(prompt)

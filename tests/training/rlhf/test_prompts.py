@@ -37,7 +37,7 @@ def test_the_image_is_that_of_the_first_question(
 ) -> None:
     """Whether it has a placeholder or not; in a later turn its characters are text."""
     image = model.encode_images(image_files)[0]
-    for first in ("<image>\nis there", "is there\n<image>", "is there", "is <image> there<image>"):
+    for first in ("<image>\nis there", "is there\n<image>", "is there", "is <image> there"):
         turns = (human(first), Turn(speaker="gpt", text="no"), human("what ?"))
         prompt = model.chat.prompt(turns, image)
         assert words(model, prompt.ids) == (

@@ -33,12 +33,19 @@ def is_visible(text: str) -> bool:
 
 
 def without_placeholder(text: str) -> str:
-    """The first human turn of a record without its image placeholder, wherever it stands there.
+    """The first human turn of a record without its image placeholder, as people read it.
 
-    So people read it who judge, and so it is exported. In any other turn, and in an answer, the
-    same characters are what somebody wrote.
+    The placeholder stands at the beginning or the end, be it repeated; where it stands at neither,
+    the first within is it. The same characters anywhere else are what somebody wrote, in this turn
+    as in any other and in an answer. ``annotation.texts`` has the same rule for pages and exports.
     """
-    return text.replace(IMAGE_TOKEN, "").strip()
+    text = text.strip()
+    bare = text
+    while bare.startswith(IMAGE_TOKEN):
+        bare = bare.removeprefix(IMAGE_TOKEN).lstrip()
+    while bare.endswith(IMAGE_TOKEN):
+        bare = bare.removesuffix(IMAGE_TOKEN).rstrip()
+    return bare if bare != text else text.replace(IMAGE_TOKEN, "", 1).strip()
 
 
 @dataclass(frozen=True, kw_only=True)
