@@ -89,12 +89,17 @@ def check_note(note: str) -> None:
         raise InvalidAnswer("holds characters that cannot be stored", field="note")
 
 
+def _check_response(number: Any, where: str) -> None:
+    """The very type: 1.0 and true equal 1, but whoever turns sides passes them by."""
+    if type(number) is not int or number not in (1, 2):
+        raise InvalidAnswer("must be 1 or 2", field=f"{where}.response")
+
+
 def _check_correction(one: Any, texts: dict[int, str], where: str) -> None:
     if not isinstance(one, dict) or set(one) != {"response", "text"}:
         raise InvalidAnswer("must have response and text", field=where)
     response, text = one["response"], one["text"]
-    if type(response) is not int or response not in texts:
-        raise InvalidAnswer("must be 1 or 2", field=f"{where}.response")
+    _check_response(response, where)
     if not isinstance(text, str) or not is_storable(text):
         raise InvalidAnswer("is no text that can be stored", field=f"{where}.text")
     longest = corrections.longest(texts[response])
@@ -108,11 +113,10 @@ def _check_correction(one: Any, texts: dict[int, str], where: str) -> None:
 def _check_span(span: Any, texts: dict[int, str], where: str) -> None:
     if not isinstance(span, dict) or set(span) != {"response", "start", "end", "kind"}:
         raise InvalidAnswer("must have response, start, end and kind", field=where)
-    start, end = span["start"], span["end"]
-    if span["response"] not in texts or isinstance(span["response"], bool):
-        raise InvalidAnswer("must be 1 or 2", field=f"{where}.response")
+    start, end, kind = span["start"], span["end"], span["kind"]
+    _check_response(span["response"], where)
     whole = type(start) is int and type(end) is int
     if not whole or not 0 <= start < end <= len(texts[span["response"]]):
         raise InvalidAnswer("lies outside the response", field=f"{where}.start")
-    if span["kind"] not in SPAN_KINDS:
+    if not isinstance(kind, str) or kind not in SPAN_KINDS:
         raise InvalidAnswer(f"must be one of {', '.join(SPAN_KINDS)}", field=f"{where}.kind")

@@ -17,6 +17,8 @@ from django.db.models import Count
 from annotation.models import Comparison, Judgment, Project
 
 MOST_POINTS = 100
+LOWEST, HIGHEST = -(2**31), 2**31 - 1
+"""What the column holds; who has set a priority near its ends keeps it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +117,9 @@ def _add(project: Project, moved: dict[int, int]) -> None:
         cursor.execute(
             """
             UPDATE annotation_comparison AS comparison
-            SET priority = comparison.priority + change.points
+            SET priority = greatest(%s, least(%s, comparison.priority::bigint + change.points))
             FROM unnest(%s::bigint[], %s::integer[]) AS change (id, points)
             WHERE comparison.id = change.id AND comparison.project_id = %s
             """,
-            [list(moved), list(moved.values()), project.pk],
+            [LOWEST, HIGHEST, list(moved), list(moved.values()), project.pk],
         )

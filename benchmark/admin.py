@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from annotation.admin import ChangedBySuperusers, ReadOnlyAdmin
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
+from config.json_fields import JSONField
 
 
 @admin.register(QuestionSet)
@@ -38,7 +39,10 @@ class JudgeAdmin(ChangedBySuperusers):
     """
 
     list_display = ["name", "kind", "model", "base_url", "parser"]
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    formfield_overrides = {
+        models.URLField: {"assume_scheme": "https"},
+        models.JSONField: {"form_class": JSONField},
+    }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None or not obj.verdicts.exists():

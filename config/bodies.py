@@ -20,11 +20,12 @@ def allowed(environ: dict[str, Any]) -> int:
     """Bytes that the sender of a request may send, of which the server knows the headers."""
     from django.contrib.auth.middleware import AuthenticationMiddleware
     from django.contrib.sessions.middleware import SessionMiddleware
-    from django.core.handlers.wsgi import WSGIRequest
     from django.db import close_old_connections
 
+    from config.guards import Request
+
     close_old_connections()
-    request = WSGIRequest(environ)
+    request = Request(environ)
     SessionMiddleware(_nothing).process_request(request)
     AuthenticationMiddleware(_nothing).process_request(request)
     return _allowed(request)

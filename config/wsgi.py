@@ -1,9 +1,18 @@
-"""The WSGI entry point for gunicorn."""
+"""The WSGI entry point for gunicorn: Django's own, with requests of our class."""
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler
+
+from config.guards import Request
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+
+class Handler(WSGIHandler):
+    request_class = Request
+
+
+django.setup(set_prefix=False)
+application = Handler()

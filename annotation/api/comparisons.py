@@ -24,6 +24,7 @@ from annotation.image_sources import Stored
 from annotation.importing.foreign_prompts import parse_any_prompt
 from annotation.importing.formats import parse_any_pair
 from annotation.importing.records import PairIn, PromptIn
+from annotation.machine.labelling import with_priority_told
 from annotation.models import Comparison, Judgment, Project
 
 MOST_RECORDS = 1000
@@ -36,6 +37,11 @@ class ComparisonSerializer(serializers.ModelSerializer):
     image = serializers.CharField(source="prompt.image.sha256")
     corrections = serializers.SerializerMethodField(
         help_text="Of the votes that count, and those that came with the file."
+    )
+    priority = serializers.IntegerField(
+        source="priority_told",
+        help_text="Higher is handed out first; what a machine labelling under way adds is left "
+        "out.",
     )
     decided_by = serializers.CharField(
         help_text="people, machine, file (its label came with it), rule (equal texts), or empty."
@@ -148,7 +154,7 @@ class Comparisons(KnownParameters, generics.ListAPIView):
         given = Judgment.objects.filter(surplus=False).exclude(corrections=[]).order_by("pk")
         corrected = Prefetch("judgments", given, to_attr="corrected_judgments")
         comparisons = project.comparisons.select_related("prompt__image")
-        comparisons = comparisons.prefetch_related(corrected)
+        comparisons = with_priority_told(comparisons.prefetch_related(corrected))
         outcome = self.request.query_params.get("outcome")
         if outcome is not None:
             if outcome not in Comparison.Outcome.values:

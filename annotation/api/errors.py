@@ -13,6 +13,11 @@ from rest_framework.views import exception_handler
 from annotation.errors import DomainError
 
 CONTENT_TYPE = "application/problem+json"
+TITLES: dict[type[Exception], str] = {
+    exceptions.MethodNotAllowed: "Method not allowed",
+    exceptions.UnsupportedMediaType: "Unsupported media type",
+}
+"""Where the framework's own text is a pattern that the detail fills in."""
 
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -49,6 +54,9 @@ def _title(error: Exception) -> str:
         return "Not found"
     if isinstance(error, PermissionDenied):
         return "Not allowed"
+    for kind, title in TITLES.items():
+        if isinstance(error, kind):
+            return title
     if isinstance(error, exceptions.APIException):
         return str(error.default_detail).rstrip(".")
     return "The request cannot be carried out"

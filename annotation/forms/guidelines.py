@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from annotation.answers import LONGEST_NOTE
 from annotation.models.work import Choice
+from config.json_fields import JSONField
 
 
 class VersionForm(forms.Form):
@@ -31,7 +32,7 @@ class ExampleForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="What to look at, and how the rule applies here.",
     )
-    spans = forms.JSONField(required=False, widget=forms.HiddenInput)
+    spans = JSONField(required=False, widget=forms.HiddenInput)
 
     def clean_spans(self) -> list[Any]:
         spans = self.cleaned_data["spans"]

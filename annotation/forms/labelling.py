@@ -13,6 +13,7 @@ from annotation.leases import MOST_BESIDE
 from annotation.models import Assignment
 from annotation.models.work import Choice
 from annotation.texts import LONGEST_TEXT
+from config.json_fields import JSONField
 
 NO_CORRECTION = "none"
 CORRECTION = [("made", "Made, or nothing is false"), (NO_CORRECTION, "Not made")]
@@ -57,7 +58,7 @@ class AnswerForm(forms.Form):
     more_hallucinated = forms.ChoiceField(choices=Choice.choices)
     more_helpful = forms.ChoiceField(choices=Choice.choices, required=False)
     active_seconds = forms.FloatField(required=False, min_value=0)
-    spans = forms.JSONField(required=False)
+    spans = JSONField(required=False)
     corrects = forms.IntegerField(required=False, min_value=1, max_value=2)
     corrected = forms.CharField(required=False, strip=False, max_length=LONGEST_TEXT)
     correction = forms.ChoiceField(choices=CORRECTION, required=False)

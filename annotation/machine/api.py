@@ -19,7 +19,7 @@ from annotation.machine import labellers, labelling
 from annotation.machine.forms import ACTIONS
 from annotation.machine.labelling import RIGHT, SETTLED
 from annotation.machine.views import DECIDED, carry_out
-from annotation.models import MachineLabel, MachineLabelling
+from annotation.models import MachineLabel, MachineLabelling, User
 from annotation.models.machine import (
     HIGHEST_AUDIT,
     HIGHEST_CONFIDENCE,
@@ -54,7 +54,11 @@ class MachineLabellingSerializer(serializers.ModelSerializer):
 
 
 class MachineLabellingDetailSerializer(MachineLabellingSerializer):
-    sample_settled = serializers.IntegerField(help_text="Of the sample, settled by people.")
+    sample_settled = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of the sample, settled by people. Before the decision null for all but managers "
+        "who do not annotate in the project.",
+    )
 
     class Meta(MachineLabellingSerializer.Meta):
         fields = [*MachineLabellingSerializer.Meta.fields, "sample_settled"]
@@ -129,7 +133,7 @@ class MachineLabellings(KnownParameters, generics.ListAPIView):
         sent = MachineLabellingInSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         found = labelling.request(project, user_of(request), **sent.validated_data)
-        return Response(_told(found), status=status.HTTP_201_CREATED)
+        return Response(_told(found, user_of(request)), status=status.HTTP_201_CREATED)
 
 
 class MachineLabellingDetail(KnownParameters, APIView):
@@ -139,7 +143,7 @@ class MachineLabellingDetail(KnownParameters, APIView):
 
     @extend_schema(responses=MachineLabellingDetailSerializer)
     def get(self, request: Request, slug: str, number: int) -> Response:
-        return Response(_told(_found(request, slug, number, "review")))
+        return Response(_told(_found(request, slug, number, "review"), user_of(request)))
 
     @extend_schema(
         operation_id="projects_machine_labellings_act",
@@ -153,7 +157,7 @@ class MachineLabellingDetail(KnownParameters, APIView):
         sent = ActionSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         carry_out(found, sent.validated_data["action"], user_of(request).username)
-        return Response(_told(found))
+        return Response(_told(found, user_of(request)))
 
 
 class MachineLabels(KnownParameters, generics.ListAPIView):
@@ -167,6 +171,10 @@ class MachineLabels(KnownParameters, generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[MachineLabel]:
         found = _found(self.request, self.kwargs["slug"], self.kwargs["number"], "review")
+        use = self.request.query_params.get("use")
+        if use is not None and use not in MachineLabel.Use.values:
+            known = ", ".join(MachineLabel.Use.values)
+            raise ValidationError({"use": f"Must be one of {known}."})
         if found.state not in DECIDED:
             return MachineLabel.objects.none()
         settled = SETTLED & Q(comparison__machine_vote="")
@@ -177,10 +185,6 @@ class MachineLabels(KnownParameters, generics.ListAPIView):
             output_field=BooleanField(null=True),
         )
         rows = found.labels.select_related("comparison").annotate(people_agree=agree)
-        use = self.request.query_params.get("use")
-        if use is not None and use not in MachineLabel.Use.values:
-            known = ", ".join(MachineLabel.Use.values)
-            raise ValidationError({"use": f"Must be one of {known}."})
         return rows if use is None else rows.filter(use=use)
 
     @extend_schema(parameters=[OpenApiParameter("use", enum=MachineLabel.Use.values)])
@@ -195,7 +199,10 @@ def _found(request: Request, slug: str, number: int, permission: str) -> Machine
     return found
 
 
-def _told(found: MachineLabelling) -> dict[str, Any]:
+def _told(found: MachineLabelling, user: User) -> dict[str, Any]:
+    project = found.project
     found.refresh_from_db()
-    found.sample_settled = labelling.sample_progress(found)["settled"]  # type: ignore[attr-defined]
+    may_follow = found.state in DECIDED or labelling.may_follow_sample(user, project)
+    settled = labelling.sample_progress(found)["settled"] if may_follow else None
+    found.sample_settled = settled  # type: ignore[attr-defined]
     return dict(MachineLabellingDetailSerializer(found).data)

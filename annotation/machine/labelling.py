@@ -26,11 +26,11 @@ from random import Random
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, When
+from django.db.models.functions import Least, Now
 from django.utils import timezone
 
-from annotation import priorities
+from annotation import access, priorities
 from annotation.errors import DomainError
 from annotation.machine import labellers
 from annotation.machine.certifying import (
@@ -184,6 +184,31 @@ def _draw(
 def _raise_sample(labelling: MachineLabelling, points: int) -> None:
     sample = labelling.labels.filter(use=Use.SAMPLE).values_list("comparison", flat=True)
     priorities.raise_all(labelling.project, sample, points)
+
+
+# --- What is told before the decision -------------------------------------------------------------
+
+
+def with_priority_told(comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    """Each with ``priority_told``: its priority without what its being in a sample adds.
+
+    Whoever reviews may annotate too, and must not read off who is in the sample.
+    """
+    sample = MachineLabel.objects.filter(
+        comparison=OuterRef("pk"), use=Use.SAMPLE, labelling__state__in=MachineLabelling.UNDER_WAY
+    )
+    own = Case(When(Exists(sample), then=F("priority") - SAMPLE_POINTS), default=F("priority"))
+    # No priority so near the end that the sample's points did not fit is told from another.
+    return comparisons.annotate(priority_told=Least(own, priorities.HIGHEST - SAMPLE_POINTS))
+
+
+def may_follow_sample(user: User, project: Project) -> bool:
+    """Whether ``user`` is told how much of a sample is settled: managers who do not annotate here.
+
+    A count that one's own answer moves says that the answer was one to the sample (decision 022a).
+    """
+    handed_out = Assignment.objects.filter(project=project, annotator=user)
+    return access.may(user, project, "manage") and not handed_out.exists()
 
 
 # --- The machine's side ---------------------------------------------------------------------------

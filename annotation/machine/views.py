@@ -1,7 +1,8 @@
 """Pages of machine labels: asking for them, their certificate, and their end.
 
 Which comparisons are in the sample, and what the machine says of them, is shown once the sample is
-decided: whoever reviews may annotate too.
+decided: whoever reviews may annotate too. How much of it is settled is shown before to managers
+alone who do not annotate in the project.
 """
 
 from __future__ import annotations
@@ -69,7 +70,11 @@ def detail(request: PersonRequest, slug: str, number: int) -> HttpResponse:
     context: dict[str, Any] = {
         "labelling": found,
         "told": labellers.of(found).told(found),
-        "sample": labelling.sample_progress(found),
+        "sample": (
+            labelling.sample_progress(found)
+            if labelling.may_follow_sample(request.user, project)
+            else None
+        ),
         "page": one_page(request, contradicted(found), size=ON_A_PAGE),
         "decided": found.state in DECIDED,
         "may_manage": access.may(request.user, project, "manage"),

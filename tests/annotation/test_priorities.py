@@ -117,3 +117,12 @@ def test_a_comparison_that_was_decided_gives_its_points_back() -> None:
     assert priorities.reprioritise(project, [later]).lowered == 1
     comparison.refresh_from_db()
     assert comparison.priority == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("priority", "moved"), [(2**31 - 5, 10_000), (-(2**31) + 5, -10_000)])
+def test_a_priority_at_the_end_of_its_column_stays_in_it(priority: int, moved: int) -> None:
+    comparison = make_comparison(make_project(), priority=priority)
+    priorities.raise_all(comparison.project, [comparison.pk], moved)
+    comparison.refresh_from_db()
+    assert comparison.priority == (priorities.HIGHEST if moved > 0 else priorities.LOWEST)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
-from annotation import checks, queue
+from annotation import checks, priorities, queue
+from annotation.machine import labellers
+from annotation.machine.labelling import SAMPLE_POINTS, with_priority_told
 from annotation.models import Membership
 from tests import factories
+from tests.annotation.machine.factories import Oracle, make_labelling
 from tests.factories import make_comparison, make_member, make_project
+from tests.security.test_distinguisher import MASKED
+from tests.security.world import ROUTES
 
 pytestmark = pytest.mark.django_db
 
@@ -48,3 +56,65 @@ def test_where_no_work_is_left_no_check_is_handed_out(monkeypatch: pytest.Monkey
     lease = queue.claim(project, make_member(project))
     assert lease is not None
     assert lease.purpose == "gold"
+
+
+# --- What tells the sample of a machine to those who review -------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labellers, "_labellers", {"oracle": Oracle()})
+
+
+@pytest.mark.parametrize("role", ["reviewer", "manager"])
+def test_who_reviews_and_annotates_cannot_tell_a_sample_before_it_is_decided(role: str) -> None:
+    """Who is in it changes places with who is not, an answered one too: no byte moves."""
+    project = make_project(k=1)
+    found = make_labelling(project, waiting=30)
+    person = make_member(project, role)
+    begun = queue.claim(project, person)
+    assert begun is not None
+    queue.submit(person, begun.token, queue.Answer(more_hallucinated="2"), client_uuid=uuid.uuid4())
+    client = Client()
+    client.force_login(person)
+
+    def seen() -> dict[str, str]:
+        pages = {}
+        for route in ROUTES.values():
+            if "slug" in route.parameters and set(route.parameters) <= {"slug", "number", "pk"}:
+                values = {"slug": project.slug, "number": found.number, "pk": begun.comparison_id}
+                kwargs = {name: values[name] for name in route.parameters}
+                answer = client.get(reverse(route.name, kwargs=kwargs))
+                text = b"".join(answer) if answer.streaming else answer.content
+                pages[route.name] = text.decode(errors="replace")
+                for pattern, instead in MASKED:
+                    pages[route.name] = re.sub(pattern, instead, pages[route.name])
+        return pages
+
+    before = seen()
+    inside = found.labels.get(comparison=begun.comparison_id)
+    outside = found.labels.exclude(use="sample").first()
+    assert inside.use == "sample" and outside is not None
+    for label, use, points in (
+        (inside, "vote", -SAMPLE_POINTS),
+        (outside, "sample", SAMPLE_POINTS),
+    ):
+        found.labels.filter(pk=label.pk).update(use=use)
+        priorities.raise_all(project, [label.comparison_id], points)
+    after = seen()
+    for name, text in before.items():
+        assert text.splitlines() == after[name].splitlines(), name
+    assert len(before) > 40
+
+
+@pytest.mark.parametrize("priority", [0, 7, 2**31 - 1, -(2**31)])
+def test_a_priority_is_told_without_what_the_sample_adds(priority: int) -> None:
+    project = make_project(k=1)
+    factories.make_comparisons(project, 30)
+    project.comparisons.update(priority=priority)
+    make_labelling(project)
+    assert project.comparisons.values("priority").distinct().count() <= 2
+    told = set(
+        with_priority_told(project.comparisons.all()).values_list("priority_told", flat=True)
+    )
+    assert told == {min(priority, 2**31 - 1 - SAMPLE_POINTS)}

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django import forms
-
 from annotation import exporting
+from config.json_fields import JSONField
 from tests.training import fake_trainer
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind
@@ -16,7 +15,7 @@ from training.runs.kinds import OptionsForm, RunKind
 
 
 class ScriptForm(OptionsForm):
-    script = forms.JSONField(required=False, initial=dict, help_text="What the trainer does.")
+    script = JSONField(required=False, initial=dict, help_text="What the trainer does.")
 
     def options(self) -> dict[str, Any]:
         return {"script": self.cleaned_data["script"] or {}}
