@@ -21,6 +21,7 @@ to. Hence the rules, each kept where it is named:
    earlier ones or those of others is for reviewers (``quality.annotator_report``).
 9. A machine's sample is drawn at random before the machine is asked, and is shown as work is; what
    it says of it, and whether that is right, moves nothing that is shown (``machine.labelling``).
+   Before it is decided, reviewers too are told neither who is in it nor how much is settled.
 
 What is told of nobody: the quiz and the examples of the guidelines, which teach and measure nobody,
 name responses by the record's numbers, because explanations do. What cannot be hidden: somebody who

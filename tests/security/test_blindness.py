@@ -91,6 +91,7 @@ def test_who_reviews_and_annotates_cannot_tell_a_sample_before_it_is_decided(rol
                     pages[route.name] = re.sub(pattern, instead, pages[route.name])
         return pages
 
+    seen()  # What looking itself does (the labelling page hands one out) is done.
     before = seen()
     inside = found.labels.get(comparison=begun.comparison_id)
     outside = found.labels.exclude(use="sample").first()

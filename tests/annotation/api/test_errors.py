@@ -3,7 +3,9 @@
 import uuid
 
 import pytest
+from rest_framework import exceptions
 
+from annotation.api.errors import problem_details
 from tests.annotation.api import Api
 from tests.factories import (
     make_comparison,
@@ -49,3 +51,13 @@ def test_what_does_not_exist_is_a_problem(api):
     missing = api.get(f"assignments/{uuid.uuid4()}")
     assert missing.status_code == 404
     assert missing.json()["title"] == "Not found"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [exceptions.UnsupportedMediaType("a/b"), exceptions.MethodNotAllowed("PUT")],
+)
+def test_a_title_is_no_pattern_that_nobody_filled_in(error: exceptions.APIException) -> None:
+    answer = problem_details(error, {})
+    assert answer is not None
+    assert "{" not in answer.data["title"] + answer.data["detail"]

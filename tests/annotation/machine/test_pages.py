@@ -77,6 +77,7 @@ def test_nothing_of_the_sample_is_shown_before_it_is_decided(project, manager, r
     text = manager.get(found.get_absolute_url()).content.decode()
     assert "22 of 22 settled" in text and secret not in text
     assert rest.get(labels).json()["results"] == []
+    assert rest.get(labels, {"use": "none"}).status_code == 400
     act = reverse("annotation:machine-labelling-act", args=[project.slug, 1])
     assert manager.post(act, {"action": "decide"}).url == found.get_absolute_url()
     text = manager.get(found.get_absolute_url()).content.decode()
