@@ -171,12 +171,17 @@ class _Import:
 
     def take(self, records: Iterable[Record | None]) -> None:
         """Reads all records; None stands for one that cannot be used."""
+        apart = 0
         for record in with_corrections(records):
             self._lines += 1
             if record is not None:
+                apart += isinstance(record, PairIn) and bool(record.corrects)
                 self._spool.add(record)
                 for warning in record.warnings():
                     self._warnings.add(warning)
+        if apart:
+            reason = f"{apart:,} corrections do not stand right behind their pair: each became a "
+            self._warnings.add(Problem(0, "", f"{reason}pair, the corrected answer the better one"))
         if not (self._lines or self.faults or self.unusable):
             self.faults.add(Problem(0, "", "holds no records"))
         self._spool.settle()

@@ -40,6 +40,8 @@ _BINARY = {
     b"<": "is HTML or XML, not a file of records",
 }
 _TURNS = {"messages", "conversations"}
+_OF_ONE_RECORD = {"fields"}
+"""Objects in one record of Argilla's, all of whose members may be objects."""
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
 _ANY_JSON = json.JSONDecoder(parse_int=float)
 """Finds the end of a value that is not taken, whatever its numbers and names."""
@@ -181,6 +183,17 @@ def _not_utf_8(data: bytes) -> str:
     return f"is not UTF-8 text{looks}: save the file as UTF-8"
 
 
+def _line_not_utf_8(file: IO[bytes]) -> int:
+    """The first line, from 1, whose bytes are no UTF-8."""
+    file.seek(0)
+    for number, raw in enumerate(file, start=1):
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return number
+    return number
+
+
 def chinese_encoding(data: bytes) -> tuple[str, str] | None:
     """(codec, name) of the encoding that bytes, which are no UTF-8, have by their looks.
 
@@ -294,7 +307,8 @@ def _container(value: dict[str, Any]) -> str | None:
             "is a JSON object, not a list: records are expected at the top; "
             f"there is a list under {lists[0][:40]!r}"
         )
-    if value and all(isinstance(member, dict) for member in value.values()):
+    one_record = not _OF_ONE_RECORD.isdisjoint(value)
+    if value and not one_record and all(isinstance(member, dict) for member in value.values()):
         return "is a JSON object of objects, not a list: records are expected in a list"
     return None
 
@@ -463,7 +477,8 @@ def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
                 continue
             yield number, {name: cell for name, cell in row.items() if name and cell != ""}
     except UnicodeDecodeError as error:
-        on_fault(Fault(0, _not_utf_8(error.object)))
+        line = _line_not_utf_8(file)
+        on_fault(Fault(0, f"{_not_utf_8(error.object)}, in line {line} of its text"))
     except csv.Error:
         on_fault(Fault(0, "is not CSV: a quoted cell is not closed, or a cell is too long"))
     finally:

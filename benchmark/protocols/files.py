@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,10 @@ from annotation.reading.files import Unreadable, is_array, read_all, read_docume
 from benchmark.protocols.protocol import Refused
 
 T = TypeVar("T")
+MOST_NUMBER = 2**63 - 1
+"""What other readers, and Postgres, hold exactly."""
+_DIGITS = re.compile(r"-?\d+")
+_MOST_DIGITS = 30
 
 
 def objects(path: str | Path, what: str = "a record") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -41,16 +46,26 @@ def holds_objects(value: Any) -> bool:
 
 
 def number(data: Mapping[str, Any], name: str, where: str, what: str = "a record") -> int:
-    """A member that is a whole number, or a text of digits. Raises Refused."""
-    value = data.get(name)
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
+    """A member that is a whole number from 0, or a text of digits. Raises Refused."""
+    found = _whole(data.get(name))
+    if isinstance(found, str):
+        raise Refused(f"{where}: is not {what} ({name} {found})")
+    return found
+
+
+def _whole(value: Any) -> int | str:
+    """The whole number, or what is wrong with it."""
+    if value is None:
+        return "is missing"
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        value = int(value) if len(value.strip()) <= _MOST_DIGITS else MOST_NUMBER + 1
     if isinstance(value, float) and value.is_integer():  # as tables write 3
-        return int(value)
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        problem = "is missing" if value is None else "is not a whole number"
-        raise Refused(f"{where}: is not {what} ({name} {problem})")
-    return value
+        return "is not a whole number"
+    if value < 0:
+        return "is below 0"
+    return value if value <= MOST_NUMBER else f"is above {MOST_NUMBER:,}"
 
 
 def text(data: Mapping[str, Any], name: str, where: str, what: str = "a record") -> str:

@@ -128,6 +128,12 @@ _THERE_IS_NOT = re.compile(
     r"\bthere (?:is|are) (?:no|not|none)\b|\bthere (?:isn't|aren't)\b|\bthere's (?:no|not)\b"
 )
 _NOBODY = re.compile(r"\b(?:nobody|no one|no-one)\b(?! else)")
+_BUT_FOR = r"(?:except(?:ing)?|other than|besides|apart from|aside from|save(?: for)?)\b"
+_EXCEPTED = re.compile(_BUT_FOR)
+_NOBODY_BUT = re.compile(
+    rf"{_NOBODY.pattern}[^.!?;:,\n]{{0,40}}? (?:but(?! (?:there|it|they|the image)\b)|{_BUT_FOR})"
+)
+"""What stands behind it is there: "no one but a man" denies no person."""
 _PEOPLE = {"person", "people", "human", "humans", "someone"}
 
 _ASKED = re.compile(
@@ -171,6 +177,8 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
         return None
     told = _by_sentence(_after_the_word(plain), names) if names else None
     leading = _by_word(plain, names)
+    if leading != "yes" and names and _denies_others_only(plain, names):
+        return None
     if leading is not None:
         other = told not in (None, leading) or bool(stated - {leading})
         return None if other or (told is None and _REFUSES.search(plain)) else leading
@@ -272,15 +280,32 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
             if not there and _DENIED_AFTER.match(after):
                 said.add("no")
             elif denials:
-                elsewhere = _ABOUT_ANOTHER.search(before, denials[-1].end())
-                said.add(None if elsewhere else "no")
+                between = denials[-1].end()
+                if _EXCEPTED.search(before, between):  # "nothing other than a dog"
+                    said.add("yes")
+                else:
+                    said.add(None if _ABOUT_ANOTHER.search(before, between) else "no")
             elif there or not _SOMETHING_ELSE_DENIED_AFTER.match(after):
                 said.add("yes")
     return said.pop() if len(said) == 1 else None
 
 
+def _denies_others_only(plain: str, names: frozenset[str]) -> bool:
+    """Whether the object is denied but for some ("no people other than a man"), which may be one:
+    only somebody who knows what a man is can tell."""
+    if names & _PEOPLE and _NOBODY_BUT.search(plain):
+        return True
+    but = f"(?:but|{_BUT_FOR})" if names & _PEOPLE else _BUT_FOR
+    some = rf"\b(?:no|not any|n't any|without)(?: \w+)? (?:{_alternatives(names)})\b"
+    return bool(re.search(rf"{some}[^.!?;:,\n]{{0,40}}? {but} (?!there\b|it\b|they\b)", plain))
+
+
 def _naming(names: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names)))})\b")
+    return re.compile(rf"\b(?:{_alternatives(names)})\b")
+
+
+def _alternatives(names: frozenset[str]) -> str:
+    return "|".join(sorted(map(re.escape, names)))
 
 
 def _of_another(clause: str, named: re.Match[str]) -> bool:

@@ -276,6 +276,28 @@ def test_ordinary_answers_are_read(said: str, text: str) -> None:
     assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
 
 
+EXCEPTED = [  # all but one denied: the one is there
+    ("person", "No one but a man.", None),
+    ("person", "There is nobody except a woman.", None),
+    ("person", "No people other than a man.", None),
+    ("person", "No, nobody but a man.", None),
+    ("person", "There is no one, but there is a dog.", "no"),
+    ("person", "Nobody.", "no"),
+    ("dog", "Nothing other than a dog.", "yes"),
+    ("dog", "There is nothing but a dog.", "yes"),
+    ("dog", "No animals except for a dog are visible.", "yes"),
+    ("dog", "No dogs except a puppy.", None),
+    ("dog", "No dogs but a cat.", "no"),
+]
+
+
+@pytest.mark.parametrize(("asked", "text", "said"), EXCEPTED)
+def test_what_is_excepted_from_a_denial_is_not_denied(
+    asked: str, text: str, said: str | None
+) -> None:
+    assert pope.parse_answer(text, asked=f"Is there a {asked} in the image?") == said
+
+
 @pytest.mark.parametrize("text", ["The dog is not wearing a collar.", "The dog is not real."])
 def test_what_is_denied_of_the_object_says_nothing_of_whether_it_is_there(text: str) -> None:
     assert pope.parse_answer(text, asked="Is there a dog in the image?") is None

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from annotation.reading import names
 from annotation.reading.files import Unreadable, read_all
 from tests.inputs.test_files import FORMS, LINES, TWO
+from training.rlhf import names as engine_names
 from training.rlhf.converters.reading import entries, lines
 from training.rlhf.errors import DataError
 from training.rlhf.mixture import read_mixture
@@ -75,6 +77,25 @@ def test_a_document_and_a_mixture_may_have_a_mark_and_any_newline(newline, path)
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert document(path) == {"sources": [source]}
     assert read_mixture(path).sources[0].images == "i"
+
+
+NAMES = [
+    "a.png",
+    "./u//a.png",
+    "u\\a.png",
+    " u / a.png",
+    "e\u0301.png",
+    "COCO_val2014_000000000009.JPG",
+]
+NAMES += ["train2017/000000000009.jpg", "x/val2014/COCO_val2014_000000000009.jpg", "000000000009"]
+NAMES += ["../a.png", "..\\a.png", "", " ", ".", "a\0.png", "u/.."]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_compare_names_in_one_way(name):
+    assert engine_names.normal(name) == names.normal(name)
+    assert engine_names.key(name) == names.key(name)
+    assert engine_names.leaves_its_folder(name) == names.leaves_its_folder(name)
 
 
 def test_a_file_that_is_not_there_is_said(path):

@@ -98,6 +98,10 @@ FAULTS = {
     "a column twice": (b"id,text,text\n1,a,b\n", "has 'text' twice among its columns"),
     "no comma": (b"[1 2]", "',' is expected"),
     "a quote left open": (b'id,text\n1,"a\n2,b\n', "is not CSV"),
+    "two encodings in a table": (
+        b"id,text\n1,\xc3\xa4\n2,\xe4\n",
+        "save the file as UTF-8, in line 3 of its text",
+    ),
     "deep lists": (b"[" * 100_000, "is nested more than"),
     "deep objects": (b'{"a":' * 100_000, "is nested more than"),
 }
@@ -110,6 +114,12 @@ def test_a_file_of_another_form_is_one_fault(name):
     assert len(faults) == 1
     assert reason in faults[0][1]
     assert "Error" not in faults[0][1] and len(faults[0][1]) < 200
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_record_of_argilla_is_no_object_of_records(indent):
+    one = {"fields": {"prompt": "What?"}, "responses": {"q": {}}}
+    assert read(json.dumps(one, indent=indent).encode()) == ([one], [])
 
 
 def test_a_bad_line_is_named_and_the_others_are_read():

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from config.json_words import not_json
+from config.json_words import named_twice, not_json
 
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON = 64 << 20
@@ -54,10 +54,14 @@ def check_folder(folder: Path) -> Description:
     config = check_config(read_json(folder / "config.json"))
     _one_of(folder, TOKENIZERS, "tokenizer")
     _one_of(folder, PROCESSORS, "image processor")
-    for name in (*PROCESSORS, "tokenizer_config.json"):
-        if (folder / name).exists():
-            _no_code(read_json(folder / name), name)
-    _check_template(folder)
+    settings = {
+        name: read_settings(folder / name)
+        for name in (*PROCESSORS, "tokenizer_config.json")
+        if (folder / name).exists()
+    }
+    for name, found in settings.items():
+        _no_code(found, name)
+    _check_template(folder, settings)
     weights = {path.name: _tensors(path) for path in sorted(folder.glob("*.safetensors"))}
     if not weights:
         raise BaseRefused("there are no weights in a safetensors file")
@@ -71,12 +75,14 @@ def check_folder(folder: Path) -> Description:
     )
 
 
-def _check_template(folder: Path) -> None:
+def _check_template(folder: Path, settings: dict[str, dict[str, Any]]) -> None:
     """A model without a chat template was not made to be talked to, or was saved in parts."""
-    if any((folder / name).is_file() for name in TEMPLATES):
-        return
-    settings = [folder / name for name in (*PROCESSORS, "tokenizer_config.json")]
-    if not any("chat_template" in (read_json(path) or {}) for path in settings if path.exists()):
+    found = any((folder / name).is_file() for name in TEMPLATES)
+    for name, members in settings.items():
+        template = members.get("chat_template")
+        _one_kind(name, "chat_template", template, (str, list, dict), "a text or named texts")
+        found = found or bool(template)
+    if not found:
         raise BaseRefused(
             f"there is no chat template: neither {' nor '.join(TEMPLATES)}, nor chat_template in "
             "processor_config.json or tokenizer_config.json"
@@ -85,8 +91,13 @@ def _check_template(folder: Path) -> None:
 
 def check_config(config: Any) -> dict[str, Any]:
     """The configuration if it is one of a vision-language model; raises BaseRefused."""
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+    if not isinstance(config, dict) or config.get("model_type") is None:
         raise BaseRefused("config.json names no model_type")
+    _one_kind("config.json", "model_type", config["model_type"], (str,), "a text")
+    named = config.get("architectures")
+    _one_kind("config.json", "architectures", named, (list,), "a list of texts")
+    for one in named or []:
+        _one_kind("config.json", "architectures", one, (str,), "a list of texts", null=False)
     _no_code(config, "config.json")
     tower = next((name for name in _OF_LLAVA_ITSELF if name in config), None)
     if tower is not None and "vision_config" not in config:
@@ -94,7 +105,8 @@ def check_config(config: Any) -> dict[str, Any]:
             f"config.json has the form of LLaVA's own repository ({tower}), which transformers "
             "does not read: take the converted model (llava-hf on the hub), or convert it"
         )
-    if not isinstance(config.get("vision_config"), dict):
+    _one_kind("config.json", "vision_config", config.get("vision_config"), (dict,), "an object")
+    if config.get("vision_config") is None:
         raise BaseRefused(
             f"config.json describes {config['model_type']}, which sees no images: it has no "
             "vision_config"
@@ -118,6 +130,14 @@ def _no_code(content: Any, name: str) -> None:
         raise BaseRefused(f"{name} asks for code of its own (auto_map), which is never run here")
 
 
+def _one_kind(
+    file: str, member: str, value: Any, kinds: tuple[type, ...], wanted: str, *, null: bool = True
+) -> None:
+    """Raises BaseRefused for a member of another kind; null, unless told, is not there."""
+    if not isinstance(value, kinds) and not (value is None and null):
+        raise BaseRefused(f"{file}, {member}: is not {wanted}")
+
+
 def _one_of(folder: Path, names: tuple[str, ...], what: str) -> None:
     if not any((folder / name).is_file() for name in names):
         raise BaseRefused(f"there is no {what}: none of {', '.join(names)}")
@@ -130,13 +150,38 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > LARGEST_JSON:
         raise BaseRefused(f"{path.name} is larger than {LARGEST_JSON >> 20} MB")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return _JSON.decode(path.read_text(encoding="utf-8-sig"))
+    except BaseRefused as error:
+        raise BaseRefused(f"{path.name} {error}") from None
     except json.JSONDecodeError as error:
         raise BaseRefused(f"{path.name} {not_json(error)}") from None
     except UnicodeDecodeError:
         raise BaseRefused(f"{path.name} is not UTF-8 text") from None
     except (ValueError, RecursionError):
         raise BaseRefused(f"{path.name} is not JSON that is read here") from None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """``read_json`` of a file that holds an object."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise BaseRefused(f"{path.name} is not an object of settings")
+    return found
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := named_twice(members):
+        raise BaseRefused(twice)
+    return dict(members)
+
+
+def _integer(text: str) -> int | float:
+    """A number that nobody holds is infinite, and no file is refused for a member not read here."""
+    return int(text) if len(text) <= _MOST_DIGITS else float(text)
+
+
+_MOST_DIGITS = 400
+_JSON = json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_integer)
 
 
 def _tensors(path: Path) -> set[str]:
@@ -153,6 +198,7 @@ def _check_index(index: Any, weights: dict[str, set[str]]) -> None:
     if not isinstance(placed, dict):
         raise BaseRefused(f"{INDEX} has no weight_map")
     for tensor, file in placed.items():
+        _one_kind(INDEX, f"weight_map.{tensor[:60]}", file, (str,), "a file's name", null=False)
         if file not in weights:
             raise BaseRefused(f"{file} is missing: {INDEX} names it")
         if tensor not in weights[file]:

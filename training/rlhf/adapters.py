@@ -83,7 +83,7 @@ class AdaptedBase:
             self._inject(name, config)
             self._check_fit(name, weights, folder.name)
             self.load_adapter_weights(name, weights)
-        except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+        except (ValueError, RuntimeError, OSError, SafetensorError, re.error) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(
                 f"adapter {folder.name} does not fit the base model: {reason}"

@@ -19,6 +19,7 @@ from torch import Tensor
 from training.rlhf.contract import ContractError, Record
 from training.rlhf.errors import DataError
 from training.rlhf.images import EncodedImage
+from training.rlhf.names import is_file
 from training.rlhf.reading import records
 
 R = TypeVar("R", bound=Record, covariant=True)
@@ -65,9 +66,13 @@ def read_records(
 def image_path(images: Path, name: str) -> Path:
     """The file of an image; DataError when it is missing or outside the folder."""
     path = images / name
-    if not path.resolve().is_relative_to(images.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(images.resolve())
+    except (OSError, ValueError):  # a name that no system holds
+        inside = True
+    if not inside:
         raise DataError(f"image: {name[:100]!r} is outside the images folder")
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"image: {name[:100]!r} is not in the images folder")
     return path
 

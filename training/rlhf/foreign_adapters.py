@@ -7,14 +7,18 @@ half applied, so it is refused.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
 from torch import Tensor
 
+from training.rlhf.contract.wire import is_one_of
 from training.rlhf.errors import DataError, ModelError
 from training.rlhf.reading import document
 
@@ -40,11 +44,12 @@ def read_config(name: str, path: Path) -> LoraConfig:
     kind = settings.get("peft_type")
     if kind != "LORA":
         raise ModelError(f"adapter {name}: peft_type is {str(kind)[:40]!r}; only LORA is known")
-    rank, alpha = settings.get("r"), settings.get("lora_alpha")
-    if type(rank) is not int or rank < 1:
-        raise ModelError(f"adapter {name}: r is no whole number from 1")
-    if type(alpha) not in (int, float):
-        raise ModelError(f"adapter {name}: lora_alpha is no number")
+    for setting in ("r", "lora_alpha"):  # PEFT has defaults, which these weights do not fit
+        settings.setdefault(setting, None)
+    for setting, value in settings.items():
+        wanted = _against(setting, value)
+        if wanted:
+            raise ModelError(f"adapter {name}: {path.name}, {setting}: is not {wanted}")
     for setting in _NOT_HERE:
         if settings.get(setting):
             raise ModelError(f"adapter {name}: {setting} is set, which is not known here")
@@ -52,6 +57,73 @@ def read_config(name: str, path: Path) -> LoraConfig:
         return LoraConfig.from_pretrained(str(path.parent))
     except (TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"adapter {name}: {path.name} is no configuration of LoRA") from error
+
+
+def _against(setting: str, value: Any) -> str:
+    """What a setting has to be where ``value`` is of another kind; empty where it is right.
+
+    The kinds are those of PEFT's own fields; what it does not know, it passes over.
+    """
+    if setting in _NUMBERS:
+        wanted, fits = _NUMBERS[setting]
+        return "" if fits(value) else wanted
+    if setting in _PATTERNS:
+        wanted, fits = _NUMBERS[_PATTERNS[setting]]
+        right = value is None or (isinstance(value, dict) and all(map(fits, value.values())))
+        return "" if right else f"an object, each member of which is {wanted}"
+    if setting == "init_lora_weights":  # nothing is initialised: the weights are there
+        return "" if isinstance(value, bool | str) else "true, false or a text"
+    hint = _HINTS.get(setting)
+    return "" if hint is None or _is(value, hint) else _in_words(hint)
+
+
+def _is(value: Any, hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is(value, one) for one in inner)
+    if origin is typing.Literal:
+        return is_one_of(value, inner)
+    if origin in (list, tuple):
+        return isinstance(value, list) and all(_is(one, inner[0]) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(one, inner[1]) for one in value.values())
+    if dataclasses.is_dataclass(hint) or hint is dict:
+        return isinstance(value, dict)
+    return type(value) is hint
+
+
+def _in_words(hint: Any) -> str:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_in_words, inner)))
+    if origin is typing.Literal:
+        return " or ".join(map(repr, inner))
+    if origin in (list, tuple):
+        return f"a list, each part of which is {_in_words(inner[0])}"
+    if isinstance(hint, type) and issubclass(hint, str):  # an enumeration of PEFT's
+        return "a text"
+    return _WORDS.get(hint, "an object")
+
+
+def _is_rank(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 2**31
+
+
+def _is_alpha(value: Any) -> bool:
+    return type(value) in (int, float) and -1e9 < value < 1e9
+
+
+_WORDS = {str: "a text", int: "a whole number", bool: "true or false", type(None): "null"}
+_NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "r": ("a whole number from 1", _is_rank),
+    "lora_alpha": ("a number", _is_alpha),
+    "lora_dropout": (
+        "a number from 0 to 1",
+        lambda value: type(value) in (int, float) and 0 <= value <= 1,
+    ),
+}
+_PATTERNS = {"rank_pattern": "r", "alpha_pattern": "lora_alpha"}
+_HINTS = typing.get_type_hints(LoraConfig)
 
 
 def renamed(

@@ -34,12 +34,12 @@ from training.rlhf.contract import (
 from training.rlhf.converters import CONVERTERS
 from training.rlhf.data import image_path
 from training.rlhf.errors import DataError
+from training.rlhf.names import Pictures, key
 from training.rlhf.reading import document
 
 TABLE = "mixture.json"
 """Name of the table in ``data/`` and in the ``final/`` of what was trained on it."""
 _TITLE = re.compile(r"[\w-]+")
-_COCO_NAME = re.compile(r"COCO_\w+_(\d{12})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,9 @@ class Source:
     images: str
     name: str = ""
     """How the table and its images are called; the format by default."""
-    weight: float = setting(1.0, "How often each conversation goes in; 0.5 is every other.")
+    weight: float = setting(
+        1.0, "How often each conversation goes in; 0.5 is every other.", maximum=1000
+    )
     limit: int = setting(0, "At most so many conversations; 0 is no limit.", minimum=0)
 
     @property
@@ -179,12 +181,17 @@ def _usable(source: Source, root: Path, dropped: Counter[str]) -> list[Conversat
     if not images.is_dir():
         raise DataError(f"source {source.title}: {source.images} is no folder of images")
     usable = []
+    pictures = Pictures(images)
     for record in CONVERTERS[source.format].convert(files, dropped):
-        if not (images / record.image).is_file():
-            dropped["image not in the folder"] += 1
-            continue
-        image_path(images, record.image)  # never a file elsewhere
-        usable.append(record)
+        try:
+            image = pictures.find(record.image)
+            if image is None:
+                dropped["image not in the folder"] += 1
+                continue
+            image_path(images, image)  # no link to a file elsewhere
+        except DataError as error:
+            raise DataError(f"source {source.title}, {record.id}, {error}") from None
+        usable.append(record if image == record.image else replace(record, image=image))
     return usable
 
 
@@ -204,9 +211,7 @@ def _weighed(
 
 
 def _is_held_out(image: str, mixture: Mixture) -> bool:
-    stem = Path(image).stem
-    coco = _COCO_NAME.fullmatch(stem)
-    name = coco[1] if coco else stem
+    name = Path(key(image)[-1]).stem
     return random.Random(f"held-out-{mixture.seed}-{name}").random() < mixture.held_out
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from training.rlhf.errors import DataError
 from training.rlhf.json_words import named_twice, not_json
 
+_MOST_DIGITS = 400
+"""More are above all that a float holds; Python refuses to read 4,301."""
 _BLANK = b" \t\r\n"
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
 _INSTEAD = {
@@ -101,6 +103,8 @@ def _bytes(path: Path, most: int = -1) -> bytes:
             return file.read(most)
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise Unreadable("cannot be read (that is no name of a file)") from None
 
 
 def _check_text(start: bytes) -> None:
@@ -126,7 +130,12 @@ def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_each_once)
+def _integer(text: str) -> int | float:
+    """One that nobody holds becomes infinite, so that whoever reads its member can name it."""
+    return int(text) if len(text) <= _MOST_DIGITS else float(text)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_integer)
 
 
 def _parsed(data: bytes) -> Any:
@@ -142,4 +151,4 @@ def _not_json(error: Exception) -> str:
         return str(error)
     if isinstance(error, json.JSONDecodeError):
         return not_json(error)
-    return "is not JSON (it is nested too deep, or holds a number that is too long)"
+    return "is not JSON (it is nested too deep)"

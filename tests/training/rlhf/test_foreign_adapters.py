@@ -74,9 +74,9 @@ SETTINGS = {
     "not an object": ([], "is not an object of settings"),
     "another kind": ({"peft_type": "LOHA"}, "peft_type is 'LOHA'; only LORA is known"),
     "no kind": ({"peft_type": None}, "peft_type is 'None'"),
-    "no rank": ({"r": None}, "r is no whole number from 1"),
-    "a rank in words": ({"r": "four"}, "r is no whole number from 1"),
-    "no alpha": ({"lora_alpha": None}, "lora_alpha is no number"),
+    "no rank": ({"r": None}, "r: is not a whole number from 1"),
+    "a rank in words": ({"r": "four"}, "r: is not a whole number from 1"),
+    "no alpha": ({"lora_alpha": None}, "lora_alpha: is not a number"),
     "more layers": ({"layer_replication": [[0, 1], [0, 1]]}, "layer_replication is set"),
     "another rank": ({"r": 8}, r"lora_A.weight is 4 x .*, and 8 x .* by adapter_config.json"),
 }

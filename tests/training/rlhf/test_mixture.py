@@ -133,13 +133,73 @@ def test_conversations_without_their_image_are_counted(
     assert (row.converted, row.dropped) == (1, {"image not in the folder": 1})
 
 
-def test_images_outside_their_folder_are_refused(
+@pytest.mark.parametrize("name", ["../images/2000.jpg", r"..\a.jpg", "a/../../b"])
+def test_images_outside_their_folder_are_refused_by_file_and_line(
+    name: str, sources: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    lines = samples.TOKEN_FILE.replace("2000.jpg", name)
+    number = next(n for n, line in enumerate(lines.split("\n"), start=1) if line.startswith(name))
+    (tmp_path / "raw" / "results.token").write_text(lines)
+    place = rf"^results\.token, line {number}, image: .* is outside the images folder"
+    with pytest.raises(DataError, match=place):
+        mix(tmp_path, [sources[2]])
+    conversations = [one | {"image": name} if "image" in one else one for one in samples.llava()]
+    samples.write(tmp_path / "raw" / "llava.json", conversations)
+    with pytest.raises(DataError, match=r"^llava\.json, line \d+, image: .* outside"):
+        mix(tmp_path, [sources[3]])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "COCO_val2017_000000000009.jpg",
+        "coco/train2017/000000000009.jpg",
+        "u\\000000000009.jpg",
+        "./000000000009.jpg",
+        "/data/coco/000000000009.jpg",
+        "000000000009.JPG",
+    ],
+)
+def test_a_picture_is_found_under_each_of_its_names(
+    name: str, sources: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "raw" / "images" / IMAGES[0]).unlink()
+    conversations = [one | {"image": name} if "image" in one else one for one in samples.llava()]
+    samples.write(tmp_path / "raw" / "llava.json", conversations)
+    found = records_of(mix(tmp_path, [sources[3]]))
+    assert {one.image for one in found} == {"llava/000000000009.jpg"}
+
+
+def test_a_picture_that_several_files_fit_is_refused(
     sources: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    lines = samples.TOKEN_FILE.replace("2000.jpg", "../images/2000.jpg")
-    (tmp_path / "raw" / "results.token").write_text(lines.replace("1000.jpg", "../results.token"))
-    with pytest.raises(DataError, match="outside the images folder"):
-        mix(tmp_path, [sources[2]])
+    for folder in ("a", "b"):
+        (tmp_path / "raw" / "images" / folder).mkdir()
+        (tmp_path / "raw" / "images" / folder / "x.jpg").touch()
+    conversations = [one | {"image": "x.jpg"} if "image" in one else one for one in samples.llava()]
+    samples.write(tmp_path / "raw" / "llava.json", conversations)
+    with pytest.raises(DataError, match=r"fits several files of its folder: a/x\.jpg, b/x\.jpg"):
+        mix(tmp_path, [sources[3]])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"data": [{"id": 1}]}, "llava.json: is one object, not a list: .* list under 'data'"),
+        ([None], r"llava.json, line 1: is null, not an object"),
+        ([{"id": 1, "image": None}], r"llava.json, line 1, conversations: is missing"),
+        (
+            [{"id": None, "image": "a.jpg", "conversations": samples.llava()[0]["conversations"]}],
+            r"llava.json, line 1, id: is null, not a text or a whole number",
+        ),
+    ],
+)
+def test_what_a_source_holds_instead_of_records_is_said(
+    content: Any, message: str, sources: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    samples.write(tmp_path / "raw" / "llava.json", content)
+    with pytest.raises(DataError, match=message):
+        mix(tmp_path, [sources[3]])
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from typing import Any, Literal, Self
 
 from training.rlhf.contract.records import (
     Record,
-    finite,
+    given_or,
     require,
     shared_fields,
     text_of,
     turns_to_json,
 )
-from training.rlhf.contract.wire import ContractError, build, to_json
+from training.rlhf.contract.wire import ContractError, build, finite, is_one_of, to_json
 
 CORRECTION = "correction"
 
@@ -170,7 +170,7 @@ class PreferencePair(ResponsePair):
             raise ContractError("preference", f"is {preference}, not 1 or 2")
         outputs = _outputs(data)
         models: dict[str, Any] = {
-            f"model_{n}": str(data[f"output_{n}"].get("from", "")) for n in (1, 2)
+            f"model_{n}": _model(data[f"output_{n}"], f"output_{n}") for n in (1, 2)
         }
         return cls(
             **shared,
@@ -189,6 +189,10 @@ class PreferencePair(ResponsePair):
 def _outputs(data: dict[str, Any]) -> dict[str, Any]:
     names = ("output_1", "output_2")
     return {name: text_of(require(data, name, dict), "value", name) for name in names}
+
+
+def _model(output: dict[str, Any], name: str) -> str:
+    return "" if output.get("from") is None else text_of(output, "from", name)
 
 
 def _hallucination(given: Any) -> bool:
@@ -239,7 +243,7 @@ def _marks_of(given: Any, text: str, name: str) -> tuple[Mark, ...]:
 
 
 def _corrections(data: dict[str, Any]) -> tuple[Correction, ...]:
-    given = data.get("corrections") or []
+    given = given_or(data, "corrections", [])
     if not isinstance(given, list):
         raise ContractError("corrections", "is not a list")
     found = []
@@ -247,8 +251,9 @@ def _corrections(data: dict[str, Any]) -> tuple[Correction, ...]:
         where = f"corrections[{position}]"
         if not isinstance(one, dict):
             raise ContractError(where, "is not an object")
-        output, text = one.get("output"), text_of(one, "value", where)
-        if output not in (1, 2) or isinstance(output, bool):
+        output: Any = one.get("output")
+        text = text_of(one, "value", where)
+        if not is_one_of(output, (1, 2)):
             raise ContractError(f"{where}.output", f"is {output!r}, not 1 or 2")
         answer = data[f"output_{output}"]["value"]
         marks = _marks_of(one.get("marks", []), text, f"{where}.marks")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from training.rlhf.contract.wire import ContractError, build, to_json
+from training.rlhf.contract.wire import ContractError, build, finite, to_json
 
 IMAGE_TOKEN = "<image>"
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -204,14 +203,17 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
     answered = conversation.pop().text if last and last.speaker == "gpt" else ""
     if not conversation or conversation[-1].speaker != "human":
         raise ContractError("conversations", "has no human turn to answer")
-    captions = data.get("captions") or []
+    captions = given_or(data, "captions", [])
     if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
         raise ContractError("captions", "is not a list of texts")
     for position, caption in enumerate(captions):
         check_whole(caption, f"captions[{position}]")
     images = _images(data, conversation)
+    identity = str(require(data, "id", (str, int)))
+    for name, text in (("id", identity), *(("image", image) for image in images)):
+        check_whole(text, name)
     return {
-        "id": str(require(data, "id", (str, int))),
+        "id": identity,
         "image": images[0],
         "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
@@ -255,6 +257,12 @@ def require(data: dict[str, Any], name: str, types_: type | tuple[type, ...]) ->
     return data[name]
 
 
+def given_or(data: dict[str, Any], name: str, default: Any) -> Any:
+    """The member ``name``; ``default`` where it is not there or null, and nowhere else."""
+    value = data.get(name)
+    return default if value is None else value
+
+
 def text_of(data: dict[str, Any], name: str, where: str) -> str:
     value = data.get(name)
     if not isinstance(value, str):
@@ -267,10 +275,3 @@ def check_whole(text: str, name: str) -> None:
     """Raises ContractError for halves of characters, which no tokenizer takes and no file holds."""
     if not text.isascii() and _HALVES.search(text):
         raise ContractError(name, "holds half of a character (a lone surrogate)")
-
-
-def finite(value: Any, name: str) -> float:
-    """A number that can be reckoned with. Raises ContractError."""
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ContractError(name, "is not a number")
-    return float(value)

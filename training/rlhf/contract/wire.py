@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, Literal
 
 DataclassT = typing.TypeVar("DataclassT")
@@ -76,7 +78,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             return None
         return _convert(next(a for a in args if a is not type(None)), value, path)
     if origin is Literal:
-        if value not in args:
+        if not is_one_of(value, args):
             raise ContractError(path, f"is {value!r}, not one of {', '.join(map(repr, args))}")
         return value
     if origin is tuple:
@@ -88,12 +90,42 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise ContractError(path, "is not an object")
         return {key: _convert(args[1], item, _join(path, key)) for key, item in value.items()}
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        known = [member.value for member in hint]
+        if not is_one_of(value, known):
+            raise ContractError(path, f"is {value!r}, not one of {', '.join(map(repr, known))}")
         return hint(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and type(value) in (int, float):
+        return finite(value, path)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         raise ContractError(path, f"is {value!r}, not of type {hint.__name__}")
     return value
+
+
+def finite(value: Any, name: str) -> float:
+    """A number that can be reckoned with. Raises ContractError."""
+    if type(value) in (int, float):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ContractError(name, "is not a number")
+
+
+def is_one_of(value: Any, known: Iterable[Any]) -> bool:
+    """Whether a value of JSON is one of these; Python alone takes 2.0 for 2 and true for 1."""
+    return any(type(value) is type(one) and value == one for one in known)
+
+
+def in_words(value: Any) -> str:
+    """What a value of JSON is, for people who never saw Python's names of it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return next(words for kind, words in _IN_WORDS.items() if isinstance(value, kind))
+
+
+_IN_WORDS = {str: "a text", int | float: "a number", list: "a list", dict: "an object"}
 
 
 def _check_bounds(spec: dataclasses.Field[Any], value: Any, path: str) -> None:

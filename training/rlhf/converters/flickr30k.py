@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from training.rlhf.contract import ConversationRecord
-from training.rlhf.converters.reading import choose, conversation, lines
+from training.rlhf.converters.reading import check_image, choose, conversation, lines
 from training.rlhf.errors import DataError
 
 REQUESTS = (
@@ -66,10 +66,15 @@ def _comma_separated(every: Iterator[tuple[str, str]]) -> Iterator[tuple[str, st
         [columns] = csv.reader([line])
         if len(columns) != 2:
             raise DataError(f"{where}: has {len(columns)} columns, not image and caption")
-        yield columns[0].strip(), columns[1]
+        yield _image(columns[0], where), columns[1]
 
 
 def _columns(found: re.Match[str] | None, where: str) -> tuple[str, str]:
     if found is None:
         raise DataError(f"{where}: is not an image, a number and a caption")
-    return found["image"].strip(), found["caption"]
+    return _image(found["image"], where), found["caption"]
+
+
+def _image(name: str, where: str) -> str:
+    check_image(name.strip(), f"{where}, image")
+    return name.strip()

@@ -36,7 +36,7 @@ def llava(files: Mapping[str, Path], dropped: Counter[str]) -> Iterator[Conversa
             continue
         identity = str(entry.get("id", (str, int)))
         rounds = list(zip(turns[::2], turns[1::2], strict=True))
-        yield conversation(f"llava-{identity}", entry.get("image", str), rounds)
+        yield conversation(f"llava-{identity}", entry.image("image"), rounds)
 
 
 def _turns(entry: Entry) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf.contract import ConversationRecord, Turn
+from training.rlhf.contract.wire import in_words
 from training.rlhf.errors import DataError
+from training.rlhf.names import leaves_its_folder
 from training.rlhf.reading import document, records, text
 
 Convert = Callable[[Mapping[str, Path], Counter[str]], Iterator[ConversationRecord]]
 """Files by role to records; what is left out is counted by reason. ``image`` is a file name."""
+
+
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,15 @@ class Entry:
             raise DataError(f"{self.where}, {name}: is missing")
         value = self.data[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(
-                f"{self.where}, {name}: is {type(value).__name__}, which is not expected here"
-            )
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            wanted = " or ".join(_KINDS[one] for one in kinds)
+            raise DataError(f"{self.where}, {name}: is {in_words(value)}, not {wanted}")
+        return value
+
+    def image(self, name: str) -> str:
+        """The field ``name`` as the name of a picture in its folder, never of a file elsewhere."""
+        value: str = self.get(name, str)
+        check_image(value, f"{self.where}, {name}")
         return value
 
     def texts(self, name: str) -> list[str]:
@@ -65,11 +77,35 @@ def entries(path: Path, under: str = "") -> Iterator[Entry]:
             (f"{path.name}, {under}[{number}]", data) for number, data in enumerate(content)
         )
     else:
-        found = records(path)
+        found = _each_is_one(path)
     for where, data in found:
         if not isinstance(data, dict):
-            raise DataError(f"{where}: is {type(data).__name__}, not an object")
+            raise DataError(f"{where}: is {in_words(data)}, not an object")
         yield Entry(data, where)
+
+
+def _each_is_one(path: Path) -> Iterator[tuple[str, Any]]:
+    """The records of a file that is not one object around them."""
+    every = records(path)
+    start = list(itertools.islice(every, 2))
+    if len(start) == 1 and isinstance(start[0][1], dict):
+        under = [name for name, value in start[0][1].items() if holds_objects(value)]
+        if under and "conversations" not in under:
+            raise DataError(
+                f"{path.name}: is one object, not a list: records are expected at the top; there "
+                f"is a list under {under[0][:40]!r}"
+            )
+    yield from itertools.chain(start, every)
+
+
+def holds_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def check_image(name: str, where: str) -> None:
+    """DataError for a picture that would be looked up outside the images folder."""
+    if leaves_its_folder(name):
+        raise DataError(f"{where}: {name[:100]!r} is outside the images folder, or no name at all")
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
