@@ -281,10 +281,9 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
                 said.add("no")
             elif denials:
                 between = denials[-1].end()
-                if _EXCEPTED.search(before, between):  # "nothing other than a dog"
-                    said.add("yes")
-                else:
-                    said.add(None if _ABOUT_ANOTHER.search(before, between) else "no")
+                apart = (_ABOUT_ANOTHER, _EXCEPTED)  # "nothing other than a dog"
+                elsewhere = any(one.search(before, between) for one in apart)
+                said.add(None if elsewhere else "no")
             elif there or not _SOMETHING_ELSE_DENIED_AFTER.match(after):
                 said.add("yes")
     return said.pop() if len(said) == 1 else None

@@ -207,7 +207,7 @@ IN_ADAPTERS = {
     "target_modules": {"a text", "null"},
     "layers_pattern": {"a text", "null"},
     **dict.fromkeys(("task_type", "base_model_name_or_path", "modules_to_save"), NULL),
-    **dict.fromkeys(("rank_pattern", "alpha_pattern", "layers_to_transform"), NULL),
+    **dict.fromkeys(("rank_pattern", "alpha_pattern"), NULL),
 }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig
+from peft import LoraConfig, TaskType
 from torch import Tensor
 
 from training.rlhf.contract.wire import is_one_of
@@ -50,13 +50,24 @@ def read_config(name: str, path: Path) -> LoraConfig:
         wanted = _against(setting, value)
         if wanted:
             raise ModelError(f"adapter {name}: {path.name}, {setting}: is not {wanted}")
+    for pattern, like in _PATTERNS.items():
+        wanted, fits = _NUMBERS[like]
+        for layer, value in (settings.get(pattern) or {}).items():
+            if not fits(value):
+                member = f"{pattern}.{layer[:60]}"
+                raise ModelError(f"adapter {name}: {path.name}, {member}: is not {wanted}")
     for setting in _NOT_HERE:
         if settings.get(setting):
             raise ModelError(f"adapter {name}: {setting} is set, which is not known here")
     try:
         return LoraConfig.from_pretrained(str(path.parent))
     except (TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"adapter {name}: {path.name} is no configuration of LoRA") from error
+        # PEFT names those that do not go together; its words are for programmers.
+        named = [one for one in _HINTS if re.search(rf"\b{one}\b", str(error))]
+        which = f" ({', '.join(named)} do not go together)" if named else ""
+        raise ModelError(
+            f"adapter {name}: {path.name} is no configuration of LoRA{which}"
+        ) from error
 
 
 def _against(setting: str, value: Any) -> str:
@@ -67,10 +78,10 @@ def _against(setting: str, value: Any) -> str:
     if setting in _NUMBERS:
         wanted, fits = _NUMBERS[setting]
         return "" if fits(value) else wanted
-    if setting in _PATTERNS:
-        wanted, fits = _NUMBERS[_PATTERNS[setting]]
-        right = value is None or (isinstance(value, dict) and all(map(fits, value.values())))
-        return "" if right else f"an object, each member of which is {wanted}"
+    if setting == "task_type":
+        known = [one.value for one in TaskType]
+        right = value is None or is_one_of(value, known)
+        return "" if right else f"null or one of {', '.join(known)}"
     if setting == "init_lora_weights":  # nothing is initialised: the weights are there
         return "" if isinstance(value, bool | str) else "true, false or a text"
     hint = _HINTS.get(setting)

@@ -66,8 +66,9 @@ class Pictures:
         """
         if leaves_its_folder(wanted):
             raise DataError(f"image: {wanted[:100]!r} is outside the images folder")
-        if not wanted.startswith("/") and is_file(self._folder / wanted):
-            return wanted
+        for name in (normal(wanted), wanted.removeprefix("/")):
+            if is_file(self._folder / name):
+                return name
         if self._by_last is None:
             self._by_last = self._listed()
         if normal(wanted) in self._exact:

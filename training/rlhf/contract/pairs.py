@@ -206,9 +206,11 @@ def _hallucination(given: Any) -> bool:
 def _votes(given: Any) -> dict[str, int]:
     if given is None:
         return {}
-    counts = given.values() if isinstance(given, dict) else [None]
-    if not all(type(count) is int and count >= 0 for count in counts):
+    if not isinstance(given, dict):
         raise ContractError("votes", "is not an object of counts")
+    for name, count in given.items():
+        if type(count) is not int or count < 0:
+            raise ContractError(f"votes.{name[:60]}", "is no count (votes is an object of counts)")
     return dict(given)
 
 

@@ -152,6 +152,7 @@ class ConversationRecord(Record):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         turns = require(data, "conversations", list)
+        shared = {**shared_fields(data), "answered": ""} if turns else {}
         if not turns or not isinstance(turns[-1], dict) or turns[-1].get("from") != "gpt":
             raise ContractError("conversations", "does not end with a gpt turn")
         answer = text_of(turns[-1], "value", f"conversations[{len(turns) - 1}]")
@@ -160,7 +161,6 @@ class ConversationRecord(Record):
         all_answers = data.get("all_answers", False)
         if not isinstance(all_answers, bool):
             raise ContractError("all_answers", "is neither true nor false")
-        shared = {**shared_fields(data), "answered": ""}
         return cls(**shared, answer=answer, all_answers=all_answers)
 
 
