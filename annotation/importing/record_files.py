@@ -147,6 +147,10 @@ class BadField(ValueError):
         self.reason = reason
 
 
+BROKEN_JSON = "is not JSON"
+"""How the reason begins (``config.json_words``)."""
+
+
 def read_objects(file: IO[bytes], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
     """(line, parsed value) of each record; lines that cannot be read go to ``problems``."""
     return values(file, lambda fault: problems.append(Problem(fault.line, "", fault.reason)))
@@ -161,14 +165,21 @@ def parse_each(
 ) -> Iterator[T | None]:
     """Every record that parses, and None for each that does not: its fault is ``unusable``.
 
-    What is wrong with the file as a whole is one of ``faults``. ``name`` stands on each.
+    What is wrong with the file as a whole is one of ``faults``; where JSON breaks off behind
+    records that were read, these may be used. ``name`` stands on each.
     """
+    found = False
 
     def told(problem: Problem) -> None:
-        (unusable if problem.line else faults).add(replace(problem, file=name))
+        if found and not problem.line and problem.reason.startswith(BROKEN_JSON):
+            problem = replace(problem, reason=f"{problem.reason}: nothing from there on is read")
+            unusable.add(replace(problem, file=name))
+        else:
+            (unusable if problem.line else faults).add(replace(problem, file=name))
 
     waiting: list[Problem] = []
     for line, value in read_objects(file, waiting):
+        found = True
         yield from _told(waiting, told)
         try:
             record = parse(line, value)

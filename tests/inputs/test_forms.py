@@ -943,3 +943,19 @@ def test_what_is_no_question_is_refused_by_its_field(kind):
     with pytest.raises(BadField) as refused:
         parse_any_prompt(1, record)
     assert reason in str(refused.value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("order", "created"), [((0, 1), 1), ((1, 0), 2)])
+def test_a_correction_apart_from_its_pair_is_a_pair_and_said_to_be(tmp_path, order, created):
+    own = {**LABELLED["RLHF-V"], "ds_name": "factloop"}
+    pair = {**own, "origin_split": json.dumps({"id": "a"})}
+    correction = {
+        **own,
+        **{"chosen": "Corrected.", "rejected": BAD},
+        "origin_split": json.dumps({"corrects": "a", "id": "a#1"}),
+    }
+    rows = [(pair, correction)[place] for place in order]
+    _, done = imported(tmp_path, rows, "rlhf_v")
+    said = [str(one) for one in done.warnings if "right behind their pair" in str(one)]
+    assert (done.created, len(said)) == (created, created - 1)

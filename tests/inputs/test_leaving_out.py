@@ -68,6 +68,22 @@ def test_what_cannot_be_used_refuses_all_or_is_left_out_by_name(folder, kind):
     assert (head, row[1]) == (["file", "line", "field", "reason"], "2")
 
 
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [("", 2), (", {oops}]", 2), (", ]", 2), ("] x", 2), (', {"id": "9"', 2)],
+    ids=["cut between records", "a broken record", "a comma too many", "more behind it", "cut"],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_of_an_array_that_breaks_off_what_stands_before_may_be_kept(folder, end, kept, indent):
+    text = json.dumps([record(1), record(2)], indent=indent).rstrip("]\n") + end
+    with pytest.raises(ImportRefused, match="is not JSON"):
+        run(folder, text)
+    assert not Comparison.objects.exists()
+    done = run(folder, text, leave_out_unusable=True)
+    [warning] = [one.reason for one in done.warnings if one.reason.startswith("left out: ")]
+    assert done.created == kept and "nothing from there on is read" in warning
+
+
 def test_a_file_of_which_nothing_can_be_used_is_refused(folder):
     for options in ({"leave_out_unusable": True}, {"skip_missing_images": True}):
         with pytest.raises(ImportRefused) as refused:
