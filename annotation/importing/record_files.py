@@ -166,7 +166,7 @@ def parse_each(
     """Every record that parses, and None for each that does not: its fault is ``unusable``.
 
     What is wrong with the file as a whole is one of ``faults``; where JSON breaks off behind
-    records that were read, these may be used. ``name`` stands on each.
+    records that parse, these may be used. ``name`` stands on each.
     """
     found = False
 
@@ -179,7 +179,6 @@ def parse_each(
 
     waiting: list[Problem] = []
     for line, value in read_objects(file, waiting):
-        found = True
         yield from _told(waiting, told)
         try:
             record = parse(line, value)
@@ -187,6 +186,7 @@ def parse_each(
             told(Problem(line, error.field, error.reason))
             yield None
         else:
+            found = True
             yield record
     yield from _told(waiting, told)
 
