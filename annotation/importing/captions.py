@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from annotation.importing.record_files import BadField, Faults, Problem
+from annotation.importing.records import listed
 from annotation.importing.the_picture import name_of_picture
 from annotation.reading.files import Fault, Unreadable, document, text_lines, values
-from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt
-from config.outside import NotJson, is_storable, parse_json
+from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by
+from config.outside import is_storable
 
 TEXTS = ("captions", "caption", "comment", "raw")
 NAMES = ("image_name", "filename")
@@ -61,16 +63,17 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
         records = list(values(file, unread.append))
         if any(_is_record(record) for _, record in records):
             faults += [Problem(one.line, "", one.reason, file="captions") for one in unread]
-        elif unread or len(records) < 2:
+        elif unread:
             faults.append(Problem(0, "", str(error), file="captions"))
             return
     else:
         if isinstance(one, dict) and not _is_record(one):
-            yield from _of_object(one)
+            yield from _of_object(one, faults)
             return
         records = list(enumerate(one if isinstance(one, list) else [one], start=1))
     if not any(_is_record(record) for _, record in records):
-        faults.append(Problem(0, "", FORMS, file="captions"))
+        reason = FORMS if records else "holds no captions"
+        faults.append(Problem(0, "", reason, file="captions"))
         return
     for line, record in records:
         try:
@@ -117,22 +120,12 @@ def _of_record(record: Any) -> tuple[Any, Any]:
         raise BadField("", "is not an object with image and caption")
     names = [record[name] for name in NAMES if name in record]
     texts = next(record[name] for name in TEXTS if name in record)
-    return next(iter(names), None) or name_of_picture(record), _listed(texts)
+    return next(iter(names), None) or name_of_picture(record), listed(texts)
 
 
-def _listed(texts: Any) -> Any:
-    """A cell of a table can hold several captions as a JSON list only."""
-    if not isinstance(texts, str) or not texts.lstrip().startswith('["'):
-        return texts
-    try:
-        return parse_json(texts)
-    except NotJson:
-        return texts
-
-
-def _of_object(one: dict[str, Any]) -> Iterable[tuple[int, Any, Any]]:
+def _of_object(one: dict[str, Any], faults: list[Problem]) -> Iterable[tuple[int, Any, Any]]:
     if _is_coco(one):
-        return _of_coco(one)
+        return _of_coco(one, faults)
     if _has_sentences(one.get("images")):
         return _of_sentences(one["images"])
     return ((0, *told) for told in one.items())
@@ -162,9 +155,15 @@ def _is_coco(one: dict[str, Any]) -> bool:
     )
 
 
-def _of_coco(one: dict[str, Any]) -> Iterable[tuple[int, Any, Any]]:
-    """An annotation names its image by number."""
-    names = {str(image.get("id")): image.get("file_name") for image in one["images"]}
+def _of_coco(one: dict[str, Any], faults: list[Problem]) -> Iterable[tuple[int, Any, Any]]:
+    """An annotation names its image by number, which has to be that of one image."""
+    names: dict[str, Any] = {}
+    for number, image in enumerate(one["images"], start=1):
+        id, name = str(image.get("id")), image.get("file_name")
+        first = names.setdefault(id, name)
+        if first != name:
+            reason = f"{excerpt(id)} is the id of {excerpt(first)} and of {excerpt(name)}"
+            faults.append(Problem(number, "images.id", reason, file="captions"))
     for number, note in enumerate(one["annotations"], start=1):
         yield number, names.get(str(note.get("image_id"))), note.get("caption")
 
@@ -185,6 +184,9 @@ class Captions:
         for problem in problems:
             faults.add(problem)
         self._names = Names(self._captions)
+        self._spellings: dict[object, list[str]] = defaultdict(list)
+        for name in self._captions:
+            self._spellings[told_by(name)].append(name)
         self._alone = OneNameEach()
         self._faults = faults
 
@@ -198,6 +200,12 @@ class Captions:
             return []
         if name is None:
             return []
+        for spelled in self._spellings[told_by(name)]:
+            if self._captions[spelled] != self._captions[name]:
+                both = f"{excerpt(name)} and {excerpt(spelled)}"
+                reason = f"{excerpt(image)} fits several captions: {both} are one picture"
+                self._faults.add(Problem(line, "image", reason))
+                return []
         other = self._alone.other(image, name)
         if other is not None:
             reason = f"the caption of {excerpt(name)} fits this image and {excerpt(other)}"

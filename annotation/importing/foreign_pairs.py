@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from annotation.corrections import marks_of_change
@@ -24,6 +25,7 @@ from annotation.importing.records import (
     Label,
     PairIn,
     PromptIn,
+    captions_in,
     check_all_is_shown,
     conversation_of,
     digest,
@@ -32,7 +34,8 @@ from annotation.importing.records import (
     speaker_of,
     text_of,
 )
-from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
+from annotation.importing.the_picture import IMAGES, ONE_ONLY, is_absent, name_of_picture
+from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt, key
 from annotation.texts import IMAGE_MARK, without_placeholder
 from config.outside import NotJson, is_storable, parse_json, whole_number
@@ -49,9 +52,14 @@ BETTER_AND_WORSE = (
 )
 REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
 """Beside turns whose last one is the better answer."""
+_TURNS_OF_ANSWERS = tuple(dict.fromkeys([*chain(*BETTER_AND_WORSE), *REJECTED]))
+"""Members that may hold turns of which the last is an answer."""
+_UNSHOWN_PARTS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
+"""What a model may have said beside its answer."""
 RANKING = "human_ranking"
 OURS = "factloop"
 CORRECTED_SET = "RLHF-V"
+_OUR_COLUMNS = {"better_model", "worse_model", "votes_1", "votes_2", "votes_tie", "decided_by"}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
 _HOW_TO_SAY = " (write 1, 2 or tie)"
@@ -101,6 +109,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     turns, field = turns_of(row)
     sides = _sides(row, turns)
     conversation = conversation_of(_without_answer(turns, sides), field)
+    check_asked_once(row, conversation, field)
     origin = _origin(row.get("origin_split"))
     models = _models(row, origin)
     content = digest(_question_of(conversation), sides.one, sides.two)
@@ -130,8 +139,28 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         corrects=str(origin.get("corrects", "")) if row.get("ds_name") == OURS else "",
         id_of_question=not is_absent(row.get("id")),
         tie=sides.placed and preference is None and _says_tie(row),
+        not_taken=_not_taken(row),
         **_of_one_person(row, placed=sides.placed),
     )
+
+
+def _not_taken(row: Row) -> dict[str, str]:
+    """What the record says beside all that is read here, and why it is not kept."""
+    found = {}
+    for name in (*TURNS, *_TURNS_OF_ANSWERS):
+        value = row.get(name)
+        turns = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+        inside = {part for turn in turns if isinstance(turn, dict) for part in turn}
+        for part in _UNSHOWN_PARTS:
+            if part in inside:
+                found[f"{name}.{part}"] = "is not taken: people judge the answer alone"
+    for part in _UNSHOWN_PARTS:
+        if is_said(row.get(part)):
+            found[part] = "is not taken: people judge the answer alone"
+    margin = row.get("margin")
+    if is_said(margin) and share_of(margin) is None:
+        found["margin"] = "is not taken: it is not a number between 0 and 1"
+    return found
 
 
 def _of_one_person(row: Row, *, placed: bool) -> dict[str, Any]:
@@ -179,8 +208,11 @@ def _ours(row: dict[str, Any]) -> dict[str, Any]:
         origin = _origin(row.get("origin_split"))
         names = ("conversations", "hallucination")
         kept: dict[str, Any] = {name: origin[name] for name in names if name in origin}
+        if "conversations" in kept:  # the question is then all turns as one text
+            row = {name: value for name, value in row.items() if name != "question"}
         return {**row, **kept}
-    if not row.keys() >= {"better", "worse", "better_model", "worse_model"}:
+    # An empty cell is no member, so a table of ours is told by any column that others do not have.
+    if not row.keys() >= {"better", "worse"} or _OUR_COLUMNS.isdisjoint(row):
         return row
     return {name: _unquoted(cell) for name, cell in row.items()}
 
@@ -211,9 +243,6 @@ def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any],
     chosen = row.get("chosen")
     if isinstance(chosen, list) and len(chosen) > 1:  # TRL's form with the prompt in both answers
         turns = _plain_turns(chosen, "chosen")
-        rejected = row.get("rejected")
-        if isinstance(rejected, list) and _plain_turns(rejected, "rejected")[:-1] != turns[:-1]:
-            raise BadField("rejected", "answers other turns than chosen")
         return turns, "chosen"
     name = next((name for name in questions if row.get(name) is not None), "question")
     question = text_of(dict(row), name)
@@ -221,6 +250,47 @@ def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any],
         question = f"{question}\n{asked}"
     question = without_placeholder(question)
     return [{"from": "human", "value": f"{IMAGE_MARK}\n{question}"}], name
+
+
+def check_asked_once(
+    row: Row,
+    conversation: list[dict[str, str]],
+    field: str,
+    questions: Sequence[str] = QUESTIONS,
+) -> None:
+    """Raises BadField where another member says that something else than ``field`` was asked.
+
+    So every member that holds turns or a question counts, and every turn before an answer: of two
+    that differ, nobody but the author of the file knows which one the answers are to.
+    """
+    asked = [(turn["from"], _words_of(turn["value"])) for turn in conversation]
+    for name in (*TURNS, *_TURNS_OF_ANSWERS):
+        value = row.get(name)
+        if name == field or not isinstance(value, list) or not any(map(_is_object, value)):
+            continue
+        turns = [_plain_turn(turn, f"{name}[{number}]") for number, turn in enumerate(value)]
+        if name in _TURNS_OF_ANSWERS or (turns and SPEAKERS.get(turns[-1]["from"]) == "gpt"):
+            turns.pop()
+        before = [(SPEAKERS.get(turn["from"]), _words_of(turn["value"])) for turn in turns]
+        if before and before != asked:
+            raise BadField(name, f"answers other turns than {field}")
+    compound = field == "instruction" and isinstance(row.get("input"), str)
+    texts = {words for speaker, words in (asked[0], asked[-1]) if speaker == "human"}
+    for name in questions:
+        value = row.get(name)
+        if name == field or compound or not isinstance(value, str) or not is_said(value):
+            continue
+        if not _is_inner(value) and _words_of(value) not in texts:
+            said = f"{excerpt(value, 40)!r}, and {field} {excerpt(asked[-1][1], 40)!r}"
+            raise BadField(name, f"asks something else than {field}: {said}")
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _words_of(text: str) -> str:
+    return " ".join(text.replace(IMAGE_MARK, " ").split())
 
 
 def _plain_turns(turns: list[Any], field: str) -> list[Any]:
@@ -316,7 +386,24 @@ def _sides(row: Row, turns: list[Any]) -> _Sides:
         return _Sides(chosen, _answer(row, worse), 1, placed=False)
     missing = "rejected" if row.get("chosen") is not None else "chosen"
     there = ", ".join(excerpt(name, 30) for name in list(row)[:12])
-    raise BadField(missing, f"is missing (there are: {there})")
+    raise BadField(missing, f"is missing (there are: {there}){near_members(row)}")
+
+
+_READ = {
+    *("id", "captions", "output_1", "output_2"),
+    *chain(QUESTIONS, TURNS, IMAGES, REJECTED, *BETTER_AND_WORSE, *verdicts.FIRST_AND_SECOND),
+}
+
+
+def near_members(row: Row) -> str:
+    """For a message: which members would be read if they were spelled as they are here."""
+    spelled = {name: "_".join(name.lower().replace("-", " ").split()) for name in row}
+    near = [
+        f"{excerpt(name, 30)!r} as {read!r}"
+        for name, read in spelled.items()
+        if read in _READ and read not in row
+    ]
+    return f"; write {', '.join(near[:6])}" if near else ""
 
 
 def _answer(row: Row, name: str) -> str:
@@ -363,9 +450,23 @@ def _label(row: Row, preference: int | None, *, placed: bool) -> Label | None:
     if preference is None:
         return None
     honest = str(row.get("hallucination", "true")).lower() != "false"
-    if not placed:  # the votes of the record are for sides that it does not name
-        return Label(preference=preference, hallucination=honest)
-    return Label(preference=preference, hallucination=honest, **_counts(row))
+    # The votes of the record are for sides, which it may not name; the margin is for the better.
+    found = _counts(row) if placed else {}
+    margin = share_of(row.get("margin"))
+    if margin is not None:
+        found["margin"] = margin
+    return Label(preference=preference, hallucination=honest, **found)
+
+
+def share_of(value: Any) -> float | None:
+    """A number from 0 to 1, also as tables write it ("0,5"); None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= 1 else None
 
 
 def _counts(row: Row) -> dict[str, Any]:
@@ -445,13 +546,10 @@ def image_of(row: Row) -> str:
     name = name_of_picture(row)
     if name is None:
         reason = "is not the name of an image (pictures come beside the file, as a zip)"
-        raise BadField("image", reason)
+        raise BadField("image", reason + near_members(row))
     return text_of({"image": name}, "image")
 
 
 def captions_of(row: Row) -> list[str]:
     """The facts that a record brings. Raises BadField."""
-    captions = row.get("captions")
-    if not isinstance(captions, list):
-        return []
-    return [text_of({"captions": one}, "captions") for one in captions]
+    return captions_in(row)

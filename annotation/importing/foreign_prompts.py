@@ -18,6 +18,7 @@ from annotation.importing.foreign_pairs import (
     REJECTED,
     TURNS,
     captions_of,
+    check_asked_once,
     fits,
     image_of,
     turns_of,
@@ -79,6 +80,7 @@ def _parse(line: int, data: dict[str, Any]) -> PromptIn:
     check_all_is_shown(row)
     turns, field = turns_of(row, ASKED)
     conversation = conversation_of(turns, field)
+    check_asked_once(row, conversation, field, ASKED)
     image = image_of(row)
     named = next((name for name in IDS if not is_absent(row.get(name))), "")
     id = identifier(row, named) if named else f"prompt-{digest(conversation, key(image))[:16]}"

@@ -17,7 +17,7 @@ from annotation.importing.records import (
     parse_prompt,
     text_of,
 )
-from annotation.reading.names import key
+from annotation.reading.names import told_by
 
 Conversation = tuple[PromptIn, str]
 """A prompt and the answer that the conversation ends with."""
@@ -92,7 +92,8 @@ def _by_id(
 
 
 def _told_by(prompt: PromptIn) -> str:
-    return digest(key(prompt.image), prompt.conversation)
+    image, query = told_by(prompt.image)
+    return digest(image, prompt.conversation, *([query] if query else []))
 
 
 def _pair(prompt: PromptIn, one: str, two: str, models: tuple[str, str], *, told: bool) -> PairIn:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,7 +25,7 @@ from annotation.importing.corrected_pairs import with_corrections
 from annotation.importing.formats import read_files
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem
-from annotation.importing.record_writer import RecordWriter
+from annotation.importing.record_writer import CORRECTED, MARKED, RecordWriter
 from annotation.importing.records import A_TIE, LONGEST_ID, PairIn, PromptIn
 from annotation.importing.spool import BATCH, Spool
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
@@ -249,6 +249,8 @@ class _Import:
             writer = RecordWriter(project, source=options.source, keep_labels=options.keep_labels)
             facts = _Counter(self._batches())
             created, unchanged = writer.write(facts)
+            for warning in writer.warnings.said(self._lines):
+                self._warnings.add(warning)
         if created >= BATCH:
             refresh_statistics()
         return Imported(
@@ -256,7 +258,7 @@ class _Import:
             unchanged,
             left_out=self._lines - self._spool.counted_together - created - unchanged,
             warnings=[*self._left_out_warnings(), *self._warnings.said(self._lines)],
-            joins=[*self._joins, *facts.joins()],
+            joins=[*self._joins, *facts.joins(writer.not_taken)],
         )
 
     def _batches(self) -> Iterator[list[tuple[Record, str]]]:
@@ -338,10 +340,17 @@ class _Counter:
             self.with_corrections += sum(bool(pair.corrections) for pair in pairs)
             yield batch
 
-    def joins(self) -> list[Join]:
-        """Facts always: they are what a release needs. The others where the file has any."""
-        others = {"marked words": self.with_marks, "corrections": self.with_corrections}
-        found = [Join(what, count, self.count) for what, count in others.items() if count]
+    def joins(self, not_taken: Mapping[str, int]) -> list[Join]:
+        """Facts always: they are what a release needs. The others where the file has any.
+
+        ``not_taken`` is of how many records they were not kept.
+        """
+        others = {MARKED: self.with_marks, CORRECTED: self.with_corrections}
+        found = [
+            Join(what, count - not_taken.get(what, 0), self.count)
+            for what, count in others.items()
+            if count
+        ]
         return [Join("facts", self.with_facts, self.count), *found]
 
 

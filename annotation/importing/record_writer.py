@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -23,6 +25,13 @@ COMPARISON_FIELDS = (
     *("outcome", "preference", "hallucination", "margin", "imported_votes"),
     *("imported_marks", "imported_corrections"),
 )
+_KEPT = (
+    *("imported_marks", "imported_corrections", "imported_votes"),
+    *("preference", "hallucination", "margin", "wanted_judgments"),
+)
+"""Of a comparison that is here, what a file may say anew of it."""
+MARKED, CORRECTED, LABEL = "marked words", "corrections", "label and votes"
+_FIELDS = {MARKED: "marks", CORRECTED: "corrections", LABEL: "preference"}
 
 
 class _Stored(NamedTuple):
@@ -42,6 +51,9 @@ class RecordWriter:
         self.source = storable(source)[:200]
         self.keep_labels = keep_labels
         self.faults = Faults()
+        self.warnings = Faults()
+        self.not_taken: Counter[str] = Counter()
+        """Of how many records that were here already something was not kept."""
         self._prompt_table = Table(Prompt, PROMPT_FIELDS)
         self._comparison_table = Table(Comparison, COMPARISON_FIELDS)
 
@@ -109,18 +121,23 @@ class RecordWriter:
         )
 
     def _comparisons(self, pairs: list[PairIn], prompts: dict[str, _Stored]) -> int:
-        columns = ("external_id", "content_sha256")
+        columns = ("external_id", "content_sha256", *_KEPT)
         ids = [pair.id for pair in pairs]
-        known = dict(self._comparison_table.found(self.project.pk, "external_id", ids, *columns))
+        rows = self._comparison_table.found(self.project.pk, "external_id", ids, *columns)
+        known = {id: (content, dict(zip(_KEPT, kept, strict=True))) for id, content, *kept in rows}
         fresh: list[tuple[PairIn, str]] = []
         for pair in pairs:
             prompt = prompts[pair.prompt.id]
             content = comparison_sha256(prompt, pair.response_1, pair.response_2)
             if pair.id not in known:
                 fresh.append((pair, content))
-            elif known[pair.id] != content:
+                continue
+            there, kept = known[pair.id]
+            if there != content:
                 reason = f"{pair.id!r} is here already with other responses"
                 self.faults.add(Problem(pair.line, "id", reason))
+            elif self.keep_labels:
+                self._say_what_is_not_taken(pair, kept)
         if fresh and not self.faults:
             keys = self._comparison_table.new_keys(len(fresh))
             self._comparison_table.write(
@@ -128,6 +145,20 @@ class RecordWriter:
                 for key, (pair, content) in zip(keys, fresh, strict=True)
             )
         return len(fresh)
+
+    def _say_what_is_not_taken(self, pair: PairIn, kept: dict[str, Any]) -> None:
+        """Of a pair that is here already nothing changes, since people may have judged it."""
+        marks, corrections = (_from_json(kept[f"imported_{n}"]) for n in ("marks", "corrections"))
+        differing = {
+            MARKED: pair.marks and pair.marks != marks,
+            CORRECTED: pair.corrections and pair.corrections != corrections,
+            LABEL: pair.label is not None and not _is_label_of(pair, pair.label, kept),
+        }
+        for what, differs in differing.items():
+            if differs:
+                self.not_taken[what] += 1
+                reason = f"{what} are not taken: the pair is here already, and stays as it is"
+                self.warnings.add(Problem(pair.line, _FIELDS[what], reason))
 
     def _comparison_row(self, pair: PairIn, prompt: int, content: str) -> tuple[Any, ...]:
         wanted = self.project.judgments_per_comparison
@@ -148,6 +179,24 @@ class RecordWriter:
             *decided,
             *((pair.marks, pair.corrections) if self.keep_labels else ({}, [])),
         )
+
+
+def _is_label_of(pair: PairIn, label: Label, kept: dict[str, Any]) -> bool:
+    """Whether a label is the one that is here; votes and margin count where a file decided too."""
+    if look_alike(pair.response_1, pair.response_2):
+        return True  # said as such, and never taken
+    if (kept["preference"], kept["hallucination"]) != (label.preference, label.hallucination):
+        return False
+    by_people = kept["wanted_judgments"] > 0
+    return by_people or (kept["margin"], _from_json(kept["imported_votes"])) == (
+        label.margin,
+        label.votes,
+    )
+
+
+def _from_json(value: Any) -> Any:
+    """A column of JSON, which a plain cursor gives as its text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def comparison_sha256(prompt: Prompt | _Stored, response_1: str, response_2: str) -> str:

@@ -14,11 +14,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from annotation.answers import SPAN_KINDS
-from annotation.corrections import CORRECTION
+from annotation.corrections import CORRECTION, is_changed
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.the_picture import name_of_picture
+from annotation.importing.the_picture import is_absent, name_of_picture
 from annotation.importing.verdicts import is_said
-from annotation.reading.names import key, normal
+from annotation.reading.names import normal, told_by
 from annotation.texts import (
     IMAGE_MARK,
     LONGEST_TEXT,
@@ -30,7 +30,7 @@ from annotation.texts import (
     turns_direction,
     without_placeholder,
 )
-from config.outside import is_storable, whole_number
+from config.outside import NotJson, is_storable, parse_json, whole_number
 
 LONGEST_ID = 200
 A_TIE = "is a tie: no label, so people are asked"
@@ -105,6 +105,8 @@ class PairIn:
     counted together. The name is that of the answer and not of a person."""
     votes: dict[str, int] = field(default_factory=dict)
     """Of ``vote_of``, also where they are for a tie."""
+    not_taken: dict[str, str] = field(default_factory=dict)
+    """What the record brings and is not kept: the reason by field."""
 
     @property
     def line(self) -> int:
@@ -125,6 +127,8 @@ class PairIn:
             yield from _text_like_media(self.line, field, text)
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")
+        for field, reason in self.not_taken.items():
+            yield Problem(self.line, field, reason)
         if self.tie and not self.vote_of:  # else the answers of others may decide
             yield Problem(self.line, "preference", A_TIE)
         if look_alike(self.response_1, self.response_2):
@@ -184,7 +188,7 @@ def parse_prompt(line: int, data: Any) -> PromptIn:
         id=identifier(data),
         image=text_of({"image": name_of_picture(data)}, "image"),
         conversation=conversation_of(data.get("conversations")),
-        captions=_captions(data),
+        captions=captions_in(data),
         caption_type=caption_type,
         length_bonus=_number(data, "length_bonus", 1.0),
     )
@@ -201,6 +205,7 @@ def parse_pair(line: int, data: Any) -> PairIn:
         reason = "is filled, but the answers are output_1 and output_2: it has to be empty"
         raise BadField(f"conversations[{last}].value", reason)
     outputs = [_output(data, f"output_{number}") for number in (1, 2)]
+    corrections, not_taken = _corrections(data, (outputs[0][0], outputs[1][0]))
     return PairIn(
         prompt=prompt,
         id=prompt.id,
@@ -210,7 +215,8 @@ def parse_pair(line: int, data: Any) -> PairIn:
         model_2=outputs[1][1],
         label=_label(data),
         marks=_marks(data),
-        corrections=_corrections(data),
+        corrections=corrections,
+        not_taken=not_taken,
     )
 
 
@@ -244,11 +250,16 @@ def marks_in(given: Any, text: str, where: str) -> list[dict[str, Any]]:
     return found
 
 
-def _corrections(data: dict[str, Any]) -> list[dict[str, Any]]:
+def _corrections(
+    data: dict[str, Any], outputs: tuple[str, str]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The corrections of a record, and those that are not kept: people may have given several of
+    one output, but each text counts once, and one that changes nothing is none."""
+    not_taken = {}
     given = data.get("corrections") or []
     if not isinstance(given, list):
         raise BadField("corrections", "is not a list of corrections")
-    found = []
+    found: list[dict[str, Any]] = []
     for position, one in enumerate(given):
         where = f"corrections[{position}]"
         if not isinstance(one, dict):
@@ -256,8 +267,16 @@ def _corrections(data: dict[str, Any]) -> list[dict[str, Any]]:
         output = whole_number(one.get("output"), least=1, most=2)
         if output is None:
             raise BadField(f"{where}.output", "is not 1 or 2")
-        found.append({"response": output, "text": text_of(one, "value", where)})
-    return found
+        text = text_of(one, "value", where)
+        correction = {"response": output, "text": text}
+        if not is_changed(outputs[output - 1], text):
+            not_taken[where] = f"is not taken: it is output_{output}, unchanged"
+        elif correction in found:
+            place = found.index(correction)
+            not_taken[where] = f"is not taken: it is the same as the one in place {place}"
+        else:
+            found.append(correction)
+    return found, not_taken
 
 
 def pair_answers(
@@ -308,12 +327,14 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
 def _answer_pair(
     number: int, one: dict[str, Any], two: dict[str, Any], models: tuple[str, str]
 ) -> PairIn:
-    images = [PurePosixPath(normal(answer["image_src"])).name for answer in (one, two)]
+    images = [_own_name(answer["image_src"]) for answer in (one, two)]
     if one["question"].split() != two["question"].split():
         raise BadField("question", "differs between the two files")
     # An address or a path of the run: the picture's own name, or its id, says which it is.
-    same_id = one["image_id"] is not None and one["image_id"] == two["image_id"]
-    if key(images[0]) != key(images[1]) and not same_id:
+    ids = [_said_id(answer["image_id"]) for answer in (one, two)]
+    if all(ids) and ids[0] != ids[1]:
+        raise BadField("image_id", "differs between the two files")
+    if told_by(images[0]) != told_by(images[1]) and not all(ids):
         raise BadField("image_src", "differs between the two files")
     references = {answer["gt_answer"] for answer in (one, two)} - {""}
     if len(references) > 1:
@@ -335,6 +356,19 @@ def _answer_pair(
         model_1=models[0],
         model_2=models[1],
     )
+
+
+def _own_name(image: str) -> str:
+    """The name of a picture without its folder; an address with a query that tells it apart stays
+    as it is."""
+    return image if told_by(image)[1] else PurePosixPath(normal(image)).name
+
+
+def _said_id(value: Any) -> str:
+    """The id of a picture as a text; empty where nothing, or no more than 0 or false, is said."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or not value:
+        return ""
+    return str(value).strip() if is_said(value) else ""
 
 
 def identifier(data: dict[str, Any], name: str = "id") -> str:
@@ -423,10 +457,13 @@ def _asked(text: str, position: int) -> str:
     return without_placeholder(text) if position == 0 else text
 
 
-def _captions(data: dict[str, Any]) -> list[str]:
-    captions = data.get("captions")
-    if captions is None:
+def captions_in(data: Mapping[str, Any]) -> list[str]:
+    """The facts that a record of any form brings: texts, or one, or a cell with a JSON list."""
+    captions = listed(data.get("captions"))
+    if is_absent(captions):
         return []
+    if isinstance(captions, str):
+        captions = [captions] if captions.strip() else []
     if not isinstance(captions, list):
         raise BadField("captions", "is not a list of texts")
     for position, caption in enumerate(captions):
@@ -434,6 +471,16 @@ def _captions(data: dict[str, Any]) -> list[str]:
         if not is_visible(caption):
             raise BadField(f"captions[{position}]", "is empty")
     return captions
+
+
+def listed(texts: Any) -> Any:
+    """A cell of a table can hold several texts as a JSON list only."""
+    if not isinstance(texts, str) or not texts.lstrip().startswith('["'):
+        return texts
+    try:
+        return parse_json(texts)
+    except NotJson:
+        return texts
 
 
 def _output(data: dict[str, Any], name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from annotation.importing.record_files import BadField
@@ -17,6 +18,8 @@ from annotation.reading.names import excerpt, fit, key
 IMAGES = ("image", "images", "image_path", "image_url", "img", "file_name", "file_names")
 ONE_ONLY = "a comparison shows one"
 _NUMBERED = re.compile(r"(?:image|img)s?[_ -]?\d{1,2}")
+_BY_CONTENT = re.compile(r"a picture inside the record |[0-9a-f]{20}/")
+"""How the pictures that were in a record, or in a row of Parquet, are called."""
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
 
 
@@ -36,11 +39,27 @@ def name_of_picture(record: Mapping[str, Any]) -> Any:
     for member in _OTHER_MEDIA:
         if member in record and any(True for _ in _names(record[member])):
             raise BadField(member, "is not shown: a comparison is about one image")
-    one, other = found.get("image"), found.get("images")
-    if isinstance(one, str) and isinstance(other, str) and not fit(key(one), key(other)):
-        reason = f"names {excerpt(other)}, and image {excerpt(one)}; {ONE_ONLY}"
-        raise BadField("images", reason)
+    _check_the_same(found)
     return next(iter(found.values()), None)
+
+
+def _check_the_same(found: Mapping[str, Any]) -> None:
+    """Raises BadField where two members name different pictures.
+
+    A picture that the record holds has no name of its own, and the address that one was copied
+    from may call it anything: neither contradicts a name.
+    """
+    names = {
+        member: name
+        for member, name in found.items()
+        if isinstance(name, str)
+        and not _BY_CONTENT.match(name)
+        and not (member == "image_url" and "://" in name)
+    }
+    for (member, one), (second, other) in combinations(names.items(), 2):
+        if not fit(key(one), key(other)):
+            reason = f"names {excerpt(other)}, and {member} {excerpt(one)}; {ONE_ONLY}"
+            raise BadField(second, reason)
 
 
 def is_absent(value: Any) -> bool:

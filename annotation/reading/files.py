@@ -42,6 +42,8 @@ _BINARY = {
 _TURNS = {"messages", "conversations"}
 _OF_ONE_RECORD = {"fields"}
 """Objects in one record of Argilla's, all of whose members may be objects."""
+_OF_PAGES = {"data", "rows"}
+"""Where pages of an API have their records, beside what they say of the page."""
 _UTF_16 = "is UTF-16, not UTF-8 text: save it as UTF-8"
 _ANY_JSON = json.JSONDecoder(parse_int=float)
 """Finds the end of a value that is not taken, whatever its numbers and names."""
@@ -302,10 +304,11 @@ def _container(value: dict[str, Any]) -> str | None:
         if isinstance(member, list) and member and all(isinstance(one, dict) for one in member)
     ]
     turns = not _TURNS.isdisjoint(lists)  # one record of a conversation, not records
-    if lists and not turns and (len(value) == len(lists) or "data" in lists):
+    if lists and not turns and (len(value) == len(lists) or not _OF_PAGES.isdisjoint(lists)):
+        named = next((name for name in lists if name in _OF_PAGES), lists[0])
         return (
             "is a JSON object, not a list: records are expected at the top; "
-            f"there is a list under {lists[0][:40]!r}"
+            f"there is a list under {named[:40]!r}"
         )
     one_record = not _OF_ONE_RECORD.isdisjoint(value)
     if value and not one_record and all(isinstance(member, dict) for member in value.values()):
@@ -437,13 +440,20 @@ def _is_table(start: bytes) -> bool:
     named = _named_separator(head)
     if named:
         head = rest.lstrip("\r\n").partition("\n")[0]
-    columns = next(csv.reader([head.strip("\r\n")], delimiter=named or _separator(head)), [])
+    columns = next(csv.reader([head.strip("\r\n")], delimiter=_separator(head, named)), [])
     names = [column.strip() for column in columns]
+    names = _without_blank_end(names)
     return len(names) > 1 and names.count("") < 2 and all(map(_COLUMN.fullmatch, names))
 
 
-def _separator(head: str) -> str:
-    return max(",;\t", key=head.count)
+def _without_blank_end(names: list[str]) -> list[str]:
+    """Without the columns behind the last name, which Excel writes where once something stood."""
+    return names[: max((place for place, name in enumerate(names, 1) if name), default=0)]
+
+
+def _separator(head: str, named: str = "") -> str:
+    """The one that is named, unless the header does without it."""
+    return named if named and named in head else max(",;\t", key=head.count)
 
 
 def _named_separator(line: str) -> str:
@@ -457,6 +467,11 @@ def _first_line(text: io.TextIOWrapper) -> str:
     return line
 
 
+def _is_filled(row: dict[Any, Any]) -> bool:
+    """Whether a row says anything; Excel writes nothing but separators for an empty one."""
+    return any(any(cell) if isinstance(cell, list) else cell for cell in row.values())
+
+
 def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
     """Rows as objects of texts by column; an empty cell is a field that is not there."""
     csv.field_size_limit(MOST_RECORD_BYTES)
@@ -466,13 +481,14 @@ def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         named = _named_separator(head)
         head = _first_line(text) if named else head
         lines = itertools.chain([head], text)
-        rows = csv.DictReader(lines, delimiter=named or _separator(head), strict=True)
-        rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
+        rows = csv.DictReader(lines, delimiter=_separator(head, named), strict=True)
+        names = [name.strip() for name in rows.fieldnames or []]
+        rows.fieldnames = _without_blank_end(names)
         if twice := named_twice([(name, None) for name in rows.fieldnames]):
             on_fault(Fault(0, f"{twice} among its columns"))
             return
-        for number, row in enumerate(rows, start=1):
-            if None in row or None in row.values():
+        for number, row in enumerate(filter(_is_filled, rows), start=1):
+            if any(row.pop(None, [])) or None in row.values():
                 on_fault(Fault(number, f"has another number of cells than {len(rows.fieldnames)}"))
                 continue
             yield number, {name: cell for name, cell in row.items() if name and cell != ""}

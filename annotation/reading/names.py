@@ -8,11 +8,12 @@ What the rule does not decide is never guessed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 from config.outside import normalized
 
@@ -21,6 +22,12 @@ Key = tuple[str, ...]
 LONGEST_SHOWN = 60
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)20\d\d_)?(\d{12})(\.[A-Za-z]+)?")
 _COCO_FOLDER = re.compile(r"(?:train|val|test)20\d\d")
+_SIGNING = re.compile(
+    r"x-(?:amz|goog|oss|cos)-.+|signature|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid|"
+    r"ossaccesskeyid|security-token|s[eiprtv]|sig|spr|sk(?:oid|tid|t|e|s|v)|token",
+    re.IGNORECASE,
+)
+"""Members of the query of an address that S3, Google, Azure and others sign it by."""
 _SERVED_BY_LABEL_STUDIO = "/data/local-files/"
 
 
@@ -90,6 +97,20 @@ def key(name: str) -> Key:
         if folders and _COCO_FOLDER.fullmatch(folders[-1]):
             folders.pop()
     return (*folders, last)
+
+
+def told_by(name: str) -> tuple[Key, str]:
+    """What tells a picture from others: its key, and of an address what its query asks for.
+
+    One server may give many pictures under one path. What only signs an address, and is new with
+    each signing, tells nothing apart.
+    """
+    query = ""
+    if "://" in name:
+        with contextlib.suppress(ValueError):
+            asked = parse_qsl(urlsplit(name).query, keep_blank_values=True)
+            query = urlencode(sorted(one for one in asked if not _SIGNING.fullmatch(one[0])))
+    return key(name), query
 
 
 def fit(one: Key, other: Key) -> bool:
@@ -176,4 +197,5 @@ class OneNameEach:
         """The other name that ``thing`` goes by already; None where ``name`` is its only one."""
         first = self._taken.setdefault(thing, name)
         one, two = decoded(first), decoded(name)
-        return None if normal(one) == normal(two) or key(one) == key(two) else first
+        same = normal(one) == normal(two) or key(one) == key(two)
+        return None if same and told_by(one)[1] == told_by(two)[1] else first

@@ -19,7 +19,12 @@ from benchmark.protocols.yes_no import object_names
 
 AN_ANSWER = "an answer with question_id"
 _PROMPTS = ("prompt", "question", "query", "text")
-_ANSWERS = ("response", "model_answer", "text", "answer")
+_OF_A_MODEL = (
+    *("response", "model_answer", "model_response", "model_output", "generated_text"),
+    *("prediction", "predicted_answer", "predicted", "pred"),
+)
+"""Names under which nothing but a model's answer stands: two of them have to say the same."""
+_ANSWERS = (*_OF_A_MODEL[:2], "text", "answer", *_OF_A_MODEL[2:])
 """Names that tools write an answer under. Beside "response", "text" is what was asked, and "answer"
 what somebody read of it, or the truth. Of "text" and "answer" alone, see ``Line.settled``."""
 _IMAGES = ("image", "img_id", "image_path", "image_src", "image_file")
@@ -188,7 +193,20 @@ def _answer_of(data: Mapping[str, Any], where: str) -> str:
         raise Refused(f"{where}: there is no answer (text is missing; there are: {there})")
     if not isinstance(data[name], str):
         raise Refused(f"{where}: the answer is not a text ({name})")
+    for other in _OF_A_MODEL:
+        said = data.get(other)
+        if isinstance(said, str) and said.strip() and not _same(data[name], said):
+            raise Refused(
+                f"{where}: {name} and {other} say different things ({excerpt(data[name], 40)!r} "
+                f"and {excerpt(said, 40)!r}): leave away the one that is not the model's"
+            )
     return name
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two answers are one, of which the shorter may be what somebody read of it."""
+    words, others = sorted((_words(one), _words(other)), key=len)
+    return one.strip() == other.strip() or (bool(words) and others[: len(words)] == words)
 
 
 def check(line: Line, question: Mapping[str, Any]) -> None:

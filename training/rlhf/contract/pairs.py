@@ -222,7 +222,7 @@ def _margin(given: Any) -> float:
 
 
 def _output_to_json(model: str, text: str, marks: tuple[Mark, ...] | None) -> dict[str, Any]:
-    output: dict[str, Any] = {"from": model or "llava", "value": text}
+    output: dict[str, Any] = {"from": model, "value": text}
     return output if marks is None else output | {"marks": [to_json(mark) for mark in marks]}
 
 
