@@ -63,7 +63,7 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
         records = list(values(file, unread.append))
         if any(_is_record(record) for _, record in records):
             faults += [Problem(one.line, "", one.reason, file="captions") for one in unread]
-        elif unread:
+        elif unread or not _says_anything(file):
             faults.append(Problem(0, "", str(error), file="captions"))
             return
     else:
@@ -80,6 +80,11 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
             yield line, *_of_record(record)
         except BadField as error:
             faults.append(Problem(line, error.field, error.reason, file="captions"))
+
+
+def _says_anything(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return next(text_lines(file, lambda fault: None), None) is not None
 
 
 def _form_of_lines(file: IO[bytes]) -> re.Pattern[str] | None:

@@ -39,21 +39,26 @@ def name_of_picture(record: Mapping[str, Any]) -> Any:
     for member in _OTHER_MEDIA:
         if member in record and any(True for _ in _names(record[member])):
             raise BadField(member, "is not shown: a comparison is about one image")
-    _check_the_same(found)
+    _check_the_same({m: name for m, name in found.items() if not _is_held(record[m])})
     return next(iter(found.values()), None)
+
+
+def _is_held(value: Any) -> bool:
+    return isinstance(value, dict) and not is_absent(value.get("bytes"))
 
 
 def _check_the_same(found: Mapping[str, Any]) -> None:
     """Raises BadField where two members name different pictures.
 
-    A picture that the record holds has no name of its own, and the address that one was copied
-    from may call it anything: neither contradicts a name.
+    A picture that the record holds has no name of its own, the address that one was copied from
+    may call it anything, and a number alone may be a row's: none of them contradicts a name.
     """
     names = {
         member: name
         for member, name in found.items()
         if isinstance(name, str)
         and not _BY_CONTENT.match(name)
+        and not name.strip().isdigit()
         and not (member == "image_url" and "://" in name)
     }
     for (member, one), (second, other) in combinations(names.items(), 2):

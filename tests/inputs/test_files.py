@@ -153,3 +153,24 @@ def test_all_of_a_file_or_why_not(tmp_path):
         read_all(path)
     with pytest.raises(Unreadable, match="cannot be read"):
         read_all(tmp_path / "absent")
+
+
+TABLES = {
+    "columns without a name behind the last": b"a,b,,\n1,2,,\n",
+    "rows of separators": b"a,b\n,\n1,2\n,\n",
+    "a named separator that the header does without": b"sep=;\na,b\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_excel_writes_beside_the_cells_is_no_fault(table):
+    faults = []
+    assert list(values(io.BytesIO(TABLES[table]), faults.append)) == [(1, {"a": "1", "b": "2"})]
+    assert faults == []
+
+
+def test_a_page_of_an_api_is_told_by_its_list_of_records():
+    page = {"features": [{"name": "a"}], "rows": [{"row": {"a": 1}}], "num_rows_total": 1}
+    faults = []
+    assert list(values(io.BytesIO(json.dumps(page).encode()), faults.append)) == []
+    assert [fault.reason[-25:] for fault in faults] == ["there is a list under 'rows'"[-25:]]

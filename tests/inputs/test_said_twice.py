@@ -70,7 +70,7 @@ def test_two_members_that_differ_are_refused_by_name(case):
     row, field = DIFFERING[case]
     with pytest.raises(BadField) as refused:
         parse_any_pair(1, row)
-    assert refused.value.field == field
+    assert refused.value.field.startswith(field)
 
 
 SAME = {
@@ -197,8 +197,9 @@ def bring(tmp_path, db):
     def run(records, *, project=None, pictures=("a.png", "b.png"), captions=None):
         folder = tmp_path / "images"
         folder.mkdir(exist_ok=True)
-        for number, name in enumerate(pictures):
-            (folder / name).write_bytes(picture_bytes(seed=number))
+        for name in pictures:
+            if not (folder / name).exists():
+                (folder / name).write_bytes(picture_bytes())
         path = tmp_path / "records"
         path.write_bytes(records if isinstance(records, bytes) else json.dumps(records).encode())
         facts = None
@@ -241,10 +242,8 @@ def test_what_comes_later_for_a_pair_is_named_as_not_taken(bring, field):
     bring([ours()], project=project)
     done = bring([ours(**NEWS[field])], project=project)
     assert (done.unchanged, [one.field for one in done.warnings]) == (1, [field])
-    assert {join.what: join.found for join in done.joins if join.what != "facts"} in (
-        {},
-        {"corrections": 0},
-        {"marked words": 0},
+    assert not any(
+        join.found for join in done.joins if join.what in ("corrections", "marked words")
     )
 
 
@@ -253,7 +252,7 @@ def test_the_same_again_is_no_news(bring):
     record = ours(**{**NEWS["corrections"], **NEWS["marks"], **NEWS["preference"]})
     for _ in range(2):
         done = bring([record], project=project)
-        assert (done.warnings, [join.found for join in done.joins]) == ([], [0, 1, 1])
+        assert (done.warnings, [join.found for join in done.joins]) == ([], [1, 0, 1, 1])
 
 
 def test_a_correction_that_says_nothing_new_is_not_taken(bring):
@@ -308,3 +307,9 @@ def test_what_a_model_thought_is_said_not_to_be_taken():
 def test_members_in_capitals_are_named_as_they_would_be_read():
     with pytest.raises(BadField, match="write 'Image' as 'image', 'Chosen' as 'chosen'"):
         parse_any_pair(1, {"Image": "a.png", "Chosen": GOOD, "Rejected": BAD})
+
+
+def test_a_caption_table_with_a_header_alone_holds_none():
+    problems = []
+    read_captions(io.BytesIO(b"image,caption\n"), problems)
+    assert [one.reason for one in problems] == ["holds no captions"]

@@ -71,7 +71,8 @@ def test_the_better_response_has_no_place_of_its_own() -> None:
 
 
 def test_the_name_of_an_image_is_taken_from_where_it_stands() -> None:
-    assert read_one({**ROW, "image": "b.png"}).prompt.image == "b.png"
+    assert read_one({**ROW, "image": "a.png"}).prompt.image == "a.png"
+    assert faults("rlhf_v", [ROW, {**ROW, "idx": 8, "image": "b.png"}]) == [("", 2, "image_path")]
     assert read_one({**ROW, "image": {"path": "c.png", "bytes": "…"}}).prompt.image == "c.png"
 
 

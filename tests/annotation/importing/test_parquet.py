@@ -88,8 +88,8 @@ def test_texts_inside_one_and_bare_bytes_are_read(run: Any) -> None:
 
 
 def test_names_of_images_are_looked_up_beside_the_file(run: Any, tmp_path: Path) -> None:
-    (tmp_path / "beside.png").write_bytes(RED)
-    assert run(row(1, "beside.png"), images=Folder(tmp_path)).created == 1
+    (tmp_path / "1.png").write_bytes(RED)
+    assert run(row(1, "1.png"), images=Folder(tmp_path)).created == 1
 
 
 def test_every_fault_is_told_by_its_row(run: Any) -> None:

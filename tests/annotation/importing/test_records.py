@@ -78,7 +78,7 @@ FAULTS = [
     ({**PAIR, "output_1": {"value": "a\0b"}}, "output_1.value"),
     ({**PAIR, "output_1": {"value": "\ud800"}}, "output_1.value"),
     ({**PAIR, "output_1": {"value": "x" * 100_001}}, "output_1.value"),
-    ({**PAIR, "captions": "a cat"}, "captions"),
+    ({**PAIR, "captions": {"a": "cat"}}, "captions"),
     ({**PAIR, "captions": ["a", 3]}, "captions[1]"),
     ({**PAIR, "captions": ["a", " \u200b"]}, "captions[1]"),
     ({**PAIR, "preference": 0}, "preference"),
@@ -196,7 +196,7 @@ def test_two_answer_files_become_pairs_with_facts():
     (pair,) = side_by_side([ANSWER], [{**ANSWER, "model_answer": "Yellow."}])
     assert (pair.response_1, pair.response_2) == ("Red.", "Yellow.")
     assert (pair.model_1, pair.model_2) == ("model-a", "model-b")
-    assert pair.prompt.image == "photo_o.jpg"
+    assert pair.prompt.image == "https://example.org/8/7211/photo_o.jpg?x=1"
     assert pair.prompt.captions == ["The image shows: Fire hydrant, Street.", "It is yellow."]
     assert pair.prompt.conversation[0]["value"] == "<image>\nWhat colour is it?"
 
