@@ -16,6 +16,7 @@ from typing import Literal
 import inflection
 
 from benchmark.plain import fold
+from benchmark.protocols import mentions
 from benchmark.protocols.answers import FRAMES, final_answer
 from benchmark.protocols.protocol import Mode
 
@@ -48,7 +49,7 @@ _NEAR = 80
 """How far before the word its clause is read."""
 _CLAUSE_BEFORE = re.compile(r"[.!?;:\n,()-]")
 _REPORTED = re.compile(
-    r"\b(?:says?|said|saying|reads?|reading|written|words?|asks?|asked|asking|claims?|claimed)\b"
+    r"\b(?:(?<!\bi would )says?|said|saying|reads?|reading|written|words?|asks?|asked|asking|claims?|claimed)\b"
 )
 _QUOTED = re.compile(
     rf"({_REPORTED.pattern}[:,]? ?)(?:\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'(?!\w))"
@@ -68,15 +69,43 @@ _GOES_ON = re.compile(
 )
 """What follows "no" where "no" is the statement and not part of "no dog"."""
 _IDIOM = re.compile(
-    r"\bno\. ?\d|\bno (?:doubt|question|problem|problems|worries|wonder|need|matter|longer"
+    r"\bno\. ?\d|\bno (?:doubt|question|problem|problems|worries|wonder|need|matter"
     r"|more than|fewer|less)\b|\bnot (?:only|just|merely|to mention)\b"
     r"|\bwithout (?:a )?(?:doubt|question)\b"
+)
+
+_ASKS_OF_A_THING = re.compile(
+    r"[^\w]{0,5}(?:(?:question|q)[^\w]{1,4})?(?:(?:is|are|was|were) (?:there|the|an?|any|this|that)"
+    r" (?!(?:one|it|any|image|picture|right|so)\b)"
+    r"|(?:can|do|could) (?:you|we|i) see (?!(?:it|one)\b)"
+    r"|(?:does|do|did) (?:the|this) |(?:what|how) about |(?:an?|any) (?!(?:yes|no)\b)"
+    r"|(?!(?:yes|no|right|ok|okay|well|hmm|so|really|sure|why|what|where|who|how|anything|is|are)\b)"
+    r"\w{2,20}(?: \w{2,20})?\?)"
+)
+_ONLY_THE_WORD = re.compile(
+    r"[^\w]{0,5}(?:(?:answer|a)[^\w]{1,4})?(?:yes|no|yeah|yep|yup|nope|nah)\b"
+)
+_NO_AND_MORE = re.compile(r"(?<!\w)no, ?(?P<rest>[^.!?\n]{1,120})")
+_FOREIGN = re.compile(
+    r"\b(?:hay|una?|unos|unas|el|los|las|est[aá]|hay|se|y|per|il|gli|c'[eè]|ci|sono|uno|der|das|eine?"
+    r"|einen|ist|sind|gibt|es|une|les|des|du|est|uma?|h[aá]|tem|na|het|een|er|en|ett|det|si|le|la"
+    r"|que|veo|vejo|vedo|s[ií]|è|é|jest|tam|j[ae]|voil[aà])\b"
+)
+_OTHER_SCRIPT = re.compile(r"[\u0370-\u1fff\u3040-\ud7af]")
+_ENGLISH = re.compile(
+    r"\b(?:there|is|are|the|it|this|that|not|see|of|and|any|does|do|only|image|picture|it's|i'm"
+    r"|don't|can't|isn't|with|has|have)\b"
+)
+_DENIES_TOO = re.compile(
+    r"\b(?:no|non|n[aã]o|nicht|keine?n?|pas|nessun[ao]?|ning[uú]n[ao]?|nenhum[a]?|nada|niente"
+    r"|geen|niet|inte|ingen)\b|[没不無无]"
 )
 
 # --- what a sentence says of an object --------------------------------------------------------
 
 _CLAUSE = re.compile(
-    r"[.!;\n]|,? ?\b(?:but|however|though|although|whereas|while|yet)\b"
+    r"[.!;\n]|,? ?(?<!\ball )(?<!\bany )(?<!anything )(?<!anyone )(?<!everything )(?<!everyone )"
+    r"(?<!everybody )\b(?:but|however|though|although|whereas|while|yet)\b"
     r"|,(?= (?:there|not|only|just|it|i|the|a|an|one|yes|no)\b)|\band (?=there\b)"
 )
 _DENIES = re.compile(
@@ -110,7 +139,8 @@ _SAID_TO_BE_THERE = re.compile(
 _UNSURE = re.compile(
     r"\b(?:can ?not (?:tell|say|determine|answer|see the image)|can't (?:tell|say|determine|answer)"
     r"|unable|unsure|uncertain|unclear|whether|if|maybe|perhaps|might|may|could be|possibly"
-    r"|unless|would|used to|once|otherwise|wrong|incorrect|depends"
+    r"|unless|(?<!\bi )would|would(?! (?:say|answer)\b)|used to|once|otherwise|wrong|incorrect"
+    r"|depends"
     r"|possibility|possible|probably|likely|unlikely|improbable|hardly|barely|seems?|sorry"
     r"|doubt|doubts|doubtful|expect|expects|expected|resembles?|false|untrue|fail(?:s|ed)? to"
     r"|(?:look|looked|looking|search|searched|searching) for|looks? like (?:an?|the|some)"
@@ -146,6 +176,12 @@ _PLACE = re.compile(
     r" (?:in|on|at|within|visible|present|shown|anywhere|from|of) .*$|[?.,].*$"
     r"| (?:visible|present)$"
 )
+_WHERE = re.compile(
+    r" (?:in|on|at|within) (?:(?:the|this|that|an?|any|your) )?(?:given |provided |above )?"
+    r"(?!the|th[ai][ts]\b|an?\b|any\b|your|given|provided|above|im|pic|pho|sce|fram|view|shot|vis|sight|total)"
+    r"(\w+)"
+)
+_WORD = re.compile(r"\w+")
 _ARTICLE = re.compile(r"^(?:an?|the|any|some|one|at least one) ")
 
 
@@ -172,6 +208,8 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
         if framed and (said := _in_frame(_folded(framed[-1]), names)) is not None:
             return said
     plain = _folded(final)
+    if mentions.REFUSED_YES.search(plain) or _of_another_language(plain):
+        return None
     stated = _stated_words(plain)
     if len(stated) > 1 or _EITHER.fullmatch(plain):
         return None
@@ -185,7 +223,10 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
     if stated:
         said = stated.pop()
         return said if told in (None, said) else None
-    return _by_sentence(plain, names)
+    if asked and not names:
+        return None  # "There is a dog" is no answer to whether it runs
+    told = _by_sentence(plain, names)
+    return None if told == "yes" and asked and _place(asked) - set(_WORD.findall(plain)) else told
 
 
 def object_names(asked: str) -> frozenset[str]:
@@ -203,14 +244,49 @@ def object_names(asked: str) -> frozenset[str]:
     return frozenset(names | _PEOPLE if names & {"person", "people"} else names)
 
 
+def _place(asked: str) -> set[str]:
+    """The word for where, if not in the picture: "sofa" for "Is there a dog on the sofa?"."""
+    match = _ASKED.search(" ".join(fold(asked).split()))
+    name = next((part for part in match.groups() if part), "") if match else ""
+    where = _WHERE.search(name)
+    return {where[1]} if where else set()
+
+
 def _this_question(final: str, names: frozenset[str]) -> str:
-    """The reply without what follows a further question, which some models put to themselves."""
+    """The reply without what answers another question, which some models put to themselves."""
     if names:
+        final = _without_answers_to_others(final, names)
         for match in _NEXT_QUESTION.finditer(final):
             before = final[: match.start()]
             if before.strip() and not _naming(names).search(match["asks"].lower()):
                 return before
     return final
+
+
+def _without_answers_to_others(final: str, names: frozenset[str]) -> str:
+    """Without a yes or no right behind a question about another thing: "Is there a cat? Yes."."""
+    kept, of_another = [], False
+    for one in _SENTENCE.split(final):
+        words = one.strip().lower()
+        if not words:
+            kept.append(one)
+            continue
+        named = _naming(names).search(words)
+        if not of_another or named or not _ONLY_THE_WORD.match(words):
+            kept.append(one)
+        of_another = words.endswith("?") and not named and bool(_ASKS_OF_A_THING.match(words))
+    return "".join(kept)
+
+
+def _of_another_language(plain: str) -> bool:
+    """Whether "no" begins a sentence of another language, in which the rest is not understood;
+    not where that rest denies as well."""
+    for match in _NO_AND_MORE.finditer(plain):
+        rest = match["rest"]
+        other = _FOREIGN.search(rest) or _OTHER_SCRIPT.search(rest)
+        if other and not _ENGLISH.search(rest) and not _DENIES_TOO.search(rest):
+            return True
+    return False
 
 
 def _folded(text: str) -> str:
@@ -257,17 +333,21 @@ def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     if not names:
         return None if _UNSURE.search(plain) or _IMAGE.match(rest) else "no"
     denied = (re.match(rf" (?:\w+ )?{re.escape(name)}\b", rest) for name in names)
-    return "no" if any(denied) else None
+    alone = (m for m in denied if m and not mentions.says_nothing(rest, m))
+    return "no" if any(not _otherwise(plain, names) for _ in alone) else None
 
 
 def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
     """What the sentences that speak of the object agree on."""
     if not names:
         return _stated(plain)
+    if mentions.STRUCK.search(plain) or _otherwise(plain, names):
+        return None
     naming = _naming(names)
     said: set[Answer | None] = set()
     for clause in _CLAUSE.split(plain):
-        named = naming.search(clause)
+        found = naming.finditer(clause)
+        named = next((one for one in found if not mentions.is_another(clause, one)), None)
         if named is None:
             if names & _PEOPLE and _NOBODY.search(clause):
                 said.add("no")
@@ -276,6 +356,9 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
         else:
             before, after = clause[: named.start()], clause[named.end() :]
             denials = list(_DENIES.finditer(before))
+            if mentions.unclear(clause, named, denials[-1] if denials else None):
+                said.add(None)
+                continue
             there = not denials and _SAID_TO_BE_THERE.search(before)
             if not there and _DENIED_AFTER.match(after):
                 said.add("no")
@@ -297,6 +380,11 @@ def _denies_others_only(plain: str, names: frozenset[str]) -> bool:
     but = f"(?:but|{_BUT_FOR})" if names & _PEOPLE else _BUT_FOR
     some = rf"\b(?:no|not any|n't any|without)(?: \w+)? (?:{_alternatives(names)})\b"
     return bool(re.search(rf"{some}[^.!?;:,\n]{{0,40}}? {but} (?!there\b|it\b|they\b)", plain))
+
+
+def _otherwise(plain: str, names: frozenset[str]) -> bool:
+    """Whether an exception behind the name, "no dogs but one", takes back what its clause says."""
+    return any(mentions.with_exception(plain, named) for named in _naming(names).finditer(plain))
 
 
 def _naming(names: frozenset[str]) -> re.Pattern[str]:

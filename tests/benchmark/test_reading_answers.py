@@ -342,3 +342,130 @@ def test_a_verdict_on_a_pair_that_is_denied_or_quoted_is_none(
     text: str, better: str | None
 ) -> None:
     assert vl_rewardbench.parse_better(text) == better
+
+
+NOT_SURELY = {
+    "a denial that is denied": [
+        "You can't miss the dog.",
+        "It cannot be denied that there is a dog.",
+        "There's no denying that there is a dog.",
+        "No one can overlook the dog.",
+        "There is no lack of dogs.",
+        "The picture isn't without a dog.",
+        "dogs aren't absent",
+    ],
+    "a denial with an exception": [
+        "There are no animals other than a dog.",
+        "No animal except for the dog is visible.",
+        "There is nothing here besides a dog.",
+        "There isn't just one dog; there are two.",
+        "There is not one dog but two.",
+        "There is no other dog.",
+        "No dogs but one",
+        "There is no dog except the one on the sofa.",
+        "Without the dog, the picture would be empty.",
+        "Everything but a dog is there.",
+        "It is anything but a dog.",
+    ],
+    "something else is denied": [
+        "The man is not feeding the dog.",
+        "None of the dogs is wearing a collar.",
+        "Neither dog is on a leash.",
+        "No dog is wearing a collar.",
+        "It is not surprising that there is a dog.",
+        "There aren't many dogs.",
+    ],
+    "the name says only the kind of another thing": [
+        "There is a dog bed.",
+        "a dog leash is on the floor",
+        "dog collar",
+        "No dog park is visible.",
+    ],
+    "it is struck out, owed or wished": [
+        "dog ✗",
+        "❌ dog",
+        "dog: false",
+        "dog - not visible",
+        "There is a dog missing.",
+        "Yes: false",
+        "Yes ❌",
+        "Yes is wrong.",
+        "There should be a dog.",
+        "There must be a dog.",
+        "I wish there were a dog.",
+    ],
+    "another question's answer": [
+        "Is there a cat in the image? Yes.",
+        "Is there a cat? Answer: Yes",
+        "A cat? Yes.",
+    ],
+    "another language's sentence": [
+        "No, hay un perro",
+        "No, c'è un cane.",
+        "No, il y a un chien",
+    ],
+}
+
+
+@pytest.mark.parametrize("text", [one for texts in NOT_SURELY.values() for one in texts])
+def test_words_that_are_not_surely_understood_are_unclear(text: str) -> None:
+    assert pope.parse_answer(text, asked="Is there a dog in the image?") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("There is no longer a dog.", "no"),
+        ("There is no dog, only a dog bed.", "no"),
+        ("There is a dog. The dog bed is red.", "yes"),
+        ("The image does not appear to contain a dog.", "no"),
+        ("The image doesn't clearly show a dog.", "no"),
+        ("I don't think there is a dog.", "no"),
+        ("There is no evidence of a dog in the image.", "no"),
+        ("Not a single dog can be seen.", "no"),
+        ("A dog and its owner walk.", "yes"),
+        ("dog ✅", "yes"),
+        ("No ❌", "no"),
+        ("Is there a cat? Yes. Is there a dog? No.", "no"),
+        ("What is shown? A cat. Answer: No", "no"),
+        ("I would say no", "no"),
+        ("I think so, yes", "yes"),
+        ("No, only cats.", "no"),
+    ],
+)
+def test_what_resembles_the_unclear_and_is_clear_is_read(text: str, said: str) -> None:
+    assert pope.parse_answer(text, asked="Is there a dog in the image?") == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "said"),
+    [
+        ("Is there an orange?", "The shirt is orange.", None),
+        ("Is there an orange?", "There is an orange and white cat.", None),
+        ("Is there an orange?", "A man in orange", None),
+        ("Is there an orange?", "There is an orange on the table.", "yes"),
+        ("Is there an orange?", "There are oranges.", "yes"),
+        ("Is there an orange?", "There is no orange in the picture.", "no"),
+        ("Is there a clock?", "It is 5 o'clock", None),
+        ("Is there a clock?", "There is a clock on the wall.", "yes"),
+        ("Is there a tie?", "He has to tie his shoes.", None),
+        ("Is there a bear?", "I cannot bear it.", None),
+        ("Does the dog run?", "There is a dog.", None),
+        ("Does the dog run?", "Yes, there is a dog.", "yes"),
+        ("Is there a dog running?", "There is a dog.", None),
+        ("Is there a dog on the sofa?", "There is a dog.", None),
+        ("Is there a dog on the sofa?", "There is a dog on the sofa.", "yes"),
+        ("Is there a dog in the imange?", "There is a dog.", "yes"),
+    ],
+)
+def test_the_name_as_another_word_and_what_else_was_asked(
+    asked: str, text: str, said: str | None
+) -> None:
+    assert pope.parse_answer(text, asked=asked) == said
+
+
+@pytest.mark.parametrize("text", [one for texts in NOT_SURELY.values() for one in texts])
+def test_the_published_rule_stays_as_published(text: str) -> None:
+    words = text.split(".")[0].replace(",", "").split(" ")
+    published = "no" if "No" in words or "not" in words or "no" in words else "yes"
+    assert pope.parse_answer(text, asked="Is there a dog?", mode="reference") == published

@@ -116,6 +116,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "benchmark.judging.injections": addresses_judge,
     "benchmark.plain": fold,
     "benchmark.protocols.llava_bench.judge": llava_bench.parse_scores,
+    "benchmark.protocols.mentions": lambda text: yes_no.parse_answer(text, asked="dog"),
     "benchmark.protocols.mmhal.ratings": rating_in,
     "benchmark.protocols.small_world.rules": rules.claims,
     "benchmark.protocols.yes_no": yes_no.parse_answer,
