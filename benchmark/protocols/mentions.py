@@ -41,7 +41,8 @@ _EXCEPTION = (
 )
 _BEFORE_NEVER_SURE = re.compile(
     r"\b(?:except(?:ing)?|excluding|barring|minus|other than|save for"
-    r"|(?:all|any|anything|anyone|everything|everyone|everybody|every \w{1,20}) but)\b"
+    r"|far from|(?:all|any|anything|anyone|everything|everyone|everybody|every \w{1,20}) but)\b"
+    r"|\[ ?\] ?$"
 )
 """Whatever else the clause says: "everything except a dog" denies it, "nothing except" does not."""
 _EXCEPTION_THAN = re.compile(rf"{_EXCEPTION}|\bbesides?\b")
@@ -66,7 +67,7 @@ _THE_ONE = re.compile(r"\b(?:his|her|their|its|my|your|our|the) $")
 _SIGN_OF = re.compile(r"\b(?:signs?|traces?|evidence|presence|indications?|hints?) of the $")
 _AFTER_NOT = re.compile(
     r"^(?:$|,| (?:$|(?:\w{2,20}ly|actually|even|really|just|an?|any|the|in fact|appear|seem|look|to"
-    r"|be|been|being|see|seen|show|shown|contain|include|have|feature|depict|display|find|found"
+    r"|be|been|being|see|seeing|finding|detecting|noticing|spotting|seen|show|shown|contain|include|have|feature|depict|display|find|found"
     r"|detect|notice|observe|spot|think|believe|there|that|visible|identify|identifiable"
     r"|recogni[sz]e|say|true|the case|able|make|represent|picture|portray|capture|present|say"
     r"|evidence|exist|confirm|discern|perceive|locate|possess|got|mention|indicate|list|one"
@@ -113,7 +114,10 @@ _NO_SUCH = re.compile(
 )
 """No dog is barking: that there are dogs it does not deny."""
 _NOT_A_HEAD = re.compile(
-    r" (?!(?:is|are|was|were|be|has|have|had|can|could|may|does|do|did|will|and|or|nor|but|of|in|on"
+    r" (?!\w{2,6}n't\b"
+    r"|(?!\w{0,7}(?:table|cable)\b)\w{3,20}(?:able|ible|ous|less)\b"
+    r"|(?:is|are|was|were|be|has|have|had|can|could|may|does|do|did|will"
+    r"|and|or|nor|but|of|in|on"
     r"|at|to|by|with|without|within|inside|outside|into|onto|near|next|close|under|beneath|below"
     r"|above|over|behind|beside|besides|before|between|among|amongst|around|across|along|against"
     r"|from|for|as|like|than|through|throughout|toward|towards|up|down|out|off|away|back|about"
@@ -210,7 +214,8 @@ def _denied_otherwise(before: str, after: str, denial: re.Match[str]) -> bool:
 
 _SEEING = re.compile(
     r"\b(?:to (?:be|see|contain|include|have|show|feature|depict|display)|able to"
-    r"|(?:contain|includ|show|depict|featur|resembl)ing (?:an?|the|any|some|one)"
+    r"|(?:contain|includ|show|depict|featur|resembl|see|detect|find|notic|spott)ing"
+    r" (?:an?|the|any|some|one)"
     r"|(?:any|some|no)thing (?:an?|the))\b"
 )
 

@@ -384,6 +384,7 @@ NOT_SURELY = {
     "it is struck out, owed or wished": [
         "dog ✗",
         "❌ dog",
+        "[ ] dog",
         "dog: false",
         "dog - not visible",
         "There is a dog missing.",
@@ -423,6 +424,10 @@ def test_words_that_are_not_surely_understood_are_unclear(text: str) -> None:
         ("I don't think there is a dog.", "no"),
         ("There is no evidence of a dog in the image.", "no"),
         ("Not a single dog can be seen.", "no"),
+        ("The dog doesn't exist in this image.", "no"),
+        ("A dog isn't visible.", "no"),
+        ("No dog's in the picture.", "no"),
+        ("I'm not seeing a dog here.", "no"),
         ("A dog and its owner walk.", "yes"),
         ("dog ✅", "yes"),
         ("No ❌", "no"),
