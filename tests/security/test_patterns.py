@@ -30,7 +30,11 @@ from tests.security import patterns
 # for each place.
 BUILT = {
     "benchmark.judging.endpoints": [r"(?<![\w-])max\-tokens(?![\w-])"],
-    "benchmark.protocols.yes_no": [r"\b(?:dog|dogs)\b", r" (?:\w+ )?dog\b"],
+    "benchmark.protocols.yes_no": [
+        r"\b(?:dog|dogs)\b",
+        r" (?:\w+ )?dog\b",
+        r"\b(?:no|not any|n't any)(?: \w+)? (?:dog|dogs)\b[^.!?;:,\n]{0,40}? but (?!there\b)",
+    ],
     "training.rlhf.prompts": [r"<image>|<\|im_end\|>|</s>"],
 }
 MODULES = patterns.module_names()
