@@ -23,6 +23,7 @@ from training.rlhf.errors import DataError, ModelError
 from training.rlhf.reading import document
 
 _PEFT = "base_model.model."
+_WORD = re.compile(r"\w+")
 _LAYER = re.compile(r"(?:^|\.)(layers\.\d+\..+)$")
 _LANGUAGE = ("model", "language_model", "text_model")
 """What the parts of a path to the language model's layers have been called."""
@@ -63,7 +64,8 @@ def read_config(name: str, path: Path) -> LoraConfig:
         return LoraConfig.from_pretrained(str(path.parent))
     except (TypeError, ValueError, AttributeError) as error:
         # PEFT names those that do not go together; its words are for programmers.
-        named = [one for one in _HINTS if re.search(rf"\b{one}\b", str(error))]
+        words = set(_WORD.findall(str(error)))
+        named = [one for one in _HINTS if one in words]
         which = f" ({', '.join(named)} do not go together)" if named else ""
         raise ModelError(
             f"adapter {name}: {path.name} is no configuration of LoRA{which}"
