@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from training.rlhf.contract.wire import ContractError, build, to_json
+from training.rlhf.contract.wire import ContractError, Measured, build, to_json
 from training.rlhf.json_words import not_json
 
 
@@ -96,6 +96,12 @@ EVENTS: dict[str, type[Event]] = {
     cls.name: cls for cls in (Stage, Doubt, Progress, Metric, Sample, CheckpointSaved, Failure)
 }
 
+_MEASURED: dict[str, Any] = {
+    "values": dict[str, Measured],
+    "metrics": dict[str, Measured],
+    "reward": Measured | None,
+}
+
 
 def parse_event(line: str) -> Event:
     """Read one line of ``events.jsonl``; raises ContractError for anything else."""
@@ -106,4 +112,4 @@ def parse_event(line: str) -> Event:
     cls = EVENTS.get(str(data.get("event"))) if isinstance(data, dict) else None
     if cls is None:
         raise ContractError("event", f"is none of {sorted(EVENTS)}")
-    return build(cls, {key: value for key, value in data.items() if key != "event"}, "")
+    return build(cls, {key: value for key, value in data.items() if key != "event"}, "", _MEASURED)

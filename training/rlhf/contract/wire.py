@@ -94,11 +94,18 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if not is_one_of(value, known):
             raise ContractError(path, f"is {value!r}, not one of {', '.join(map(repr, known))}")
         return hint(value)
-    if hint is float and type(value) in (int, float):
+    if hint is Measured and type(value) is float:
+        return value
+    if hint in (float, Measured) and type(value) in (int, float):
         return finite(value, path)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         raise ContractError(path, f"is {value!r}, not of type {hint.__name__}")
     return value
+
+
+class Measured(float):
+    """A hint for figures that an engine says of its work: they may be infinite or no number, and
+    what stands beside them is worth no less."""
 
 
 def finite(value: Any, name: str) -> float:
