@@ -190,4 +190,6 @@ def finding(found: Mapping[str, Any]) -> str:
         return f"{start} it picks a better one: {between}."
     if found["gain"]["shown"]:
         return f"{start} it picks a worse one: {between}."
-    return f"{start} no gain of its choice is shown: {between}."
+    asked = found["questions"]
+    can = f"{asked} question{'' if asked == 1 else 's'} can show"
+    return f"{start} no gain of its choice is shown, as far as {can}: {between}."

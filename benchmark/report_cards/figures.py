@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.report_cards import best_of_n
+from benchmark.report_cards import best_of_n, sentences
 from benchmark.statistics import NOT_DEFINED, estimate, estimate_of_sums, paired_test, ratio
 
 WHOLE = "image_and_facts"
@@ -81,53 +81,22 @@ def report(pairs: Sequence[Scored]) -> dict[str, Any]:
 
 def findings(figures: Mapping[str, Any]) -> list[str]:
     """What the tests show, in sentences for people."""
-    whole = figures["conditions"][figures["whole"]]["value"]
-    told = []
-    for name in CONDITIONS:
-        test = figures["tests"].get(name)
-        if test is None:
-            continue
-        value = figures["conditions"][name]["value"]
-        if name == "other_facts":
-            told.append(_of_other_facts(test, whole, value))
-        elif name == "neither":
-            told.append(_of_neither(test, whole, value))
-    low = figures["conditions"][figures["whole"]]["low"]
-    if low <= 0.5:
-        told.append("Its accuracy cannot be told from chance, 50 %.")
+    whole = figures["conditions"][figures["whole"]]
+    told = [sentences.of_few(int(figures["pairs"])), sentences.against_chance(whole)]
+    told += [
+        sentences.ablation(
+            name,
+            whole["value"],
+            figures["conditions"][name]["value"],
+            figures["tests"][name],
+            facts=figures["whole"] == WHOLE,
+        )
+        for name in sentences.ABLATIONS
+        if name in figures["tests"]
+    ]
     if best := figures.get("best_of_n"):
         told.append(best_of_n.finding(best))
-    return told
-
-
-def _of_other_facts(test: Mapping[str, Any], whole: float, value: float) -> str:
-    between = f"{_percent(whole)} to {_percent(value)}"
-    if test["shown"] and test["difference"] < 0:
-        return (
-            f"With the facts of another image its accuracy falls from {between}: it reads the "
-            "facts."
-        )
-    return (
-        f"With the facts of another image no fall is shown ({between}): it may not read the facts "
-        "at all."
-    )
-
-
-def _of_neither(test: Mapping[str, Any], whole: float, value: float) -> str:
-    between = f"{_percent(whole)} to {_percent(value)}"
-    if test["shown"] and test["difference"] < 0:
-        return (
-            f"Without picture and facts its accuracy falls from {between}: it looks at what the "
-            "responses are about."
-        )
-    return (
-        f"Without picture and facts it is as good as with them, as far as {test['count']} pairs "
-        f"show ({between}): what it has learnt may be style."
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return [sentence for sentence in told if sentence]
 
 
 def _accuracy(pairs: Sequence[Scored], condition: str) -> dict[str, float]:
@@ -157,7 +126,7 @@ def _calibration(pairs: Sequence[Scored], whole: str) -> list[dict[str, float]]:
         low, high = 0.5 + place / (2 * BINS), 0.5 + (place + 1) / (2 * BINS)
         last = place == BINS - 1
         inside = [n for n, one in enumerate(sure) if low <= one < high or (last and one >= high)]
-        if inside:
+        if len(inside) >= LEAST_SHOWN:
             right = [pairs[n].right(whole) for n in inside]
             stated = fmean(sure[n] for n in inside)
             observed = {**estimate(fmean(right), right), "count": len(right)}

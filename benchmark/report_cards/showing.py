@@ -58,7 +58,8 @@ def section(checkpoint: Checkpoint) -> tuple[str, list[tuple[str, str]]] | None:
         most = _estimated(best["possible"][-1])
         rows.append(("The best possible choice", f"{most['value']:.2f}{_between(most)}"))
     rows += [("Found", sentence) for sentence in findings(figures)]
-    return (f"Report card, {figures['pairs']} held-out pairs", rows)
+    pairs = figures["pairs"]
+    return (f"Report card, {pairs} held-out pair{'' if pairs == 1 else 's'}", rows)
 
 
 def _in_order(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from django.urls import reverse
 
 from annotation.models import Project, Release
 from benchmark.models import ReportCard
-from benchmark.report_cards import figures
+from benchmark.report_cards import figures, sentences
 from benchmark.report_cards.figures import Scored
 from benchmark.report_cards.kind import BLANK, conditions, report_on, scored
+from benchmark.statistics import estimate, paired_test
 from tests.factories import make_admin, make_member, make_project, make_token
 from tests.training.factories import make_base, make_checkpoint
 from training.checkpoints import cards
@@ -123,6 +124,74 @@ def test_the_correlation_with_length_is_pearsons_and_none_where_nothing_varies()
     constant = figures.report(equal)
     assert constant["length_correlation"] is None
     assert constant["length_correlation_interval"] == {"low": None, "high": None}
+
+
+def _of(count: int, before: int, after: int) -> tuple[list[float], list[float]]:
+    """So many pairs right before and after, as few as can be changing."""
+    first, second = ([1.0] * right + [0.0] * (count - right) for right in (before, after))
+    return first, second
+
+
+@pytest.mark.parametrize("name", sentences.ABLATIONS)
+@pytest.mark.parametrize(
+    ("count", "before", "after", "verdict"),
+    [
+        (1, 1, 1, "no difference is shown, as far as 1 pair can show"),
+        (1, 1, 0, "no difference is shown, as far as 1 pair can show"),
+        (6, 6, 2, "no difference is shown, as far as 6 pairs can show"),
+        (10, 9, 6, "no difference is shown, as far as 10 pairs can show"),
+        (19, 15, 15, "no difference is shown, as far as 19 pairs can show"),
+        (50, 30, 26, "the interval leaves 0 out"),
+        (60, 48, 48, "little"),
+        (400, 320, 318, "little"),
+        (40, 20, 38, "rises from 50 % to 95 %"),
+        (40, 38, 20, "falls from 95 % to 50 %"),
+        (6, 6, 0, "falls from 100 % to 0 %"),
+    ],
+)
+def test_an_ablation_is_told_as_far_as_its_pairs_can_show(
+    name: str, count: int, before: int, after: int, verdict: str
+) -> None:
+    first, second = _of(count, before, after)
+    found = paired_test(first, second)
+    test = {**vars(found), "low": found.interval.low, "high": found.interval.high}
+    words = sentences.ABLATIONS[name]
+    told = sentences.ablation(name, before / count, after / count, test)
+    assert told.startswith(words.start) and "as good" not in told and "1 pairs" not in told
+    assert (words.little if verdict == "little" else verdict) in told
+    meant = {part: getattr(words, part) in told for part in ("falls", "rises", "little")}
+    assert meant == {
+        "falls": "falls from" in verdict,
+        "rises": "rises from" in verdict,
+        "little": verdict == "little",
+    }
+    for part in ("difference", "95 % interval", "p "):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("count", "right", "told"),
+    [
+        (1, 1, "cannot be told from chance, 50 %, as far as 1 pair can show"),
+        (1, 0, "cannot be told from chance"),
+        (5, 5, "cannot be told from chance, 50 %, as far as 5 pairs can show"),
+        (40, 0, "below chance"),
+        (40, 4, "below chance"),
+        (40, 20, "cannot be told from chance"),
+        (40, 24, "cannot be told from chance"),
+        (40, 32, None),
+        (6, 6, None),
+        (60, 60, None),
+    ],
+)
+def test_chance_is_told_by_an_exact_test(count: int, right: int, told: str | None) -> None:
+    values = [1.0] * right + [0.0] * (count - right)
+    said = sentences.against_chance({**estimate(right / count, values), "count": count})
+    assert said is None if told is None else said is not None and told in said
+    assert (sentences.of_few(count) is None) == (count >= 50)
+    assert f"on {count} pair{'' if count == 1 else 's'} only" in (
+        sentences.of_few(count) or f"on {count} pairs only"
+    )
 
 
 def test_without_facts_there_are_two_conditions() -> None:
