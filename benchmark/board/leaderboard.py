@@ -49,6 +49,11 @@ class Group:
         return [row for row in self.rows if has_figure(row, row.question_set.tested_figure)]
 
     @property
+    def best(self) -> Evaluation | None:
+        """The first of those; one that decided nothing has its figure by arithmetic alone."""
+        return next((row for row in self.tested if not row.decides_nothing), None)
+
+    @property
     def asked(self) -> int:
         return int(self.first.summary["asked"])
 

@@ -85,8 +85,9 @@ class Standing:
 
 
 def standings(groups: Iterable[Group]) -> dict[str, Standing]:
-    """By ``Group.id``, for groups of two models and more. One query for all of them."""
-    several = [group for group in groups if len(group.tested) > 1]
+    """By ``Group.id``, for groups of two models and more of which one decides anything. One query
+    for all of them."""
+    several = [group for group in groups if len(group.tested) > 1 and group.best]
     wanted = {group.id: _with_family_of_best(group) for group in several}
     found = tested_values(row for rows in wanted.values() for row in rows)
     return {
@@ -142,6 +143,13 @@ def _alike(evaluation: Evaluation, visible: EvaluationQuerySet) -> EvaluationQue
     return alike.filter(judge=judge, prompt_hash=prompt) if judge else alike
 
 
+def _best(group: Group) -> Evaluation:
+    """Of a group that has a best one."""
+    best = group.best
+    assert best is not None
+    return best
+
+
 def _root(row: Evaluation) -> int | None:
     return (row.checkpoint.base_id or row.checkpoint_id) if row.checkpoint else None
 
@@ -158,7 +166,8 @@ def _corrected_together(group: Group, one: Evaluation, other: Evaluation) -> lis
 
 
 def _with_family_of_best(group: Group) -> list[Evaluation]:
-    rows = [*group.tested[:MOST_COMPARED], *_family(group, _root(group.tested[0]))]
+    best = _best(group)
+    rows = [*group.tested[:MOST_COMPARED], best, *_family(group, _root(best))]
     return list({row.pk: row for row in rows}.values())
 
 
@@ -187,13 +196,15 @@ def _tests(
 
 
 def _standing(group: Group, values: Values) -> Standing:
-    ranked, best = group.tested[:MOST_COMPARED], group.tested[0]
+    ranked, best = group.tested[:MOST_COMPARED], _best(group)
     against_best: dict[int, Tested] = {}
     for rows in (ranked, _family(group, _root(best))):
         others = {
             Pair((best.pk, row.pk)): row.pk
             for row in rows
-            if row != best and _corrected_together(group, best, row) == rows
+            if row != best
+            and not row.decides_nothing
+            and _corrected_together(group, best, row) == rows
         }
         if others:
             tests = _tests(group, rows, values, set(others))

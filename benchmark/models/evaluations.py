@@ -150,6 +150,17 @@ class Evaluation(Attempted):
         return own.filter(answer__evaluation=self, prompt_hash=self.prompt_hash)
 
     @property
+    def undecided(self) -> Any:
+        """A ``benchmark.protocols.protocol.Undecided``; None where its benchmark knows none."""
+        return self.question_set.rules.undecided(self.summary, self.judge.kind)
+
+    @property
+    def decides_nothing(self) -> bool:
+        """Whether neither response of any pair was preferred; such a score is no measurement."""
+        found = self.undecided
+        return found is not None and bool(found.never)
+
+    @property
     def full_name(self) -> str:
         """The model with how it was made, said once: "Fact-RLHF: PPO", "Base: LLaVA 1.5 7B"."""
         named = not self.method or self.model_name.lower().startswith(self.method.lower())

@@ -150,6 +150,34 @@ class Cell:
     """What models are held to differ by."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Undecided:
+    """In how many of the pairs asked whoever judges preferred neither response: half a point each,
+    which looks like chance and is no preference at all."""
+
+    count: int
+    asked: int
+    title: str
+    """What it is called beside figures: "Orders disagree"."""
+    why: str
+    """What happened in those pairs, as the end of a sentence."""
+
+    @property
+    def never(self) -> bool:
+        """Whether nothing was decided: no score of it is a measurement."""
+        return self.count == self.asked
+
+    @property
+    def often(self) -> bool:
+        return 2 * self.count >= self.asked
+
+    @property
+    def told(self) -> str:
+        """ "Undecided in 3 of 10 pairs: ..."."""
+        pairs = "pair" if self.asked == 1 else "pairs"
+        return f"Undecided in {self.count} of {self.asked} {pairs}: {self.why}."
+
+
 class Protocol:
     """A benchmark. A folder under ``benchmark.protocols`` has one instance of a subclass."""
 
@@ -263,6 +291,11 @@ class Protocol:
         questions has their number in "count". In "by_type" a count and the ``type_figures`` of
         each type."""
         raise NotImplementedError
+
+    def undecided(self, summary: Mapping[str, Any], kind: str) -> Undecided | None:
+        """Where whoever judges (of this kind) may prefer neither: how often, out of what
+        ``Evaluation.summary`` holds. None where every verdict says something."""
+        return None
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
         """The verdicts between which an open one must lie."""

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from annotation.image_sources import Folder
 from benchmark import asking, scoring
-from benchmark.board import leaderboard
+from benchmark.board import leaderboard, standing
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
@@ -309,3 +309,36 @@ def test_what_is_no_number_is_no_reward(tmp_path: Path, rewards: str) -> None:
     told.write_text(json.dumps({**row, "better": [0]}))
     with pytest.raises(Refused, match=r"line 1: better is \[0\]"):
         vl_rewardbench.PROTOCOL.read_answers(told, [question])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("said", ["[[A]]", "[[B]]", "[[C]]"])
+def test_a_judge_that_never_decides_is_warned_of_and_is_not_the_best(
+    question_set: QuestionSet, tmp_path: Path, said: str
+) -> None:
+    """Each order by itself is an answer; both together are none, and 50 % is arithmetic."""
+    worse = judged(question_set, tmp_path, "worse", [0, 1], [1, 0], [0, 1], [0, 0])
+    other = judged(question_set, tmp_path, "other", [0, 1], [1, 0], [0, 1], [1, 0])
+    with fake_judge(lambda prompt, before: Reply(said)) as server:
+        judge = make_judge("first", base_url=server.url)
+        evaluation = asking.judge_evaluation(question_set, judge)
+        work.judge(evaluation.pk)
+    evaluation.refresh_from_db()
+    assert evaluation.summary["overall"]["value"] == 50
+    found = evaluation.undecided
+    assert (found.count, found.asked, found.title) == (4, 4, "Orders disagree")
+    assert evaluation.decides_nothing and not worse.decides_nothing
+    assert (worse.undecided.count, worse.undecided.title) == (1, "Ties")
+    (group,) = leaderboard.groups(Evaluation.objects.all())
+    assert group.rows[0] == evaluation  # By its figure; but it is not called the best.
+    (tests,) = standing.standings([group]).values()
+    assert tests.best == other.pk and evaluation.pk not in tests.against_best
+    client = Client()
+    client.force_login(make_admin())
+    page = client.get(evaluation.get_absolute_url()).content.decode()
+    assert "It decided nothing" in page and "Undecided in 4 of 4 pairs" in page
+    tied = client.get(worse.get_absolute_url()).content.decode()
+    assert "Ties" in tied and "data-undecided" not in tied
+    board = client.get(reverse("benchmark:leaderboard")).content.decode()
+    assert "decides nothing" in board and "ties in 1 of 4" in board
+    assert board.index("decides nothing") < board.index("best here")

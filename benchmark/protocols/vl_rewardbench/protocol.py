@@ -34,6 +34,7 @@ from benchmark.protocols.protocol import (
     Reading,
     ReadQuestion,
     Refused,
+    Undecided,
     Value,
 )
 from benchmark.protocols.shown import Axis, Shown, Table
@@ -199,6 +200,17 @@ class VLRewardBench(Protocol):
         groups = [one.type for one in answers]
         figures = scores.figures_of(groups, outcomes, self.answer_types)
         return {**figures, "ties": ties, "by_type": {}}
+
+    def undecided(self, summary: Mapping[str, Any], kind: str) -> Undecided | None:
+        """A pair whose mean outcome is half a point: equal rewards; or of a judge asked in both
+        orders, one that follows the order, or calls a tie in both."""
+        if not summary.get("asked") or summary.get("ties") is None:
+            return None
+        title, why = "Ties", "both responses got the same reward"
+        if len(self.orders_for(kind)) > 1:
+            title = "Orders disagree"
+            why = "its two orders contradict each other, or both say that neither is better"
+        return Undecided(count=summary["ties"], asked=summary["asked"], title=title, why=why)
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
         return (Given(found={"outcome": 0.0}), Given(found={"outcome": 1.0}))
