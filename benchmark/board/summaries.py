@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 
 from benchmark.models import Evaluation
 from benchmark.protocols.shown import Shown
-from benchmark.templatetags.benchmark_tags import counted, figure, interval
+from benchmark.templatetags.benchmark_tags import counted, figure, interval, number
 
 MOST_ROWS = 10
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
@@ -25,7 +25,7 @@ WIDTH = 720
 @dataclass(frozen=True)
 class Cell:
     """One figure of one model as it is written: "2.53" and "1.98 to 3.10"; ``of`` is "5 of 6", or
-    "n = 183" for a figure of a part of the questions."""
+    "n = 183" for a figure of a part of the questions, "over 183 answers" for one of counts."""
 
     value: str
     interval: str
@@ -122,9 +122,8 @@ def svg(summary: Summary) -> str:
 
 def _cell(evaluation: Evaluation, shown: Shown) -> Cell:
     found = evaluation.summary[shown.name] or {}
-    of = counted(found, shown, evaluation.summary["asked"])
-    if not of and found.get("value") is not None and found.get("count"):
-        of = f"n = {found['count']}"
+    asked = evaluation.summary["asked"]
+    of = counted(found, shown, asked) or number(found, shown, asked)
     return Cell(figure(found.get("value"), shown), interval(found, shown), of)
 
 

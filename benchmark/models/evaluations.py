@@ -167,7 +167,8 @@ class Evaluation(Attempted):
         return self.model_name if named else f"{self.method}: {self.model_name}"
 
     @property
-    def _measures_its_judge(self) -> bool:
+    def measures_its_judge(self) -> bool:
+        """Whether the judge behind an endpoint is what is measured, on the set's own responses."""
         if not self.question_set_id or not self.question_set.rules.ranks_judges:
             return False
         return self.judge.kind == Judge.Kind.OPENAI
@@ -176,7 +177,7 @@ class Evaluation(Attempted):
     def method(self) -> str:
         """How it was made: "Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown."""
         if self.checkpoint is None:
-            return "Judge" if self._measures_its_judge else ""
+            return "Judge" if self.measures_its_judge else ""
         run = self.checkpoint.run
         if run is None:
             return "Base"

@@ -268,6 +268,9 @@ class Protocol:
 
     figures: ClassVar[tuple[Shown, ...]]
     """What its evaluations show; the first one ranks."""
+    brief: ClassVar[int] = 3
+    """How many of them stand together where there is little room: one that silence makes good
+    stands beside the one that silence makes bad."""
     tested: ClassVar[str]
     """The figure that pairs of models are tested on; its value needs no ``Judged.question``."""
     compared: ClassVar[Mapping[str, Compared]]

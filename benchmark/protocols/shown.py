@@ -25,6 +25,9 @@ class Shown:
     """What stands behind it where it stands large: "of 6"."""
     counts: bool = False
     """Whether it is a share of answers that are counted one by one: "5 of 6" is said beside it."""
+    pooled: bool = False
+    """Whether it is made of counts over all answers (nouns, objects, one word's answers): the
+    answers that it is over are then not what it divides by."""
     by_type: str = ""
     """Its title in a table of question types, where that is another."""
     undefined: str = "there is nothing to divide by"

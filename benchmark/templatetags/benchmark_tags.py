@@ -58,15 +58,30 @@ def interval(estimate: dict[str, Any] | None, shown: Shown | Style) -> str:
 @register.simple_tag
 def counted(estimate: dict[str, Any] | None, shown: Shown | Style, asked: int | str = "") -> str:
     """ "5 of 6" for a share of answers that are counted one by one, else "". ``asked`` is of how
-    many it is where it has no count of its own; a tie is half of one."""
+    many it is where it has no count of its own; a tie is half of one. A share of nouns or of
+    objects has in "whole" what it divides by."""
     if not estimate or estimate.get("value") is None:
         return ""
     style = shown.style if isinstance(shown, Shown) else shown
-    whole = estimate.get("count") or asked
-    if not whole or (isinstance(shown, Shown) and not shown.counts):
+    whole = estimate.get("whole") or estimate.get("count") or asked
+    one_by_one = "whole" in estimate or not isinstance(shown, Shown) or shown.counts
+    if not whole or not one_by_one:
         return ""
     share = estimate["value"] / (100 if style.startswith("percent") else 1)
     return f"{round(4 * share * int(whole)) / 4:.10g} of {whole}"
+
+
+@register.simple_tag
+def number(estimate: dict[str, Any] | None, shown: Shown, asked: int | str = "") -> str:
+    """Of how many answers a figure is: "n = 183" of a part of them; "over 14216 answers" for one
+    made of counts, which is no share of the answers themselves."""
+    if not estimate or estimate.get("value") is None:
+        return ""
+    count = estimate.get("count")
+    if shown.pooled:
+        over = count or asked
+        return f"over {over} answer{'' if over == 1 else 's'}" if over else ""
+    return f"n = {count}" if count else ""
 
 
 @register.filter

@@ -89,3 +89,25 @@ def test_a_title_inside_a_sentence_keeps_its_capitals() -> None:
         "Conversation",
         "Mine",
     ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name", "estimate", "told", "number"),
+    [
+        ("amber", "precision", {"count": 14, "whole": 8}, "4 of 8", "over 14 answers"),
+        ("amber", "precision", {"count": 14}, "", "over 14 answers"),  # As stored before.
+        ("amber", "f1", {"count": 14}, "", "over 14 answers"),
+        ("amber", "amber_score", {}, "", "over 20 answers"),
+        ("amber", "hal", {"count": 6, "whole": 6}, "3 of 6", "n = 6"),
+        ("repope", "precision", {}, "", "over 20 answers"),
+        ("repope", "accuracy", {}, "10 of 20", ""),
+        ("vl_rewardbench", "general", {"count": 4}, "2 of 4", "n = 4"),
+    ],
+)
+def test_a_figure_names_what_it_is_a_share_of(
+    protocol: str, name: str, estimate: dict[str, Any], told: str, number: str
+) -> None:
+    (shown,) = (one for one in protocols.TABLE[protocol].figures if one.name == name)
+    half = {"value": 0.5 if shown.style.startswith("share") else 50, **estimate}
+    assert (tags.counted(half, shown, 20), tags.number(half, shown, 20)) == (told, number)
+    assert tags.number({"value": None}, shown, 20) == ""

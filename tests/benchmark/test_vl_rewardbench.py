@@ -337,7 +337,9 @@ def test_a_judge_that_never_decides_is_warned_of_and_is_not_the_best(
     client.force_login(make_admin())
     page = client.get(evaluation.get_absolute_url()).content.decode()
     assert "It decided nothing" in page and "Undecided in 4 of 4 pairs" in page
+    assert "own replies" in page and "imported from a file" not in page
     tied = client.get(worse.get_absolute_url()).content.decode()
+    assert "imported from a file" in tied
     assert "Ties" in tied and "data-undecided" not in tied
     board = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert "decides nothing" in board and "ties in 1 of 4" in board

@@ -60,7 +60,8 @@ _UNDEFINED = {
     "recall": "no question's truth is no",
 }
 FIGURES = tuple(
-    replace(one, style="percent_tenths", undefined=_UNDEFINED[one.name]) for one in _SHOWN.values()
+    replace(one, style="percent_tenths", undefined=_UNDEFINED[one.name], pooled=not one.counts)
+    for one in _SHOWN.values()
 )
 
 
@@ -99,6 +100,7 @@ class Amber(RightOrWrong):
     files = (questions.ALL,)
     unsuitable = "{questions} is judged by rule; it takes the exact judge."
     figures = FIGURES
+    brief = 4
     tested = "amber_score"
     compared = {
         name: Compared(_row_for(name), sums(figure)) for name, figure in scores.FIGURES.items()
@@ -243,8 +245,13 @@ def _estimate(
 ) -> dict[str, float | None]:
     columns = [scores.COLUMNS.index(part) for part in scores.NEEDS[name]]
     mine = [row for row in rows if any(row[n] for n in columns)]
-    part = {"count": len(mine)} if len(mine) < len(rows) else {}
-    return {**estimate_of_sums(mine, figure), **part}
+    found: dict[str, float | None] = estimate_of_sums(mine, figure)
+    if len(mine) < len(rows):
+        found["count"] = len(mine)
+    if name in scores.DIVIDES_BY and found["value"] is not None:
+        column = scores.COLUMNS.index(scores.DIVIDES_BY[name])
+        found["whole"] = round(sum(row[column] for row in mine))
+    return found
 
 
 class AmberGenerative(Amber):

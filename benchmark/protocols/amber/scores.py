@@ -78,6 +78,16 @@ FIGURES: dict[str, SumFigure] = {
     "precision": _percent("both_no", "said_no"),
     "recall": _percent("both_no", "is_no"),
 }
+DIVIDES_BY = {
+    "chair": "kept",
+    "cover": "truths",
+    "hal": "descriptions",
+    "cog": "lures",
+    "accuracy": "asked",
+    "precision": "said_no",
+    "recall": "is_no",
+}
+"""What each share is of; F1 and the AMBER score are shares of nothing."""
 NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("chair", "cover", "hal", "cog"), ("descriptions",)),
     **dict.fromkeys(("f1", "accuracy", "precision", "recall"), ("asked",)),

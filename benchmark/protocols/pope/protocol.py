@@ -35,6 +35,7 @@ class Pope(RightOrWrong):
             "F1",
             "yes is positive",
             style="share_tenths",
+            pooled=True,
             undefined="no question's truth is yes, and no answer is yes",
         ),
         Shown("accuracy", "Accuracy", "share of right answers", style="share_tenths", counts=True),
@@ -43,6 +44,7 @@ class Pope(RightOrWrong):
             "Precision",
             "of the yes answers",
             style="share_tenths",
+            pooled=True,
             undefined="no answer is yes",
         ),
         Shown(
@@ -50,6 +52,7 @@ class Pope(RightOrWrong):
             "Recall",
             "of the objects there",
             style="share_tenths",
+            pooled=True,
             undefined="no question's truth is yes",
         ),
         Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths", counts=True),
