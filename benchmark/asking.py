@@ -93,6 +93,11 @@ def judge_evaluation(question_set: QuestionSet, judge: Judge, **fields: Any) -> 
     if not question_set.rules.ranks_judges or judge.kind != Judge.Kind.OPENAI:
         raise evaluating.NotSuitable(f"{question_set} does not measure {judge}.")
     asked = question_set.questions.exclude(image=None)
+    if not asked.exists():
+        raise evaluating.NotSuitable(
+            f"None of the pictures of {question_set} is here, and a judge is asked only about "
+            "pairs whose picture it sees. Import the set again with its images."
+        )
     with transaction.atomic():
         name = judge.model or judge.name
         evaluation = evaluating.start(

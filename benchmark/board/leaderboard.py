@@ -107,7 +107,9 @@ def groups(evaluations: EvaluationQuerySet, chosen: Iterable[int] = ()) -> list[
     """
     newest: dict[tuple[Any, ...], Evaluation] = {}
     for evaluation in evaluations.scored().with_origin():
-        model = evaluation.checkpoint_id or evaluation.model_name
+        model: Any = evaluation.checkpoint_id or evaluation.model_name
+        if evaluation.measures_its_judge:  # One model behind several judges, at two seeds, say.
+            model = (model, evaluation.judge_id, evaluation.prompt_hash)
         newest.setdefault((evaluation.group, model, str(evaluation.sampling)), evaluation)
     grouped: dict[tuple[int, str, int, str], list[Evaluation]] = {}
     for evaluation in newest.values():

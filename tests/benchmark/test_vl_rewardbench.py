@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.image_sources import Folder
-from benchmark import asking, scoring
+from benchmark import asking, evaluating, scoring
 from benchmark.board import leaderboard, standing
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
@@ -344,3 +344,29 @@ def test_a_judge_that_never_decides_is_warned_of_and_is_not_the_best(
     board = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert "decides nothing" in board and "ties in 1 of 4" in board
     assert board.index("decides nothing") < board.index("best here")
+
+
+@pytest.mark.django_db
+def test_judges_that_share_a_model_are_rows_of_their_own(question_set: QuestionSet) -> None:
+    with fake_judge(lambda prompt, before: Reply("[[A]]")) as server:
+        for name in ("seed 1", "seed 2", "seed 2"):  # Asked again, the newest takes its place.
+            judge = Judge.objects.filter(name=name).first()
+            judge = judge or make_judge(name, base_url=server.url)
+            work.judge(asking.judge_evaluation(question_set, judge).pk)
+    (group,) = leaderboard.groups(Evaluation.objects.all())
+    assert sorted(row.judge.name for row in group.rows) == ["seed 1", "seed 2"]
+    assert len({row.model_name for row in group.rows}) == 1
+    assert standing.standings([group]) == {}  # Neither decided anything: there is no best one.
+    client = Client()
+    client.force_login(make_admin())
+    board = client.get(reverse("benchmark:leaderboard")).content.decode()
+    assert "judge seed 1" in board and "judge seed 2" in board and "best here" not in board
+    question_set.questions.update(image=None)
+    with pytest.raises(evaluating.NotSuitable, match="None of the pictures"):
+        asking.judge_evaluation(question_set, judge)
+
+
+@pytest.mark.parametrize("outcome", [0.3, 2, -1, float("nan")])
+def test_an_outcome_that_no_pair_can_have_is_refused(outcome: float) -> None:
+    with pytest.raises(ValueError, match="not one of"):
+        vl_rewardbench.summarise(["general"], [outcome])

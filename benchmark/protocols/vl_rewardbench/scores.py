@@ -16,6 +16,8 @@ import numpy as np
 from benchmark.protocols.vl_rewardbench.pairs import GROUPS
 from benchmark.statistics import CONFIDENCE, NOT_DEFINED, RESAMPLES, estimate
 
+OUTCOMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -31,7 +33,8 @@ class Summary:
 
 
 def summarise(groups: Sequence[str], outcomes: Sequence[float | None]) -> Summary:
-    """Of pairs by group and outcome (1.0, 0.5, 0.0, or None where nobody could read one).
+    """Of pairs by group and outcome (1.0, 0.5 for a tie, 0.0; 0.25 and 0.75 where one of a judge's
+    two orders is a tie; or None where nobody could read one).
 
     Raises ValueError for unequal lengths, another group or another outcome.
     """
@@ -40,8 +43,9 @@ def summarise(groups: Sequence[str], outcomes: Sequence[float | None]) -> Summar
     for group in groups:
         if group not in GROUPS:
             raise ValueError(f"group is {group!r}, not one of {GROUPS}")
-    if any(outcome is not None and not 0 <= outcome <= 1 for outcome in outcomes):
-        raise ValueError("an outcome is not between 0 and 1")
+    for outcome in outcomes:
+        if outcome is not None and outcome not in OUTCOMES:
+            raise ValueError(f"outcome is {outcome!r}, not one of {OUTCOMES} or None")
     found = accuracies(groups, outcomes, GROUPS)
     return Summary(
         **found,
