@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ from training.models import Checkpoint, Run
 from training.runs import execution
 
 RECORDS = 12
+LETS_GO_SECONDS = 30
 _numbers = itertools.count(1)
 
 
@@ -145,14 +147,23 @@ class FreezeRelease:
     def finish(self, arguments: dict[str, Any]) -> list[str]:
         failed = Release.objects.filter(pk=arguments["pk"], state=Release.State.FAILED)
         failed.update(state=Release.State.BUILDING)  # A person asks for it again.
-        jobs.build_release(arguments["pk"])
-        release = Release.objects.get(pk=arguments["pk"])
+        release = self._built(arguments["pk"])
         if release.state != Release.State.READY:
             return [f"the release is {release.state}: {release.error}"]
         faults = self._unequal(release) + named_by_their_hash()
         take_away(release.artefact.name)
         release.delete()
         return faults
+
+    def _built(self, pk: int) -> Release:
+        """Whoever was killed holds the row until Postgres hears of it; workers come again, too."""
+        deadline = time.monotonic() + LETS_GO_SECONDS
+        while True:
+            jobs.build_release(pk)
+            release = Release.objects.get(pk=pk)
+            if release.state != Release.State.BUILDING or time.monotonic() > deadline:
+                return release
+            time.sleep(0.05)
 
     def _unequal(self, release: Release) -> list[str]:
         data = content(release.artefact.name)

@@ -128,6 +128,7 @@ def test_what_a_choice_gains_is_said_in_words(picked: tuple[int, int], words: st
     difference = picked[1] - picked[0]
     found = {
         "answers": 2,
+        "questions": 40,
         "model": "m",
         "figure": "Score",
         "picked": [first, last],
