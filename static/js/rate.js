@@ -17,7 +17,11 @@ document.addEventListener("htmx:afterSwap", shown);
 addEventListener(
   "click",
   (event) => {
-    if (!event.target.closest("#rating [data-key]") || isMeant(event)) return;
+    const button = event.target.closest("#rating [data-key]");
+    if (!button) return;
+    // What was swapped in may be painted before htmx has taken it over: sent by itself, the form
+    // would lead away from the page.
+    if (isMeant(event)) return void window.htmx.process(button.form);
     event.preventDefault();
     event.stopPropagation();
   },
