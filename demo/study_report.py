@@ -12,6 +12,7 @@ from typing import Any
 from benchmark.protocols.mmhal import LOWEST_HONEST_RATING
 from benchmark.protocols.small_world import coverage, rate
 from demo.claims import mistakes
+from demo.study_arms import ARMS
 from demo.world import Prompt, benchmark_record
 from training.figures.seeds import Estimate
 
@@ -77,9 +78,12 @@ def along(seeds: Seeds, arm: str, name: str) -> dict[int, Estimate]:
 
 
 def ends(seeds: Seeds, arm: str, name: str) -> dict[int, float]:
-    """The measure where training ended, by the number of the seed; "base" is where it began."""
+    """The measure where training ended, by the number of the seed; "base" is where every training
+    began, which the controls did not."""
     if arm == "base":
-        return {s["seed"]: next(iter(s["arms"].values()))[0][name] for s in seeds if s["arms"]}
+        trained = [arm.name for arm in ARMS]
+        began = {s["seed"]: [s["arms"][n][0] for n in trained if n in s["arms"]] for s in seeds}
+        return {number: rows[0][name] for number, rows in began.items() if rows}
     return {seed["seed"]: seed["arms"][arm][-1][name] for seed in seeds if arm in seed["arms"]}
 
 

@@ -154,6 +154,15 @@ def test_along_keeps_the_steps_that_all_seeds_reached() -> None:
     assert along([short], "best_fact", "score") == {}
 
 
+def test_the_base_is_what_training_began_with_and_no_control() -> None:
+    seed = _seed(0, 0.0)
+    seed["arms"] = {"base_cool": [{"step": 0, "score": 3.1}], **seed["arms"]}
+    assert ends([seed], "base", "score") == {0: 2.0}
+    assert (
+        ends([{"seed": 1, "arms": {"base_cool": seed["arms"]["base_cool"]}}], "base", "score") == {}
+    )
+
+
 def test_differences_are_taken_within_the_seeds_that_have_both() -> None:
     one, two, three = _seed(0, 0.0), _seed(1, 0.1), _seed(2, 0.2)
     del two["arms"]["rlhf"]
