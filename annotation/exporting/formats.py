@@ -54,7 +54,10 @@ def _told(row: dict[str, Any]) -> dict[str, str]:
 def _outputs(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Both outputs, with the words found false in them where somebody looked for such words."""
     outputs = {
-        f"output_{n}": {"from": row[f"model_{n}"], "value": row[f"response_{n}"]} for n in (1, 2)
+        # An output of no known maker is said to be of "llava", as the paper's are: what a release
+        # was exported as stays what it was.
+        f"output_{n}": {"from": row[f"model_{n}"] or "llava", "value": row[f"response_{n}"]}
+        for n in (1, 2)
     }
     for n, marks in marks_of(row).items():
         outputs[f"output_{n}"]["marks"] = marks
