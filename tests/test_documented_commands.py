@@ -311,7 +311,7 @@ def test_curl_takes_releases_and_brings_records(shell: Shell, live_server: Any) 
         for line in block("rest.md", "curl")
     )
     found = json.loads(shell(records))
-    assert {"id", "prompt", "chosen", "rejected", "images"} < found.keys()
+    assert {"id", "prompt", "chosen", "rejected", "images"} <= found.keys()
     shell(folder)
     assert "README.md" in zipfile.ZipFile(shell.folder / "release.zip").namelist()
     assert json.loads(shell(sent))["id"] == ImportJob.objects.get().pk
