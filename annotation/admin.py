@@ -5,6 +5,9 @@ What must not be changed by hand (votes, counters, frozen artefacts) is shown re
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
@@ -81,8 +84,9 @@ class ChangedBySuperusers(admin.ModelAdmin):
         return request.user.is_superuser
 
 
-# Keys of second factors are for nobody to read; what an administrator may do is below.
-admin.site.unregister([TOTPDevice, Group])
+# Keys of second factors are for nobody to read; what an administrator may do is below. Of allauth's
+# tables one is used.
+admin.site.unregister([TOTPDevice, Group, SocialApp, SocialToken, SocialAccount, EmailAddress])
 
 
 @admin.register(Group)
@@ -117,6 +121,21 @@ class PersonAdmin(ChangedBySuperusers, UserAdmin):
         """For people who lost their telephone."""
         names = [person.username for person in queryset if second_factor.turn_off(person)]
         self.message_user(request, f"Turned off for: {', '.join(names) or 'nobody'}.")
+
+
+@admin.register(SocialAccount)
+class SingleSignOnAccountAdmin(ChangedBySuperusers):
+    """Whom the provider logs in as whom: ``uid`` is its subject ("sub")."""
+
+    list_display = ["user", "uid", "provider", "last_login"]
+    list_select_related = ["user"]
+    search_fields = ["uid", "user__username"]
+    autocomplete_fields = ["user"]
+    fields = ["user", "uid"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.provider = obj.provider or settings.OIDC_PROVIDER_ID
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(ApiToken)

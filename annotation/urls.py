@@ -5,6 +5,7 @@ from django.urls import path
 from annotation.crowd import views as crowd
 from annotation.machine import views as machine
 from annotation.notices import views as notices
+from annotation.single_sign_on import views as single_sign_on
 from annotation.views import (
     account,
     adjudication,
@@ -114,6 +115,9 @@ urlpatterns = [
     path("notices/webhooks/", notices.webhooks, name="webhooks"),
     path("notices/webhooks/<int:pk>/", notices.webhook, name="webhook"),
     path("account/password/", account.password, name="password"),
+    path("account/single-sign-on/", single_sign_on.page, name="single-sign-on"),
+    path("account/single-sign-on/connect/", single_sign_on.connect, name="sso-connect"),
+    path("account/single-sign-on/disconnect/", single_sign_on.disconnect, name="sso-disconnect"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
     path("account/second-factor/", second_factor.page, name="second-factor"),

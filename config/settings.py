@@ -19,7 +19,7 @@ from django.core.checks.security.base import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from config import embedded, places, proxies
+from config import embedded, oidc, places, proxies
 from config.kept_secrets import kept_secret
 
 env = environ.Env()
@@ -115,6 +115,10 @@ INSTALLED_APPS = [
     "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "annotation",
     "training",
     "benchmark",
@@ -141,6 +145,7 @@ MIDDLEWARE = [
     "annotation.whose_page.LogInLeadsBackToThePage",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",
     "annotation.crowd.confinement.ParticipantsStayInTheirStudy",
     "annotation.middleware.SaysStorageTrouble",
@@ -334,6 +339,51 @@ AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "next", "code"]
 SECOND_FACTOR_FOR_ADMINISTRATORS = env.bool("SECOND_FACTOR_FOR_ADMINISTRATORS", default=False)
 # What an authenticator app calls the account.
 OTP_TOTP_ISSUER = "FactLoop"
+
+# --- Single sign-on -------------------------------------------------------------------------
+
+# The issuer of a provider of OpenID Connect, as https://login.example.org/realms/lab, which people
+# log in through; empty: passwords alone. It sends people back to /login/sso/callback/.
+OIDC_ISSUER = env("OIDC_ISSUER", default="")
+# As what the provider knows this site.
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID", default="")
+# The secret that the provider gave it.
+OIDC_CLIENT_SECRET = env("OIDC_CLIENT_SECRET", default="")
+# What people call the provider: it stands on the button of the log-in.
+OIDC_NAME = env("OIDC_NAME", default="Single sign-on")
+# What the provider is asked to tell, by commas. Some tell groups only with one of their own.
+OIDC_SCOPES = env.list("OIDC_SCOPES", default=["openid", "profile", "email"])
+# The claim in which it tells a person's groups.
+OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", default="groups")
+# What groups give, as JSON: {"lab": "street-scenes:annotator", "leads": ["administrator"]}. Brought
+# up to date at each log-in; a group that names administrators takes it from everybody else.
+OIDC_GROUPS = oidc.read_grants(env("OIDC_GROUPS", default=""))
+# Groups whose people may enter, by commas; empty: everybody whom the provider lets log in.
+OIDC_ENTRY_GROUPS = env.list("OIDC_ENTRY_GROUPS", default=[])
+# How long such a log-in lasts: what changes at the provider is seen after this at the latest.
+OIDC_SESSION_HOURS = env.float("OIDC_SESSION_HOURS", default=12)
+# Whether passwords log in too. Without them the provider alone does, and invitations make no
+# accounts.
+LOCAL_LOGIN = env.bool("LOCAL_LOGIN", default=True)
+if not LOCAL_LOGIN and not OIDC_ISSUER:
+    raise ImproperlyConfigured("LOCAL_LOGIN is off and OIDC_ISSUER is not set: nobody could log in")
+OIDC_PROVIDER_ID = oidc.provider_id(OIDC_ISSUER) if OIDC_ISSUER else ""
+SOCIALACCOUNT_PROVIDERS = (
+    oidc.provider(
+        OIDC_ISSUER,
+        client=OIDC_CLIENT_ID,
+        secret=OIDC_CLIENT_SECRET,
+        name=OIDC_NAME,
+        scopes=OIDC_SCOPES,
+    )
+    if OIDC_ISSUER
+    else {}
+)
+# Of allauth nothing is used but the protocol: accounts, passwords and addresses are ours.
+ACCOUNT_ADAPTER = "annotation.single_sign_on.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "annotation.single_sign_on.adapters.SocialAccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_ONLY = True
 
 # --- REST -----------------------------------------------------------------------------------
 

@@ -1,10 +1,13 @@
 """Routes of the installation: each app brings its own pages and its own part of the API."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
+from annotation.single_sign_on import views as single_sign_on
 from annotation.views import login
 from config import api_docs, home
 from config.schema import Schema
@@ -19,6 +22,14 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("login/", login.LogIn.as_view(), name="login"),
     path("login/code/", login.code, name="login-code"),
+    path("login/sso/", single_sign_on.begin, name="single-sign-on"),
+    # By this name and argument allauth finds the address that it tells the provider.
+    path(
+        "login/sso/callback/",
+        single_sign_on.come_back,
+        {"provider_id": lazy(lambda: settings.OIDC_PROVIDER_ID, str)()},
+        name="openid_connect_callback",
+    ),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("", include("annotation.urls")),
     path("training/", include("training.urls")),

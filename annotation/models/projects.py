@@ -196,6 +196,12 @@ class Membership(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
     )
     role = models.CharField(max_length=10, choices=Role, default=Role.ANNOTATOR)
+    from_groups = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Given by groups of single sign-on: it changes and ends with them.",
+    )
     paused = models.BooleanField(default=False)
     paused_reason = models.CharField(
         max_length=200, blank=True, help_text="Why the project paused them by itself."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -9,6 +12,8 @@ from annotation import leases
 from annotation.errors import DomainError
 from annotation.models import Invitation, Membership, Project, User
 from annotation.models.projects import Role
+
+log = logging.getLogger(__name__)
 
 
 class AlreadyMember(DomainError):
@@ -24,6 +29,11 @@ class InvitationUsed(DomainError):
 class LastManager(DomainError):
     status = 409
     title = "A project needs a manager"
+
+
+class FollowsGroups(DomainError):
+    status = 409
+    title = "This membership follows the groups of single sign-on"
 
 
 def add(project: Project, user: User, role: str) -> Membership:
@@ -54,15 +64,63 @@ def accept(raw: str, user: User) -> Project:
 
 
 def change_role(membership: Membership, role: str) -> None:
-    """Raises LastManager when nobody would be left to manage the project."""
+    """Raises LastManager when nobody would be left to manage the project, FollowsGroups."""
+    _refuse_if_it_follows_groups(membership)
+    _change_role(membership, role)
+
+
+def remove(membership: Membership) -> None:
+    """Ends a membership; the person's judgments stay. Raises LastManager, FollowsGroups."""
+    _refuse_if_it_follows_groups(membership)
+    _remove(membership)
+
+
+def follow_groups(user: User, groups: frozenset[str]) -> None:
+    """Gives ``user`` what their ``groups`` at the provider of single sign-on give, and no more.
+
+    Memberships that somebody made here stay as they are; those that groups gave change and end
+    with them, but for a project's last manager. Whether somebody is an administrator follows the
+    groups where OIDC_GROUPS names any for it. Projects that do not exist (yet) are passed over.
+    """
+    grants = settings.OIDC_GROUPS
+    if grants.administrators:
+        administrator = bool(groups & grants.administrators)
+        if (user.is_superuser, user.is_staff) != (administrator, administrator):
+            user.is_superuser = user.is_staff = administrator
+            user.save(update_fields=["is_superuser", "is_staff"])
+    roles = grants.roles(groups)
+    held = {one.project.slug: one for one in user.memberships.select_related("project")}
+    for slug, membership in held.items():
+        if not membership.from_groups or roles.get(slug) == membership.role:
+            continue
+        try:
+            if slug in roles:
+                _change_role(membership, roles[slug])
+            else:
+                _remove(membership)
+        except LastManager:
+            log.warning("%s stays: nobody else manages %s", user.username, slug)
+    for project in Project.objects.filter(slug__in=roles.keys() - held.keys()):
+        role = Role(roles[project.slug])
+        Membership.objects.create(project=project, user=user, role=role, from_groups=True)
+
+
+def _refuse_if_it_follows_groups(membership: Membership) -> None:
+    if membership.from_groups:
+        raise FollowsGroups(
+            f"{membership.user.username} is a member by a group at {settings.OIDC_NAME}: the role "
+            "changes there, or in OIDC_GROUPS. Pausing is possible here."
+        )
+
+
+def _change_role(membership: Membership, role: str) -> None:
     with transaction.atomic():
         _keep_a_manager(membership, leaves=role != Role.MANAGER)
         membership.role = Role(role)
         membership.save(update_fields=["role"])
 
 
-def remove(membership: Membership) -> None:
-    """Ends a membership; the person's judgments stay. Raises LastManager."""
+def _remove(membership: Membership) -> None:
     with transaction.atomic():
         _keep_a_manager(membership, leaves=True)
         leases.pause(membership)

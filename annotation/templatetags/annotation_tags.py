@@ -20,6 +20,7 @@ from annotation.access import Permission
 from annotation.models import Comparison, Judgment
 from annotation.notices import choosing
 from annotation.texts import without_placeholder, word_count
+from annotation.views.login import ways_in
 
 register = template.Library()
 
@@ -84,6 +85,12 @@ def words(text: str) -> int:
 def reviews_something(user: Any) -> bool:
     """Whether a person sees models anywhere: annotators have no training and no benchmarks."""
     return bool(user.is_superuser) or access.projects_where(user, Permission.REVIEW).exists()
+
+
+@register.simple_tag
+def provider_of_log_in() -> str:
+    """What people call the provider of single sign-on; "" where there is none."""
+    return str(ways_in()["provider"])
 
 
 @register.simple_tag

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.forms.account import TokenForm
 from annotation.models import ApiToken
+from config import errors
 from config.requests import PersonRequest
 
 
@@ -45,6 +46,10 @@ def revoke(request: PersonRequest, pk: int) -> HttpResponse:
 @sensitive_post_parameters()
 def password(request: PersonRequest) -> HttpResponse:
     """A new password for whoever knows the old one; other browsers are logged out by it."""
+    if not request.user.has_usable_password():
+        return errors.answer(
+            request, 409, "You have no password here", "Something else logs you in."
+        )
     form = PasswordChangeForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         update_session_auth_hash(request, form.save())

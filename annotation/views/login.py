@@ -1,7 +1,8 @@
 """Logging in: the password, then a code where the person has a second factor.
 
-Nobody is logged in between the two: the session remembers for a few minutes whose password was
-right, and every page but the one that asks for the code still sees a stranger.
+Nobody is logged in between the two: the session remembers for a few minutes who is known already,
+and every page but the one that asks for the code still sees a stranger. Who comes from a provider
+of single sign-on (annotation.single_sign_on) is asked for the code by the same page.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_lockout_response
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.signals import user_login_failed
@@ -25,6 +27,7 @@ from django.views.decorators.http import require_http_methods
 from annotation import second_factor
 from annotation.forms.account import CodeForm
 from annotation.models import User
+from config import errors
 
 WAITING = "password_was_right"
 PATIENCE_SECONDS = 300
@@ -34,28 +37,56 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 class LogIn(LoginView):
     template_name = "login.html"
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.LOCAL_LOGIN:
+            detail = f"{settings.OIDC_NAME} logs people in here."
+            return errors.answer(request, 403, "Passwords do not log in on this site", detail)
+        return super().post(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | ways_in()
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user = form.get_user()
         if not isinstance(user, User) or second_factor.device_of(user) is None:
             return super().form_valid(form)
-        session = self.request.session
-        # Whoever knew the key of this session before the password knows nothing of it now.
-        session.cycle_key()
-        session[WAITING] = {
-            "user": user.pk,
-            "password": user.get_session_auth_hash(),
-            "until": time.time() + PATIENCE_SECONDS,
-            "next": self.get_success_url(),
-        }
-        session.set_expiry(PATIENCE_SECONDS)
-        return redirect("login-code")
+        return wait_for_code(self.request, user, self.get_success_url())
+
+
+def ways_in() -> dict[str, Any]:
+    """For pages on which people log in: whether passwords do, and the provider's name or ""."""
+    return {
+        "local": settings.LOCAL_LOGIN,
+        "provider": settings.OIDC_NAME if settings.OIDC_PROVIDER_ID else "",
+    }
+
+
+def wait_for_code(
+    request: HttpRequest, user: User, target: str, *, seconds: int | None = None
+) -> HttpResponse:
+    """Leads somebody who is known to the page that asks for the code, and from there to ``target``.
+
+    ``seconds``: how long the session lasts after it; None for the usual time.
+    """
+    session = request.session
+    # Whoever knew the key of this session before the log-in knows nothing of it now.
+    session.cycle_key()
+    session[WAITING] = {
+        "user": user.pk,
+        "password": user.get_session_auth_hash(),
+        "until": time.time() + PATIENCE_SECONDS,
+        "next": target,
+        "seconds": seconds,
+    }
+    session.set_expiry(PATIENCE_SECONDS)
+    return redirect("login-code")
 
 
 @require_http_methods(["GET", "POST"])
 @never_cache
 @sensitive_post_parameters("code")
 def code(request: HttpRequest) -> HttpResponse:
-    """Asks for the code of somebody whose password was right."""
+    """Asks for the code of somebody who is known already."""
     waiting = request.session.get(WAITING, {})
     user = _whose(waiting)
     if user is None:
@@ -71,7 +102,7 @@ def code(request: HttpRequest) -> HttpResponse:
             login(request, user, backend=BACKEND)
             # Of another person's session Django has made a new one, which waits for nobody.
             request.session.pop(WAITING, None)
-            request.session.set_expiry(None)
+            request.session.set_expiry(waiting["seconds"])
             request.session[second_factor.SESSION_MARK] = True
             return redirect(waiting["next"])
         form.add_error("code", problem)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,6 +21,7 @@ from annotation.forms.members import InvitationForm, MemberForm, MembershipForm,
 from annotation.models import Invitation, Membership, Project
 from annotation.onboarding import joining
 from annotation.progress import member_progress
+from annotation.views.login import ways_in
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -91,6 +94,11 @@ def join(request: HttpRequest, raw: str) -> HttpResponse:
         if request.method == "POST":
             return redirect(joining.accept(raw, request.user))
         return render(request, "annotation/join.html", {"invitation": invitation})
+    if not settings.LOCAL_LOGIN:
+        if request.method == "POST":
+            return redirect_to_login(request.get_full_path())
+        context = {"invitation": invitation, **ways_in()}
+        return render(request, "annotation/join.html", context)
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
@@ -98,7 +106,7 @@ def join(request: HttpRequest, raw: str) -> HttpResponse:
             project = joining.accept(raw, user)
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         return redirect(project)
-    context = {"invitation": invitation, "form": form}
+    context = {"invitation": invitation, "form": form, **ways_in()}
     return render(request, "annotation/join.html", context, status=422 if form.errors else 200)
 
 

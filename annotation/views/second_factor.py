@@ -6,6 +6,7 @@ from base64 import b32encode
 from typing import Any
 
 import segno
+from django import forms
 from django.contrib import messages
 from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_required
@@ -36,7 +37,7 @@ def begin(request: PersonRequest) -> HttpResponse:
     """Makes a key; the page then shows it until a code confirms it."""
     if second_factor.device_of(request.user) is not None:
         return redirect("annotation:second-factor")
-    form = _password_form(request)
+    form = proof_of(request)
     if not form.is_valid():
         return _page(request, password_form=form)
     second_factor.begin(request.user)
@@ -66,7 +67,7 @@ def confirm(request: PersonRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("password")
 def renew_codes(request: PersonRequest) -> HttpResponse:
-    form = _password_form(request)
+    form = proof_of(request)
     if second_factor.device_of(request.user) is None or not form.is_valid():
         return _page(request, password_form=form)
     return _page(request, recovery_codes=second_factor.renew_recovery_codes(request.user))
@@ -76,7 +77,7 @@ def renew_codes(request: PersonRequest) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters("password")
 def turn_off(request: PersonRequest) -> HttpResponse:
-    form = _password_form(request)
+    form = proof_of(request)
     if not form.is_valid():
         return _page(request, password_form=form)
     second_factor.turn_off(request.user)
@@ -85,26 +86,42 @@ def turn_off(request: PersonRequest) -> HttpResponse:
     return redirect("annotation:second-factor")
 
 
-def _password_form(request: PersonRequest) -> OwnPasswordForm:
-    """Whether the password is right goes through log-in's throttle: no page is a way round it."""
-    form = OwnPasswordForm(request.POST)
-    if form.is_valid():
-        name = request.user.get_username()
-        known = authenticate(request, username=name, password=form.cleaned_data["password"])
-        if known != request.user:
-            form.add_error("password", WRONG_PASSWORD)
+def proof_of(request: PersonRequest, *, fresh: bool = False) -> forms.Form:
+    """The form by which a person shows that it is still them, filled in unless ``fresh``.
+
+    The password; who has none, because a provider logs them in, a code of their second factor;
+    who has neither shows nothing. Whether the password is right goes through log-in's throttle: no
+    page is a way round it.
+    """
+    sent = None if fresh else request.POST
+    if request.user.has_usable_password():
+        form: forms.Form = OwnPasswordForm(sent)
+        if form.is_valid():
+            name = request.user.get_username()
+            known = authenticate(request, username=name, password=form.cleaned_data["password"])
+            if known != request.user:
+                form.add_error("password", WRONG_PASSWORD)
+    elif second_factor.device_of(request.user) is not None:
+        form = CodeForm(sent)
+        problem = (
+            second_factor.check(request.user, form.cleaned_data["code"]) if form.is_valid() else ""
+        )
+        if problem:
+            form.add_error("code", problem)
+    else:
+        form = forms.Form(sent)
     return form
 
 
 def _page(request: PersonRequest, **context: Any) -> HttpResponse:
     device, fresh = second_factor.device_of(request.user), second_factor.begun(request.user)
-    forms = [context.get("password_form"), context.get("code_form")]
-    failed = any(form is not None and form.errors for form in forms)
+    sent = [context.get("password_form"), context.get("code_form")]
+    failed = any(form is not None and form.errors for form in sent)
     context = {
         "device": device,
         "required": second_factor.required_of(request.user),
         "codes_left": request.user.recovery_codes.filter(used_at=None).count(),
-        "password_form": OwnPasswordForm(),
+        "password_form": proof_of(request, fresh=True),
         "code_form": CodeForm(),
         **context,
     }
