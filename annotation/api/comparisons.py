@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, importing
+from annotation import access, importing, searching
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.labelling import CorrectionSerializer
 from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
@@ -144,7 +144,7 @@ class Comparisons(KnownParameters, generics.ListAPIView):
     """The comparisons of a project, with what became of them."""
 
     scopes = {"GET": "read", "POST": "manage"}
-    parameters = frozenset({"outcome", "source"})
+    parameters = frozenset({"model", "outcome", "search", "source"})
     serializer_class = ComparisonSerializer
     pagination_class = ById
     queryset = Comparison.objects.none()
@@ -162,12 +162,22 @@ class Comparisons(KnownParameters, generics.ListAPIView):
                 raise ValidationError({"outcome": f"Must be one of {known}."})
             comparisons = comparisons.filter(outcome=outcome)
         source = self.request.query_params.get("source")
-        return comparisons if source is None else comparisons.filter(source=source)
+        if source is not None:
+            comparisons = comparisons.filter(source=source)
+        model = self.request.query_params.get("model")
+        if model is not None:
+            comparisons = comparisons.filter(Q(model_1=model) | Q(model_2=model))
+        text = self.request.query_params.get("search")
+        return comparisons if text is None else searching.matching(comparisons, project, text)
 
     @extend_schema(
         parameters=[
             OpenApiParameter("outcome", enum=Comparison.Outcome.values),
             OpenApiParameter("source", description="An import or a run, as written on it."),
+            OpenApiParameter("model", description="Made one of the responses, or both."),
+            OpenApiParameter(
+                "search", description="Words of the question, the responses or the id: all of them."
+            ),
         ]
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
 from annotation.models.projects import Project
+from annotation.models.searched import CONVERSATION, RESPONSES
 from annotation.models.stored_file import StoredFileField
 
 SHA256_LENGTH = 64
@@ -128,7 +130,10 @@ class Prompt(models.Model):
                 name="prompt_caption_type_known",
             ),
         ]
-        indexes = [models.Index(fields=["project", "content_sha256"], name="prompt_by_content")]
+        indexes = [
+            models.Index(fields=["project", "content_sha256"], name="prompt_by_content"),
+            GinIndex(CONVERSATION, name="prompt_by_words"),
+        ]
 
     def __str__(self) -> str:
         return self.external_id
@@ -247,6 +252,7 @@ class Comparison(models.Model):
                 name="comparison_to_hand_out",
             ),
             models.Index(fields=["project", "outcome", "id"], name="comparison_by_outcome"),
+            GinIndex(RESPONSES, name="comparison_by_words"),
             models.Index(
                 fields=["project"],
                 condition=~Q(gold_more_hallucinated=""),

@@ -19,13 +19,10 @@ from config.requests import PersonRequest
 @require_GET
 def index(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "review")
-    form = ComparisonFilterForm(request.GET)
+    form = ComparisonFilterForm(
+        request.GET, project=project, manages=access.may(request.user, project, "manage")
+    )
     rows = Comparison.objects.filter(project=project).select_related("project", "prompt__image")
-    if form.is_valid():
-        if form.cleaned_data["outcome"]:
-            rows = rows.filter(outcome=form.cleaned_data["outcome"])
-        if form.cleaned_data["text"]:
-            rows = rows.filter(external_id__icontains=form.cleaned_data["text"])
     return project_page(
         request,
         project,
@@ -33,7 +30,7 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
         tab="comparisons",
         form=form,
         filtered=any(form.data.get(name) for name in form.fields),
-        page=one_page(request, rows.order_by("id"), size=25),
+        page=one_page(request, form.chosen(rows, project).order_by("id"), size=25),
         query=query_without_page(request),
     )
 
