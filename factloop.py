@@ -187,7 +187,7 @@ class Project:
         return dict(self.client.get(f"{self.path}/quality"))
 
     def comparisons(self, **filters: str) -> Iterator[dict[str, Any]]:
-        """All of them, or those with an ``outcome`` or from a ``source``."""
+        """All of them, or those with an ``outcome``, ``model``, ``source`` or ``search`` words."""
         return self.client.pages(f"{self.path}/comparisons", **filters)
 
     def releases(self) -> Iterator[dict[str, Any]]:
