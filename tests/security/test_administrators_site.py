@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -23,7 +24,7 @@ from tests.security.world import World
 pytestmark = pytest.mark.django_db
 
 EDITED_WITH_PERMISSION = {Project, Membership}
-SUPERUSERS_EDIT = {User, Group, Judge}
+SUPERUSERS_EDIT = {User, Group, Judge, SocialAccount}
 
 
 @pytest.fixture

@@ -86,6 +86,9 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "password": [("get", "anyone"), ("post", "anyone")],
     "tokens": [("get", "anyone"), ("post", "anyone")],
     "token-revoke": [("post", "owner")],
+    "single-sign-on": [("get", "anyone")],
+    "sso-connect": [("post", "anyone")],
+    "sso-disconnect": [("post", "anyone")],
     "second-factor": [("get", "anyone")],
     "second-factor-begin": [("post", "anyone")],
     "second-factor-confirm": [("post", "anyone")],
@@ -105,7 +108,8 @@ class World:
 
 
 @pytest.fixture
-def world(made: World, db: None) -> World:
+def world(made: World, db: None, settings: Any) -> World:
+    settings.OIDC_PROVIDER_ID = "oidc-of-the-lab"
     cache.clear()  # What was counted of these people in other tests.
     return deepcopy(made)
 
@@ -138,7 +142,7 @@ def made(rows_of_the_module: None) -> World:
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
         **{name: {} for name in ("projects", "project-new", "password", "tokens", "guide")},
-        **{name: {} for name in PAGES if name.startswith("second-factor")},
+        **{name: {} for name in PAGES if name.startswith(("second-factor", "single-", "sso-"))},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         **{name: {} for name in ("notices", "notices-read", "notice-choices", "webhooks")},
