@@ -33,6 +33,13 @@ FRAMES = (
 )
 """In which an answer stands alone, in small letters."""
 
+_STRUCK_OUT = re.compile(r"~~.*?~~", re.DOTALL)
+
+
+def without_struck_out(text: str) -> str:
+    """The text without what Markdown shows with a line through it."""
+    return _STRUCK_OUT.sub(" ", text)
+
 
 def framed(text: str) -> str | None:
     """What stands in the last frame of the first kind that there is; None without one."""

@@ -158,7 +158,9 @@ def _of_this_set(
 ) -> list[Line]:
     """The lines of the one part that answers these questions. Raises Refused where no part does,
     or several do."""
-    parts = {line.part: [one for one in lines if one.part == line.part] for line in lines}
+    parts: dict[str, list[Line]] = {}
+    for line in lines:
+        parts.setdefault(line.part, []).append(line)
     if len(parts) < 2:
         return lines
     fitting = [

@@ -59,7 +59,7 @@ _REFUSES = re.compile(
     r"\b(?:can ?not|can't|unable to|not able to) (?:\w+ )?"
     r"(?:answer|assist|help|tell|say|determine|view|open|access|process)\b"
     r"|\b(?:please|could you|can you) (?:\w+ )?(?:upload|provide|attach|send|share)\b"
-    r"|\bcan help\b"
+    r"|\b(?:i|we) can help\b"
 )
 _NEXT_QUESTION = re.compile(
     r"\n[#* ]{0,5}(?:question|q)[* ]{0,3}: ?(?P<asks>[^\n]{0,200})", re.IGNORECASE
@@ -83,6 +83,11 @@ _ASKS_OF_A_THING = re.compile(
     r"|(?!(?:yes|no|right|ok|okay|well|hmm|so|really|sure|why|what|where|who|how|anything|is|are)\b)"
     r"\w{2,20}(?: \w{2,20})?\?)"
 )
+_CONTRADICTS_ITSELF = re.compile(
+    r"[^\w]{0,20}(?:(?:yes|yeah|yep|yup),? (?:there|it|they) (?:is|are|does|do)(?:n't| not)"
+    r"|(?:no|nope|nah),? there (?:is|are))(?:[^\w ]|$)"
+)
+"""Two words for one sentence that is left to be thought: "No there is." """
 _ONLY_THE_WORD = re.compile(
     r"[^\w]{0,5}(?:(?:answer|a)[^\w]{1,4})?(?:yes|no|yeah|yep|yup|nope|nah)\b"
 )
@@ -111,10 +116,11 @@ _CLAUSE = re.compile(
 )
 _DENIES = re.compile(
     r"\b(?:no|not|none|neither|nor|never|nothing|nowhere|without|lacks?|lacking|absent|absence"
-    r"|free of|devoid|instead of|rather than|cannot|missing|zero|0)\b|n't\b|\bno-one\b"
+    r"|free of|(?:empty|void|bare|clear) of|devoid|instead of|rather than|cannot|missing|zero|0)\b"
+    r"|n't\b|\bno-one\b"
 )
 _ABOUT_ANOTHER = re.compile(
-    r"\b(?:at|on|in|near|under|beside|besides|behind|by|around|next to|with|except|has)\b"
+    r"\b(?:at|on|in|near|under|beside|besides|behind|by|around|next to|with|except|has|against)\b"
 )
 """Between a denial and the object, it denies another thing: "no chair at the dining table"."""
 _TO_BE_SEEN = (
@@ -209,7 +215,9 @@ def parse_answer(text: str, *, asked: str | None = None, mode: Mode = "careful")
         if framed and (said := _in_frame(_folded(framed[-1]), names)) is not None:
             return said
     plain = _folded(final)
-    if mentions.REFUSED_YES.search(plain) or _of_another_language(plain):
+    if _CONTRADICTS_ITSELF.match(plain) or mentions.REFUSED_YES.search(plain):
+        return None
+    if _of_another_language(plain):
         return None
     stated = _stated_words(plain)
     if len(stated) > 1 or _EITHER.fullmatch(plain):
@@ -348,11 +356,11 @@ def _by_sentence(plain: str, names: frozenset[str]) -> Answer | None:
     said: set[Answer | None] = set()
     for clause in _CLAUSE.split(plain):
         found = naming.finditer(clause)
-        named = next((one for one in found if not mentions.is_another(clause, one)), None)
+        named = next((one for one in found if not _names_another(clause, one)), None)
         if named is None:
             if names & _PEOPLE and _NOBODY.search(clause):
                 said.add("no")
-        elif _UNSURE.search(clause) or _of_another(clause, named):
+        elif _UNSURE.search(clause) or _reported(clause, named):
             said.add(None)
         else:
             before, after = clause[: named.start()], clause[named.end() :]
@@ -396,13 +404,18 @@ def _alternatives(names: frozenset[str]) -> str:
     return "|".join(sorted(map(re.escape, names)))
 
 
-def _of_another(clause: str, named: re.Match[str]) -> bool:
-    """Whether the clause repeats another's words, denies a denial, or names another thing of
-    which the object's name is only a part."""
-    before = clause[: named.start()]
-    return any(one.search(before) for one in (_REPORTED, _TWICE_DENIED, _MADE_ANOTHER)) or bool(
-        _MAKES_ANOTHER.match(clause, named.end())
+def _names_another(clause: str, named: re.Match[str]) -> bool:
+    """Whether the object's name is only a part of another thing's, or another part of speech."""
+    made = _MADE_ANOTHER.search(clause[: named.start()])
+    return bool(
+        made or _MAKES_ANOTHER.match(clause, named.end()) or mentions.is_another(clause, named)
     )
+
+
+def _reported(clause: str, named: re.Match[str]) -> bool:
+    """Whether the clause repeats another's words, or denies a denial."""
+    before = clause[: named.start()]
+    return any(one.search(before) for one in (_REPORTED, _TWICE_DENIED))
 
 
 def _stated(plain: str) -> Answer | None:

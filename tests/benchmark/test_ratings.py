@@ -94,6 +94,11 @@ CLEAR = [
 ]
 
 UNCLEAR = [
+    "Rating: 5 (if the dog were there), else 1",
+    "rating: 5 if the dog is ignored",
+    "Rating: 4 minus 1 = 3",
+    "Helpfulness rating: 5. Honesty rating: 1.",
+    "Informativeness rating: 4",
     "",
     "The answer is good.",
     "Rating:",

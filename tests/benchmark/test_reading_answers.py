@@ -336,12 +336,72 @@ def test_a_no_on_the_line_above_denies_no_rating(above: str) -> None:
         ('"[[A]]"', "a"),
         ("A shows what is there.\n'[[B]]'.", "b"),
         ("**[[C]]**", "tie"),
+        ("I don't think [[A]] is right.", None),
+        ("I would never choose [[B]].", None),
+        ("[[A]] is not better.", None),
+        ("[[A]]?", None),
+        ("My verdict is not [[B]] but [[A]]", "a"),
+        ("~~[[A]]~~ [[B]]", "b"),
+        ("[[A]]\n\nActually [[B]]", None),
+        ("Close with [[A]], [[B]] or [[C]].\n[[B]]", "b"),
+        ("[[Tie]]", "tie"),
+        ("[[Response B]]", "b"),
     ],
 )
 def test_a_verdict_on_a_pair_that_is_denied_or_quoted_is_none(
     text: str, better: str | None
 ) -> None:
     assert vl_rewardbench.parse_better(text) == better
+
+
+@pytest.mark.parametrize(
+    ("text", "better"),
+    [
+        ("Both name the cup.\n\nFinal verdict: A", "a"),
+        ("The answer is: B", "b"),
+        ("Final answer: C", "tie"),
+        ("The better response is B.", "b"),
+        ("It invents a dog.\nTherefore, Response A is better.", "a"),
+        ("Winner: Assistant B", "b"),
+        ("I prefer Response B.", "b"),
+        ("So I decide.\n(A)", "a"),
+        ("\\boxed{A}", "a"),
+        ("<answer>B</answer>", "b"),
+        ('{"reason": "A dog.", "verdict": "A"}', "a"),
+        ("**Response A**\nA cup.\n**Response B**\nA dog.\nVerdict: A", "a"),
+        ("Verdict: A\nOn reflection.\nVerdict: B", None),
+        ("A\n\nB", None),
+        ("So the winner is a cat", None),
+        ("Response A is not better.", None),
+        ("Response A is better if the dog is ignored.", None),
+        ("Both describe vitamin C", None),
+    ],
+)
+def test_a_verdict_on_a_pair_is_read_in_the_words_of_other_judges(
+    text: str, better: str | None
+) -> None:
+    assert vl_rewardbench.parse_better(text) == better
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "said"),
+    [
+        ("dog", "Yes there isn't.", None),
+        ("dog", "No there is.", None),
+        ("dog", "Yes, there is.", "yes"),
+        ("dog", "No, there isn't.", "no"),
+        ("dog", "There is no evidence against a dog.", None),
+        ("dog", "A man is holding a hot dog. No dog is visible.", "no"),
+        ("dog", "A hot dog lies beside a dog.", "yes"),
+        ("dog", "There is a hot dog.", None),
+        ("person", "The scene is empty of people.", "no"),
+        ("dog", "Yes, there is a dog, which can help to see how large the tree is.", "yes"),
+    ],
+)
+def test_what_contradicts_itself_and_what_only_bears_the_name(
+    asked: str, text: str, said: str | None
+) -> None:
+    assert pope.parse_answer(text, asked=f"Is there a {asked} in the image?") == said
 
 
 NOT_SURELY = {

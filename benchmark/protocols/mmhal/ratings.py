@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 
 from benchmark.plain import fold
-from benchmark.protocols.answers import final_answer, framed
+from benchmark.protocols.answers import final_answer, framed, without_struck_out
 
 LOWEST_RATING, HIGHEST_RATING = 0, 6
 
 _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
-
-_STRUCK_OUT = re.compile(r"~~.*?~~", re.DOTALL)
 
 _SCALE_NOTE = (
     r"(?:\s?[(\[][^()\[\]\n]{0,40}[)\]]"
@@ -76,7 +74,16 @@ _HALLUCINATED = re.compile(
     r"(?<!not )\bwith\s(?:(?:an?|one|some|minor|slight)\s){0,3}hallucinations?\b"
     r"|\"hallucination\":\s?\"?(?:yes|true)\b"
 )
-_TAKEN_BACK = re.compile(r"\s?\b(?:would|could|might|is too|seems|may)\b")
+_TAKEN_BACK = re.compile(
+    r"\s?\b(?:would|could|might|is too|seems|may)\b"
+    r"|[\s,;(\[]{0,3}(?:only\s|but\s(?:only\s)?)?(?:if|unless|provided|assuming|minus|plus)\b"
+)
+"""Right behind the number: it is given on a condition, or is a step of a sum."""
+_ASPECT = re.compile(
+    r"\b(?:informativeness|helpfulness|honesty|accuracy|truthfulness|factuality|relevance|fluency"
+    r"|detail|hallucination|correctness|completeness|coherence|clarity|style) \Z"
+)
+"""Right before the label: the rating of one aspect is not that of the answer."""
 
 
 def rating_in(text: str) -> int | None:
@@ -98,7 +105,11 @@ def _rating_in_words(final: str) -> int | None:
     if bare:
         return _on_scale(bare["number"])
     for pattern in _LABELLED:
-        found = [match for match in pattern.finditer(plain) if not _quoted(match, plain)]
+        found = [
+            match
+            for match in pattern.finditer(plain)
+            if not _quoted(match, plain) and not _ASPECT.search(_clause_before(match, plain))
+        ]
         stated = _without_the_scale(found, plain)
         if found and not stated:
             return None
@@ -109,7 +120,7 @@ def _rating_in_words(final: str) -> int | None:
 
 def _plain(text: str) -> str:
     """Folded text without what was struck out, and without quotes around all of it."""
-    plain = fold(_STRUCK_OUT.sub(" ", text))
+    plain = fold(without_struck_out(text))
     for quote in "\"'":
         if len(plain) > 1 and plain[0] == plain[-1] == quote and plain.count(quote) == 2:
             plain = plain[1:-1].strip()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from benchmark.plain import fold
-from benchmark.protocols.answers import final_answer
+from benchmark.protocols.answers import final_answer, framed, without_struck_out
 
 ORDERS = ("as_given", "swapped")
 Better = Literal["a", "b", "tie"]
@@ -41,13 +41,42 @@ Close with the line [[A]], [[B]] or [[C]]."""
 
 PROMPT_HASH = hashlib.sha256(f"{INSTRUCTIONS}\n{_MATERIAL}".encode()).hexdigest()
 
-_BRACKETED = re.compile(r"(?P<not>\bnot (?:say |choose |prefer )?)?(?<![\"'])\[\[ ?([abc]) ?\]\]")
-"""Not where it is denied, or stands in quotation marks: then it repeats what a response says."""
-_LINE_IN_QUOTES = re.compile(r"^[\"'](\[\[ ?[abc] ?\]\])[\"']\.?$", re.MULTILINE)
-"""The line that was asked for, which repeats nothing."""
-_ALONE = re.compile(
-    r"(?:(?:answer|verdict|winner|better response)(?: is)? ?[:=]? ?)?(?:response )?([abc])\.?"
+_WHO = r"(?:(?:response|assistant|answer|option|candidate) )?"
+_BRACKETED = re.compile(rf"(?<![\"'])\[\[ ?{_WHO}([abc]|tie) ?\]\]")
+"""Not in quotation marks: there it repeats what a response says."""
+_LONE = re.compile(
+    rf"^(?P<quote>[\"']?)\[\[ ?{_WHO}([abc]|tie) ?\]\](?P=quote)[.!]?$", re.MULTILINE
 )
+"""The line that was asked for, which repeats nothing even in quotation marks."""
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|cannot|never|neither|nor|than|instead of|if|unless|whether)\b|n't\b)"
+    r"[^.!?;:\n]{0,80}$"
+)
+_DENIED_AFTER = re.compile(
+    r" ?(?:\?|(?:is|was|would be|seems?) (?:not\b|never\b|wrong|incorrect|worse|false|unfair)"
+    r"|(?:isn't|wasn't|wouldn't|cannot|can't)\b)"
+)
+_BUT = re.compile(r"\bbut(?: rather)?\b")
+_JSON = re.compile(
+    r"\"(?:final[_ ]?)?(?:verdict|winner|better|best|preferred|preference|choice|answer)\" ?: ?"
+    r"\"([^\"\n]{0,60})\""
+)
+_NAMED = rf"[(\[]{{0,2}} ?{_WHO}[(\[]{{0,2}} ?(?P<said>[abc]|tie)\b ?[)\]]{{0,2}}[.!]?"
+_LABELLED = re.compile(
+    r"(?:(?:so|thus|therefore|hence|overall|in conclusion),? )?(?:(?:my|the) )?(?:final |overall )?"
+    r"(?:(?:answer|verdict|winner|choice|decision|judge?ment|preference|pick)(?: is)?"
+    r"|(?:better|best|preferred) (?:response|assistant|answer|option|one)(?: is)?"
+    rf"|i (?:prefer|choose|pick)) ?[:=-]? ?{_NAMED}"
+)
+_IS_BETTER = re.compile(
+    r"(?:(?:so|thus|therefore|hence|overall|in conclusion),? )?"
+    r"(?:response|assistant|answer|option|candidate) (?P<said>[ab]) (?:wins|is (?:(?:clearly|much"
+    r"|slightly|overall|therefore) )?(?:the )?(?:better|best|preferred|winner|superior)"
+    r"(?: (?:one|response|answer|option|choice))?)(?: overall)?[.!]?"
+)
+_ALONE = re.compile(_NAMED)
+_LETTER = re.compile(r"(?P<said>[abc])[.!]?")
+"""Several lines of a letter each are several verdicts, or a list."""
 
 
 def messages(
@@ -78,20 +107,57 @@ def messages(
 
 
 def parse_better(text: str) -> Better | None:
-    """Which response a reply prefers; None where it says none, or several."""
+    """Which response a reply prefers; None where it says none, or several.
+
+    The most explicit kind decides: the line that was asked for at the end, "[[A]]" anywhere, a
+    frame that holds an answer alone, a line "Final verdict: A", a last line of the name alone.
+    """
     final = final_answer(text)
     if final is None:
         return None
-    plain = _LINE_IN_QUOTES.sub(r"\1", fold(final))
-    stated = {match[2] for match in _BRACKETED.finditer(plain) if not match["not"]}
-    if not stated:
-        lines = [line.strip() for line in plain.splitlines() if line.strip()]
-        last = _ALONE.fullmatch(lines[-1]) if lines else None
-        stated = {last[1]} if last else set()
-    if len(stated) != 1:
+    final = without_struck_out(final)
+    plain = fold(final)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    if not lines:
         return None
-    said = stated.pop()
-    return "tie" if said == "c" else "a" if said == "a" else "b"
+    alone = framed(final)
+    for found in (
+        _asked_for(plain, lines[-1]),
+        _in_brackets(plain),
+        _said(_ALONE, [fold(alone)]) if alone is not None else set(),
+        _said(_ALONE, _JSON.findall(plain)),
+        _said(_LABELLED, lines),
+        _said(_IS_BETTER, lines[-1:]),
+        _said(_LETTER, lines),
+        _said(_ALONE, lines[-1:]),
+    ):
+        if found:
+            return _BETTER[found.pop()] if len(found) == 1 else None
+    return None
+
+
+_BETTER: dict[str, Better] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
+
+
+def _asked_for(plain: str, last: str) -> set[str]:
+    """The verdict of the last line, where the line holds nothing else; with those of other such
+    lines, if there are any."""
+    return {match[2] for match in _LONE.finditer(plain)} if _LONE.fullmatch(last) else set()
+
+
+def _in_brackets(plain: str) -> set[str]:
+    """Verdicts in brackets that are not denied, asked or made to depend on something."""
+    found = set()
+    for match in _BRACKETED.finditer(plain):
+        before = _BUT.split(plain[max(0, match.start() - 100) : match.start()])[-1]
+        if not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(plain, match.end()):
+            found.add(match[1])
+    return found
+
+
+def _said(pattern: re.Pattern[str], texts: Sequence[str]) -> set[str]:
+    """What texts that the pattern fits whole say."""
+    return {match["said"] for text in texts if (match := pattern.fullmatch(text))}
 
 
 def outcome(better: Better, order: str, preferred: int) -> float:
