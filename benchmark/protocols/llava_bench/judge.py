@@ -30,7 +30,7 @@ _FRAME = re.compile(
     r"|^(?:scores?(?: (?:of|for) assistants)?|output) ?:",
     re.MULTILINE,
 )
-"""What stands around a line of two scores: "[[8 9]]", a box of LaTeX, "<score>8 9</score>", "Scores: 8 9"."""
+"""What stands around a line of two scores: "[[8 9]]", "<score>8 9</score>", "Scores: 8 9"."""
 _ASSISTANT = re.compile(
     r"\bassistant\s?(?P<who>[12])\s?(?:'s\s)?(?:score|rating)?\s?(?:\([^)\n]{0,80}\)\s?)?"
     rf"(?:[:=]|\bis\b)[^\S\n]?{_NUMBER}"
