@@ -39,7 +39,6 @@ def matching(rows: QuerySet[Comparison], project: Project, text: str) -> QuerySe
         prompts = Prompt.objects.filter(project=project).annotate(found=CONVERSATION)
         asked = mine.filter(prompt__in=prompts.filter(found=query).values("pk"))
         named = mine.filter(external_id__icontains=word)
-        rows = rows.filter(
-            pk__in=answered.values("pk").union(asked.values("pk"), named.values("pk"))
-        )
+        having = [found.order_by().values("pk") for found in (answered, asked, named)]
+        rows = rows.filter(pk__in=having[0].union(*having[1:]))
     return rows
