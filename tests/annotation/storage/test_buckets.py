@@ -46,6 +46,9 @@ class Objects(BaseHTTPRequestHandler):
     objects: dict[str, bytes]
     damage: Any = staticmethod(lambda name, body: body)
     copies = True
+    lies = False
+    """Whether the tag that it tells is of what it was sent, whatever it keeps."""
+    sent: dict[str, bytes] = {}
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass
@@ -63,6 +66,7 @@ class Objects(BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         if source and self.copies:
             body = self.objects["/" + source]
+        self.sent[self.path] = body
         self.objects[self.path] = self.damage(self.path, body)
         said = "<CopyObjectResult><ETag>x</ETag></CopyObjectResult>" if self.copies else ""
         self._answer(200, said.encode() if source else b"", ETag=self._tag())
@@ -86,7 +90,8 @@ class Objects(BaseHTTPRequestHandler):
         self._answer(204)
 
     def _tag(self) -> str:
-        return f'"{hashlib.md5(self.objects[self.path]).hexdigest()}"'
+        told = self.sent if self.lies else self.objects
+        return f'"{hashlib.md5(told[self.path]).hexdigest()}"'
 
 
 @contextmanager
@@ -196,11 +201,12 @@ def flipped_copy(name: str, body: bytes) -> bytes:
     return body if ".unfinished" in name else flipped(name, body)
 
 
+@pytest.mark.parametrize("lies", [False, True])
 @pytest.mark.parametrize("damage", [truncated, flipped, framed, emptied_copy, flipped_copy])
 def test_what_a_server_damages_is_refused_and_leaves_nothing(
-    damaging: type[Objects], damage: Any
+    damaging: type[Objects], damage: Any, lies: bool
 ) -> None:
-    damaging.damage = staticmethod(damage)
+    damaging.damage, damaging.lies = staticmethod(damage), lies
     with pytest.raises(Damaged, match="in storage"):
         keep()
     assert damaging.objects == {}
