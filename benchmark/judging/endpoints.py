@@ -36,7 +36,7 @@ KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 Away = Callable[[str, float], None]
 LISTENED_SECONDS = 1.0
 LARGEST_REPLY_BYTES = 1 << 20
-"""Of a reply, unpacked."""
+"""Of a reply, as it comes and unpacked."""
 _LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429}
 """And every status from 500 on: proxies have their own for a server that is away."""
@@ -270,9 +270,13 @@ def _read(response: httpx.Response) -> bytes:
     """
     content = bytearray()
     unpack = _Unpacker(response.headers.get("content-encoding", ""))
+    # What comes is counted too: much of it may unpack to nothing, and zlib keeps, and copies for
+    # each further piece, what follows the end of what was packed.
+    came = 0
     for chunk in response.iter_raw():
+        came += len(chunk)
         content += unpack(chunk, LARGEST_REPLY_BYTES + 1 - len(content))
-        if len(content) > LARGEST_REPLY_BYTES:
+        if max(came, len(content)) > LARGEST_REPLY_BYTES:
             raise _Again("a reply of more than 1 MiB")
     return bytes(content)
 

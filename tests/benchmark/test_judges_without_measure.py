@@ -64,6 +64,17 @@ def test_a_packed_reply_takes_no_more_memory_than_a_reply_may(
     assert peak < 16 * 2**20
 
 
+@pytest.mark.parametrize(
+    "body", [gzip.compress(Reply("Rating: 5").content()) + bytes(9 << 20), b"\0" * (9 << 20)]
+)
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_what_follows_the_end_of_a_reply_is_counted_too(body: bytes, encoding: str) -> None:
+    with fake_judge(lambda *_: Reply(body=body, headers={"Content-Encoding": encoding})) as judge:
+        outcome = ask(judge.url)
+    assert outcome.state == "failed"
+    assert "more than 1 MiB" in outcome.text or "packed badly" in outcome.text
+
+
 def test_a_reply_that_is_packed_once_is_read() -> None:
     body = gzip.compress(Reply("Rating: 5").content())
     with fake_judge(lambda *_: Reply(body=body, headers={"Content-Encoding": "gzip"})) as judge:
