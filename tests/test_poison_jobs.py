@@ -22,6 +22,7 @@ from annotation.machine import labelling
 from annotation.models import Delivery, ImportJob, MachineLabelling, Release, Webhook
 from annotation.notices import delivering
 from annotation.releases import freezing
+from annotation.storage import StorageTrouble
 from benchmark import evaluating
 from benchmark.judging import work
 from benchmark.labelling import work as labelling_work
@@ -212,6 +213,25 @@ def test_a_poisoned_job_ends_after_a_few_attempts(
         isinstance(poison, ValueError) and name in ("evaluation", "machine labelling") and writable
     )
     assert ("a\ufffdb" if told else expected) in said
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - {"delivery"}))
+def test_trouble_with_storage_is_said_in_its_own_words(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = KINDS[name]
+    job = kind.make()
+
+    def troubled(*_: Any, **__: Any) -> Any:
+        raise StorageTrouble("storage is full; look at FACTLOOP_VAR")
+
+    monkeypatch.setattr(*kind.place, troubled)
+    kind.tried(job.pk)
+    ended = type(job)._default_manager.get(pk=job.pk)
+    assert ended.state == "failed"
+    said = str([getattr(ended, name, "") for name in ("error", "problems")])
+    assert "storage is full; look at FACTLOOP_VAR" in said
 
 
 def try_it(kind: Kind, pk: int) -> None:

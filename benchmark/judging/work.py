@@ -18,6 +18,7 @@ from typing import cast
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from annotation.errors import DomainError
 from benchmark import evaluating
 from benchmark.judging import absence, endpoints, pending
 from benchmark.models import Evaluation, Judge, Verdict
@@ -58,6 +59,8 @@ def _attempt(evaluation: Evaluation) -> None:
         # Ended, not left to be resumed: the same question would be paid for again and again.
         log.warning("evaluation %s: %s", evaluation.pk, error)
         attempts.note_failure(failed, f"{evaluation.judge}: {error}")
+    except DomainError as error:
+        attempts.note_failure(failed, error)  # Such as a picture that storage does not give.
     except (OperationalError, InterfaceError):
         raise  # The database is away; what is missing is asked for when it is back.
     except Exception:

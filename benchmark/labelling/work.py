@@ -15,6 +15,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.db.models import F
 
+from annotation.errors import DomainError
 from annotation.machine import labellers, labelling
 from annotation.models import Comparison, MachineLabel, MachineLabelling
 from benchmark.judging import endpoints, pending
@@ -67,6 +68,8 @@ def _attempt(found: MachineLabelling, judge: Judge) -> None:
     except (endpoints.JudgeRefused, Silent, ValueError) as error:
         log.warning("labelling %s: %s", found.pk, error)
         attempts.note_failure(failed, f"{judge}: {error}")
+    except DomainError as error:
+        attempts.note_failure(failed, error)  # Such as a picture that storage does not give.
     except (OperationalError, InterfaceError):
         raise  # The database is away; what is missing is asked for when it is back.
     except Exception:

@@ -24,6 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
+from annotation.errors import DomainError
 from config import attempts, wakeup
 from config.heartbeats import LOST_AFTER, beating
 from training.checkpoints import base_trial, bases, checkpoint_files, registry
@@ -83,7 +84,7 @@ def run_import(pk: int) -> None:
     try:
         with beating(row, "touched_at"):
             made = _import(row)
-    except (BaseRefused, checkpoint_files.RegistryError) as error:
+    except (BaseRefused, checkpoint_files.RegistryError, DomainError) as error:
         attempts.note_failure(fail, error)
     except Exception:
         # It would be the same next time: said instead of tried for ever.
