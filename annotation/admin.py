@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from annotation import second_factor
+from annotation.machine.labelling import told, with_priority_told
 from annotation.models import (
     Adjudication,
     ApiToken,
@@ -224,6 +225,21 @@ class ComparisonAdmin(ReadOnlyAdmin):
     list_filter = ["outcome", "project"]
     list_select_related = ["project"]
     search_fields = ["external_id"]
+    exclude = ["priority"]
+    readonly_fields = ["priority_told"]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Comparison]:
+        return with_priority_told(super().get_queryset(request))
+
+    @admin.display(description="priority")
+    def priority_told(self, comparison: Any) -> int:
+        """Without what its being in a sample adds: who looks here may annotate too."""
+        shown: int = comparison.priority_told
+        return shown
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        asks_priority = lookup.split("__")[0] == "priority"
+        return not asks_priority and super().lookup_allowed(lookup, value, request)
 
 
 @admin.register(Assignment)
@@ -328,13 +344,22 @@ class MachineLabellingAdmin(ReadOnlyAdmin):
     list_display = ["project", "number", "machine_name", "state", "level", "total", "decided_at"]
     list_filter = ["state"]
     list_select_related = ["project"]
+    exclude = ["seed"]  # By which the sample can be drawn again.
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup.split("__")[0] != "seed" and super().lookup_allowed(lookup, value, request)
 
 
 @admin.register(MachineLabel)
 class MachineLabelAdmin(ReadOnlyAdmin):
+    """Who looks here may annotate too, so what waits for people is told to nobody."""
+
     list_display = ["labelling", "comparison", "use", "more_hallucinated", "confidence", "stands"]
     list_filter = ["use", "stands"]
     list_select_related = ["labelling__project", "comparison"]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[MachineLabel]:
+        return told(super().get_queryset(request))
 
 
 @admin.register(Study)

@@ -17,8 +17,8 @@ from annotation import access
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.machine import labellers, labelling
 from annotation.machine.forms import ACTIONS
-from annotation.machine.labelling import RIGHT, SETTLED
-from annotation.machine.views import DECIDED, carry_out
+from annotation.machine.labelling import DECIDED, RIGHT, SETTLED
+from annotation.machine.views import carry_out
 from annotation.models import MachineLabel, MachineLabelling, User
 from annotation.models.machine import (
     HIGHEST_AUDIT,
@@ -161,7 +161,8 @@ class MachineLabellingDetail(KnownParameters, APIView):
 
 
 class MachineLabels(KnownParameters, generics.ListAPIView):
-    """What the machine said; nothing before the sample is decided."""
+    """What the machine said, once the sample is decided. Of what people have still to settle only
+    managers who do not annotate in the project are told."""
 
     scopes = {"GET": "read"}
     parameters = frozenset({"use"})
@@ -184,7 +185,10 @@ class MachineLabels(KnownParameters, generics.ListAPIView):
             default=Value(False),
             output_field=BooleanField(null=True),
         )
-        rows = found.labels.select_related("comparison").annotate(people_agree=agree)
+        labels = found.labels.all()
+        if not labelling.may_follow_sample(user_of(self.request), found.project):
+            labels = labelling.told(labels)
+        rows = labels.select_related("comparison").annotate(people_agree=agree)
         return rows if use is None else rows.filter(use=use)
 
     @extend_schema(parameters=[OpenApiParameter("use", enum=MachineLabel.Use.values)])

@@ -48,6 +48,8 @@ from annotation.preferences import take_machine_votes, withdraw_machine_votes
 log = logging.getLogger(__name__)
 
 State, Use = MachineLabelling.State, MachineLabel.Use
+DECIDED = (State.CERTIFIED, State.REFUSED, State.WITHDRAWN)
+"""Whose sample has been looked at."""
 SAMPLE_POINTS = 10_000
 """Beyond what reward models and managers give: the sample is asked first."""
 SETTLED = ~Q(comparison__outcome=Comparison.Outcome.WAITING)
@@ -200,6 +202,16 @@ def with_priority_told(comparisons: QuerySet[Comparison]) -> QuerySet[Comparison
     own = Case(When(Exists(sample), then=F("priority") - SAMPLE_POINTS), default=F("priority"))
     # No priority so near the end that the sample's points did not fit is told from another.
     return comparisons.annotate(priority_told=Least(own, priorities.HIGHEST - SAMPLE_POINTS))
+
+
+def told(labels: QuerySet[MachineLabel]) -> QuerySet[MachineLabel]:
+    """Those that are shown to whoever may be asked about their comparisons themselves.
+
+    Of what waits for people (the sample, the audit, what the machine is not sure of, and all of it
+    once it is withdrawn) nobody is told what the machine said, nor that it was asked, before
+    people have settled it.
+    """
+    return labels.filter(SETTLED, labelling__state__in=DECIDED)
 
 
 def may_follow_sample(user: User, project: Project) -> bool:

@@ -21,13 +21,12 @@ from annotation import access
 from annotation.errors import DomainError
 from annotation.machine import labellers, labelling
 from annotation.machine.forms import ActionForm, LabellingForm
-from annotation.machine.labelling import RIGHT, SETTLED, State, Use
+from annotation.machine.labelling import DECIDED, RIGHT, SETTLED, Use
 from annotation.models import MachineLabel, MachineLabelling
 from annotation.views.shared import one_page, project_page, says_domain_errors
 from config.requests import PersonRequest
 
 ON_A_PAGE = 25
-DECIDED = (State.CERTIFIED, State.REFUSED, State.WITHDRAWN)
 
 
 @login_required

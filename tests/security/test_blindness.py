@@ -108,6 +108,50 @@ def test_who_reviews_and_annotates_cannot_tell_a_sample_before_it_is_decided(rol
     assert len(before) > 40
 
 
+def test_the_administrators_site_does_not_tell_a_sample_either() -> None:
+    """Whoever looks there may annotate: no page moves, no address asks for what would tell."""
+    project = make_project(k=1)
+    found = make_labelling(project, waiting=30)
+    client = Client()
+    client.force_login(factories.make_admin())
+    inside, outside = found.labels.filter(use="sample").first(), found.labels.last()
+    assert inside is not None and outside is not None and outside.use == "vote"
+    rows = [inside.comparison, outside.comparison, inside, outside, found]
+
+    def seen() -> list[str]:
+        pages = []
+        for row in rows:
+            name = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+            for address in (
+                reverse(f"{name}_changelist"),
+                reverse(f"{name}_change", args=[row.pk]),
+            ):
+                pages.append(client.get(address, follow=True).content.decode())
+                for pattern, instead in MASKED:
+                    pages[-1] = re.sub(pattern, instead, pages[-1])
+        return pages
+
+    before = seen()
+    assert inside.comparison.external_id in before[0]
+    for label, use, points in (
+        (inside, "vote", -SAMPLE_POINTS),
+        (outside, "sample", SAMPLE_POINTS),
+    ):
+        found.labels.filter(pk=label.pk).update(use=use)
+        priorities.raise_all(project, [label.comparison_id], points)
+    found.seed += 1
+    found.save()
+    assert seen() == before
+    for model, asked in (
+        ("comparison", "priority__gte=9000"),
+        ("comparison", "priority=10000"),
+        ("comparison", "machine_labels__use=sample"),
+        ("machinelabelling", "seed__gt=5"),
+    ):
+        page = client.get(f"{reverse(f'admin:annotation_{model}_changelist')}?{asked}")
+        assert page.status_code == 400, asked
+
+
 @pytest.mark.parametrize("priority", [0, 7, 2**31 - 1, -(2**31)])
 def test_a_priority_is_told_without_what_the_sample_adds(priority: int) -> None:
     project = make_project(k=1)

@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.machine import labellers
+from annotation import queue
+from annotation.machine import labellers, labelling
 from annotation.models import MachineLabelling
 from tests.annotation.machine.factories import (
     ASKED,
@@ -85,6 +86,37 @@ def test_nothing_of_the_sample_is_shown_before_it_is_decided(project, manager, r
     told = rest.get(labels, {"use": "sample", "page_size": 100}).json()["results"]
     assert [one["people_agree"] for one in told].count(False) == 1
     assert rest.get(labels, {"use": "none"}).status_code == 400
+
+
+@pytest.mark.parametrize("state", ["certified", "refused", "withdrawn"])
+def test_what_people_have_still_to_settle_is_told_to_managers_who_do_not_annotate(
+    project, rest, state
+):
+    found = certified(project, waiting=120, audit_share=0.25)
+    audit = of(found, "audit")
+    settle(audit[:2])
+    if state == "withdrawn":
+        labelling.withdraw(found, reason="It is a test.")
+    elif state == "refused":
+        project.machine_labellings.update(state=state)
+    at = f"/api/v1/projects/{project.slug}/machine-labellings/1/labels"
+    reviewer = make_member(project, "reviewer")
+    asking = Client(headers={"Authorization": f"Bearer {make_token(reviewer)}"})
+
+    def told(client, **asked):
+        rows = client.get(at, {"page_size": 200, **asked}).json()["results"]
+        return {row["comparison"] for row in rows}
+
+    waiting = set(
+        project.comparisons.filter(outcome="waiting").values_list("external_id", flat=True)
+    )
+    everything = {label.comparison.external_id for label in found.labels.all()}
+    assert len(audit) > 2 and waiting & everything
+    assert told(rest) == everything
+    assert told(asking) == everything - waiting
+    assert told(asking, use="audit") == {one.comparison.external_id for one in audit[:2]}
+    queue.claim(project, project.memberships.get(role="manager").user)
+    assert told(rest) == everything - waiting
 
 
 def test_a_certificate_is_shown_and_its_votes_withdrawn(project, manager):
