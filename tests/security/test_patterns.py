@@ -6,11 +6,13 @@ named here; a pattern that is compiled anywhere else than at a module's top fail
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from collections.abc import Callable
 
 import pytest
+from django.utils.http import parse_etags
 
 from annotation import markup
 from annotation.quality import corruption
@@ -23,7 +25,9 @@ from benchmark.protocols import yes_no
 from benchmark.protocols.llava_bench import judge as llava_bench
 from benchmark.protocols.mmhal.ratings import rating_in
 from benchmark.protocols.small_world import rules
+from config.guards import Request
 from config.outside import normalized, storable
+from config.proxies import address_in
 from tests.security import patterns
 
 # Patterns built around words that are only known later (escaped, and no more of them): one example
@@ -171,6 +175,28 @@ def test_marks_within_marks_are_drawn_in_linear_time() -> None:
 @pytest.mark.parametrize("pump", ["\u0315\u0316", "\u0316", "é\u0301", "\u1100\u1161"])
 def test_combining_characters_are_sorted_in_linear_time(pump: str) -> None:
     assert not grows(fold, lambda length: "a" + pump * (length // len(pump)))
+
+
+PUMPS = ["\\", '\\"', "\\1", "a=b;", ";", "=", ",", 'a="b', "a/b;q=1,", "%41", "[", " ", "\t"]
+
+
+@pytest.mark.parametrize("around", ["{}", 'a="{}"', 'sessionid=1; a="{}"; b=c', "a/b; c={}"])
+@pytest.mark.parametrize("pump", PUMPS)
+def test_a_head_is_read_in_linear_time(around: str, pump: str) -> None:
+    def read(text: str) -> None:
+        head = {"REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO(), "PATH_INFO": "/"}
+        names = ("HTTP_COOKIE", "HTTP_ACCEPT", "CONTENT_TYPE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE")
+        request = Request({**head, **dict.fromkeys(names, text), "QUERY_STRING": text})
+        _ = request.COOKIES, request.GET, request.accepted_types, parse_etags(text)
+        address_in(text)
+
+    assert not grows(read, lambda length: around.format(pump * (length // len(pump))))
+
+
+def test_cookies_beside_one_that_is_left_out_are_read() -> None:
+    said = r'sessionid=abc; theirs="a\"b"; csrftoken="xyz"'
+    request = Request({"REQUEST_METHOD": "GET", "wsgi.input": None, "HTTP_COOKIE": said})
+    assert request.COOKIES == {"sessionid": "abc", "csrftoken": "xyz"}
 
 
 def grows(read: Callable[[str], object], made: Callable[[int], str]) -> bool:
