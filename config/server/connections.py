@@ -8,7 +8,9 @@ in a temporary file. waitress does that. What this module adds are limits:
   ``BYTES_A_SECOND`` that moved, and is given up after ``SILENT_SECONDS`` in which nothing moves;
 - *number*: when a worker is full, a new connection takes the place of the one whose time is over
   first, so that those who hold many cannot keep others out;
-- *size*: beyond what a stranger may send, reading stops until ``config.bodies`` has said who asks.
+- *size*: beyond what a stranger may send, reading stops until ``config.bodies`` has said who asks;
+- *memory*: where all of a worker's clients together fill more than ``MOST_HELD_BYTES`` of it, those
+  that fill most, and that the site is not answering, are given up.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from waitress import wasyncore
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
@@ -36,6 +39,11 @@ LINGER_SECONDS = 5.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
 LONGEST_CONTROL_LINE = 4096
 """Bytes between two chunks of a body, for which waitress has no limit."""
+MOST_HELD_BYTES = 64 * 2**20
+"""Of requests that arrive and answers that are not taken, as far as they are in memory."""
+ALWAYS_HELD_BYTES = 64 * 2**10
+"""Of one client: whoever sends a form or takes a page is never given up for it."""
+TOO_MUCH = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 log = logging.getLogger(__name__)
@@ -63,6 +71,12 @@ class Arrival(HTTPRequestParser):
             raise ParsingError("Content-Length is invalid") from error
         if not self.adj.kept_open:
             self.headers["CONNECTION"] = "close"
+
+    @property
+    def held(self) -> int:
+        """Bytes of it in memory."""
+        body = 0 if self.body_rcv is None else _in_memory(self.body_rcv.getbuf())
+        return len(self.header_plus) + body
 
     @property
     def size(self) -> int:
@@ -162,13 +176,21 @@ class Connection(HTTPChannel):
             self._begin()
         return flushed
 
-    def give_up(self) -> None:
+    def give_up(self, why: bytes = TOO_SLOW) -> None:
         """Closes it; whoever was still sending a request is told why, if they listen."""
         if self.is_arriving:
             with suppress(OSError):
-                self.socket.send(TOO_SLOW)
+                self.socket.send(why)
         self.unread = False
         self.handle_close()
+
+    # --- Memory -------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory: of requests, and of answers that wait for the client."""
+        requests = (self.request, *self.requests)
+        return sum(one.held for one in requests if one) + sum(map(_in_memory, [*self.outbufs]))
 
     # --- Size ---------------------------------------------------------------------------------
 
@@ -221,6 +243,12 @@ class Connection(HTTPChannel):
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """waitress lets the thread wait here for a slow client."""
+
+
+def _in_memory(buffer: Any) -> int:
+    """Bytes of a buffer of waitress's that are in no file."""
+    is_file = isinstance(buffer, ReadOnlyFileBasedBuffer) or buffer.overflowed
+    return 0 if is_file else len(buffer)
 
 
 class Question:
@@ -282,6 +310,18 @@ class Listener(BaseWSGIServer):
         for one in self._waiting():
             if one.deadline < now:
                 one.give_up()
+
+    def give_up_largest_ones(self) -> None:
+        held = {one: one.held for one in self.active_channels.values()}
+        total = sum(held.values())
+        if total <= MOST_HELD_BYTES:
+            return
+        large = [one for one in self._waiting() if held[one] > ALWAYS_HELD_BYTES]
+        for one in sorted(large, key=lambda one: (-held[one], one.deadline)):
+            one.give_up(TOO_MUCH)
+            total -= held[one]
+            if total <= MOST_HELD_BYTES:
+                return
 
     def stop_listening(self) -> None:
         """Connections that are open go on."""

@@ -87,6 +87,8 @@ class ServingWorker(Worker):
     def _turn(self) -> None:
         self.notify()
         wasyncore.loop(timeout=LOOK_SECONDS, use_poll=True, map=self._map, count=1)
+        for listener in self._listeners:
+            listener.give_up_largest_ones()
 
     def _listen(self, sock: socket) -> Listener:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,5 @@
-"""The site with four more addresses for tests, and with no patience under TEST_IMPATIENCE."""
+"""The site with four more addresses for tests, and with no patience under TEST_IMPATIENCE,
+and little memory under TEST_LITTLE_MEMORY."""
 
 import hashlib
 import json
@@ -16,6 +17,8 @@ from config.wsgi import application as site
 
 if os.environ.get("TEST_IMPATIENCE"):
     connections.GRACE_SECONDS, connections.BYTES_A_SECOND = 0.5, 10**9
+if os.environ.get("TEST_LITTLE_MEMORY"):
+    connections.MOST_HELD_BYTES = 4 * 2**20
 CHUNK = b"0123456789abcdef" * 4096
 
 

@@ -94,6 +94,36 @@ def is_open(one: socket.socket) -> bool:
     return False
 
 
+def test_many_who_each_send_what_a_stranger_may_fill_no_memory(serve: Serve) -> None:
+    site = serve(TEST_LITTLE_MEMORY="yes")
+    small = site.open(LOGIN + b"Content-Length: 14\r\n\r\nusername=")
+    crowd = [site.open(LOGIN + b"Content-Length: 1000000\r\n\r\n") for _ in range(9)]
+    for one in crowd[:-1]:
+        one.sendall(b"x" * 900_000)
+    assert rest_of(crowd[0]).startswith(b"HTTP/1.1 503 "), "the first of those that hold most"
+    assert site.is_healthy()
+    small.sendall(b"noone")
+    assert small.recv(2**16).startswith(b"HTTP/1.1 403 "), "a form without its token"
+    assert is_open(crowd[-1])
+
+
+def test_many_answers_that_nobody_takes_fill_no_memory(serve: Serve) -> None:
+    site = serve(TEST_LITTLE_MEMORY="yes")
+    asked = b"GET /test/stream?15 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    crowd = [site.open(asked) for _ in range(9)]
+    assert site.is_healthy(), "asked after them, so answered when all of them are made"
+    taken = [taken_of(one) for one in crowd]
+    assert min(taken) < 15 * 2**16 <= max(taken), "some, not all of them"
+
+
+def taken_of(one: socket.socket) -> int:
+    """Bytes that came before the end of the connection."""
+    try:
+        return len(rest_of(one))
+    except ConnectionResetError:
+        return 0
+
+
 def test_an_answer_that_nobody_reads_fills_no_memory(serve: Serve) -> None:
     site = serve()
     site.open(b"GET /test/stream?1600 HTTP/1.1\r\nHost: localhost\r\n\r\n")
