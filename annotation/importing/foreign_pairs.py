@@ -18,6 +18,18 @@ from typing import Any
 from annotation.corrections import marks_of_change
 from annotation.importing import verdicts
 from annotation.importing.labelling_tools import flattened
+from annotation.importing.members import (
+    ARENA,
+    BETTER_AND_WORSE,
+    QUESTIONS,
+    RANKING,
+    REJECTED,
+    TURNS,
+    holds_two,
+    list_of_answers,
+    ratings_beside,
+    texts_of,
+)
 from annotation.importing.record_files import BadField
 from annotation.importing.records import (
     LONGEST_ID,
@@ -34,35 +46,30 @@ from annotation.importing.records import (
     speaker_of,
     text_of,
 )
-from annotation.importing.the_picture import IMAGES, ONE_ONLY, is_absent, name_of_picture
+from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
 from annotation.importing.verdicts import is_said
-from annotation.reading.names import excerpt, key
+from annotation.reading.names import excerpt, fit, key, quoted
 from annotation.texts import IMAGE_MARK, without_placeholder
 from config.outside import NotJson, is_storable, parse_json, whole_number
 
 Row = Mapping[str, Any]
 
-QUESTIONS = ("question", "prompt", "query", "instruction")
-TURNS = ("conversations", "messages", "prompt")
-BETTER_AND_WORSE = (
-    ("chosen", "rejected"),
-    ("preferred_output", "non_preferred_output"),
-    ("better", "worse"),
-    ("response", "rejected_response"),
-)
-REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
-"""Beside turns whose last one is the better answer."""
-_TURNS_OF_ANSWERS = tuple(dict.fromkeys([*chain(*BETTER_AND_WORSE), *REJECTED]))
+_TURNS_OF_ANSWERS = tuple(dict.fromkeys([*chain(*BETTER_AND_WORSE), *REJECTED, *ARENA]))
 """Members that may hold turns of which the last is an answer."""
 _UNSHOWN_PARTS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 """What a model may have said beside its answer."""
-RANKING = "human_ranking"
 OURS = "factloop"
 CORRECTED_SET = "RLHF-V"
+_MODELS = (
+    *(("better_model", "worse_model"), ("chosen_model", "rejected_model")),
+    *(("model_1", "model_2"), ("model_a", "model_b")),
+)
+"""Of the better and the worse answer, and of the first and the second."""
 _OUR_COLUMNS = {"better_model", "worse_model", "votes_1", "votes_2", "votes_tie", "decided_by"}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Of cells of CSV, which spreadsheets run: our exports put a quote before them."""
 _HOW_TO_SAY = " (write 1, 2 or tie)"
+_YES, _NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _IMAGE_PARTS = ("image", "image_url", "input_image")
 
 
@@ -84,13 +91,7 @@ def fits(data: Any) -> bool:
     if not isinstance(data, dict):
         return False
     row = flattened(data)
-    pairs = [*BETTER_AND_WORSE, *verdicts.FIRST_AND_SECOND]
-    return (
-        any(one in row and two in row for one, two in pairs)
-        or any(name in row for name in REJECTED)
-        or isinstance(row.get("response"), list)
-        or _is_inner(row.get("text"))
-    )
+    return holds_two(row) or _is_inner(row.get("text"))
 
 
 def _is_inner(text: Any) -> bool:
@@ -120,6 +121,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
         answers = answers if preference == 1 else answers[::-1]
     (response_1, model_1), (response_2, model_2) = answers
     image = image_of(row)
+    _check_one_picture(row, image)
     id = _row_id(row, origin, digest(content, key(image)))
     return PairIn(
         prompt=PromptIn(
@@ -144,6 +146,14 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     )
 
 
+def _check_one_picture(row: Row, image: str) -> None:
+    """Raises BadField where the worse answer is about another picture, as ms-swift may have it."""
+    other = name_of_picture({"image": row.get("rejected_images")})
+    if isinstance(other, str) and not fit(key(other), key(image)):
+        reason = f"names {excerpt(other)}, and the record {excerpt(image)}; {ONE_ONLY}"
+        raise BadField("rejected_images", reason)
+
+
 def _not_taken(row: Row) -> dict[str, str]:
     """What the record says beside all that is read here, and why it is not kept."""
     found = {}
@@ -157,10 +167,18 @@ def _not_taken(row: Row) -> dict[str, str]:
     for part in _UNSHOWN_PARTS:
         if is_said(row.get(part)):
             found[part] = "is not taken: people judge the answer alone"
+    if _is_placed(row) and not verdicts.one_of(row)[0] and not is_said(row.get(RANKING)):
+        reason = "is not taken: which answer is better is said by preference (1, 2 or tie)"
+        found |= dict.fromkeys(ratings_beside(row), reason)
     margin = row.get("margin")
     if is_said(margin) and share_of(margin) is None:
         found["margin"] = "is not taken: it is not a number between 0 and 1"
     return found
+
+
+def _is_placed(row: Row) -> bool:
+    """Whether the answers are a first and a second one, and not a better and a worse."""
+    return not any(better in row and worse in row for better, worse in BETTER_AND_WORSE)
 
 
 def _of_one_person(row: Row, *, placed: bool) -> dict[str, Any]:
@@ -371,11 +389,11 @@ def _sides(row: Row, turns: list[Any]) -> _Sides:
             place = _preference(row) if better == "better" else None
             one, two = _answer(row, better), _answer(row, worse)
             return _Sides(one, two, 1, placed=False, place=place)
-    responses = row.get("response")
-    if isinstance(responses, list):
+    if listed := list_of_answers(row):
+        responses = texts_of(row[listed])
         if len(responses) != 2:
-            raise BadField("response", f"holds {len(responses)} answers, not two")
-        one, two = (text_of({"response": text}, "response") for text in responses)
+            raise BadField(listed, f"holds {len(responses)} answers, not two")
+        one, two = (text_of({listed: text}, listed) for text in responses)
         return _Sides(one, two, _preference(row), placed=True)
     for first, second in verdicts.FIRST_AND_SECOND:
         if first in row and second in row:
@@ -386,24 +404,7 @@ def _sides(row: Row, turns: list[Any]) -> _Sides:
         return _Sides(chosen, _answer(row, worse), 1, placed=False)
     missing = "rejected" if row.get("chosen") is not None else "chosen"
     there = ", ".join(excerpt(name, 30) for name in list(row)[:12])
-    raise BadField(missing, f"is missing (there are: {there}){near_members(row)}")
-
-
-_READ = {
-    *("id", "captions", "output_1", "output_2"),
-    *chain(QUESTIONS, TURNS, IMAGES, REJECTED, *BETTER_AND_WORSE, *verdicts.FIRST_AND_SECOND),
-}
-
-
-def near_members(row: Row) -> str:
-    """For a message: which members would be read if they were spelled as they are here."""
-    spelled = {name: "_".join(name.lower().replace("-", " ").split()) for name in row}
-    near = [
-        f"{excerpt(name, 30)!r} as {read!r}"
-        for name, read in spelled.items()
-        if read in _READ and read not in row
-    ]
-    return f"; write {', '.join(near[:6])}" if near else ""
+    raise BadField(missing, f"is missing (there are: {there})")
 
 
 def _answer(row: Row, name: str) -> str:
@@ -412,6 +413,10 @@ def _answer(row: Row, name: str) -> str:
     if isinstance(value, list):
         if not value:
             raise BadField(name, "is empty")
+        if all(isinstance(one, str) for one in value):
+            if len(value) > 1:
+                raise BadField(name, f"holds {len(value)} answers, not one")
+            return text_of({name: value[0]}, name)
         value = _plain_turn(value[-1], f"{name}[{len(value) - 1}]")
     elif isinstance(value, dict):
         value = _plain_turn(value, name)
@@ -449,13 +454,23 @@ def _is_rank(value: Any) -> bool:
 def _label(row: Row, preference: int | None, *, placed: bool) -> Label | None:
     if preference is None:
         return None
-    honest = str(row.get("hallucination", "true")).lower() != "false"
+    honest = _is_honest(row.get("hallucination"))
     # The votes of the record are for sides, which it may not name; the margin is for the better.
     found = _counts(row) if placed else {}
     margin = share_of(row.get("margin"))
     if margin is not None:
         found["margin"] = margin
     return Label(preference=preference, hallucination=honest, **found)
+
+
+def _is_honest(said: Any) -> bool:
+    """Whether people decided by honesty, as every file says that says nothing of it."""
+    if not is_said(said):
+        return True
+    word = str(said).strip().lower()
+    if word not in (*_YES, *_NO):
+        raise BadField("hallucination", f"is not true or false: {quoted(said)}")
+    return word in _YES
 
 
 def share_of(value: Any) -> float | None:
@@ -518,12 +533,10 @@ def _models(row: Row, origin: dict[str, Any]) -> tuple[str, str]:
         names = [models.get("chosen"), models.get("rejected")]
     elif isinstance(row.get("models"), list) and len(row["models"]) == 2:
         names = list(row["models"])
-    elif "better_model" in row or "worse_model" in row:
-        names = [row.get("better_model"), row.get("worse_model")]
-    elif "model_1" in row or "model_2" in row:
-        names = [row.get("model_1"), row.get("model_2")]
     else:
-        names = [origin.get("model")] * 2
+        named = _MODELS if _is_placed(row) else _MODELS[:2]
+        pair = next((p for p in named if not row.keys().isdisjoint(p)), None)
+        names = [row.get(name) for name in pair] if pair else [origin.get("model")] * 2
     first, second = (
         name if isinstance(name, str) and len(name) <= LONGEST_ID and is_storable(name) else ""
         for name in names
@@ -546,7 +559,7 @@ def image_of(row: Row) -> str:
     name = name_of_picture(row)
     if name is None:
         reason = "is not the name of an image (pictures come beside the file, as a zip)"
-        raise BadField("image", reason + near_members(row))
+        raise BadField("image", reason)
     return text_of({"image": name}, "image")
 
 

@@ -13,10 +13,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from annotation.importing.foreign_pairs import (
-    BETTER_AND_WORSE,
-    QUESTIONS,
-    REJECTED,
-    TURNS,
     captions_of,
     check_asked_once,
     fits,
@@ -24,6 +20,13 @@ from annotation.importing.foreign_pairs import (
     turns_of,
 )
 from annotation.importing.labelling_tools import flattened
+from annotation.importing.members import (
+    BETTER_AND_WORSE,
+    QUESTIONS,
+    REJECTED,
+    TURNS,
+    UNREAD_ANSWERS,
+)
 from annotation.importing.record_files import BadField
 from annotation.importing.records import (
     SPEAKERS,
@@ -35,11 +38,18 @@ from annotation.importing.records import (
     parse_prompt,
 )
 from annotation.importing.the_picture import is_absent, picture_members
-from annotation.importing.verdicts import FIRST_AND_SECOND
+from annotation.importing.verdicts import FIRST_AND_SECOND, is_said
 from annotation.reading.names import key, normal
 
 ASKED = (*QUESTIONS, "text")
-_ANSWERS = {"completion", "rejected_images", *chain(*BETTER_AND_WORSE, *FIRST_AND_SECOND, REJECTED)}
+_ANSWERS = {
+    *("completion", "rejected_images"),
+    *chain(*BETTER_AND_WORSE, *FIRST_AND_SECOND, REJECTED),
+    *(set(UNREAD_ANSWERS) - {"label"}),
+}
+_ONE_ANSWER = ("answer", "output", "model_answer")
+"""Beside a question: of a model, or the truth."""
+_NO_ANSWERS = "is not taken: a prompt is a question without answers"
 OURS = ("id", "image")
 """Beside conversations."""
 IDS = ("id", "question_id", "custom_id")
@@ -84,8 +94,14 @@ def _parse(line: int, data: dict[str, Any]) -> PromptIn:
     image = image_of(row)
     named = next((name for name in IDS if not is_absent(row.get(name))), "")
     id = identifier(row, named) if named else f"prompt-{digest(conversation, key(image))[:16]}"
+    answers = [name for name in row if name in _ANSWERS or name in _ONE_ANSWER]
     return PromptIn(
-        line=line, id=id, image=image, conversation=conversation, captions=captions_of(row)
+        line=line,
+        id=id,
+        image=image,
+        conversation=conversation,
+        captions=captions_of(row),
+        not_taken={name: _NO_ANSWERS for name in answers if is_said(row[name])},
     )
 
 

@@ -18,6 +18,7 @@ from annotation.importing.records import (
     text_of,
 )
 from annotation.reading.names import told_by
+from annotation.texts import without_placeholder
 
 Conversation = tuple[PromptIn, str]
 """A prompt and the answer that the conversation ends with."""
@@ -93,7 +94,9 @@ def _by_id(
 
 def _told_by(prompt: PromptIn) -> str:
     image, query = told_by(prompt.image)
-    return digest(image, prompt.conversation, *([query] if query else []))
+    first, *others = prompt.conversation  # where the image stands in a question says nothing
+    turns = [{**first, "value": without_placeholder(first["value"]).strip()}, *others]
+    return digest(image, turns, *([query] if query else []))
 
 
 def _pair(prompt: PromptIn, one: str, two: str, models: tuple[str, str], *, told: bool) -> PairIn:

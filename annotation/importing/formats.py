@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from annotation.importing.foreign_pairs import fits, near_members, parse_foreign_pair
+from annotation.importing.foreign_pairs import fits, parse_foreign_pair
 from annotation.importing.foreign_prompts import asks, parse_any_prompt
 from annotation.importing.foreign_records import pair_conversations, parse_conversation
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem, parse_each
@@ -47,8 +47,7 @@ def _no_pair(data: dict[str, Any]) -> str:
         return "is a conversation and holds no two answers: its format is llava"
     there = ", ".join(excerpt(name, 30) for name in [*data][:12])
     alone = ": a question without answers has the format prompts" if asks(data) else ""
-    hint = alone or near_members(data)
-    return f"holds no two answers in a form that is read (there are: {there}){hint}"
+    return f"holds no two answers in a form that is read (there are: {there}){alone}"
 
 
 def _is_conversation(data: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from annotation.image_sources import ImageSource, Place
 from annotation.images import MOST_BYTES, Decoder, prepare
+from annotation.importing.members import in_our_names
 from annotation.importing.record_files import BadField
 from annotation.importing.the_picture import ONE_ONLY, name_of_picture, picture_members
 from annotation.models import Image
@@ -39,7 +40,7 @@ class Inlined(ImageSource):
         """The record with names in place of its pictures. Raises BadField."""
         if not isinstance(record, dict):
             return record
-        taken = dict(record)
+        taken = dict(in_our_names(record))
         found: list[str] = []
         for wrapper in ("data", "fields", "input", "body"):
             if isinstance(taken.get(wrapper), dict):

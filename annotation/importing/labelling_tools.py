@@ -3,18 +3,22 @@
 Label Studio's JSON and JSON-MIN of pairwise tasks, and Argilla's records with a question about two
 answers. The people's answers are counted: ``votes`` for each side, and ``preference`` where one of
 them has more. A task that nobody has answered is a pair that waits. Where people were asked several
-things, the question is meant whose answers name sides; answers that cannot be told are no votes and
-stand as ``preference``, which nobody can read then: the record is refused by it.
+things, the question is meant whose answers name sides, and where there is none, ratings of either
+answer (``annotation.importing.ratings``); answers that cannot be told are no votes and stand as
+``preference``, which nobody can read then: the record is refused by it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, starmap
 from typing import Any
 
+from annotation.importing.members import in_our_names
+from annotation.importing.ratings import Rating, preferences
 from annotation.importing.the_picture import picture_members
 from annotation.importing.verdicts import (
     FIRST,
@@ -25,7 +29,10 @@ from annotation.importing.verdicts import (
     one_of,
     side_of,
 )
+from config.outside import NotJson, finite_number, parse_json
 
+SUBMITTED = "submitted"
+_IN_ROWS = ".responses"
 _Answer = tuple[str, Any]
 """A question (the name of its control) and what somebody said to it."""
 _NO_ANSWERS = {
@@ -33,24 +40,55 @@ _NO_ANSWERS = {
     *chain(*FIRST_AND_SECOND),
 }
 _NUMBERED = re.compile(r"[\d.]{1,40}")
+_RATES = re.compile(r"rat(?:e|ing)|stars")
 _TASKS = ("annotations", "completions")
 _SPELLINGS = {"-": "_", " ": "_"}
 
 
 def flattened(data: dict[str, Any]) -> dict[str, Any]:
-    """The record itself, or what a labelling tool has wrapped up in it."""
+    """The record itself, or what a labelling tool has wrapped up in it, under the names that are
+    read here."""
+    return in_our_names(_unwrapped(data))
+
+
+def _unwrapped(data: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data.get("fields"), dict):
         return _argilla(data)
     if isinstance(data.get("data"), dict):
         return _label_studio(data)
-    answered = [name for name in data if name.endswith(".responses")]
+    answered = {
+        name.removesuffix(_IN_ROWS): _in_rows(name, data)
+        for name in data
+        if name.endswith(_IN_ROWS)
+    }
     if answered:  # Argilla's records as rows of a data set
         flat = {name: value for name, value in data.items() if "." not in name}
-        chosen = [(name, _first_ranked(value)) for name in answered for value in data[name] or []]
-        return _with_votes(flat, chosen)
+        return _with_votes(flat, *_told(answered))
+    answered = {name: value for name, value in data.items() if _are_answers(value)}
+    if answered:  # the same of Argilla 1
+        return _with_votes({n: v for n, v in data.items() if n not in answered}, *_told(answered))
     if "annotation_id" in data:  # Label Studio's JSON-MIN: a control under any name
-        return _with_votes(data, [*_answers_among(data)], anything=True)
+        return _with_votes(data, [*_answers_among(data)], [*_ratings_among(data)], anything=True)
     return data
+
+
+def _in_rows(name: str, data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answers to a question as records have them, from the columns of a data set."""
+    said = data[name] if isinstance(data[name], list) else []
+    columns = [data.get(f"{name}.{about}") for about in ("status", "users")]
+    padded = [[*(one if isinstance(one, list) else []), *[None] * len(said)] for one in columns]
+    return [
+        {"value": value, "status": status or SUBMITTED, "user_id": user}
+        for value, status, user in zip(said, *padded, strict=False)
+    ]
+
+
+def _are_answers(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and {"value", "user_id"} <= one.keys() for one in value)
+    )
 
 
 def _answers_among(data: dict[str, Any]) -> Iterator[_Answer]:
@@ -64,9 +102,33 @@ def _answers_among(data: dict[str, Any]) -> Iterator[_Answer]:
             yield name, said
 
 
+def _ratings_among(data: dict[str, Any]) -> Iterator[Rating]:
+    """A number alone may be any column's: it is a rating where its name says so."""
+    for name, value in data.items():
+        one = _only(value)
+        number = one.get("rating") if isinstance(one, dict) else one
+        if isinstance(one, dict) or _RATES.search(name.lower()):
+            yield from _rating(None, (name,), number)
+
+
+def _rating(person: object, names: tuple[str, ...], said: Any) -> Iterator[Rating]:
+    if isinstance(said, str) and _NUMBERED.fullmatch(said.strip()):
+        said = finite_number(said.strip(), least=-1e6, most=1e6)
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        yield Rating(person, names, said)
+
+
+def _only(value: Any) -> Any:
+    """What a member of JSON-MIN holds, which may be a list of one, or a cell with JSON."""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        with contextlib.suppress(NotJson):
+            value = parse_json(value)
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def _min_value(value: Any) -> str | None:
     """What a member of JSON-MIN selects: a text, or the one value of a control."""
-    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    one = _only(value)
     return _selected({"value": one}) if isinstance(one, dict) else one
 
 
@@ -75,22 +137,34 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
     row = dict(task["data"])
     if "id" in task:
         row.setdefault("id", f"label-studio-{task['id']}")
-    chosen = [
-        (str(result.get("from_name", "")), _selected(result))
+    results = [
+        (person, result)
         for name in _TASKS
-        for annotation in _objects(task.get(name))
+        for person, annotation in enumerate(_objects(task.get(name)))
         if not annotation.get("was_cancelled")
         for result in _objects(annotation.get("result"))
     ]
-    return _with_votes(row, chosen)
+    chosen = [(str(result.get("from_name", "")), _selected(result)) for _, result in results]
+    return _with_votes(row, chosen, [*chain.from_iterable(starmap(_rated, results))])
+
+
+def _rated(person: int, result: dict[str, Any]) -> Iterator[Rating]:
+    names = (str(result.get("from_name", "")), str(result.get("to_name", "")))
+    value = result.get("value")
+    return _rating(person, names, value.get("rating") if isinstance(value, dict) else None)
 
 
 def _selected(result: dict[str, Any]) -> str | None:
+    """The one choice; of several all of them, which no side is called."""
     value = result.get("value")
     if not isinstance(value, dict):
         return None
     choices = value.get("choices")
-    selected = choices[0] if isinstance(choices, list) and choices else value.get("selected")
+    if isinstance(choices, list) and choices:
+        return " and ".join(map(str, choices))
+    ranked = value.get("ranker")
+    ranked = ranked.get("rank") if isinstance(ranked, dict) else ranked
+    selected = ranked[0] if isinstance(ranked, list) and ranked else value.get("selected")
     return selected if isinstance(selected, str) else None
 
 
@@ -102,32 +176,35 @@ def _argilla(record: dict[str, Any]) -> dict[str, Any]:
     }
     if record.get("id") is not None:
         row.setdefault("id", f"argilla-{record['id']}")
-    return _with_votes(row, _answers(record.get("responses")))
-
-
-def _answers(responses: Any) -> list[_Answer]:
-    """What each person said: a label, a rating of one, or the first of a ranking."""
+    responses = record.get("responses")
     if isinstance(responses, dict):  # Argilla 2: by question
-        values = [
-            (name, one.get("value"))
-            for name, question in responses.items()
-            for one in _objects(question)
-            if one.get("status", "submitted") == "submitted"
-        ]
-    else:  # Argilla 1: by person
-        values = [
-            (name, answer.get("value"))
-            for one in _objects(responses)
-            if one.get("status", "submitted") == "submitted"
-            for name, answer in (one.get("values") or {}).items()
-            if isinstance(answer, dict)
-        ]
-    return [(name, _first_ranked(value)) for name, value in values]
+        return _with_votes(row, *_told(responses))
+    by_question: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for person, one in enumerate(_objects(responses)):  # Argilla 1: by person
+        for name, answer in (one.get("values") or {}).items():
+            if isinstance(answer, dict):
+                status = one.get("status", SUBMITTED)
+                by_question[name].append({"user_id": person, "status": status, **answer})
+    return _with_votes(row, *_told(by_question))
+
+
+def _told(responses: dict[str, Any]) -> tuple[list[_Answer], list[Rating]]:
+    """What each person said to each question: a label, or the first of a ranking; and numbers."""
+    submitted = [
+        (name, one.get("user_id") or place, one.get("value"))
+        for name, question in responses.items()
+        for place, one in enumerate(_objects(question))
+        if one.get("status", SUBMITTED) == SUBMITTED
+    ]
+    ratings = [one for name, who, value in submitted for one in _rating(who, (name,), value)]
+    return [(name, _first_ranked(value)) for name, _, value in submitted], ratings
 
 
 def _first_ranked(value: Any) -> str | None:
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return " and ".join(value)  # of a question with several labels
     ranks: list[tuple[int, str]] = [
         (one["rank"], one["value"])
         for one in _objects(value)
@@ -141,7 +218,10 @@ def _first_ranked(value: Any) -> str | None:
 
 
 def _with_votes(
-    row: dict[str, Any], answers: Iterable[_Answer], anything: bool = False
+    row: dict[str, Any],
+    answers: Iterable[_Answer],
+    ratings: Sequence[Rating] = (),
+    anything: bool = False,
 ) -> dict[str, Any]:
     """``anything``: the answers are of all members, most of which are no answers. "None" is a tie
     where it alone was said; beside an answer it is one to another question."""
@@ -154,6 +234,8 @@ def _with_votes(
         telling = [name for name in telling if not all(map(_is_none, asked[name]))] or telling
     if len(telling) > 1:
         return {**row, "preference": f"several questions: {', '.join(telling)}"}
+    if not telling and ratings:
+        return _with_votes(row, preferences(ratings))
     if not telling:
         if anything and one_of(row)[0]:  # a number, say, which a column of that name may hold
             return row

@@ -9,6 +9,7 @@ judge did not see.
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from annotation.reading.names import OneNameEach, excerpt
 from config.outside import storable
 
 Report = Callable[[int, int], None]
+_MADE = re.compile(r"[ -][0-9a-f]{8}(?:[0-9a-f]{8})?\Z")
+"""The end of an id that a record got by its content, bringing none, or one of its question."""
 Record = PairIn | PromptIn
 
 
@@ -186,7 +189,8 @@ class _Import:
             self.faults.add(Problem(0, "", "holds no records"))
         self._spool.settle()
         for line, id, first in self._spool.repeated_ids():
-            reason = f"{excerpt(id)!r} is the id of line {first} too"
+            made = " (made of what both records say)" if _MADE.search(id) else ""
+            reason = f"{excerpt(id)!r} is the id of line {first} too{made}"
             self.faults.add(Problem(line, "id", reason))
         if self._spool.counted_together:
             pairs = f"{self._spool.counted_together:,} rows are further answers of people to a pair"

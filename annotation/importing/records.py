@@ -15,6 +15,7 @@ from typing import Any
 
 from annotation.answers import SPAN_KINDS
 from annotation.corrections import CORRECTION, is_changed
+from annotation.importing.members import cell
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.the_picture import is_absent, name_of_picture
 from annotation.importing.verdicts import is_said
@@ -30,7 +31,7 @@ from annotation.texts import (
     turns_direction,
     without_placeholder,
 )
-from config.outside import NotJson, is_storable, parse_json, whole_number
+from config.outside import is_storable, whole_number
 
 LONGEST_ID = 200
 A_TIE = "is a tie: no label, so people are asked"
@@ -60,9 +61,13 @@ class PromptIn:
     captions: list[str] = field(default_factory=list)
     caption_type: int = 1
     length_bonus: float = 1.0
+    not_taken: dict[str, str] = field(default_factory=dict)
+    """What the record brings and is not kept: the reason by field."""
 
     def warnings(self) -> Iterator[Problem]:
-        """What in its turns may have been meant to be more than text."""
+        """What in its turns may have been meant to be more than text, and what is not taken."""
+        for name, reason in self.not_taken.items():
+            yield Problem(self.line, name, reason)
         for number, turn in enumerate(self.conversation):
             text, field = turn["value"], f"conversations[{number}].value"
             asked = text if number else without_placeholder(text)
@@ -459,7 +464,7 @@ def _asked(text: str, position: int) -> str:
 
 def captions_in(data: Mapping[str, Any]) -> list[str]:
     """The facts that a record of any form brings: texts, or one, or a cell with a JSON list."""
-    captions = listed(data.get("captions"))
+    captions = listed(data["captions"] if "captions" in data else data.get("caption"))
     if is_absent(captions):
         return []
     if isinstance(captions, str):
@@ -474,13 +479,11 @@ def captions_in(data: Mapping[str, Any]) -> list[str]:
 
 
 def listed(texts: Any) -> Any:
-    """A cell of a table can hold several texts as a JSON list only."""
-    if not isinstance(texts, str) or not texts.lstrip().startswith('["'):
+    """A cell of a table can hold several texts as a list only, of JSON or of Python."""
+    if not isinstance(texts, str) or not texts.lstrip().startswith(('["', "['")):
         return texts
-    try:
-        return parse_json(texts)
-    except NotJson:
-        return texts
+    found = cell(texts.strip())
+    return found if isinstance(found, list) else texts
 
 
 def _output(data: dict[str, Any], name: str) -> tuple[str, str]:

@@ -25,7 +25,7 @@ PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner
 """Columns that name the better answer."""
 _BETWEEN = r"[ _-]{0,3}"  # bounded: side by side, three that are not would take cubic time
 _NOUN = (
-    r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate)s?"
+    r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate|generation|reply)s?"
     rf"{_BETWEEN})?"
 )
 _BETTER = (

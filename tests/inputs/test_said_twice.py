@@ -307,11 +307,6 @@ def test_what_a_model_thought_is_said_not_to_be_taken():
     assert [one.field for one in pair.warnings()] == ["chosen.reasoning_content"]
 
 
-def test_members_in_capitals_are_named_as_they_would_be_read():
-    with pytest.raises(BadField, match="write 'Image' as 'image', 'Chosen' as 'chosen'"):
-        parse_any_pair(1, {"Image": "a.png", "Chosen": GOOD, "Rejected": BAD})
-
-
 def test_a_caption_table_with_a_header_alone_holds_none():
     problems = []
     read_captions(io.BytesIO(b"image,caption\n"), problems)

@@ -1,0 +1,253 @@
+"""What records hold is read under the names that tools and tables have for it, or it is said."""
+
+import json
+
+import pytest
+
+from annotation.image_sources import Stored
+from annotation.importing import import_values
+from annotation.importing.foreign_prompts import asks, parse_any_prompt
+from annotation.importing.formats import format_by_content, parse_any_pair, parse_row
+from annotation.importing.record_files import BadField, ImportRefused
+from annotation.models import Image
+from tests.factories import make_project
+
+ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
+FLAT = {"image": "a.png", "question": ASKED}
+TURN = {"role": "assistant", "content": GOOD}
+WORSE = {"role": "assistant", "content": BAD}
+USER = {"role": "user", "content": ASKED}
+
+NAMED = {
+    "a sheet": {"Image": "a.png", "Question": ASKED, "Response A": GOOD, "Response B": BAD},
+    "numbered captions": {**FLAT, "caption_1": GOOD, "caption_2": BAD},
+    "outputs": {**FLAT, "Output1": GOOD, "Output2": BAD},
+    "generations": {**FLAT, "generation-1": GOOD, "generation-2": BAD},
+    "options": {**FLAT, "option_a": GOOD, "option_b": BAD},
+    "a list": {**FLAT, "responses": [GOOD, BAD]},
+    "a list of objects": {**FLAT, "completions": [{"model": "m", "response": GOOD}, {"text": BAD}]},
+    "Chatbot Arena": {
+        **{"image": "a.png", "model_a": "m", "model_b": "n"},
+        **{"conversation_a": [USER, TURN], "conversation_b": [USER, WORSE]},
+    },
+}
+
+
+@pytest.mark.parametrize("form", NAMED)
+@pytest.mark.parametrize("better", [1, 2])
+def test_two_answers_are_read_under_the_names_that_others_have(form, better):
+    pair = parse_any_pair(1, {**NAMED[form], "Winner": f"model_{'ab'[better - 1]}"})
+    assert (pair.prompt.image, pair.label.preference) == ("a.png", better)
+    assert (pair.response_1, pair.response_2) == (GOOD, BAD)
+    assert pair.prompt.conversation[0]["value"].endswith(ASKED)
+    assert not asks(NAMED[form])
+
+
+LABELLED = {
+    "lists of one": {**FLAT, "chosen": [GOOD], "reject": [BAD]},
+    "LLaMA-Factory of 2023": {
+        **{"instruction": ASKED, "input": "", "output": [GOOD, BAD], "images": ["a.png"]},
+    },
+    "turns in cells": {
+        **{"images": '["a.png"]', "prompt": json.dumps([USER])},
+        **{"chosen": json.dumps([TURN]), "rejected": json.dumps([WORSE])},
+    },
+    "turns in cells as Python writes them": {
+        **{"images": "['a.png']", "prompt": repr([USER])},
+        **{"chosen": repr([TURN]), "rejected": repr([WORSE])},
+    },
+    **{
+        name: {name: "a.png", "prompt": ASKED, "chosen": GOOD, "rejected": BAD}
+        for name in ("img_path", "image_name", "image_file", "filename")
+    },
+    "Kaggle": {
+        **{**FLAT, "response_a": GOOD, "response_b": BAD},
+        **{"winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0},
+    },
+}
+
+
+@pytest.mark.parametrize("form", LABELLED)
+def test_the_better_answer_is_read_under_the_names_that_others_have(form):
+    pair = parse_any_pair(1, LABELLED[form])
+    assert pair.prompt.image == "a.png"
+    assert (pair.response_1, pair.response_2)[pair.label.preference - 1] == GOOD
+    assert {pair.response_1, pair.response_2} == {GOOD, BAD}
+
+
+def test_an_answer_that_looks_like_json_is_a_text():
+    pair = parse_any_pair(1, {**FLAT, "chosen": '[{"a": 1}]', "rejected": '["x"]'})
+    assert {pair.response_1, pair.response_2} == {'[{"a": 1}]', '["x"]'}
+
+
+UNREAD = {
+    "several": ({**FLAT, "responses": [GOOD, BAD, "?"]}, "responses: holds 3 answers, not two"),
+    "several worse ones": (
+        {**FLAT, "response": GOOD, "rejected_response": [BAD, "?"]},
+        "rejected_response: holds 2 answers, not one",
+    ),
+    "won and lost": ({**FLAT, "win": GOOD, "lose": BAD}, "holds no two answers"),
+    "a ranker's items": ({**FLAT, "items": [{"id": 1}]}, "holds no two answers"),
+    "another picture for the worse": (
+        {**FLAT, "chosen": GOOD, "rejected": BAD, "rejected_images": ["b.png"]},
+        "rejected_images: names b.png, and the record a.png",
+    ),
+    "arena of other questions": (
+        {
+            **NAMED["Chatbot Arena"],
+            "conversation_b": [{"role": "user", "content": "Else?"}, WORSE],
+        },
+        "conversation_b: answers other turns",
+    ),
+    "honesty in other words": (
+        {**FLAT, "response_1": GOOD, "response_2": BAD, "preference": 1, "hallucination": "maybe"},
+        "hallucination: is not true or false: 'maybe'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_answers_that_cannot_be_read_are_refused_and_never_dropped(kind, tmp_path):
+    record, reason = UNREAD[kind]
+    with pytest.raises(BadField) as refused:
+        parse_any_pair(1, record)
+    assert reason in str(refused.value)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([record]))
+    assert format_by_content([path]) == "llava_rlhf"
+
+
+@pytest.mark.parametrize(
+    ("word", "honest"), [("no", False), ("yes", True), (0, False), (True, True), ("", True)]
+)
+def test_what_decided_is_read_in_everybodys_words(word, honest):
+    row = {**FLAT, "response_1": GOOD, "response_2": BAD, "preference": 1, "hallucination": word}
+    assert parse_any_pair(1, row).label.hallucination is honest
+
+
+NOT_TAKEN = {
+    "scores": ({**FLAT, "response_1": GOOD, "response_2": BAD}, {"score_1": 4, "score_2": 1}),
+    "a ranking": ({**FLAT, "responses": [GOOD, BAD]}, {"ranking": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_TAKEN)
+def test_what_is_no_preference_is_said_not_to_be_taken(kind):
+    record, beside = NOT_TAKEN[kind]
+    assert parse_any_pair(1, {**record, **beside}).not_taken.keys() == beside.keys()
+    assert not parse_any_pair(1, {**record, **beside, "preference": 1}).not_taken
+
+
+def test_the_answer_beside_a_question_is_said_not_to_be_taken():
+    prompt = parse_any_prompt(1, {**FLAT, "answer": "yes", "label": "yes"})
+    assert [warning.field for warning in prompt.warnings()] == ["answer"]
+
+
+def test_one_caption_is_a_fact_of_every_record():
+    pair = parse_any_pair(1, {**FLAT, "chosen": GOOD, "rejected": BAD, "caption": "a card"})
+    assert pair.prompt.captions == ["a card"]
+
+
+@pytest.mark.django_db
+def test_records_without_ids_that_say_the_same_are_told_why():
+    row = {**FLAT, "chosen": GOOD, "rejected": BAD}
+    with pytest.raises(ImportRefused, match=r"is the id of line 1 too \(made of what both"):
+        import_values(make_project(), [row] * 2, parse_row, Stored(Image.objects.all()))
+
+
+# --- exports of labelling tools -----------------------------------------------------------------
+
+ANSWERS = {"answer1": GOOD, "answer2": BAD}
+DATA = {"image": "a.png", "prompt": ASKED, **ANSWERS}
+
+
+def rated(name, value, to="answer1,answer2"):
+    return {"from_name": name, "to_name": to, "type": "rating", "value": {"rating": value}}
+
+
+def task(*results):
+    return {"id": 5, "data": DATA, "annotations": [{"result": list(one)} for one in results]}
+
+
+def argilla(**questions):
+    fields = {"image": "a.png", "prompt": ASKED, "response-1": GOOD, "response-2": BAD}
+    return {"id": "x", "fields": fields, "responses": questions}
+
+
+def said(*values):
+    return [{"value": value, "user_id": str(number)} for number, value in enumerate(values)]
+
+
+def rows(**members):
+    return {"image": "a.png", "prompt": ASKED, "response_1": GOOD, "response_2": BAD, **members}
+
+
+RATED = {
+    "Label Studio": task([rated("rating1", 5), rated("rating2", 2)]),
+    "Label Studio, one control of each answer": task(
+        [rated("stars", 4, "answer1"), rated("stars", 3, "answer2")]
+    ),
+    "Label Studio, a ranker": task(
+        [{"from_name": "r", "type": "ranker", "value": {"ranker": ["answer1", "answer2"]}}]
+    ),
+    "JSON-MIN": {**DATA, "rating1": 4, "rating2": [{"rating": 2}], "annotation_id": 1},
+    "CSV": {**DATA, "rating1": "4", "rating2": "2", "annotation_id": "1", "lead_time": "2.5"},
+    "a cell with JSON": {**DATA, "pw": '{"selected": "left"}', "annotation_id": "1"},
+    "Argilla": argilla(rating_1=said(5), rating_2=said(1)),
+    "Argilla's data set": rows(
+        **{"quality_a.responses": [3], "quality_b.responses": [1], "lead_time": 3}
+    ),
+    "several labels": argilla(best=said(["response-1"])),
+    "of which one was withdrawn": rows(
+        **{"best.responses": ["response_2", "response_2", "response_1"]},
+        **{"best.responses.status": ["discarded", "draft", "submitted"]},
+    ),
+    "Argilla 1's data set": rows(
+        best=[
+            {"value": "response_2", "status": "discarded", "user_id": 1},
+            {"value": "response_1", "status": "submitted", "user_id": 2},
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("export", RATED)
+def test_what_people_rated_higher_is_better(export):
+    pair = parse_any_pair(1, RATED[export])
+    assert (pair.response_1, pair.response_2) == (GOOD, BAD)
+    assert (pair.label.preference, pair.label.votes["1"]) == (1, 1)
+
+
+def test_ratings_of_people_are_votes():
+    ratings = argilla(rating_1=said(5, 1, 3), rating_2=said(1, 4, 3))
+    assert parse_any_pair(1, ratings).tie
+    more = argilla(rating_1=said(5, 1, 3, 4), rating_2=said(1, 4, 3, 2))
+    assert parse_any_pair(1, more).label.votes == {"1": 2, "2": 1, "tie": 1}
+
+
+def test_who_rated_is_told_by_the_answers_and_not_by_their_place():
+    ratings = argilla(rating_1=said(5, 1), rating_2=said(3, 2)[::-1])
+    assert parse_any_pair(1, ratings).tie
+
+
+UNTOLD = {
+    "one number": argilla(preference=said(-2)),
+    "of the picture": task([rated("quality", 3, "image")]),
+    "of one answer": task([rated("rating1", 3)]),
+    "two aspects": argilla(
+        **{"honest_1": said(5), "honest_2": said(1), "useful_1": said(1), "useful_2": said(5)}
+    ),
+    "two choices": task([{"from_name": "b", "value": {"choices": ["left", "right"]}}]),
+}
+
+
+@pytest.mark.parametrize("kind", UNTOLD)
+def test_ratings_that_cannot_be_told_are_refused(kind):
+    with pytest.raises(BadField, match="preference: does not say which answer is better"):
+        parse_any_pair(1, UNTOLD[kind])
+
+
+def test_a_choice_of_side_comes_before_ratings():
+    chosen = {"from_name": "pw", "type": "pairwise", "value": {"selected": "left"}}
+    pair = parse_any_pair(1, task([chosen, rated("rating1", 1), rated("rating2", 5)]))
+    assert pair.label.preference == 1
