@@ -73,7 +73,8 @@ def reencode(data: bytes) -> tuple[bytes, dict[str, Any]]:
     was_jpeg = picture.format in JPEG_FORMATS
     notes: list[str] = []
     try:
-        upright = ImageOps.exif_transpose(_loaded(picture, data, notes))
+        upright = _loaded(picture, data, notes)
+        ImageOps.exif_transpose(upright, in_place=True)
     except MemoryError:
         raise
     except _BROKEN:
@@ -83,6 +84,7 @@ def reencode(data: bytes) -> tuple[bytes, dict[str, Any]]:
     if _is_of_other_colours(picture.info.get("icc_profile")):
         notes.append("has a colour profile other than sRGB, which is left away as models do")
     plain = _on_white(upright, notes)
+    del picture, upright
     clean = Image.frombytes(plain.mode, plain.size, plain.tobytes())
     output = io.BytesIO()
     if was_jpeg:
@@ -101,6 +103,8 @@ def _opened(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
+        if data.startswith((_PNG, b"\xff\xd8\xff", b"GIF8")):
+            raise Refused("is broken or cut off") from None
         raise Refused(f"is not a PNG, JPEG, WebP or GIF picture{_what_it_is(data)}") from None
     except _BROKEN:
         raise Refused("is broken or cut off") from None
@@ -182,11 +186,13 @@ def _on_white(picture: Image.Image, notes: list[str]) -> Image.Image:
     )
     if not transparent:
         return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
-    above = picture.convert("RGBA")
-    if above.getchannel("A").getextrema() == (255, 255):  # nothing shines through
+    # No copy more than needed: of the largest pictures each takes a quarter of the memory.
+    above = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+    opacity = above.getchannel("A")
+    if opacity.getextrema() == (255, 255):  # nothing shines through
         return above.convert("RGB")
-    white = Image.new("RGBA", picture.size, "white")
-    plain = Image.alpha_composite(white, above).convert("RGB")
+    plain = Image.new("RGB", picture.size, "white")
+    plain.paste(above, mask=opacity)
     notes.append("is transparent: it is shown to people and models on white")
     if all(least == most for least, most in plain.getextrema()):  # type: ignore[misc]
         notes.append("is one colour, on white")

@@ -6,6 +6,7 @@ name that the source itself has for it, so no name of a record leads out of its 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -34,6 +35,11 @@ _OTHER_ARCHIVES = {
     b"\xfd7zXZ": "compressed with xz",
     b"BZh": "compressed with bzip2",
 }
+_ENCODINGS = {
+    **{"CP850": "cp850", "CP866": "cp866", "Windows-1251": "cp1251", "Windows-1252": "cp1252"},
+    **{"Big5": "big5", "Korean (CP949)": "cp949", "GBK": "gb18030", "Shift-JIS": "cp932"},
+}
+"""In which systems pack names without saying so."""
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -128,8 +134,11 @@ class Archive(ImageSource):
             raise BadImage(f"{self._called} {_no_zip(file)}") from None
         self._entries: dict[str, list[zipfile.ZipInfo]] = {}
         self._encodings: set[str] = set()
+        self._raw: dict[str, bytes] = {}
+        """Names in an encoding that is guessed, by the guess."""
+        guess = asian_encoding(b"\n".join(filter(None, map(_of_no_encoding, self._zip.infolist()))))
         for entry in self._zip.infolist():
-            name = self._name_of(entry)
+            name = self._name_of(entry, guess)
             if entry.is_dir() or name.endswith(("/", "\\")) or _is_litter(name):
                 continue
             if stat.S_ISLNK(entry.external_attr >> 16):
@@ -141,7 +150,31 @@ class Archive(ImageSource):
 
     def locate(self, name: str) -> Place | None:
         _check_name(name)
-        return _found(self, self._names, name, "the archive")
+        return _found(self, self._names, name, "the archive") or self._in_other_encodings(name)
+
+    def _in_other_encodings(self, name: str) -> Place | None:
+        """Where an entry has this very name in an encoding that was not guessed, and only one."""
+        found = {}
+        for encoding, (names, guessed) in self._other_encodings.items():
+            with contextlib.suppress(Ambiguous):
+                fitting = names.find(name)
+                if fitting is not None:
+                    found[encoding] = guessed[fitting]
+        if len(set(found.values())) != 1:
+            return None
+        self._encodings = {one for one in self._encodings if one in found} or {next(iter(found))}
+        return Place(self, next(iter(found.values())))
+
+    @cached_property
+    def _other_encodings(self) -> dict[str, tuple[Names, dict[str, str]]]:
+        """Names, and for each the one that it is listed under here, by encoding."""
+        readings: dict[str, tuple[Names, dict[str, str]]] = {}
+        for encoding, codec in _ENCODINGS.items():
+            with contextlib.suppress(UnicodeDecodeError):
+                named = {raw.decode(codec): name for name, raw in self._raw.items()}
+                if len(named) == len(self._raw) > 0 and not any(map(leaves_its_folder, named)):
+                    readings[encoding] = (Names(named), named)
+        return readings
 
     def load(self, name: str, decoder: Decoder) -> Image:
         [entry] = self._entries[name]
@@ -167,22 +200,35 @@ class Archive(ImageSource):
             for encoding in sorted(self._encodings)
         ]
 
-    def _name_of(self, entry: zipfile.ZipInfo) -> str:
-        """The entry's name; without the flag for UTF-8, in the encoding that it seems to have."""
+    def _name_of(self, entry: zipfile.ZipInfo, guess: tuple[str, str] | None) -> str:
+        """The entry's name; without the flag for UTF-8, in that or in the encoding that the names
+        of the archive seem to have."""
         name = entry.filename
         if entry.flag_bits & UTF_8_FLAG or name.isascii():
             return name
-        raw = name.encode("cp437")  # what the library took it for, as the format says
-        try:
-            decoded, encoding = raw.decode(), "UTF-8"
-        except UnicodeDecodeError:
-            guess = asian_encoding(raw)
-            if guess is None:
-                self._encodings.add("CP437, which may be wrong")
-                return name
+        raw = _of_no_encoding(entry)
+        if not raw:
+            decoded, encoding = name.encode("cp437").decode(), "UTF-8"
+        elif guess is None:
+            decoded, encoding = name, "CP437, which may be wrong"
+        else:
             decoded, encoding = raw.decode(guess[0]), guess[1]
+        if raw:
+            self._raw[decoded] = raw
         self._encodings.add(encoding)
         return decoded
+
+
+def _of_no_encoding(entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of a name that neither says to be UTF-8 nor is; empty for any other."""
+    if entry.flag_bits & UTF_8_FLAG or entry.filename.isascii():
+        return b""
+    raw = entry.filename.encode("cp437")  # what the library took it for, as the format says
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return raw
+    return b""
 
 
 class Stored(ImageSource):

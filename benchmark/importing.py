@@ -17,7 +17,9 @@ from django.db import IntegrityError, transaction
 
 from annotation import images
 from annotation.image_sources import ImageSource
+from annotation.importing.inline_pictures import is_picture
 from annotation.models import Image
+from annotation.reading.names import excerpt
 from benchmark import evaluating, protocols
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, Question, QuestionSet
@@ -140,20 +142,30 @@ def _find_images(
     reasons: list[str] = []
     with images.Decoder() as decoder:
         for names in dict.fromkeys(item.image_names for item in read):
+            if refusal := _no_name(names[0]):
+                reasons.append(f"image {excerpt(names[0])}: {refusal}")
+                continue
             try:
                 candidates = (source.find(name, decoder) for name in names)
                 image = next((image for image in candidates if image is not None), None)
             except images.BadImage as error:
-                reasons.append(f"image {names[0]} {error}")
+                reasons.append(f"image {excerpt(names[0])} {error}")
                 continue
             if image is None:
                 missing.append(names[0])
-                reasons += [] if allow_missing else [f"image {names[0]} is missing"]
+                reasons += [] if allow_missing else [f"image {excerpt(names[0])} is missing"]
             else:
                 found[names] = image
     if reasons:
         raise NotTaken(reasons)
     return found, missing
+
+
+def _no_name(name: str) -> str:
+    """Why a question's image is no name of one; empty where it may be."""
+    if is_picture(name):
+        return "is a picture, not the name of one: bring pictures as files beside the questions"
+    return "" if name.strip() else "a question names none"
 
 
 def _version(

@@ -125,7 +125,14 @@ def _of_record(record: Any) -> tuple[Any, Any]:
         raise BadField("", "is not an object with image and caption")
     names = [record[name] for name in NAMES if name in record]
     texts = next(record[name] for name in TEXTS if name in record)
-    return next(iter(names), None) or name_of_picture(record), listed(texts)
+    name = next(iter(names), None) or name_of_picture(record)
+    return _numbered(record.get("image_id")) if name is None else name, listed(texts)
+
+
+def _numbered(id: Any) -> Any:
+    """The name of a picture that is known by its id, which COCO makes of the number."""
+    whole = isinstance(id, int) and not isinstance(id, bool) and 0 <= id < 10**12
+    return f"{id:012d}.jpg" if whole else id
 
 
 def _of_object(one: dict[str, Any], faults: list[Problem]) -> Iterable[tuple[int, Any, Any]]:

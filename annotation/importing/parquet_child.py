@@ -132,7 +132,8 @@ def _plain(value: Any, images: Images) -> Any:
     then names.
     """
     if isinstance(value, bytes):
-        return images.name_of(value, "")
+        text = _text(value)
+        return images.name_of(value, "") if text is None else text
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         return images.name_of(value["bytes"], value.get("path"))
     if isinstance(value, dict):
@@ -144,6 +145,20 @@ def _plain(value: Any, images: Images) -> Any:
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     return value if isinstance(value, (str, int, bool)) else None
+
+
+def _text(value: bytes) -> str | None:
+    """What bytes say in a column of texts, as Spark writes them; None for a picture's.
+
+    No picture is text that is read here, and a page or a drawing in its place stays one.
+    """
+    if value.lstrip()[:1] == b"<" or value.startswith((b"GIF8", b"RIFF")):
+        return None
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if "\0" not in text else None
 
 
 def main(source: str, lines: str, archive: str) -> dict[str, Any]:

@@ -25,10 +25,16 @@ from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, p
 MOST_RECORD_BYTES = 64 * 2**20
 LOOKED_AT = 4096
 _BLANK = b" \t\r\n"
-_COLUMN = re.compile(r"[^\n\r\"{}\[\]<>:=]{0,60}")
+_COLUMN = re.compile(r"[^\n\r\"{}\[\]<>]{0,60}")
 _SEP_LINE = re.compile(r'"?sep=([,;|:]|\t)"?', re.IGNORECASE)
+_JSON_LINE = re.compile(
+    rb"^[ \t]*(?:[\[{]|\"[^\n]*\"[ \t\r]*$|null|[\d.-]+[ \t\r]*$)", re.MULTILINE
+)
+"""Among other lines, so that a first line at fault is one fault of many lines."""
+_LINE_END = re.compile(r"[\r\n]")
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 _CHINESE = re.compile(r"[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
+_SIDE_BY_SIDE = re.compile(r"[^\x00-\x7f]{2}")
 _JAPANESE = re.compile(r"[\u3005\u3040-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
 _BINARY = {
     b"PK\x03\x04": "is a zip archive (or a spreadsheet), not a file of records",
@@ -38,7 +44,16 @@ _BINARY = {
     b"\x89PNG": "is a picture, not a file of records",
     b"\xff\xd8\xff": "is a picture, not a file of records",
     b"<": "is HTML or XML, not a file of records",
+    b"version https://git-lfs": "is a pointer of Git LFS: fetch the file with git lfs pull",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd: unpack it first",
+    b"\xd0\xcf\x11\xe0": "is an old Excel or Word file: save it as CSV in UTF-8",
+    b"ARROW1": "is an Arrow file, which is not read here: save it as Parquet",
+    b"SQLite format 3": "is a database of SQLite, not a file of records",
 }
+_NO_RECORDS = (
+    "is neither JSON, which begins with { or [, nor a table whose first line names its columns "
+    "between commas, semicolons or tabs"
+)
 _TURNS = {"messages", "conversations"}
 _OF_ONE_RECORD = {"fields"}
 """Objects in one record of Argilla's, all of whose members may be objects."""
@@ -89,6 +104,8 @@ def values(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         yield from _objects(file, on_fault)
     elif _is_table(start):
         yield from _table(file, on_fault)
+    elif first and not _JSON_LINE.search(start):
+        on_fault(Fault(0, _NO_RECORDS))
     else:
         yield from _lines(file, on_fault)
 
@@ -162,14 +179,17 @@ class _OfRecord(_Fault):
 
 def _not_text(start: bytes) -> str | None:
     """Why a file that begins like this is no text that is read here; None where it may be."""
+    stripped = start.lstrip(_BLANK)
+    known = next((why for magic, why in _BINARY.items() if stripped.startswith(magic)), None)
+    if known:
+        return known
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "is UTF-32, not UTF-8 text: save it as UTF-8"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _UTF_16
     if start[:64].count(0) >= len(start[:64]) // 4 > 0:
         return _UTF_16 if start[:2].strip(b"\0") in (b"{", b"[") else "is not text"
-    stripped = start.lstrip(_BLANK)
-    return next((why for magic, why in _BINARY.items() if stripped.startswith(magic)), None)
+    return None
 
 
 def _decoded(data: bytes) -> str:
@@ -207,7 +227,9 @@ def chinese_encoding(data: bytes) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         return None
     strange = "".join(character for character in text if character > "\x7f")
-    return ("gb18030", "GBK") if _CHINESE.fullmatch(strange) else None
+    # One alone may be two letters of Europe side by side, as in "Größe".
+    several = _SIDE_BY_SIDE.search(text) is not None
+    return ("gb18030", "GBK") if several and _CHINESE.fullmatch(strange) else None
 
 
 def asian_encoding(data: bytes) -> tuple[str, str] | None:
@@ -436,11 +458,10 @@ def _is_table(start: bytes) -> bool:
 
     A line before it may name the separator, as Excel writes and wants it: "sep=;".
     """
-    head, _, rest = start.decode("utf-8-sig", "replace").lstrip("\r\n").partition("\n")
-    named = _named_separator(head)
-    if named:
-        head = rest.lstrip("\r\n").partition("\n")[0]
-    columns = next(csv.reader([head.strip("\r\n")], delimiter=_separator(head, named)), [])
+    lines = _LINE_END.split(start.decode("utf-8-sig", "replace").lstrip("\r\n"))
+    named = _named_separator(lines[0])
+    head = next(filter(None, lines[1:]), "") if named else lines[0]
+    columns = next(csv.reader([head], delimiter=_separator(head, named)), [])
     names = [column.strip() for column in columns]
     names = _without_blank_end(names)
     return len(names) > 1 and names.count("") < 2 and all(map(_COLUMN.fullmatch, names))

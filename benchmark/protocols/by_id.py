@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from annotation.reading.names import decoded, excerpt, key
+from annotation.reading.names import decoded, excerpt, key, told_by
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 from benchmark.protocols.yes_no import object_names
@@ -225,9 +225,14 @@ def _differs(line: Line, question: Mapping[str, Any]) -> str:
             f"answers another question than question_id {line.question_id} of the "
             f"set ({line.asked[:60]!r} instead of {str(question['question'])[:60]!r})"
         )
-    image, shown = _stem(line.image), _stem(str(question["image_src"]))
+    source = str(question["image_src"])
+    image, shown = _stem(line.image), _stem(source)
     if image and shown and image != shown:
         return f"is about the image {line.image[:60]!r}, not {shown!r}"
+    # One server may give many pictures under one path.
+    asked_for, wanted = told_by(line.image)[1], told_by(source)[1]
+    if asked_for and wanted and asked_for != wanted:
+        return f"is about the image {line.image[:60]!r}, not {source[:60]!r}"
     return ""
 
 

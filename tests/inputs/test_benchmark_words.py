@@ -1,12 +1,18 @@
 """Benchmark files and replies as others write them: read right, or refused by line and member."""
 
+import io
 import json
 
 import pytest
 
+from annotation.image_sources import Folder
+from annotation.importing.captions import Captions
+from annotation.importing.record_files import Faults
+from benchmark.importing import import_questions
 from benchmark.protocols import files, llava_bench, mmhal
-from benchmark.protocols.by_id import read_lines
+from benchmark.protocols.by_id import Line, check, read_lines
 from benchmark.protocols.protocol import Refused
+from benchmark.sources import NotTaken
 
 NAMED = [
     "Scores of Assistant 1 and 2: 8 and 9",
@@ -83,3 +89,34 @@ def test_a_file_that_is_no_list_is_called_what_it_is(text, kind, tmp_path):
     (tmp_path / "q.json").write_text(text)
     with pytest.raises(mmhal.QuestionError, match=f"q.json: {kind}; one JSON list is expected"):
         mmhal.load_questions(tmp_path / "q.json")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("image", ["data:image/png;base64," + "A" * 40_000, "x" * 40_000, " "])
+def test_a_picture_that_is_none_is_refused_in_few_words(image, tmp_path):
+    question = {"question_id": 1, "image": image, "text": "Is there a cup?", "label": "yes"}
+    path = tmp_path / "coco_pope_random.json"
+    path.write_text(json.dumps([question]))
+    with pytest.raises(NotTaken) as refused:
+        import_questions("pope", path, images_from=Folder(tmp_path))
+    assert str(refused.value).startswith("image ") and len(str(refused.value)) < 200
+
+
+def test_pictures_of_one_server_are_told_apart_by_what_was_asked():
+    question = {"question": "Is there a cup?", "image_src": "https://x.org/i.php?id=1&sig=a"}
+
+    def answer(image):
+        return Line("line 1", 1, "yes", image=image)
+
+    for same in ("https://x.org/i.php?id=1&sig=b", "https://x.org/i.php", "i.php"):
+        check(answer(same), question)
+    with pytest.raises(Refused, match="is about the image"):
+        check(answer("https://x.org/i.php?id=2&sig=a"), question)
+
+
+@pytest.mark.parametrize("image", [7, "000000000007.jpg", "COCO_val2014_000000000007.jpg"])
+def test_captions_may_name_a_picture_by_its_number_in_coco(image):
+    faults = Faults()
+    file = io.BytesIO(json.dumps([{"image_id": image, "caption": "a"}]).encode())
+    captions = Captions(file, faults)
+    assert captions.of("train2017/000000000007.jpg", 1) == ["a"] and not faults

@@ -43,6 +43,7 @@ FORMS = {
     "bars, named": "SEP=|\n\n" + _csv("|"),
     "CSV behind blank lines": "\r\n\r\n" + _csv(),
     "CSV of pandas, with its index": ",id,text\n0,1,a\n1,2,b\n",
+    "CSV of an old Mac": "id,text\r1,a\r2,b\r",
 }
 
 
@@ -50,6 +51,36 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_records(form, mark):
     assert read((mark + FORMS[form]).encode()) == (TWO, [])
+
+
+def test_a_name_of_a_column_may_hold_a_colon():
+    [row] = read(b"Unnamed: 0,id,a=b\n0,1,c\n")[0]
+    assert row == {"Unnamed: 0": "0", "id": "1", "a=b": "c"}
+
+
+@pytest.mark.parametrize("text", ["# a list\nof words\nonly", "- id: 1\n  text: a\n", "|a|b|\n"])
+def test_a_text_that_holds_no_records_is_one_fault(text):
+    found, [(line, reason)] = read(text.encode())
+    assert (found, line) == ([], 0) and reason.startswith("is neither JSON, which begins with")
+
+
+BINARIES = {
+    "PAR1\x15\0\x15\0": "is a Parquet file",
+    "version https://git-lfs.github.com/spec/v1\n": "is a pointer of Git LFS",
+    "\xd0\xcf\x11\xe0\xa1\xb1": "is an old Excel",
+    "SQLite format 3\0": "is a database",
+}
+
+
+@pytest.mark.parametrize("start", BINARIES)
+def test_a_file_of_another_kind_is_named(start):
+    [(line, reason)] = read(start.encode("latin-1") + bytes(90))[1]
+    assert line == 0 and reason.startswith(BINARIES[start])
+
+
+def test_letters_of_europe_are_not_taken_for_chinese():
+    [(_, reason)] = read('{"text": "Größe"}'.encode("latin-1"))[1]
+    assert "GBK" not in reason
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])

@@ -214,21 +214,46 @@ def test_a_japanese_name_is_read_and_said():
 
 @pytest.mark.django_db
 def test_a_guess_that_fits_nothing_is_said_with_the_refusal(tmp_path):
-    """Korean looks like Chinese, so it is guessed wrong: then the guess may be why."""
+    """A wrong guess may be why."""
     asked = [{"from": "human", "value": "<image>\nWhat?"}]
     record = {"id": "1", "image": "고양이.png", "conversations": asked}
     path = tmp_path / "pairs.json"
     path.write_text(json.dumps([{**record, "output_1": "A.", "output_2": "B."}]))
     with pytest.raises(ImportRefused) as refused:
-        import_files(make_project(), [path], packed(["고양이.png"], encoding="euc-kr"))
+        import_files(make_project(), [path], packed(["강아지.png"], encoding="euc-kr"))
     said = [str(problem) for problem in refused.value.problems]
     assert len(said) == 2 and "read as GBK" in said[0] and "there is no 고양이.png" in said[1]
 
 
 def test_a_name_in_an_unknown_encoding_is_not_guessed():
-    archive = packed(["Käse.png"], encoding="latin-1")
+    archive = packed(["Käse.png"], encoding="mac-roman")
     assert archive.locate("Käse.png") is None
     assert "may be wrong" in archive.notes()[0]
+
+
+def test_a_name_alone_is_read_as_the_others_of_its_archive_are():
+    archive = packed(["図.png", "写真の犬.png"], encoding="cp932")
+    assert archive.locate("図.png") and archive.notes()[0].endswith("read as Shift-JIS")
+
+
+OTHERS = {
+    "cp866": "фото.png",
+    "cp1251": "фото.png",
+    "cp1252": "Größe.png",
+    "cp850": "Größe.png",
+    "big5": "照片/貓.png",
+    "euc-kr": "사진.png",
+    "gb18030": "狗.png",
+}
+
+
+@pytest.mark.parametrize("encoding", OTHERS)
+def test_a_name_of_a_record_tells_in_which_encoding_the_archive_has_it(encoding):
+    archive = packed([OTHERS[encoding], "z.png"], encoding=encoding)
+    place = archive.locate(OTHERS[encoding])
+    assert place is not None and archive.locate("z.png") not in (None, place)
+    assert "read as" in archive.notes()[0]
+    assert archive.locate(f"z{OTHERS[encoding]}") is None
 
 
 def test_two_entries_of_one_name_are_ambiguous():

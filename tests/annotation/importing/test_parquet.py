@@ -73,6 +73,16 @@ def test_rows_come_with_their_images_and_labels(run: Any) -> None:
     assert three.prompt.image == one.prompt.image
 
 
+def test_texts_that_are_stored_as_bytes_are_texts(run: Any) -> None:
+    """As Spark writes them."""
+    about = row(1, RED)
+    bare = {n: v.encode() if isinstance(v, str) else v for n, v in about.items() if n != "image"}
+    assert run({**bare, "image": RED}).created == 1
+    one = Comparison.objects.get()
+    assert {one.response_1, one.response_2} == {about["chosen"], about["rejected"]}
+    assert about["question"] in one.prompt.conversation[0]["value"]
+
+
 def test_importing_it_again_changes_nothing(run: Any) -> None:
     rows = [row(1, {"bytes": RED, "path": "a.png"}), row(2, {"bytes": BLUE, "path": "b.png"})]
     assert run(*rows).created == 2
