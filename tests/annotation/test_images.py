@@ -296,7 +296,7 @@ BAD = {
     "tiff": (encoded(Picture.new("RGB", (3, 3)), "TIFF"), "is not a PNG"),
     "bmp": (encoded(Picture.new("RGB", (3, 3)), "BMP"), "is not a PNG"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a PNG"),
-    "head alone": (b"\x89PNG\r\n\x1a\n", "is not a PNG"),
+    "head alone": (b"\x89PNG\r\n\x1a\n", "is broken"),
     "truncated png": (encoded(Picture.effect_noise((99, 99), 50), "PNG")[:-900], "is broken"),
     "truncated jpeg": (encoded(Picture.effect_noise((99, 99), 50), "JPEG")[:-900], "is broken"),
     "many pixels": (png_of_size(10_000, 10_000), "is too large: 10000 by 10000"),
