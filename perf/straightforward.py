@@ -104,16 +104,16 @@ class PlainRewards(RewardModel):
     width: int
 
     @torch.no_grad()
-    def score(
+    def score_by_head(
         self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
     ) -> Tensor:
-        return torch.cat([self.raw_rewards(part) for part in batches(sequences, batch_size)])
+        return torch.cat([self.rewards_by_head(part) for part in batches(sequences, batch_size)])
 
-    def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
+    def rewards_by_head(self, sequences: Sequence[TokenSequence]) -> Tensor:
         files = [self.files[id(sequence.image)] for sequence in sequences]
         _, hidden, mask = whole_pass(self.model, ADAPTER, sequences, files, width=self.width)
         last = hidden[torch.arange(len(hidden)), mask.sum(1) - 1]
-        return self.model.head_values(ADAPTER, last)
+        return self.model.values_by_head(ADAPTER, last)
 
 
 class PlainPpo:

@@ -19,7 +19,7 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from training.rlhf import bases, library_internals
+from training.rlhf import bases, heads, library_internals
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.foreign_adapters import modules_of, read_config, renamed
@@ -151,27 +151,29 @@ class AdaptedBase:
         config.inference_mode = True
         config.save_pretrained(str(folder))
 
-    def add_head(self, name: str, *, zero: bool = True) -> None:
-        """A linear map from hidden state to one number, in float32.
+    def add_head(
+        self, name: str, *, zero: bool = True, form: heads.Form = "linear", count: int = 1
+    ) -> None:
+        """Maps from hidden state to one number each (``training.rlhf.heads``), in float32.
 
-        It starts at zero, or, without ``zero``, with the weights that torch draws for it.
+        They start at zero, or, without ``zero``, with the weights that torch draws for them.
         """
-        head = nn.Linear(self.hidden_size, 1, dtype=torch.float32)  # drawn on the CPU, as anywhere
-        if zero:
-            nn.init.zeros_(head.weight)
-        nn.init.zeros_(head.bias)
-        self.heads[name] = head.to(self.device).requires_grad_(False)
+        self._put_head(name, heads.new(self.hidden_size, form=form, count=count, zero=zero))
 
     def save_head(self, name: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(folder / HEAD_WEIGHTS, self.heads[name].state_dict())
 
     def load_head(self, name: str, folder: Path) -> None:
-        """Raises ModelError when the head is missing or of another width."""
-        if name not in self.heads:
-            self.add_head(name)
+        """Raises ModelError when the head is missing or of another width.
+
+        A new one takes form and number from the file; one that is there must be the same.
+        """
         try:
-            self.heads[name].load_state_dict(read_tensors(folder / HEAD_WEIGHTS))
+            tensors = read_tensors(folder / HEAD_WEIGHTS)
+            if name not in self.heads:
+                self._put_head(name, heads.like(tensors, self.hidden_size))
+            self.heads[name].load_state_dict(tensors)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{folder.name}/{HEAD_WEIGHTS} does not fit: {error}") from error
 
@@ -234,11 +236,25 @@ class AdaptedBase:
                 parameter.requires_grad_(True)
 
     def head_values(self, name: str, hidden: Tensor) -> Tensor:
-        """The head on hidden states ``[..., hidden]``; returns ``[...]`` in float32."""
-        values: Tensor = self.heads[name](hidden.float()).squeeze(-1)
+        """The head on hidden states ``[..., hidden]``; returns ``[...]`` in float32.
+
+        Of several heads of that name it is the mean.
+        """
+        return self.values_by_head(name, hidden).mean(-1)
+
+    def values_by_head(self, name: str, hidden: Tensor) -> Tensor:
+        """Each head of that name on hidden states ``[..., hidden]``: ``[..., heads]``, float32."""
+        values: Tensor = self.heads[name](hidden.float())
         return values
 
+    def head_count(self, name: str) -> int:
+        """How many heads have that name."""
+        return heads.count_of(self.heads[name])
+
     # ---- inside ------------------------------------------------------------------------------
+
+    def _put_head(self, name: str, head: nn.Module) -> None:
+        self.heads[name] = head.to(self.device).requires_grad_(False)
 
     @property
     def _peft(self) -> PeftModel:

@@ -13,6 +13,7 @@ from training.rlhf.data import TokenSequence, batches
 from training.rlhf.errors import DataError
 from training.rlhf.facts import shuffled
 from training.rlhf.finite import check_finite
+from training.rlhf.heads import spread
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
 
@@ -27,7 +28,9 @@ def pair_rewards(
     batch_size: int,
     swapped: bool = False,
 ) -> Tensor:
-    """Raw rewards of ``output_1`` and ``output_2`` of each pair, ``[count, 2]`` on the CPU.
+    """Raw rewards of ``output_1`` and ``output_2`` of each pair by every head of the reward model.
+
+    ``[count, 2, heads]`` on the CPU; the reward is the mean of the heads.
 
     ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
     reward depends on the place in the batch. ``batch_size`` is counted in pairs.
@@ -38,7 +41,8 @@ def pair_rewards(
         sequences = []
         for one, two in sequences_of(run, reward_model, group):
             sequences += [two, one] if swapped else [one, two]
-        scores = reward_model.score(sequences, batch_size=2 * batch_size, shared=True).view(-1, 2)
+        flat = reward_model.score_by_head(sequences, batch_size=2 * batch_size, shared=True)
+        scores = flat.view(len(group), 2, -1)
         check_finite("reward", scores, [pair.id for pair in group])
         rows.append(scores.flip(1) if swapped else scores)
     return torch.cat(rows)
@@ -47,11 +51,34 @@ def pair_rewards(
 def figures_of(
     reward_model: RewardModel, rewards: Tensor, pairs: Sequence[PreferencePair]
 ) -> dict[str, float]:
-    """``preference_metrics`` of raw ``rewards`` ``[count, 2]`` of ``pairs``."""
+    """``preference_metrics`` and, of an ensemble, ``ensemble_metrics``.
+
+    ``rewards`` are the raw ones of ``pairs``, ``[count, 2, heads]``.
+    """
     first_better = torch.tensor([pair.preference == 1 for pair in pairs])
     length = reward_model.model.chat.response_ids
     lengths = [[len(length(pair.output_1)), len(length(pair.output_2))] for pair in pairs]
-    return preference_metrics(rewards, first_better, torch.tensor(lengths))
+    found = preference_metrics(rewards.mean(-1), first_better, torch.tensor(lengths))
+    return found | (ensemble_metrics(rewards, first_better) if rewards.shape[-1] > 1 else {})
+
+
+def ensemble_metrics(rewards: Tensor, first_better: Tensor) -> dict[str, float]:
+    """Whether heads differ where they err; ``rewards`` are ``[count, 2, heads]``.
+
+    ``spread`` is the mean over the pairs of the heads' spread about the difference of its two
+    rewards, in log-odds. ``spread_error_auc`` is the chance that a pair which the mean of the heads
+    judges wrongly has more of it than one it judges rightly (0.5: spread says nothing), and
+    ``doubt_error_auc`` the same of a small difference, which one head has as well. The last two
+    need both kinds of pairs.
+    """
+    difference = rewards[:, 0] - rewards[:, 1]
+    apart, mean = spread(difference), difference.mean(-1)
+    found = {"spread": float(apart.mean())}
+    wrong = (mean > 0) != first_better
+    if wrong.any() and not wrong.all():
+        found["spread_error_auc"] = area_under_curve(apart, wrong)
+        found["doubt_error_auc"] = area_under_curve(-mean.abs(), wrong)
+    return found
 
 
 def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -> dict[str, float]:
@@ -89,6 +116,20 @@ def correlation(x: Tensor, y: Tensor) -> float:
     x, y = x - x.mean(), y - y.mean()
     norm = float(x.norm() * y.norm())
     return float(x @ y) / norm if norm > 0 else 0.0
+
+
+def area_under_curve(scores: Tensor, truth: Tensor) -> float:
+    """Chance that a true one scores above a false one, a tie counting half; ``[count]`` each.
+
+    Mann and Whitney's U over the number of such couples; both kinds must be there.
+    """
+    _, inverse, counts = scores.double().unique(return_inverse=True, return_counts=True)
+    below = counts.cumsum(0) - counts
+    ranks = (below + (counts + 1) / 2)[inverse]
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    above = float(ranks[truth].sum()) - positives * (positives + 1) / 2
+    return above / (positives * negatives)
 
 
 def sequences_of(

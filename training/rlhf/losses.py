@@ -26,20 +26,32 @@ def preference_loss(
     *,
     margin: Tensor | None = None,
     labels: Tensor | None = None,
+    weights: Tensor | None = None,
     center_coefficient: float = 1e-3,
+    center_rewards_coefficient: float = 0.0,
 ) -> Tensor:
     """Bradley-Terry loss that also keeps rewards near zero (the paper's).
 
-    ``BCE(r_better - r_worse - margin, label) + center_coefficient * |mean(r_better + r_worse)|``
+    ``BCE(r_better - r_worse - margin, label) + center_coefficient * |mean(r_better + r_worse)|
+    + center_rewards_coefficient * mean((r_better + r_worse)^2)``
 
-    All tensors are ``[batch]``; ``labels`` is the probability that the chosen one is better
-    (1 by default, the share of votes with soft labels). Returns a scalar.
+    The last term is that of Eisenstein et al. 2023 (arXiv 2312.09244, section 3), its weight's name
+    TRL's. All tensors are ``[batch]``; ``labels`` is the probability that the chosen one is better
+    (1 by default, the share of votes with soft labels), ``weights`` how often a pair counts in the
+    BCE. Of an ensemble, rewards and weights are ``[batch, heads]``, the other tensors ``[batch]``,
+    and the loss is the mean of the heads' losses. Returns a scalar.
     """
-    difference = chosen_rewards - rejected_rewards
-    logits = difference if margin is None else difference - margin
-    targets = torch.ones_like(logits) if labels is None else labels.to(logits.dtype)
-    loss = functional.binary_cross_entropy_with_logits(logits, targets)
-    return loss + center_coefficient * (chosen_rewards + rejected_rewards).mean().abs()
+    difference, both = chosen_rewards - rejected_rewards, chosen_rewards + rejected_rewards
+    rows = (-1,) + (1,) * (difference.dim() - 1)
+    logits = difference if margin is None else difference - margin.view(rows)
+    targets = torch.ones_like(logits) if labels is None else labels.view(rows).to(logits.dtype)
+    loss = functional.binary_cross_entropy_with_logits(
+        logits, targets.expand_as(logits), weight=weights
+    )
+    loss = loss + center_coefficient * both.mean(0).abs().mean()
+    if center_rewards_coefficient:
+        loss = loss + center_rewards_coefficient * both.square().mean()
+    return loss
 
 
 def bounded_log_ratio(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from training.rlhf.contract import CORRECTION, PreferencePair
 from training.rlhf.data import TokenSequence
-from training.rlhf.evaluation import sequences_of
+from training.rlhf.evaluation import area_under_curve, sequences_of
 from training.rlhf.prompts import ChatFormat
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import Responses
@@ -70,20 +70,6 @@ def mark_figures(
         "marked_share": float(truth.float().mean()),
         "marked_tokens": float(truth.sum()),
     }
-
-
-def area_under_curve(scores: Tensor, truth: Tensor) -> float:
-    """Chance that a true one scores above a false one, a tie counting half; ``[count]`` each.
-
-    Mann and Whitney's U over the number of such couples; both kinds must be there.
-    """
-    _, inverse, counts = scores.double().unique(return_inverse=True, return_counts=True)
-    below = counts.cumsum(0) - counts
-    ranks = (below + (counts + 1) / 2)[inverse]
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    above = float(ranks[truth].sum()) - positives * (positives + 1) / 2
-    return above / (positives * negatives)
 
 
 def chances_of_tokens(

@@ -1,4 +1,4 @@
-"""A trained reward model: adapter, head, wording, normalisation, and proof that they belong.
+"""A trained reward model: adapter, heads, wording, normalisation, and proof that they belong.
 
 The folder also holds five golden inputs with the scores they had when it was saved. Loading scores
 them again: another base model, a changed template or a damaged file is an error, not a bad reward.
@@ -20,6 +20,7 @@ from training.rlhf.contract import Record, RewardSettings, Turn
 from training.rlhf.data import TokenSequence, image_path
 from training.rlhf.errors import DataError, ModelError
 from training.rlhf.facts import RatingTemplate
+from training.rlhf.heads import spread
 from training.rlhf.images import EncodedImage
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import beginning_key, family_batches, hidden_behind_prefixes
@@ -57,21 +58,24 @@ class RewardModel:
         max_length: int,
         mean: float = 0.0,
         deviation: float = 1.0,
+        offsets: Sequence[float] = (),
     ) -> None:
+        """``offsets`` are what each head's own mean is above that of all; none are zeros."""
         self.model = model
         self.template = template
         self.max_length = max_length
         self.mean = mean
         self.deviation = deviation
+        self.offsets = tuple(offsets)
 
     @classmethod
     def fresh(cls, model: VisionLanguageModel, settings: RewardSettings) -> RewardModel:
-        """An untrained one: a new adapter and a random head.
+        """An untrained one: a new adapter and random heads, each drawn for itself.
 
         Behind a head of zeros nothing would reach the adapter until the head has grown.
         """
         model.add_adapter(ADAPTER, settings.lora)
-        model.add_head(ADAPTER, zero=False)
+        model.add_head(ADAPTER, zero=False, form=settings.head, count=settings.ensemble)
         if settings.token_coefficient > 0:
             model.add_head(MARKS, zero=False)
         template = RatingTemplate.from_settings(settings)
@@ -110,16 +114,26 @@ class RewardModel:
         """Whether it has learnt which words people mark."""
         return MARKS in self.model.heads
 
-    def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
-        """Head values at the last token of each sequence, ``[batch]``, with gradient if enabled.
+    @property
+    def heads(self) -> int:
+        """How many heads rate a response."""
+        return self.model.head_count(ADAPTER)
 
-        Image, question and facts that several sequences begin with are computed once.
+    def raw_rewards(self, sequences: Sequence[TokenSequence]) -> Tensor:
+        """Mean of the heads' values at the last token of each sequence, ``[batch]``."""
+        return self.rewards_by_head(sequences).mean(-1)
+
+    def rewards_by_head(self, sequences: Sequence[TokenSequence]) -> Tensor:
+        """Head values at the last token of each sequence, ``[batch, heads]``.
+
+        With gradient if enabled. Image, question and facts that several sequences begin with are
+        computed once.
         """
         hidden, lengths = self._hidden(sequences)
         return self._last(hidden, lengths)
 
-    def raw_rewards_and_marks(self, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
-        """Raw rewards ``[batch]`` and, of each token of the responses, the log-odds of a mark.
+    def rewards_and_marks(self, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """``rewards_by_head`` and, of each token of the responses, the log-odds of a mark.
 
         The latter are ``[batch, longest response]``, of no meaning behind a shorter one.
         """
@@ -139,9 +153,8 @@ class RewardModel:
 
     def _last(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         rows = torch.arange(len(hidden), device=hidden.device)
-        return self.model.head_values(ADAPTER, hidden[rows, lengths - 1])
+        return self.model.values_by_head(ADAPTER, hidden[rows, lengths - 1])
 
-    @torch.no_grad()
     def score(
         self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
     ) -> Tensor:
@@ -149,10 +162,17 @@ class RewardModel:
 
         With ``shared`` the processes divide them up; all must call it then.
         """
-        scores = torch.zeros(len(sequences))
+        return self.score_by_head(sequences, batch_size=batch_size, shared=shared).mean(-1)
+
+    @torch.no_grad()
+    def score_by_head(
+        self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
+    ) -> Tensor:
+        """As ``score``, what each head says: ``[count, heads]``."""
+        scores = torch.zeros(len(sequences), self.heads)
 
         def put(rows: list[int]) -> None:
-            scores[rows] = self.raw_rewards([sequences[row] for row in rows]).cpu()
+            scores[rows] = self.rewards_by_head([sequences[row] for row in rows]).cpu()
 
         self._in_batches(sequences, put, batch_size, processes() if shared else Processes(), scores)
         return scores
@@ -161,16 +181,16 @@ class RewardModel:
     def score_tokens(
         self, sequences: Sequence[TokenSequence], *, batch_size: int
     ) -> tuple[Tensor, Tensor]:
-        """``score`` of all processes together, and the chance that people mark each token.
+        """``score_by_head`` of all processes together, and the chance of a mark on each token.
 
         The latter is ``[count, longest response]``, 0 behind a shorter one, on the CPU.
         """
-        scores = torch.zeros(len(sequences))
+        scores = torch.zeros(len(sequences), self.heads)
         chances = torch.zeros(len(sequences), max(sequence.response for sequence in sequences))
 
         def put(rows: list[int]) -> None:
             part = [sequences[row] for row in rows]
-            rewards, logits = self.raw_rewards_and_marks(part)
+            rewards, logits = self.rewards_and_marks(part)
             scores[rows] = rewards.cpu()
             for row, sequence, found in zip(rows, part, logits.sigmoid().cpu(), strict=True):
                 chances[row, : sequence.response] = found[: sequence.response]
@@ -197,10 +217,25 @@ class RewardModel:
         """Raw rewards shifted and scaled as found after training."""
         return (raw - self.mean) / self.deviation
 
+    def normalise(self, by_head: Tensor) -> None:
+        """Find shift and scale on raw rewards ``[..., heads]``: the mean of the heads has mean 0
+        and deviation 1 there, and each head its own mean at 0."""
+        self.mean = float(by_head.mean())
+        self.deviation = max(float(by_head.mean(-1).std(correction=0)), 1e-6)
+        self.offsets = tuple((by_head.flatten(0, -2).mean(0) - by_head.mean()).tolist())
+
+    def spread(self, by_head: Tensor) -> Tensor:
+        """How far the heads are apart about each response, in the unit of normalised rewards.
+
+        ``by_head`` are raw rewards ``[..., heads]``; returns ``[...]``. A head that is higher than
+        others about everything says nothing by it, so its offset does not count.
+        """
+        return spread(by_head - torch.tensor(self.offsets or 0.0)) / self.deviation
+
     def save(
         self, folder: Path, *, golden: Sequence[tuple[Record, str]] = (), images: Path | None = None
     ) -> None:
-        """Write adapter, head and description; ``golden`` are records with a response each."""
+        """Write adapter, heads and description; ``golden`` are records with a response each."""
         self.model.save_adapter(ADAPTER, folder)
         self.save_heads(folder)
         examples = [] if images is None else self._golden(folder, golden[:GOLDEN_COUNT], images)
@@ -210,6 +245,7 @@ class RewardModel:
             "max_length": self.max_length,
             "mean": self.mean,
             "deviation": self.deviation,
+            **({"offsets": list(self.offsets)} if self.heads > 1 else {}),
             "golden": [asdict(example) for example in examples],
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, ensure_ascii=False))
@@ -227,6 +263,7 @@ class RewardModel:
                 max_length=description["max_length"],
                 mean=description["mean"],
                 deviation=description["deviation"],
+                offsets=[float(one) for one in description.get("offsets", ())],
             )
         except DataError as error:
             raise ModelError(f"{folder.name} is not a reward model: {error}") from None
@@ -240,6 +277,11 @@ class RewardModel:
             raise ModelError(f"{folder.name}: the rating template was changed after training")
         model.load_adapter(ADAPTER, folder)
         reward_model.load_heads(folder)
+        if len(reward_model.offsets) not in (0, reward_model.heads):
+            raise ModelError(
+                f"{folder.name}: {DESCRIPTION} has {len(reward_model.offsets)} offsets for "
+                f"{reward_model.heads} heads"
+            )
         reward_model._check(golden, folder, batch_size)
         return reward_model
 

@@ -1,10 +1,14 @@
 """One step of reward training: the losses of some pairs, their gradients, and what is told of them.
 
 Pairs whose rewards are centred together are one group, and stay one where memory makes parts of it.
+The heads of an ensemble learn in one pass of their backbone, each from a bootstrap sample of its
+own: to read the pairs in an order of its own, each would need a pass.
 """
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -14,9 +18,10 @@ from training.rlhf.contract import PreferencePair, RewardSettings
 from training.rlhf.data import batches
 from training.rlhf.evaluation import sequences_of
 from training.rlhf.finite import check_finite
+from training.rlhf.heads import spread
 from training.rlhf.losses import marked_token_loss, preference_loss
 from training.rlhf.marked_tokens import marked_tokens
-from training.rlhf.optimization import Optimizer
+from training.rlhf.optimization import Optimizer, seed_of
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
@@ -34,7 +39,7 @@ def train_step(
     assert isinstance(settings, RewardSettings)
     reward_model.model.base.train(settings.lora.dropout > 0)
     names = ["loss", "accuracy", "mean_reward", *(["mark_loss"] * reward_model.knows_marks)]
-    sums = dict.fromkeys(names, 0.0)
+    sums = dict.fromkeys([*names, *(["spread"] * (reward_model.heads > 1))], 0.0)
     for group in processes().share([*batches(batch, settings.micro_batch_size)]):
         _Group(run, reward_model, settings, group).learn(optimizer, sums, len(batch))
     optimizer.gather()
@@ -42,6 +47,32 @@ def train_step(
     rate = optimizer.step(step)
     metrics = {f"train/{name}": value for name, value in processes().totals(sums).items()}
     return metrics | {"train/gradient_norm": norm, "train/learning_rate": rate}
+
+
+def bootstrap_weights(pairs: Sequence[PreferencePair], heads: int, *, seed: int) -> Tensor:
+    """How often each pair is in each head's sample, ``[pairs, heads]``: whole numbers around 1.
+
+    Drawn from Poisson(1) by the pair's id, as a bootstrap of much data is (Oza and Russell 2001):
+    a head's sample is the same in every epoch and after a resumption. Several heads on one
+    backbone, each with its own sample, are Osband et al. 2016's (arXiv 1602.04621, section 4);
+    reward models that share a backbone are Zhang et al. 2024's (2401.16635). One head has every
+    pair once.
+    """
+    if heads == 1:
+        return torch.ones(len(pairs), 1)
+    drawn = []
+    for pair in pairs:
+        random_ = random.Random(seed_of(seed, "bootstrap", pair.id))
+        drawn.append([_poisson(random_) for _ in range(heads)])
+    return torch.tensor(drawn, dtype=torch.float32)
+
+
+def _poisson(random_: random.Random) -> int:
+    """A draw from Poisson(1), as Knuth does."""
+    count, product = 0, random_.random()
+    while product > math.exp(-1):
+        count, product = count + 1, product * random_.random()
+    return count
 
 
 class _Group:
@@ -58,7 +89,8 @@ class _Group:
         self._pairs = [pair for pair, _ in group]
         order = [seed for _, seed in group]
         self._both = sequences_of(run, reward_model, self._pairs, order=order)
-        self._sign: float | None = None
+        self._weights = bootstrap_weights(self._pairs, reward_model.heads, seed=run.spec.seed)
+        self._sign: Tensor | None = None
         if reward_model.knows_marks:
             self._marked, self._known = marked_tokens(reward_model, self._pairs, self._both)
 
@@ -73,31 +105,34 @@ class _Group:
                 loss = loss + self._settings.token_coefficient * marks
                 sums["mark_loss"] += float(marks.detach()) * len(self._pairs) / total
             optimizer.accumulate(loss * (len(self._pairs) / total))
+            if "spread" in sums:
+                apart = spread(chosen.detach() - rejected.detach())
+                sums["spread"] += float(apart.sum()) / total
+            chosen, rejected = chosen.detach().mean(-1), rejected.detach().mean(-1)
             right = float((chosen > rejected).sum()) + 0.5 * float((chosen == rejected).sum())
             sums["loss"] += float(loss.detach()) * len(self._pairs) / total
             sums["accuracy"] += right / total
-            sums["mean_reward"] += float((chosen + rejected).detach().sum()) / 2 / total
+            sums["mean_reward"] += float((chosen + rejected).sum()) / 2 / total
 
         fit = self._reward_model.model.fit("training the reward model")
         fit.in_parts(range(len(self._pairs)), part)
 
     def _rewards(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Of the better and the worse output of each pair, ``[rows]``; log-odds of marks, if any.
+        """Of the better and the worse output of each pair, ``[rows, heads]``; log-odds of marks.
 
-        The latter are ``[2 * rows, longest response]``, of output_1 and output_2 in turn.
+        The latter are ``[2 * rows, longest response]``, of output_1 and output_2 in turn, if any.
         """
         sequences = [sequence for row in rows for sequence in self._both[row]]
         logits: Tensor | None = None
         if self._reward_model.knows_marks:
-            flat, logits = self._reward_model.raw_rewards_and_marks(sequences)
+            flat, logits = self._reward_model.rewards_and_marks(sequences)
         else:
-            flat = self._reward_model.raw_rewards(sequences)
-        rewards = flat.view(-1, 2)
+            flat = self._reward_model.rewards_by_head(sequences)
+        rewards = flat.view(len(rows), 2, -1)
         check_finite("reward", rewards, [self._pairs[row].id for row in rows])
-        better = torch.tensor([self._pairs[row].preference - 1 for row in rows])[:, None]
-        better = better.to(rewards.device)
-        chosen, rejected = rewards.gather(1, better), rewards.gather(1, 1 - better)
-        return chosen.squeeze(1), rejected.squeeze(1), logits
+        better = torch.tensor([self._pairs[row].preference - 1 for row in rows])
+        better, places = better.to(rewards.device), torch.arange(len(rows), device=rewards.device)
+        return rewards[places, better], rewards[places, 1 - better], logits
 
     def _mark_loss(self, rows: Sequence[int], logits: Tensor) -> Tensor:
         """The share that ``rows`` have in the mean loss of the group's known tokens."""
@@ -123,22 +158,28 @@ class _Group:
             labels=_tensor((p.share_for_better for p in pairs), chosen)
             if settings.soft_labels
             else None,
+            weights=self._weights[rows].to(chosen),
             center_coefficient=settings.center_coefficient if whole else 0.0,
+            center_rewards_coefficient=settings.center_rewards_coefficient,
         ) * (len(rows) / len(self._pairs))
         if whole or not settings.center_coefficient:
             return share
-        centre = (chosen + rejected).sum() / len(self._pairs)
-        return share + settings.center_coefficient * self._sign_of_mean(len(rows)) * centre
+        centre = (chosen + rejected).sum(0) / len(self._pairs)
+        signs = self._sign_of_mean(len(rows)).to(centre)
+        return share + settings.center_coefficient * (signs * centre).mean()
 
     @torch.no_grad()
-    def _sign_of_mean(self, size: int) -> float:
-        """|mean| of a group that does not fit needs the sign of its mean before the gradients."""
+    def _sign_of_mean(self, size: int) -> Tensor:
+        """|mean| of a group that does not fit needs the sign of each head's mean before gradients.
+
+        ``[heads]``, 0 for heads of zeros.
+        """
         if self._sign is None:
-            rows = batches(range(len(self._pairs)), size)
-            sums = [
-                float(sum(rewards.sum() for rewards in self._rewards(part)[:2])) for part in rows
-            ]
-            self._sign = float(sum(sums) > 0) - float(sum(sums) < 0)  # 0 for heads of zeros
+            found = torch.zeros(self._reward_model.heads)
+            for part in batches(range(len(self._pairs)), size):
+                chosen, rejected, _ = self._rewards(part)
+                found += (chosen + rejected).sum(0).cpu()
+            self._sign = found.sign()
         return self._sign
 
 

@@ -36,6 +36,8 @@ def round_figures(
         "ppo/finished": sum(responses.finished) / len(responses.finished),
         "ppo/sampler_gap": trajectory.sampler_gap,
     }
+    if scores.spread is not None:
+        figures["ppo/spread"] = float(scores.spread.mean())
     if scores.marked is not None:
         width = min(scores.marked.shape[1], responses.mask.shape[1])
         figures["ppo/marked_tokens"] = float(

@@ -12,6 +12,7 @@ from training.rlhf import checkpoints
 from training.rlhf.contract import PreferencePair, ResponsePair, ScoreSettings
 from training.rlhf.errors import Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
+from training.rlhf.heads import spread
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
@@ -28,6 +29,9 @@ def score(run: Run) -> None:
     A line is ``{"id": ..., "reward_1": ..., "reward_2": ..., "probability_1": ...}``: normalised
     rewards of the outputs, and the chance in 0..1 that the first is the better one, which the
     reward model was trained to state (the sigmoid of the difference of raw rewards).
+
+    Of an ensemble a line also has ``spread_1`` and ``spread_2``, how far its heads are apart about
+    each output, in the unit of the rewards, and ``spread``, how far about their raw difference.
     """
     settings = run.spec.settings
     assert isinstance(settings, ScoreSettings)
@@ -72,8 +76,14 @@ def score(run: Run) -> None:
 def _lines(
     reward_model: RewardModel, pairs: Sequence[ResponsePair], raw: Tensor
 ) -> Iterator[dict[str, str | float]]:
-    """What is said of each pair; ``raw`` are its rewards ``[count, 2]``."""
-    normalised = reward_model.normalised(raw).tolist()
-    first_better = torch.sigmoid(raw[:, 0] - raw[:, 1]).tolist()
-    for pair, (one, two), probability in zip(pairs, normalised, first_better, strict=True):
-        yield {"id": pair.id, "reward_1": one, "reward_2": two, "probability_1": probability}
+    """What is said of each pair; ``raw`` are its rewards ``[count, 2, heads]``."""
+    normalised = reward_model.normalised(raw.mean(-1)).tolist()
+    difference = raw[:, 0] - raw[:, 1]
+    first_better = torch.sigmoid(difference.mean(-1)).tolist()
+    apart = [reward_model.spread(raw).tolist(), spread(difference).tolist()]
+    for row, (pair, (one, two)) in enumerate(zip(pairs, normalised, strict=True)):
+        line = {"reward_1": one, "reward_2": two, "probability_1": first_better[row]}
+        if reward_model.heads > 1:
+            line |= {"spread_1": apart[0][row][0], "spread_2": apart[0][row][1]}
+            line["spread"] = apart[1][row]
+        yield {"id": pair.id, **line}

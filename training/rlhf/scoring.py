@@ -31,10 +31,15 @@ class Scores:
     marked: Tensor | None = None
     """Chance that people would mark each token as hallucinated, ``[count, response]``; 0 on end
     tokens. None where it is not asked for."""
+    spread: Tensor | None = None
+    """How far the reward model's heads are apart, in the unit of ``reward``. None for one head."""
+    pessimism: float = 0.0
+    """How many times that is taken from the reward."""
 
     @property
     def total(self) -> Tensor:
-        return self.reward + self.symbolic + self.length + self.no_end
+        found = self.reward + self.symbolic + self.length + self.no_end
+        return found if self.spread is None else found - self.pessimism * self.spread
 
 
 def score(
@@ -67,13 +72,13 @@ def score(
     ]
     size, marked = settings.rollout_micro_batch_size, None
     if settings.token_reward_coefficient > 0:
-        raw, chances = reward_model.score_tokens(sequences, batch_size=size)
+        by_head, chances = reward_model.score_tokens(sequences, batch_size=size)
         marked = chances_of_tokens(
             chat or reward_model.model.chat, responses, reward_model.model.chat, sequences, chances
         )
     else:
-        raw = reward_model.score(sequences, batch_size=size, shared=True)
-    check_finite("reward", raw, [record.id for record in records])
+        by_head = reward_model.score_by_head(sequences, batch_size=size, shared=True)
+    check_finite("reward", by_head, [record.id for record in records])
     symbolic = [
         correctness_bonus(text, record.caption_type, match=settings.bonus_match)
         if settings.symbolic_rewards
@@ -91,9 +96,11 @@ def score(
     ]
     no_end = [0.0 if ended else settings.no_end_token_penalty for ended in responses.finished]
     return Scores(
-        reward_model.normalised(raw),
+        reward_model.normalised(by_head.mean(-1)),
         torch.tensor(symbolic),
         torch.tensor(length),
         torch.tensor(no_end),
         marked,
+        reward_model.spread(by_head) if reward_model.heads > 1 else None,
+        settings.ensemble_pessimism,
     )

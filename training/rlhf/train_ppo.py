@@ -156,6 +156,11 @@ def prepare(
             "settings.token_reward_coefficient needs a reward model that was trained on marked "
             "words (its settings.token_coefficient above 0), and this one was not"
         )
+    if settings.ensemble_pessimism > 0 and reward_model.heads == 1:
+        raise EngineError(
+            "settings.ensemble_pessimism needs a reward model with several heads (its "
+            "settings.ensemble above 1), and this one has one"
+        )
     critic = _critic(run, settings, model, reward_model, reward_folder)
     model.copy_adapter(POLICY, REFERENCE)
 

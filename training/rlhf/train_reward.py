@@ -108,7 +108,10 @@ def _measured(
     *,
     swapped: bool = False,
 ) -> tuple[dict[str, float], dict[str, float], Tensor]:
-    """Figures to tell, figures to judge by, and rewards ``[count, 2]`` of held-out ``pairs``."""
+    """Figures to tell, figures to judge by, and rewards of held-out ``pairs``.
+
+    The latter as ``pair_rewards`` has them.
+    """
     settings = run.spec.settings
     assert isinstance(settings, RewardSettings)
     size = settings.micro_batch_size
@@ -166,10 +169,8 @@ def _finish(
         size = settings.micro_batch_size
         rewards = pair_rewards(run, reward_model, reference, batch_size=size)
     if settings.normalise:
-        scaling = rewards[split.choosing] if held_out else rewards
-        reward_model.mean = float(scaling.mean())
-        reward_model.deviation = max(float(scaling.std(correction=0)), 1e-6)
-    _show_samples(run, reference, reward_model.normalised(rewards), step=step)
+        reward_model.normalise(rewards[split.choosing] if held_out else rewards)
+    _show_samples(run, reference, reward_model.normalised(rewards.mean(-1)), step=step)
     if not processes().leads:
         return
     with checkpoints.atomic_folder(run.final) as folder:

@@ -124,7 +124,8 @@ def test_each_token_is_judged_where_it_stands(
     [image] = with_marks.model.encode_images(image_files[:1])
     texts = ["a red circle", "no", "a blue cross and a green square"][:count]
     sequences = with_marks.sequences(record.conversation, image, texts, record.captions)
-    rewards, logits = with_marks.raw_rewards_and_marks(sequences)
+    rewards, logits = with_marks.rewards_and_marks(sequences)
+    rewards = rewards.squeeze(-1)
     assert rewards.tolist() == pytest.approx(with_marks.raw_rewards(sequences).tolist(), abs=1e-5)
     assert logits.shape == (count, max(len(text.split()) for text in texts))
     for sequence, text, found in zip(sequences, texts, logits, strict=True):
@@ -136,7 +137,7 @@ def test_each_token_is_judged_where_it_stands(
         expected = with_marks.model.head_values(MARKS, hidden[place : place + words])
         assert found[:words].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
     scores, chances = with_marks.score_tokens(sequences, batch_size=2)
-    assert scores.tolist() == pytest.approx(rewards.tolist(), abs=1e-5)
+    assert scores.squeeze(-1).tolist() == pytest.approx(rewards.tolist(), abs=1e-5)
     for row, text in enumerate(texts):
         words = len(text.split())
         assert chances[row, :words].tolist() == pytest.approx(

@@ -190,7 +190,7 @@ def test_scoring_asks_in_the_same_tokens_as_reward_training(
     make_run: MakeRun, reward_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[TokenSequence] = []
-    original = RewardModel.score
+    original = RewardModel.score_by_head
 
     def score(self, sequences: Sequence[TokenSequence], **options):  # type: ignore[no-untyped-def]
         scored.extend(sequences)
@@ -199,7 +199,7 @@ def test_scoring_asks_in_the_same_tokens_as_reward_training(
     directory = make_run(
         Kind.PPO, reward_model=reward_folder, **FOUR_ROUNDS | {"steps": 1, "samples_every": 1}
     )
-    monkeypatch.setattr(RewardModel, "score", score)
+    monkeypatch.setattr(RewardModel, "score_by_head", score)
     assert train(directory) == 0
     shown = events(directory, "sample")  # the last ones scored, text and all
     questions = ["what is there ?" if n % 2 else "is there a cross ?" for n in range(4)]
@@ -292,14 +292,14 @@ def test_reward_model_may_have_a_base_of_its_own(
     assert main(["reward", "--run-dir", str(rewarding)]) == 0
 
     earned: list[tuple[tuple[str, ...], torch.Tensor]] = []
-    original = RewardModel.score
+    original = RewardModel.score_by_head
 
     def score(self, sequences, **options):  # type: ignore[no-untyped-def]
         found = original(self, sequences, **options)
         earned.append((self.model.base.config.name_or_path, found))
         return found
 
-    monkeypatch.setattr(RewardModel, "score", score)
+    monkeypatch.setattr(RewardModel, "score_by_head", score)
     directory = make_run(Kind.PPO, reward_model=rewarding / "final", **FOUR_ROUNDS | {"steps": 2})
     assert train(directory) == 1  # one base alone does not fit both
     change_spec(directory, reward_base=str(larger))

@@ -164,6 +164,13 @@ class PpoSettings:
         source="ours; after arXiv 2312.00849",
         minimum=0,
     )
+    ensemble_pessimism: float = setting(
+        0.0,
+        "Taken from the reward model's word, times the spread of its heads, so that an answer "
+        "about which they differ earns less; needs a reward model with an ensemble.",
+        source="after arXiv 2310.02743; paper: one head",
+        minimum=0,
+    )
     with_facts: bool = setting(
         True, "Score with the captions shown to the reward model.", source="paper: on"
     )

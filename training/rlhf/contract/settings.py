@@ -169,10 +169,31 @@ class RewardSettings:
         "at its last token then.",
         source="paper: on",
     )
+    head: Literal["linear", "mlp"] = setting(
+        "linear",
+        "What makes the reward of the last hidden state: a linear map, or two layers with SiLU "
+        "between them, the first as wide as the hidden state.",
+        source="paper: linear",
+    )
+    ensemble: int = setting(
+        1,
+        "So many heads on one backbone, each with a start and a bootstrap sample of the pairs of "
+        "its own. The reward is their mean; their spread says where they had to guess.",
+        source="arXiv 2401.16635, 1602.04621; paper: 1",
+        minimum=1,
+        maximum=64,
+    )
     center_coefficient: float = setting(
         1e-3,
         "Weight of |mean(r_better + r_worse)|, keeping rewards near zero.",
         source="paper's code: 1e-3",
+        minimum=0,
+    )
+    center_rewards_coefficient: float = setting(
+        0.0,
+        "Weight of mean((r_better + r_worse)^2), which keeps the rewards of each pair near zero, "
+        "and with them the heads of an ensemble comparable.",
+        source="arXiv 2312.09244: 0.01; paper: off",
         minimum=0,
     )
     token_coefficient: float = setting(
