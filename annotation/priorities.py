@@ -7,6 +7,7 @@ and what a manager or an import has set stays.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ class Opinion:
     comparison: int
     probability_1: float
     """Its chance that response 1 is the better one, 0..1."""
+    spread: float | None = None
+    """How far the heads of an ensemble are apart about the pair, in log-odds. Where it is given it
+    is what ranks, and not how sure their mean is."""
     points_before: int = 0
     """What the opinion that this one replaces had added to the priority."""
 
@@ -43,16 +47,22 @@ class Changes:
     unchanged: int = 0
 
 
-def points(probability_1: float, votes_for_1: int = 0, votes_for_2: int = 0) -> int:
+def points(
+    probability_1: float, votes_for_1: int = 0, votes_for_2: int = 0, *, spread: float | None = None
+) -> int:
     """0..MOST_POINTS: how much one more answer is needed.
 
     100 · (1 - certainty · (1 - share of the votes against)). A reward model that is unsure gives
     all points whatever the votes say; a sure one gives none where nobody contradicts it and all
-    where everybody does. Raises ValueError for what is no probability.
+    where everybody does. With ``spread`` certainty is 1 / (1 + spread): 1 where the heads of an
+    ensemble agree, half where they are one unit of log-odds apart. Raises ValueError for what is no
+    probability and no spread.
     """
     if not 0 <= probability_1 <= 1:
         raise ValueError(f"{probability_1} is no probability")
-    certainty = abs(2 * probability_1 - 1)
+    if spread is not None and not 0 <= spread < math.inf:
+        raise ValueError(f"{spread} is no spread")
+    certainty = abs(2 * probability_1 - 1) if spread is None else 1 / (1 + spread)
     against, votes = votes_for_2 if probability_1 >= 0.5 else votes_for_1, votes_for_1 + votes_for_2
     return round(MOST_POINTS * (1 - certainty * (1 - (against / votes if votes else 0.0))))
 
@@ -69,7 +79,10 @@ def reprioritise(project: Project, opinions: Sequence[Opinion]) -> Changes:
         waiting = _lock_waiting(project, asked.keys())
         votes = _votes_for(waiting)
         for pk, opinion in asked.items():
-            new = points(opinion.probability_1, votes[pk, 1], votes[pk, 2]) if pk in waiting else 0
+            new = 0
+            if pk in waiting:
+                for_1, for_2 = votes[pk, 1], votes[pk, 2]
+                new = points(opinion.probability_1, for_1, for_2, spread=opinion.spread)
             changes.points[pk] = new
             if new != opinion.points_before:
                 moved[pk] = new - opinion.points_before

@@ -30,6 +30,29 @@ def test_points_grow_with_doubt_and_contradiction(
     assert priorities.points(probability, for_1, for_2) == expected
 
 
+@pytest.mark.parametrize(
+    ("spread", "for_1", "for_2", "expected"),
+    [
+        (0.0, 0, 0, 0),  # the heads agree, and nobody contradicts
+        (1.0, 0, 0, 50),
+        (3.0, 0, 0, 75),
+        (0.0, 0, 2, 100),
+        (1.0, 1, 1, 75),  # 1 - 0.5 * 0.5
+    ],
+)
+def test_with_a_spread_points_grow_with_it_instead_of_doubt(
+    spread: float, for_1: int, for_2: int, expected: int
+) -> None:
+    for probability in (0.5, 0.9):
+        assert priorities.points(probability, for_1, for_2, spread=spread) == expected
+
+
+@pytest.mark.parametrize("spread", [-0.1, float("nan"), float("inf")])
+def test_points_want_a_spread(spread: float) -> None:
+    with pytest.raises(ValueError, match="no spread"):
+        priorities.points(0.5, spread=spread)
+
+
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
 def test_points_want_a_probability(probability: float) -> None:
     with pytest.raises(ValueError, match="no probability"):
@@ -52,6 +75,20 @@ def test_the_unsure_ones_are_handed_out_first() -> None:
     assert (changes.raised, changes.lowered, changes.unchanged) == (3, 0, 0)
     claimed = [queue.claim(project, make_member(project)) for _ in range(3)]
     assert [one and one.comparison_id for one in claimed] == [unsure.pk, other.pk, sure.pk]
+
+
+@pytest.mark.django_db
+def test_what_the_heads_differ_about_is_handed_out_first() -> None:
+    project = make_project(k=1)
+    alike, apart, between = make_comparisons(project, 3)
+    opinions = [
+        Opinion(comparison=one.pk, probability_1=chance, spread=spread)
+        for one, chance, spread in ((alike, 0.5, 0.0), (apart, 0.99, 4.0), (between, 0.9, 0.25))
+    ]
+    changes = priorities.reprioritise(project, opinions)
+    assert changes.points == {alike.pk: 0, apart.pk: 80, between.pk: 20}
+    claimed = [queue.claim(project, make_member(project)) for _ in range(3)]
+    assert [one and one.comparison_id for one in claimed] == [apart.pk, between.pk, alike.pk]
 
 
 @pytest.mark.django_db

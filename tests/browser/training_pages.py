@@ -235,6 +235,9 @@ def score(common: Common, reward_model: Checkpoint, project: Project) -> Run:
             reward_1=2 * chance - 1 + draw.gauss(0, 0.3),
             reward_2=1 - 2 * chance + draw.gauss(0, 0.3),
             probability_1=chance,
+            spread_1=draw.gammavariate(2, 0.1),
+            spread_2=draw.gammavariate(2, 0.1),
+            spread=draw.gammavariate(2, 0.2),
             trained_on=not waits and draw.random() < 0.3,
             priority_points=round(100 * (1 - sure)) if waits else 0,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, ExpressionWrapper, F, FloatField, Max, Q
+from django.db.models import Avg, BooleanField, Count, ExpressionWrapper, F, FloatField, Max, Q
 from django.db.models.functions import Abs
 
 from annotation.models import Comparison, Project
@@ -55,10 +55,14 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Headline):
-    """The figures of its own page: ``by_confidence`` and ``by_margin`` split ``fresh``."""
+    """The figures of its own page: ``by_confidence`` and ``by_margin`` split ``fresh``.
+
+    ``by_spread`` splits those of them that an ensemble has scored.
+    """
 
     by_confidence: list[Bucket]
     by_margin: list[Bucket]
+    by_spread: list[Bucket]
     newest: Run | None
     """The scoring run that was asked for last."""
 
@@ -81,6 +85,7 @@ def report(project: Project) -> Report:
     return Report(
         by_confidence=_by_confidence(fresh),
         by_margin=_by_margin(fresh),
+        by_spread=_by_spread(fresh),
         newest=Run.objects.select_related("reward_model").filter(pk=newest).first(),
         **_counts(project),
     )
@@ -134,6 +139,21 @@ def _by_margin(rows: Any) -> list[Bucket]:
     }
     buckets = [Bucket(name, _share(rows.filter(condition))) for name, condition in kinds.items()]
     return [bucket for bucket in buckets if bucket.disagree.whole]
+
+
+def _by_spread(rows: Any) -> list[Bucket]:
+    """Thirds of the pairs, by how far the reward model's heads are apart about them."""
+    rows = rows.filter(spread__isnull=False).order_by("spread", "pk")
+    right = ExpressionWrapper(AGREES, output_field=BooleanField())
+    ordered = list(rows.annotate(right=right).values_list("spread", "right"))
+    names, whole = ("heads agree most", "in between", "heads differ most"), len(ordered)
+    buckets = []
+    for number, name in enumerate(names):
+        third = ordered[number * whole // 3 : (number + 1) * whole // 3]
+        if third:
+            stretch = f"{name}, {third[0][0]:.2g} to {third[-1][0]:.2g}"
+            buckets.append(Bucket(stretch, Share(sum(not ok for _, ok in third), len(third))))
+    return buckets
 
 
 def examples(

@@ -24,6 +24,12 @@ from training.rlhf.contract import Kind, RunSpec, ScoreSettings
 from training.runs.kinds import OptionsForm, RunKind
 
 Outcome = Comparison.Outcome
+ONE_HEAD = (
+    "its reward model has one head, so no heads differ: rank by how unsure it is, or train one "
+    "with an ensemble"
+)
+_SAID = ("reward_1", "reward_2", "probability_1")
+_SAID_OF_HEADS = ("spread_1", "spread_2", "spread")
 
 
 class ScoreComparisonsOptions(OptionsForm):
@@ -39,6 +45,16 @@ class ScoreComparisonsOptions(OptionsForm):
         label="Decided ones too",
         help_text="As many again, to see how often people and the reward model disagree.",
     )
+    rank_by = forms.ChoiceField(
+        choices=[("doubt", "how unsure it is"), ("spread", "how far its heads are apart")],
+        required=False,
+        initial="doubt",
+        label="Rank waiting ones by",
+        help_text="The second needs a reward model with an ensemble of heads.",
+    )
+
+    def clean_rank_by(self) -> str:
+        return self.cleaned_data["rank_by"] or "doubt"
 
 
 class ScoreComparisons(RunKind):
@@ -63,6 +79,9 @@ class ScoreComparisons(RunKind):
         chosen = to_score(run)
         if not chosen:
             raise ValueError("the project has no comparisons to score")
+        made_by = run.reward_model.run if run.reward_model else None
+        if made_by is not None and by_spread(run) and made_by.settings.get("ensemble", 1) == 1:
+            raise ValueError(ONE_HEAD)
         rows = Comparison.objects.filter(pk__in=chosen).order_by("pk")
         exporting.write_pairs(rows, directory)
 
@@ -111,15 +130,23 @@ def _trained_on(run: Run) -> set[str]:
     return exporting.training_ids(made_by.release)
 
 
+def by_spread(run: Run) -> bool:
+    """Whether the spread of its reward model's heads ranks, and not the chance that they state."""
+    return bool(run.options.get("rank_by") == "spread")
+
+
 def take_in(run: Run, scores: Iterable[dict[str, Any]]) -> dict[str, float]:
     """Keeps ``scores`` (lines of the engine's ``scores.jsonl``) and moves what waits.
 
     Scores of a run that was asked for later stand. Returns what changed, by the name of a figure.
-    Call within a transaction.
+    Call within a transaction. Raises ValueError where a spread that is to rank is not there.
     """
     # Two runs that end together would each take back the points that were there before both.
     Project.objects.select_for_update(no_key=True).get(pk=run.project_id)
     told = {int(score["id"]): score for score in scores}
+    ranked_by_spread = by_spread(run)
+    if ranked_by_spread and not all("spread" in score for score in told.values()):
+        raise ValueError(ONE_HEAD)
     newer = RewardScore.objects.filter(comparison__in=told, run__gt=run.pk)
     overtaken = set(newer.values_list("comparison", flat=True))
     rows = Comparison.objects.filter(project=run.project_id, pk__in=told.keys() - overtaken)
@@ -135,6 +162,7 @@ def take_in(run: Run, scores: Iterable[dict[str, Any]]) -> dict[str, float]:
             priorities.Opinion(
                 comparison=pk,
                 probability_1=told[pk]["probability_1"],
+                spread=told[pk]["spread"] if ranked_by_spread else None,
                 points_before=before.get(pk, 0),
             )
             for pk in there
@@ -146,7 +174,8 @@ def take_in(run: Run, scores: Iterable[dict[str, Any]]) -> dict[str, float]:
             RewardScore(
                 comparison_id=pk,
                 run=run,
-                **{name: told[pk][name] for name in ("reward_1", "reward_2", "probability_1")},
+                **{name: told[pk][name] for name in _SAID},
+                **{name: told[pk].get(name) for name in _SAID_OF_HEADS},
                 trained_on=external_id in seen,
                 priority_points=changes.points[pk],
             )
@@ -154,14 +183,7 @@ def take_in(run: Run, scores: Iterable[dict[str, Any]]) -> dict[str, float]:
         ],
         update_conflicts=True,
         unique_fields=["comparison"],
-        update_fields=[
-            "run",
-            "reward_1",
-            "reward_2",
-            "probability_1",
-            "trained_on",
-            "priority_points",
-        ],
+        update_fields=["run", *_SAID, *_SAID_OF_HEADS, "trained_on", "priority_points"],
         batch_size=1000,
     )
     return {

@@ -59,6 +59,19 @@ class RewardScore(models.Model):
     reward_1 = models.FloatField(help_text="Normalised reward of response 1.")
     reward_2 = models.FloatField(help_text="Normalised reward of response 2.")
     probability_1 = models.FloatField(help_text="Chance that response 1 is the better one.")
+    spread_1 = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="How far the heads of an ensemble are apart about response 1, as its reward.",
+    )
+    spread_2 = models.FloatField(
+        null=True, blank=True, help_text="The same about response 2; none of one head."
+    )
+    spread = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="The same about which is better, in log-odds of probability_1.",
+    )
     trained_on = models.BooleanField(
         default=False, help_text="The reward model has learnt from people's answer to it."
     )

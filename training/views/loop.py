@@ -49,6 +49,7 @@ def disagreement_page(request: HttpRequest, slug: str) -> HttpResponse:
         query=query_without_page(request),
         by_confidence=_bars(found.by_confidence),
         by_margin=_bars(found.by_margin),
+        by_spread=_bars(found.by_spread),
         reward_model=registry.newest(project, Checkpoint.Kind.REWARD_MODEL),
     )
 
@@ -121,6 +122,7 @@ def _example(score: Any) -> dict[str, Any]:
                 "number": number,
                 "text": getattr(comparison, f"response_{number}"),
                 "reward": getattr(score, f"reward_{number}"),
+                "spread": getattr(score, f"spread_{number}"),
                 "votes": getattr(score, f"votes_{number}"),
                 "people": comparison.preference == number,
                 "machine": better == number,

@@ -68,6 +68,31 @@ def test_buckets_hold_what_the_confidence_announces(project: Project, scoring: R
     assert report.newest == scoring
 
 
+def test_thirds_of_the_spread_show_where_people_disagree(project: Project, scoring: Run) -> None:
+    for spread, probability in ((0.1, 0.9), (0.2, 0.8), (0.3, 0.9), (0.5, 0.3), (1.5, 0.2)):
+        score(scoring, make_decided(project), probability, spread=spread)
+    score(scoring, make_decided(project), 0.1)  # of a reward model with one head
+    buckets = disagreement.report(project).by_spread
+    assert [(b.name, b.disagree.part, b.disagree.whole) for b in buckets] == [
+        ("heads agree most, 0.1 to 0.1", 0, 1),
+        ("in between, 0.2 to 0.3", 0, 2),
+        ("heads differ most, 0.5 to 1.5", 2, 2),
+    ]
+
+
+def test_the_page_shows_how_far_the_heads_are_apart(project: Project, scoring: Run) -> None:
+    client = logged_in(make_member(project, "reviewer"))
+    address = reverse("training:disagreement", args=[project.slug])
+    score(scoring, make_decided(project), 0.1)
+    assert "apart" not in client.get(address).content.decode()
+    spreads = {"spread_1": 0.25, "spread_2": 0.5, "spread": 0.75}
+    score(scoring, make_decided(project), 0.2, **spreads)
+    page = client.get(address).content.decode()
+    assert "its heads 0.75 apart" in page
+    assert "±" in page
+    assert "how far the reward model's heads are apart" in page
+
+
 def test_examples_begin_with_the_surest_and_can_be_narrowed(project: Project, scoring: Run) -> None:
     mild = score(scoring, make_decided(project), 0.4)
     strong = score(scoring, make_decided(project, hallucination=False), 0.02)

@@ -120,6 +120,36 @@ def test_taking_in_tells_what_changed_and_twice_changes_nothing() -> None:
     assert RewardScore.objects.count() == 3
 
 
+def test_spread_is_kept_and_ranks_where_asked() -> None:
+    project = make_project()
+    alike, apart = make_comparisons(project, 2)
+    lines = [
+        said(alike, 0.5) | {"spread_1": 0.1, "spread_2": 0.2, "spread": 0.0},
+        said(apart, 1.0) | {"spread_1": 0.3, "spread_2": 0.4, "spread": 1.0},
+    ]
+    reward_model = make_reward_model(project, settings={"ensemble": 4})
+    by_doubt = make_scoring(reward_model)
+    score_comparisons.take_in(by_doubt, lines)
+    rows = RewardScore.objects.order_by("comparison")
+    assert [row.priority_points for row in rows] == [100, 0]
+    score_comparisons.take_in(make_scoring(reward_model, rank_by="spread"), lines)
+    kept = [(r.spread_1, r.spread_2, r.spread, r.priority_points) for r in rows.all()]
+    assert kept == [(0.1, 0.2, 0.0, 0), (0.3, 0.4, 1.0, 50)]
+    score_comparisons.take_in(make_scoring(make_reward_model(project)), [said(alike, 0.5)])
+    assert [row.spread for row in rows.all()] == [None, 1.0]  # one head has none
+
+
+def test_one_head_has_no_spread_to_rank_by(tmp_path: Path) -> None:
+    project = make_project()
+    [comparison] = make_comparisons(project, 1)
+    run = make_scoring(make_reward_model(project), rank_by="spread")
+    with pytest.raises(ValueError, match="one head"):
+        score_comparisons.ScoreComparisons().write_data(run, tmp_path)
+    with pytest.raises(ValueError, match="one head"):
+        score_comparisons.take_in(run, [said(comparison, 0.5)])
+    assert not RewardScore.objects.exists()
+
+
 def test_a_newer_run_replaces_an_older_one_and_never_the_other_way_round() -> None:
     project = make_project()
     [comparison] = make_comparisons(project, 1)
