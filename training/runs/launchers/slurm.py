@@ -64,6 +64,7 @@ class SlurmTrainer:
         self._left = False
         self._stopping = False
         self._notice = ""
+        self._why_again = ""
         self._code: int | None = None
         self._restarts = 0
         self._next_look = 0.0
@@ -178,7 +179,7 @@ class SlurmTrainer:
             self._restarts = job.restarts
             (self._directory / in_job.EXIT).unlink(missing_ok=True)  # Of the time before.
         if job.state == "PENDING":
-            again = f", for the {_nth(job.restarts + 1)} time" if job.restarts else ""
+            again = f", for the {_nth(job.restarts + 1)} time" if job.restarts else self._why_again
             self._notice = f"{self.job} waits in the queue{again}: {job.waits}"
         elif job.state in ("RUNNING", "COMPLETING", "CONFIGURING"):
             self._notice = ""
@@ -209,6 +210,7 @@ class SlurmTrainer:
             message = f"{self.job} was {why}, twice without a checkpoint between"
             self._end_with(1, Vanished(message))
             return
+        self._why_again = f", since {self.job} was {why}"
         self._notice = f"{self.job} was {why}; it is submitted again and goes on"
         self._remember(again=True, job="")
         self._submit_unless_there()

@@ -13,12 +13,14 @@ from pathlib import Path
 
 _SAID = re.compile(r"\b(\w+)=(\S*)")
 COMMAND_SECONDS = 30
+_FULL = "temporarily unable to accept"
+"""What sbatch says once there are MaxJobCount jobs; nobody would guess that."""
 ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"}
     | {"OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"}
 )
 TRANSIENT = (
-    "temporarily unable to accept",
+    _FULL,
     "unable to contact slurm controller",
     "socket timed out",
     "connection refused",
@@ -27,6 +29,7 @@ TRANSIENT = (
     "slurm backup controller in standby",
     "job violates accounting/qos policy",
     "submit limit",
+    "queue full",
 )
 """Parts of refusals that time alone may mend: a controller that restarts, a queue that is full."""
 
@@ -145,11 +148,15 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
             "RUN_LAUNCHER=local",
             transient=False,
         ) from None
-    except subprocess.TimeoutExpired:
-        raise Refused(f"{command[0]} did not answer", transient=True) from None
+    except subprocess.TimeoutExpired as late:
+        # Where the queue is full sbatch says so and tries again for two minutes by itself.
+        said = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else ""
+        words = _refusal(said) if said.strip() else f"{command[0]} did not answer"
+        raise Refused(str(words), transient=True) from None
 
 
 def _refusal(words: str) -> Refused:
     lines = [line.partition("error: ")[2] or line for line in words.strip().splitlines()]
+    lines = [f"{line} (its queue is full)" if _FULL in line.lower() else line for line in lines]
     message = "; ".join(dict.fromkeys(lines)) or "no reason was given"
     return Refused(message, transient=any(part in message.lower() for part in TRANSIENT))
