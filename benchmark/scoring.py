@@ -1,14 +1,14 @@
 """Figures of evaluations and tests between two of them: rows in, what the benchmark makes of them.
 
 An evaluation with an unparsed or failed verdict gets counts, the types that are settled, and bounds
-for the rest, but no headline figure. Intervals are bootstrap over questions, seeded, so a page and
-an export agree.
+for the rest, but no headline figure. Which interval a figure has follows from what its protocol
+says it is made of (``benchmark.statistics``), so a page and an export agree.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,20 +117,25 @@ def _tested(
     both: Sequence[tuple[Judged, Judged]],
 ) -> dict[str, Any]:
     values = [(how.value(mine), how.value(other)) for mine, other in both]
-    shared = [(a, b) for a, b in values if a is not None and b is not None]
-    if not shared:
+    settled = [
+        (a, b, mine.picture)
+        for (a, b), (mine, _) in zip(values, both, strict=True)
+        if a is not None and b is not None
+    ]
+    if not settled:
         return {}
-    before, after = [mine for mine, _ in shared], [other for _, other in shared]
+    before, after = [one for one, _, _ in settled], [other for _, other, _ in settled]
+    pictures = [picture for _, _, picture in settled]
     if any(np.isnan(_figure(how, side)) for side in (before, after)):
         return {}
     sides: list[Any] = []
     for evaluation, mine in ((first, before), (second, after)):
         # A figure of one part of the questions has fewer values than questions were asked.
         own = sum(pair[len(sides)] is not None for pair in values)
-        whole = len(both) == evaluation.summary["asked"] and own == len(shared)
-        sides.append(_side(evaluation, name, how, mine, whole=whole))
+        whole = len(both) == evaluation.summary["asked"] and own == len(settled)
+        sides.append(_side(evaluation, name, how, mine, pictures, whole=whole))
     return {
-        "count": len(shared),
+        "count": len(settled),
         "first": sides[0],
         "second": sides[1],
         **_plain(_paired(how.measure, tuple(before), tuple(after))),
@@ -144,14 +149,20 @@ def _paired(measure: Measure, before: tuple[Value, ...], after: tuple[Value, ...
 
 
 def _side(
-    evaluation: Evaluation, name: str, how: Compared, values: Sequence[Value], *, whole: bool
+    evaluation: Evaluation,
+    name: str,
+    how: Compared,
+    values: Sequence[Value],
+    pictures: Sequence[Hashable],
+    *,
+    whole: bool,
 ) -> Any:
     """The figure over the shared questions; where these are all (``whole``), the summary has it
     already."""
     known = evaluation.summary.get(name)
     if known and whole:
         return known
-    return estimate(_figure(how, values), values, how.measure.statistic)
+    return estimate(_figure(how, values), values, how.measure, pictures)
 
 
 def _figure(how: Compared, values: Sequence[Value]) -> float:

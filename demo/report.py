@@ -18,14 +18,15 @@ import numpy as np
 import durable
 from benchmark.models import Answer, Evaluation
 from benchmark.protocols.small_world import Scene, coverage, hallucinating, rate
-from benchmark.statistics import bootstrap_interval, paired_test
+from benchmark.statistics import SHARE, Measure, mean_between, paired_test
 from demo.console import Console
 from demo.faults import has_held_out_companion
 from training.checkpoints import registry
 from training.models import Chain, Run
 
 TITLES = {"base": "base model", "rlhf": "RLHF (no facts)", "fact_rlhf": "Fact-RLHF"}
-LOWEST_HONEST = 3
+LOWEST_HONEST, HIGHEST_RATING = 3, 6
+MEASURES = {"hallucinating_answers": SHARE, "coverage": mean_between(0, 1)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def _score(asked: Sequence[Asked]) -> dict[str, float | int | None]:
 
 def _difference(first: Sequence[Asked], second: Sequence[Asked]) -> dict[str, Any]:
     """Paired over questions, which both evaluations hold in one order."""
-    found = paired_test([one.rating for one in first], [two.rating for two in second])
+    found = paired_test(
+        [one.rating for one in first], [two.rating for two in second], span=HIGHEST_RATING
+    )
     interval = [found.interval.low, found.interval.high]
     return {"difference": found.difference, "interval": interval, "p": found.p_value}
 
@@ -182,11 +185,11 @@ def _measures(chain: Chain) -> dict[str, Any]:
     return {
         **{name: float(np.mean(values)) for name, values in shares.items()},
         "mmhal_score": questions.summary["score"]["value"],
-        "intervals": {name: _interval(values) for name, values in shares.items()},
+        "intervals": {name: _interval(values, MEASURES[name]) for name, values in shares.items()},
         "answers": len(wrong),
     }
 
 
-def _interval(values: list[float]) -> list[float]:
-    found = bootstrap_interval(values)
+def _interval(values: list[float], measure: Measure) -> list[float]:
+    found = measure.interval(values, None)
     return [found.low, found.high]

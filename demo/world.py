@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmark.protocols.mmhal import TYPES
 from benchmark.protocols.small_world import Scene, coverage, hallucinating, question_record
-from benchmark.statistics import bootstrap_interval
+from benchmark.statistics import SHARE, Measure, mean_between
 from demo.faults import has_held_out_companion, tempting
 from demo.questions import CHOICE, DESCRIBE, YES_NO, Question
 from demo.scenes import caption, facts, random_scene, render, told
@@ -62,7 +62,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Share:
-    """A share between 0 and 1 with its 95 % bootstrap interval over scenes."""
+    """A share between 0 and 1 with its 95 % interval over scenes."""
 
     value: float
     low: float
@@ -177,9 +177,7 @@ def png(scene: Scene) -> bytes:
     return buffer.getvalue()
 
 
-def evaluate(
-    generations: Sequence[Generation], asked: Sequence[Prompt], *, seed: int = 0
-) -> Outcome:
+def evaluate(generations: Sequence[Generation], asked: Sequence[Prompt]) -> Outcome:
     """The oracle's measure of one model's answers to ``asked``; every response counts.
 
     Raises ValueError when an answer is to a prompt that was not asked, or one is missing.
@@ -195,12 +193,12 @@ def evaluate(
         wrong.append(fmean(hallucinating(text, scene) for text in generation.responses))
         covered.append(fmean(coverage(text, scene) for text in generation.responses))
     return Outcome(
-        hallucinating_answers=_share(wrong, seed),
-        coverage=_share(covered, seed),
+        hallucinating_answers=_share(wrong, SHARE),
+        coverage=_share(covered, mean_between(0, 1)),
         answers=sum(len(generation.responses) for generation in generations),
     )
 
 
-def _share(values: Sequence[float], seed: int) -> Share:
-    interval = bootstrap_interval(values, seed=seed)
+def _share(values: Sequence[float], measure: Measure) -> Share:
+    interval = measure.interval(values, None)
     return Share(fmean(values), interval.low, interval.high)

@@ -46,7 +46,9 @@ class JudgeSerializer(serializers.ModelSerializer):
 
 class EvaluationSerializer(serializers.ModelSerializer):
     """An evaluation; ``summary`` holds figures as {"value", "low", "high"}, null while open. A
-    figure that has nothing to divide by has null for all three, and in "undefined" why."""
+    figure that has nothing to divide by has null for all three, and in "undefined" why. A share has
+    in "whole" what it divides by where that is not all answers, a figure of a part of the questions
+    their number in "count"."""
 
     project = serializers.CharField(
         source="project.slug",
@@ -180,6 +182,9 @@ class EvaluatedAnswerSerializer(serializers.ModelSerializer):
 
     index = serializers.IntegerField(source="question.index")
     question_type = serializers.CharField(source="question.type")
+    image = serializers.CharField(
+        source="question.data.image_src", default="", help_text="As the benchmark names it."
+    )
     question = serializers.CharField(source="question.text")
     reference = serializers.CharField(source="question.data.gt_answer")
     verdict_state = serializers.CharField(
@@ -198,6 +203,7 @@ class EvaluatedAnswerSerializer(serializers.ModelSerializer):
         fields = [
             "index",
             "question_type",
+            "image",
             "question",
             "reference",
             "text",

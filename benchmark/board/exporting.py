@@ -13,8 +13,9 @@ from annotation.exporting.formats import csv_line
 from benchmark.board.leaderboard import Group
 from benchmark.board.standing import Standing
 from benchmark.models import Answer, Evaluation
+from benchmark.templatetags.benchmark_tags import whole_of
 
-ANSWER_COLUMNS = ("number", "type", "question", "reference", "answer", "finished")
+ANSWER_COLUMNS = ("number", "type", "image", "question", "reference", "answer", "finished")
 """What every benchmark has; the verdict's columns are the protocol's."""
 _ORIGIN_COLUMNS = (
     "benchmark",
@@ -22,6 +23,7 @@ _ORIGIN_COLUMNS = (
     "coverage",
     "judge",
     "wording",
+    "rank",
     "evaluation",
     "model",
     "method",
@@ -55,7 +57,13 @@ def leaderboard_document(
             "questions": group.asked,
             "detectable_difference": found.detectable if found else None,
             "rows": [
-                {**_head(row), "summary": row.summary, **_tested(row, found)} for row in group.rows
+                {
+                    **_head(row),
+                    "rank": group.ranks[row.pk],
+                    "summary": row.summary,
+                    **_tested(row, found),
+                }
+                for row in group.rows
             ],
         }
         for group in groups
@@ -65,8 +73,9 @@ def leaderboard_document(
 
 def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
     """One line per figure: protocols differ in their figures, lines do not differ in columns."""
-    yield csv_line((*_ORIGIN_COLUMNS, "figure", "value", "low", "high", "not_defined"))
+    yield csv_line((*_ORIGIN_COLUMNS, "whole", "figure", "value", "low", "high", "not_defined"))
     for group in groups:
+        ranks = group.ranks
         for row in group.rows:
             origin = (
                 str(row.question_set),
@@ -74,6 +83,7 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
                 row.coverage,
                 str(row.judge),
                 row.prompt_hash,
+                ranks[row.pk],
                 row.pk,
                 row.model_name,
                 row.method,
@@ -81,7 +91,8 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
             for shown in row.question_set.rules.figures:
                 figure = row.summary[shown.name] or {}
                 ends = (figure.get(name) for name in ("value", "low", "high", "undefined"))
-                yield csv_line((*origin, figure.get("count", group.asked), shown.name, *ends))
+                of = (figure.get("count", group.asked), whole_of(figure, shown, group.asked))
+                yield csv_line((*origin, *of, shown.name, *ends))
 
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:
@@ -139,6 +150,7 @@ def _rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         yield {
             "number": question.number,
             "type": question.type,
+            "image": question.data.get("image_src", ""),
             "question": question.text,
             "reference": question.data["gt_answer"],
             "answer": answer.text,

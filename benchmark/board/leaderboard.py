@@ -54,6 +54,16 @@ class Group:
         return next((row for row in self.tested if not row.decides_nothing), None)
 
     @property
+    def ranks(self) -> dict[int, int | None]:
+        """By evaluation, 1 being best; equal scores share a rank (1, 2, 2, 4), and a model without
+        the figure, or that decides nothing, has none."""
+        rows = (row for row in self.rows if has_figure(row, row.question_set.headline))
+        ranked = [row for row in rows if not row.decides_nothing]
+        better = [score_of(row) for row in ranked]
+        ranks = {row.pk: 1 + sum(one > score_of(row) for one in better) for row in ranked}
+        return {row.pk: ranks.get(row.pk) for row in self.rows}
+
+    @property
     def asked(self) -> int:
         return int(self.first.summary["asked"])
 
@@ -115,8 +125,13 @@ def groups(evaluations: EvaluationQuerySet, chosen: Iterable[int] = ()) -> list[
     for evaluation in newest.values():
         grouped.setdefault(evaluation.group, []).append(evaluation)
     drawn = frozenset(chosen)
-    found = [Group(sorted(rows, key=score_of, reverse=True), drawn) for rows in grouped.values()]
+    found = [Group(sorted(rows, key=_place), drawn) for rows in grouped.values()]
     return sorted(found, key=_order)
+
+
+def _place(row: Evaluation) -> tuple[Any, ...]:
+    """Best first; equal scores by name, so that every page and file has them in one order."""
+    return (-score_of(row), row.model_name, row.pk)
 
 
 def _order(group: Group) -> tuple[Any, ...]:

@@ -14,7 +14,8 @@ from typing import Any
 from annotation.exporting.formats import csv_line
 from benchmark.models import Evaluation
 from benchmark.protocols.shown import Shown
-from benchmark.templatetags.benchmark_tags import figure, interval
+from benchmark.statistics import INTERVALS
+from benchmark.templatetags.benchmark_tags import counted, figure, interval, whole_of
 
 COLUMNS = (
     "model",
@@ -22,6 +23,7 @@ COLUMNS = (
     "benchmark",
     "version",
     "questions",
+    "whole",
     "total",
     "judge",
     "judge_model",
@@ -52,6 +54,7 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
             "benchmark": str(one.question_set),
             "version": one.question_set.short_version,
             "questions": found.get("count", one.summary["asked"]),
+            "whole": whole_of(found, shown, one.summary["asked"]),
             "total": one.summary["total"],
             "judge": one.judge.name,
             "judge_model": one.judge.model,
@@ -71,7 +74,7 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
 def tex(evaluations: Sequence[Evaluation]) -> str:
     """A tabular of headline and further figures, for booktabs; % stands escaped."""
     lines = [
-        r"% needs \usepackage{booktabs}; intervals are 95 % bootstrap over questions",
+        rf"% needs \usepackage{{booktabs}}; {INTERVALS}",
         r"\begin{tabular}{llllr}",
         r"\toprule",
         r"Benchmark & Judge & Questions & Figure & Value (95\,\% interval) \\",
@@ -115,7 +118,7 @@ def _cells(evaluations: Sequence[Evaluation]) -> list[list[str]]:
             f"{one.prompt_hash[:8]}",
             _asked(one, found),
             shown.heading,
-            _value(found, shown),
+            _value(found, shown, one.summary["asked"]),
         ]
         for one in evaluations
         for shown in one.question_set.rules.figures
@@ -131,8 +134,10 @@ def _asked(evaluation: Evaluation, found: dict[str, Any]) -> str:
     return f"{asked} of {evaluation.summary['total']}"
 
 
-def _value(found: dict[str, Any], shown: Shown) -> str:
-    return f"{figure(found['value'], shown)} ({interval(found, shown)})"
+def _value(found: dict[str, Any], shown: Shown, asked: int) -> str:
+    of = counted(found, shown, asked)
+    between = ", ".join(filter(None, (of, interval(found, shown))))
+    return f"{figure(found['value'], shown)} ({between})"
 
 
 def _tex(text: str) -> str:

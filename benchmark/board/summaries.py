@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 
 from benchmark.models import Evaluation
 from benchmark.protocols.shown import Shown
+from benchmark.statistics import INTERVALS
 from benchmark.templatetags.benchmark_tags import counted, figure, interval, number
 
 MOST_ROWS = 10
@@ -68,9 +69,10 @@ class Summary:
 
     @property
     def questions(self) -> str:
+        """Of how many, which version, and how intervals are made."""
         asked, total = self.first.summary["asked"], self.first.summary["total"]
         version = self.first.question_set.short_version
-        return f"{asked} of {total} questions, data {version}; 95 % bootstrap intervals"
+        return f"{asked} of {total} questions, data {version}; {INTERVALS}"
 
     @property
     def height(self) -> int:

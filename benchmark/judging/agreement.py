@@ -7,7 +7,7 @@ nothing about who is right, and is low by nature where all answers deserve about
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from django.db.models.functions import Cast, Coalesce
 from numpy.typing import NDArray
 
 from benchmark.models import Evaluation, EvaluationQuerySet, Verdict
-from benchmark.statistics import estimate
+from benchmark.protocols.protocol import Protocol
+from benchmark.statistics import SHARE, Resampled, estimate, estimate_of_sums
 
 LEAST_SHARED = 2
 
@@ -37,7 +38,7 @@ class Agreement:
     evaluation: int
     """The newest one in which the other judge rated them."""
     count: int
-    alpha: dict[str, float] | None
+    alpha: dict[str, float | None] | None
     """As {"value", "low", "high"}; None where all ratings are equal."""
     same_side: dict[str, float]
     """Share of answers that both, or neither, call hallucinated (in a comparison: put below the
@@ -53,17 +54,34 @@ def interval_alpha(first: Sequence[float], second: Sequence[float]) -> float | N
     """
     if len(first) != len(second) or len(first) < LEAST_SHARED:
         raise ValueError(f"{len(first)} and {len(second)} ratings give no agreement")
-    pairs = np.asarray([first, second], dtype=np.float64).T
-    return None if (pairs == pairs[0, 0]).all() else float(_alphas(pairs[None])[0])
+    rows = _rows(list(zip(first, second, strict=True)))
+    alike = len({*first, *second}) == 1
+    return None if alike else float(_alphas(rows.sum(axis=0)))
 
 
-def _alphas(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[resamples, units, 2 raters] -> [resamples]``; 1 for a resample of equal ratings only."""
-    observed = ((samples[:, :, 0] - samples[:, :, 1]) ** 2).mean(axis=1)
+def _rows(pairs: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """What each unit contributes: ``[units, (1, (a - b)**2, a + b, a**2 + b**2)]``."""
+    a, b = np.asarray(pairs, dtype=np.float64).T
+    return np.stack([np.ones_like(a), (a - b) ** 2, a + b, a**2 + b**2], axis=1)
+
+
+def _alphas(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Out of sums of ``_rows``; 1 for a resample of equal ratings only."""
+    units, squares = sums[..., 0], sums[..., 1]
     # Over all ordered pairs of different ratings, the mean squared difference is 2 * variance.
-    expected = 2 * samples.reshape(len(samples), -1).var(axis=1, ddof=1)
-    agreeing = np.zeros_like(observed)
-    return 1 - np.divide(observed, expected, out=agreeing, where=expected > 0)
+    variance = (sums[..., 3] - sums[..., 2] ** 2 / (2 * units)) / (2 * units - 1)
+    agreeing = np.zeros_like(variance)
+    return 1 - np.divide(squares / units, 2 * variance, out=agreeing, where=variance > 1e-9)
+
+
+def _estimate(
+    pairs: Sequence[tuple[float, float]], scale: tuple[float, float], units: Sequence[Hashable]
+) -> dict[str, float | None]:
+    """Alpha, at whose extremes two judges are as far apart, or as close, as the scale lets them."""
+    low, high = scale
+    ends = _rows([(low, high), (low, low), (high, high)])
+    alpha = Resampled(_alphas, tuple(tuple(map(float, end)) for end in ends))
+    return estimate_of_sums(_rows(pairs), alpha, units)
 
 
 def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[Agreement]:
@@ -80,15 +98,15 @@ def with_other_judges(evaluation: Evaluation, visible: EvaluationQuerySet) -> li
         if (question, text, order) in own:
             found.setdefault((name, wording), {})[question, text, order] = value
             newest[name, wording] = other
-    agreement = evaluation.question_set.rules.agreement
-    if agreement is None:
+    rules = evaluation.question_set.rules
+    if rules.agreement is None:
         return []
-    good = agreement[1]
-    return [
-        _agreement(judge, newest[judge], [(own[key], value) for key, value in values.items()], good)
+    shared = {
+        judge: {key: (own[key], value) for key, value in values.items()}
         for judge, values in sorted(found.items())
         if len(values) >= LEAST_SHARED
-    ]
+    }
+    return [_agreement(judge, newest[judge], pairs, rules) for judge, pairs in shared.items()]
 
 
 def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[Any, ...]]:
@@ -111,16 +129,22 @@ def _others(evaluation: Evaluation, visible: EvaluationQuerySet) -> list[tuple[A
 
 
 def _agreement(
-    judge: tuple[str, str], evaluation: int, pairs: list[tuple[float, float]], good: float
+    judge: tuple[str, str],
+    evaluation: int,
+    shared: Mapping[Key, tuple[float, float]],
+    rules: Protocol,
 ) -> Agreement:
+    assert rules.agreement is not None
+    good, pairs = rules.agreement[1], list(shared.values())
     first, second = zip(*pairs, strict=True)
-    alpha = interval_alpha(first, second)
+    questions = [question for question, _, _ in shared]  # Some in both orders.
     sides = [float((a >= good) == (b >= good)) for a, b in pairs]
+    known = interval_alpha(first, second) is not None
     return Agreement(
         judge=judge[0],
         prompt_hash=judge[1],
         evaluation=evaluation,
         count=len(pairs),
-        alpha=None if alpha is None else estimate(alpha, pairs, _alphas),
-        same_side=estimate(sum(sides) / len(sides), sides),
+        alpha=_estimate(pairs, rules.judged_scale, questions) if known else None,
+        same_side=estimate(sum(sides) / len(sides), sides, SHARE, questions),
     )

@@ -9,7 +9,7 @@ Nothing here knows the database; ``Given`` is what a verdict says, wherever it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -121,6 +121,11 @@ class Judged:
     given: tuple[Given, ...] = ()
     question: dict[str, Any] = field(default_factory=dict)
     """Empty where only the tested figure is asked for."""
+
+    @property
+    def picture(self) -> Hashable:
+        """What several questions may be about; such questions are not independent of each other."""
+        return self.question.get("image_id", self.index)
 
     @property
     def rating(self) -> int | None:
@@ -362,6 +367,8 @@ class Protocol:
     agreement: ClassVar[tuple[str, float] | None] = None
     """Of judges with each other: what "the same side" is called, and the value at which the good
     side begins; None where judges are rules."""
+    judged_scale: ClassVar[tuple[float, float]] = (0, 6)
+    """From where to where that value goes."""
 
     def cell(self, value: Value) -> Cell:
         """The tested figure's value of one answer, for the table of all questions."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmark import scoring
 from benchmark.models import Evaluation, Question
-from benchmark.statistics import estimate, paired_test
+from benchmark.statistics import MEAN, estimate, mean_between, paired_test
 from benchmark.templatetags.benchmark_tags import inside
 from training.rlhf.contract import IMAGE_TOKEN
 
@@ -46,6 +46,8 @@ class Source:
     judge: str
     figure: str
     sampled: tuple[Sampled, ...]
+    scale: tuple[float, float] | None = None
+    """From where to where that figure goes; not known of runs that began before."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,7 +59,8 @@ class Source:
             Sampled(**{**one, **{name: tuple(one[name]) for name in lists}})
             for one in data["sampled"]
         ]
-        return cls(**{**data, "sampled": tuple(sampled)})
+        scale = data.get("scale")
+        return cls(**{**data, "sampled": tuple(sampled), "scale": scale and tuple(scale)})
 
 
 def sampled_in(project: Any) -> Source | None:
@@ -81,7 +84,7 @@ def sampled_in(project: Any) -> Source | None:
 
 def _source(chosen: Sequence[Evaluation]) -> Source | None:
     first = chosen[0]
-    values = scoring.tested_values(chosen)
+    rules, values = first.question_set.rules, scoring.tested_values(chosen)
     said = {row.pk: dict(row.answers.values_list("question__index", "text")) for row in chosen}
     sampled = []
     questions = Question.objects.filter(question_set=first.question_set_id).exclude(image=None)
@@ -108,6 +111,7 @@ def _source(chosen: Sequence[Evaluation]) -> Source | None:
         judge=str(first.judge),
         figure=first.question_set.tested_figure.title,
         sampled=tuple(sampled[:MOST_QUESTIONS]),
+        scale=rules.compared[rules.tested].measure.scale,
     )
 
 
@@ -152,7 +156,9 @@ def report(source: Source, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     most = len(scored[0][0])
     picked = [[best_of(n, *one) for one in scored] for n in range(1, most + 1)]
     possible = [[best_of(n, values, values) for values, _ in scored] for n in range(1, most + 1)]
-    test = paired_test(picked[0], picked[-1])
+    measure = mean_between(*source.scale) if source.scale else MEAN
+    span = source.scale and source.scale[1] - source.scale[0]
+    test = paired_test(picked[0], picked[-1], span=span)
     return {
         "model": source.model,
         "question_set": source.questions,
@@ -160,8 +166,8 @@ def report(source: Source, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         "figure": source.figure,
         "questions": len(scored),
         "answers": most,
-        "picked": [estimate(fmean(values), values) for values in picked],
-        "possible": [estimate(fmean(values), values) for values in possible],
+        "picked": [estimate(fmean(values), values, measure) for values in picked],
+        "possible": [estimate(fmean(values), values, measure) for values in possible],
         "gain": {"difference": test.difference, "p_value": test.p_value, "shown": test.shown},
     }
 

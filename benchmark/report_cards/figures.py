@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.report_cards import best_of_n, sentences
-from benchmark.statistics import NOT_DEFINED, estimate, estimate_of_sums, paired_test, ratio
+from benchmark.statistics import (
+    NOT_DEFINED,
+    SHARE,
+    Interval,
+    Resampled,
+    estimate,
+    estimate_of_sums,
+    paired_test,
+    ratio,
+    unseen_of_mean,
+)
 
 WHOLE = "image_and_facts"
 CONDITIONS = {
@@ -28,6 +38,7 @@ CONDITIONS = {
 }
 """What the reward model is shown; what is taken away is a blank picture, or no facts."""
 BINS = 5
+_SHARES = ("conditions", "by_margin", "by_decision", "by_length")
 LEAST_SHOWN = 5
 """Groups of fewer pairs say nothing and are left out."""
 
@@ -79,6 +90,34 @@ def report(pairs: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
+def renewed(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a report with intervals as they are made now, as far as what is stored tells:
+    of shares, and of differences that had no width. Nothing else changes."""
+
+    def share(found: Mapping[str, Any]) -> dict[str, Any]:
+        between = SHARE.interval([found["value"]] * found["count"], None)
+        return {**found, "low": between.low, "high": between.high}
+
+    def shares(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: share(one) for name, one in found.items()}
+
+    def difference(found: Mapping[str, Any]) -> dict[str, Any]:
+        if found["low"] < found["high"]:
+            return dict(found)
+        values = [found["difference"]] * found["count"]
+        between = unseen_of_mean(Interval(found["low"], found["high"]), values, (-1, 1))
+        return {**found, "low": between.low, "high": between.high}
+
+    longer = figures.get("longer_preferred")
+    return {
+        **figures,
+        **{name: shares(figures[name]) for name in _SHARES if name in figures},
+        "tests": {name: difference(one) for name, one in figures["tests"].items()},
+        "calibration": [share(one) for one in figures["calibration"]],
+        "longer_preferred": longer and share(longer),
+    }
+
+
 def findings(figures: Mapping[str, Any]) -> list[str]:
     """What the tests show, in sentences for people."""
     whole = figures["conditions"][figures["whole"]]
@@ -101,15 +140,16 @@ def findings(figures: Mapping[str, Any]) -> list[str]:
 
 def _accuracy(pairs: Sequence[Scored], condition: str) -> dict[str, float]:
     right = [pair.right(condition) for pair in pairs]
-    return {**estimate(fmean(right), right), "count": len(right)}
+    return {**estimate(fmean(right), right, SHARE), "count": len(right)}
 
 
 def _against(pairs: Sequence[Scored], whole: str, condition: str) -> dict[str, Any]:
     """The condition minus the whole."""
     first, second = ([pair.right(name) for pair in pairs] for name in (whole, condition))
-    test = paired_test(first, second)
+    test = paired_test(first, second, span=1)
     return {
         "count": test.count,
+        "changed": sum(one != other for one, other in zip(first, second, strict=True)),
         "difference": test.difference,
         "low": test.interval.low,
         "high": test.interval.high,
@@ -129,7 +169,7 @@ def _calibration(pairs: Sequence[Scored], whole: str) -> list[dict[str, float]]:
         if len(inside) >= LEAST_SHOWN:
             right = [pairs[n].right(whole) for n in inside]
             stated = fmean(sure[n] for n in inside)
-            observed = {**estimate(fmean(right), right), "count": len(right)}
+            observed = {**estimate(fmean(right), right, SHARE), "count": len(right)}
             found.append({"from": low, "to": high, "stated": stated, **observed})
     return found
 
@@ -171,7 +211,7 @@ def _longer(pairs: Sequence[Scored], whole: str) -> dict[str, float] | None:
         if first != second:
             stated = pair.first[whole]
             chosen.append(0.5 if stated == 0.5 else float((stated > 0.5) == (first > second)))
-    return {**estimate(fmean(chosen), chosen), "count": len(chosen)} if chosen else None
+    return {**estimate(fmean(chosen), chosen, SHARE), "count": len(chosen)} if chosen else None
 
 
 def _correlation(pairs: Sequence[Scored]) -> dict[str, float | None]:
@@ -183,7 +223,11 @@ def _correlation(pairs: Sequence[Scored]) -> dict[str, float | None]:
         return dict(NOT_DEFINED)
     x, y = (values - values.mean() for values in (rewards, lengths))
     parts = (np.full_like(x, 1), x, y, x * y, x * x, y * y)
-    return estimate_of_sums(np.stack([part.sum(axis=1) for part in parts], axis=1), _pearson)
+    # A pair of the usual spread whose reward falls, or rises, with the length in full.
+    xx, yy = 2 * (x * x).mean(), 2 * (y * y).mean()
+    ends = tuple((2.0, 0.0, 0.0, sign * np.sqrt(xx * yy), xx, yy) for sign in (-1, 1))
+    rows = np.stack([part.sum(axis=1) for part in parts], axis=1)
+    return estimate_of_sums(rows, Resampled(_pearson, ends))
 
 
 def _pearson(sums: NDArray[np.float64]) -> NDArray[np.float64]:

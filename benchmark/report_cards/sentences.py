@@ -93,9 +93,9 @@ def ablation(
 
 
 def _little(test: Mapping[str, Any]) -> bool:
-    """Whether a difference that matters is as good as ruled out. A bootstrap of pairs that are
-    all unchanged has no width however few they are."""
-    return test["count"] >= FEWEST_UNCHANGED and max(-test["low"], test["high"]) <= NEAR
+    """Whether a difference that matters is as good as ruled out, or no pair of many changed."""
+    near = max(-test["low"], test["high"]) <= NEAR
+    return test["count"] >= FEWEST_UNCHANGED and (near or test.get("changed") == 0)
 
 
 def against_chance(accuracy: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from django import template
 
 from benchmark import protocols
 from benchmark.protocols.shown import Shown, Style
+from benchmark.statistics import INTERVALS
 
 register = template.Library()
 
@@ -43,8 +44,8 @@ def distance(value: float, shown: Shown | Style) -> str:
 
 @register.filter
 def interval(estimate: dict[str, Any] | None, shown: Shown | Style) -> str:
-    """ "1.98 to 3.10"; "no spread" where all questions gave the same, of which the bootstrap can
-    say nothing; why a figure is not defined; nothing where the bounds are not known."""
+    """ "1.98 to 3.10"; why a figure is not defined; nothing where the bounds are not known. "No
+    spread" of a figure that was stored when nothing but the bootstrap was known, or on no scale."""
     if estimate and estimate.get("undefined"):
         return f"not defined: {estimate['undefined']}"
     if not estimate or estimate.get("low") is None:
@@ -63,12 +64,27 @@ def counted(estimate: dict[str, Any] | None, shown: Shown | Style, asked: int | 
     if not estimate or estimate.get("value") is None:
         return ""
     style = shown.style if isinstance(shown, Shown) else shown
-    whole = estimate.get("whole") or estimate.get("count") or asked
-    one_by_one = "whole" in estimate or not isinstance(shown, Shown) or shown.counts
-    if not whole or not one_by_one:
+    whole = whole_of(estimate, shown, asked)
+    if not whole:
         return ""
     share = estimate["value"] / (100 if style.startswith("percent") else 1)
     return f"{round(4 * share * int(whole)) / 4:.10g} of {whole}"
+
+
+def whole_of(
+    estimate: dict[str, Any], shown: Shown | Style, asked: int | str = ""
+) -> int | str | None:
+    """What a share divides by: the yes answers, the nouns; None for a figure that is no share."""
+    if estimate.get("value") is None:
+        return None
+    one_by_one = "whole" in estimate or not isinstance(shown, Shown) or shown.counts
+    return (estimate.get("whole") or estimate.get("count") or asked) if one_by_one else None
+
+
+@register.simple_tag
+def intervals() -> str:
+    """How intervals are made, for the foot of a page."""
+    return INTERVALS
 
 
 @register.simple_tag

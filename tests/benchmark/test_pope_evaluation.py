@@ -96,7 +96,7 @@ def test_figures_of_a_table_worked_by_hand(
     assert questions.missing_images == ["a.jpg"]
 
 
-def test_intervals_are_those_of_resampled_questions() -> None:
+def test_intervals_are_near_those_of_resampled_questions() -> None:
     """Against a plain bootstrap that draws the questions one by one."""
     labels = [label for label, _ in TABLE] * 12
     right = [1, 1, 1, 0, 0, 0, 1, 1, 1, 1] * 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -32,7 +32,7 @@ from benchmark.protocols.protocol import (
 )
 from benchmark.protocols.right_or_wrong import RightOrWrong, rule_hash
 from benchmark.protocols.shown import Axis, Shown, Table
-from benchmark.statistics import NOT_DEFINED, SumFigure, estimate_of_sums, sums
+from benchmark.statistics import NOT_DEFINED, estimate_of_sums, sums
 
 _SHOWN = {
     shown.name: shown
@@ -226,32 +226,29 @@ def _said(question: Mapping[str, Any], right: int) -> dict[str, str]:
 
 
 def _figures(answers: Sequence[Judged], names: Sequence[str]) -> dict[str, Any]:
-    rows = [row for one in answers if isinstance(row := _row(one), tuple)]
-    have = set(scores.known(rows))
+    known = [(row, one.picture) for one in answers if isinstance(row := _row(one), tuple)]
+    have = set(scores.known([row for row, _ in known]))
     unclear = any(one.found is None for one in answers)
     found: dict[str, Any] = {}
     for name in names:
         if unclear and "asked" in scores.NEEDS[name]:
             found[name] = None
         elif name in have:
-            found[name] = _estimate(rows, scores.FIGURES[name], name)
+            found[name] = _estimate(known, name)
         else:
             found[name] = dict(NOT_DEFINED)
     return found
 
 
 def _estimate(
-    rows: Sequence[Sequence[float]], figure: SumFigure, name: str
+    known: Sequence[tuple[Sequence[float], Hashable]], name: str
 ) -> dict[str, float | None]:
+    """Of the answers that the figure needs, with their number where those are not all."""
     columns = [scores.COLUMNS.index(part) for part in scores.NEEDS[name]]
-    mine = [row for row in rows if any(row[n] for n in columns)]
-    found: dict[str, float | None] = estimate_of_sums(mine, figure)
-    if len(mine) < len(rows):
-        found["count"] = len(mine)
-    if name in scores.DIVIDES_BY and found["value"] is not None:
-        column = scores.COLUMNS.index(scores.DIVIDES_BY[name])
-        found["whole"] = round(sum(row[column] for row in mine))
-    return found
+    mine = [(row, picture) for row, picture in known if any(row[n] for n in columns)]
+    rows, pictures = [row for row, _ in mine], [picture for _, picture in mine]
+    found = estimate_of_sums(rows, scores.FIGURES[name], pictures)
+    return {**found, "count": len(mine)} if len(mine) < len(known) else found
 
 
 class AmberGenerative(Amber):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.protocols.amber.describing import DescriptionScore
-from benchmark.statistics import SumFigure, number, ratio
+from benchmark.statistics import Dice, Figure, MeanOf, Share, number
 
 PARTS = ("kept", "hallucinated", "covered", "truths", "lures_named", "lures")
 COLUMNS = (*PARTS, "hallucinating", "descriptions", "right", "said_no", "is_no", "both_no", "asked")
@@ -57,37 +57,28 @@ def _column(sums: NDArray[np.float64], name: str) -> Any:
     return sums[..., COLUMNS.index(name)]
 
 
-def _percent(part: str, whole: str) -> SumFigure:
-    return lambda sums: 100 * ratio(_column(sums, part), _column(sums, whole))
+def _percent(part: str, whole: str, *, rest: bool = False) -> Share:
+    return Share((COLUMNS.index(part),), (COLUMNS.index(whole),), unit=100, rest=rest)
 
 
-def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(
-        100 * ratio(2 * _column(sums, "both_no"), _column(sums, "said_no") + _column(sums, "is_no"))
-    )
-
-
-FIGURES: dict[str, SumFigure] = {
-    "amber_score": lambda sums: (100 - FIGURES["chair"](sums) + _f1(sums)) / 2,
+_F1 = Dice(
+    both=(COLUMNS.index("both_no"),),
+    said=(COLUMNS.index("said_no"),),
+    true=(COLUMNS.index("is_no"),),
+    unit=100,
+)
+FIGURES: dict[str, Figure] = {
+    "amber_score": MeanOf((_percent("hallucinated", "kept", rest=True), _F1)),
     "chair": _percent("hallucinated", "kept"),
     "cover": _percent("covered", "truths"),
     "hal": _percent("hallucinating", "descriptions"),
     "cog": _percent("lures_named", "lures"),
-    "f1": _f1,
+    "f1": _F1,
     "accuracy": _percent("right", "asked"),
     "precision": _percent("both_no", "said_no"),
     "recall": _percent("both_no", "is_no"),
 }
-DIVIDES_BY = {
-    "chair": "kept",
-    "cover": "truths",
-    "hal": "descriptions",
-    "cog": "lures",
-    "accuracy": "asked",
-    "precision": "said_no",
-    "recall": "is_no",
-}
-"""What each share is of; F1 and the AMBER score are shares of nothing."""
+"""Nouns of one description, and questions about one picture, are not independent of each other."""
 NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("chair", "cover", "hal", "cog"), ("descriptions",)),
     **dict.fromkeys(("f1", "accuracy", "precision", "recall"), ("asked",)),

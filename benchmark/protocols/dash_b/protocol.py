@@ -107,7 +107,10 @@ class DashB(RightOrWrong):
         rows = [row for one in answers if (row := _row(one)) is not None]
         if len(rows) != len(answers):
             return {**dict.fromkeys(scores.FIGURES), "by_type": {}}
-        figures = {name: estimate_of_sums(rows, of) for name, of in scores.FIGURES.items()}
+        pictures = [one.picture for one in answers]
+        figures: dict[str, Any] = {
+            name: estimate_of_sums(rows, of, pictures) for name, of in scores.FIGURES.items()
+        }
         for name, label in (("tnr", "absent"), ("tpr", "present")):
             figures[name]["count"] = sum(one.type == label for one in answers)
         return {**figures, "by_type": {}}

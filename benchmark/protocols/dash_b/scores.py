@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.statistics import SumFigure, number, ratio
+from benchmark.statistics import Figure, HarmonicMeanOf, MeanOf, Share, number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +28,12 @@ def row(label: str, *, right: bool) -> tuple[float, ...]:
     return tuple(map(float, (not there, right and not there, there, right and there)))
 
 
-def _rates(sums: NDArray[np.float64]) -> tuple[Any, Any]:
-    return ratio(sums[..., 1], sums[..., 0]), ratio(sums[..., 3], sums[..., 2])
-
-
-def _harmonic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 where both rates are, which is what it comes near to."""
-    tnr, tpr = _rates(sums)
-    both = np.asarray(tnr + tpr)
-    return np.where(both == 0, 0.0, ratio(2 * tnr * tpr, both))
-
-
-FIGURES: dict[str, SumFigure] = {
-    "harmonic_mean": _harmonic,
-    "accuracy": lambda sums: sum(_rates(sums)) / 2,
-    "tnr": lambda sums: _rates(sums)[0],
-    "tpr": lambda sums: _rates(sums)[1],
+TNR, TPR = Share((1,), (0,)), Share((3,), (2,))
+FIGURES: dict[str, Figure] = {
+    "harmonic_mean": HarmonicMeanOf(TNR, TPR),
+    "accuracy": MeanOf((TNR, TPR)),
+    "tnr": TNR,
+    "tpr": TPR,
 }
 
 

@@ -26,7 +26,6 @@ from benchmark.protocols.protocol import (
     Value,
 )
 from benchmark.protocols.shown import Axis, Shown
-from benchmark.statistics import PERCENT_OF_REFERENCE
 
 
 def _pairs(figure: str) -> Callable[[Judged], Value | None]:
@@ -61,7 +60,7 @@ class LlavaBench(ById):
         Shown("model_first", "Model first", "the other order alone", style="percent_tenths"),
     )
     tested = scores.HEADLINE
-    compared = {name: Compared(_pairs(name), PERCENT_OF_REFERENCE) for name in scores.FIGURES}
+    compared = {name: Compared(_pairs(name), scores.MEASURE) for name in scores.FIGURES}
     types = questions.CATEGORIES
     type_titles = {
         "conv": "conversation",
@@ -91,6 +90,10 @@ class LlavaBench(ById):
         "red is below the reference."
     )
     agreement = ("Same side of the reference", 0.0)
+    judged_scale = (
+        judge.LOWEST_SCORE - judge.HIGHEST_SCORE,
+        judge.HIGHEST_SCORE - judge.LOWEST_SCORE,
+    )
     verdict_columns = (
         *(f"{order}_{side}" for order in judge.ORDERS for side in ("reference", "model")),
         *(f"{order}_state" for order in judge.ORDERS),
@@ -150,7 +153,11 @@ class LlavaBench(ById):
         return row
 
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
-        return scores.figures_of([one.type for one in answers], [_by_order(one) for one in answers])
+        return scores.figures_of(
+            [one.type for one in answers],
+            [_by_order(one) for one in answers],
+            [one.picture for one in answers],
+        )
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
         """A judge who gives one answer 1 point and the other 10, either way round."""

@@ -7,14 +7,14 @@ published ones, and the two orders side by side say how much the judge favours w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.protocols.llava_bench.judge import ORDERS
+from benchmark.protocols.llava_bench.judge import HIGHEST_SCORE, LOWEST_SCORE, ORDERS
 from benchmark.protocols.llava_bench.questions import CATEGORIES
 from benchmark.protocols.protocol import Pair
-from benchmark.statistics import estimate, percent_of_reference
+from benchmark.statistics import estimate, percent_of_reference_between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,7 @@ Scores = Mapping[str, Pair | None]
 
 HEADLINE = "relative_score"
 FIGURES = (HEADLINE, *ORDERS)
+MEASURE = percent_of_reference_between(LOWEST_SCORE, HIGHEST_SCORE)
 
 
 def pair_of(scores: Scores, figure: str = HEADLINE) -> Pair | None:
@@ -91,25 +92,39 @@ def pair_of(scores: Scores, figure: str = HEADLINE) -> Pair | None:
     return both_orders(scores.get("reference_first"), as_shown)
 
 
-def figures_of(categories: Sequence[str], answers: Sequence[Scores]) -> dict[str, Any]:
+def figures_of(
+    categories: Sequence[str],
+    answers: Sequence[Scores],
+    pictures: Sequence[Hashable] | None = None,
+) -> dict[str, Any]:
     """Each figure as {"value", "low", "high"} in percent of the reference, None while a pair that
-    it needs is open; ``by_type`` the same per category, with its count."""
-    groups: dict[str, list[Scores]] = {}
-    for category, scores in zip(categories, answers, strict=True):
-        groups.setdefault(category, []).append(scores)
-    known = [name for name in CATEGORIES if name in groups]
+    it needs is open; ``by_type`` the same per category, with its count. ``pictures``: which one
+    each question is about."""
+    places: Sequence[Hashable] = range(len(answers)) if pictures is None else pictures
+    known = list(zip(categories, answers, places, strict=True))
+    groups = {
+        name: [(scores, place) for category, scores, place in known if category == name]
+        for name in CATEGORIES
+    }
     return {
-        **_figures(answers),
-        "by_type": {name: {"count": len(groups[name]), **_figures(groups[name])} for name in known},
+        **_figures([(scores, place) for _, scores, place in known]),
+        "by_type": {
+            name: {"count": len(group), **_figures(group)}
+            for name, group in groups.items()
+            if group
+        },
     }
 
 
-def _figures(answers: Sequence[Scores]) -> dict[str, dict[str, float] | None]:
-    return {name: _figure([pair_of(scores, name) for scores in answers]) for name in FIGURES}
+def _figures(answers: Sequence[tuple[Scores, Hashable]]) -> dict[str, dict[str, float] | None]:
+    places = [place for _, place in answers]
+    return {
+        name: _figure([pair_of(scores, name) for scores, _ in answers], places) for name in FIGURES
+    }
 
 
-def _figure(pairs: Sequence[Pair | None]) -> dict[str, float] | None:
+def _figure(pairs: Sequence[Pair | None], places: Sequence[Hashable]) -> dict[str, float] | None:
     value = relative_score(pairs)
     if value is None:
         return None
-    return estimate(value, [pair for pair in pairs if pair], percent_of_reference)
+    return estimate(value, [pair for pair in pairs if pair], MEASURE, places)

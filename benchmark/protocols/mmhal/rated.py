@@ -23,7 +23,7 @@ from benchmark.protocols.protocol import (
     Value,
 )
 from benchmark.protocols.shown import Axis, Shown
-from benchmark.statistics import MEAN, estimate
+from benchmark.statistics import SHARE, Measure, estimate, mean_between
 
 VALUES: dict[str, Callable[[int], float]] = {
     "score": float,
@@ -31,6 +31,11 @@ VALUES: dict[str, Callable[[int], float]] = {
     "informativeness": lambda rating: scores.informative_part(rating) / 3 * 100,
 }
 """Each figure as a mean of a value per rating."""
+MEASURES: dict[str, Measure] = {
+    "score": mean_between(LOWEST_RATING, HIGHEST_RATING),
+    "hallucination_rate": SHARE,
+    "informativeness": mean_between(0, 100),
+}
 
 SCORE = Shown("score", "Score", "mean rating", scale="0 to 6", of="of 6", by_type="Mean rating")
 HALLUCINATION_RATE = Shown(
@@ -60,7 +65,7 @@ class Rated(Protocol):
 
     figures = (SCORE, HALLUCINATION_RATE, INFORMATIVENESS)
     tested = SCORE.name
-    compared = {name: Compared(_of_rating(value), MEAN) for name, value in VALUES.items()}
+    compared = {name: Compared(_of_rating(value), MEASURES[name]) for name, value in VALUES.items()}
     type_figures = (SCORE, HALLUCINATION_RATE)
     types = TYPES
     type_axis = Axis("mean rating", "0 to 6", 0, HIGHEST_RATING)
@@ -78,6 +83,7 @@ class Rated(Protocol):
     change_note = "Ratings from 0 to 6; below 3 is with hallucination."
     explorer_note = "Ratings from 0 to 6; red is with hallucination."
     agreement = ("Same on hallucination", float(scores.LOWEST_HONEST_RATING))
+    judged_scale = (LOWEST_RATING, HIGHEST_RATING)
 
     def wording(self, kind: str) -> str | None:
         return {OPENAI: judge.PROMPT_HASH, PERSON: person.WORDING_HASH}.get(kind)
@@ -104,16 +110,14 @@ class Rated(Protocol):
         found = scores.summarise([_Typed(one.type) for one in answers], ratings)
         by_type = {}
         for name, score in found.by_type.items():
-            group = [one.rating for one in answers if one.type == name]
+            group = [one for one in answers if one.type == name]
             rate = found.hallucination_rate_by_type[name]
             by_type[name] = {
                 "count": len(group),
-                "score": _figure(score, group, VALUES["score"]),
-                "hallucination_rate": _figure(rate, group, VALUES["hallucination_rate"]),
+                "score": _figure("score", score, group),
+                "hallucination_rate": _figure("hallucination_rate", rate, group),
             }
-        headline = {
-            name: _figure(getattr(found, name), ratings, value) for name, value in VALUES.items()
-        }
+        headline = {name: _figure(name, getattr(found, name), answers) for name in VALUES}
         return {**headline, "by_type": by_type}
 
     def extremes(self, answer: Judged) -> tuple[Given, ...]:
@@ -124,9 +128,9 @@ class Rated(Protocol):
         return Cell(f"{rating:g}", rating >= scores.LOWEST_HONEST_RATING, rating)
 
 
-def _figure(
-    value: float | None, ratings: Sequence[int | None], of_rating: Callable[[int], float]
-) -> dict[str, float] | None:
+def _figure(name: str, value: float | None, answers: Sequence[Judged]) -> dict[str, float] | None:
     if value is None:
         return None
-    return estimate(value, [of_rating(rating) for rating in ratings if rating is not None])
+    rated = [(VALUES[name](one.rating), one.picture) for one in answers if one.rating is not None]
+    values, pictures = [value for value, _ in rated], [picture for _, picture in rated]
+    return estimate(value, values, MEASURES[name], pictures)

@@ -11,7 +11,7 @@ from benchmark.protocols.pope.published import PAPER
 from benchmark.protocols.protocol import Compared, Judged, ReadQuestion, Value
 from benchmark.protocols.right_or_wrong import RightOrWrong, right, said
 from benchmark.protocols.shown import Axis, Shown, Table
-from benchmark.statistics import MEAN
+from benchmark.statistics import SHARE
 
 
 def _said_yes(judged: Judged) -> Value | None:
@@ -58,7 +58,7 @@ class Pope(RightOrWrong):
         Shown("yes_ratio", "Yes ratio", "of the answers", "", style="share_tenths", counts=True),
     )
     tested = "accuracy"
-    compared = {"accuracy": Compared(right, MEAN), "yes_ratio": Compared(_said_yes, MEAN)}
+    compared = {"accuracy": Compared(right, SHARE), "yes_ratio": Compared(_said_yes, SHARE)}
     headline_axis = Axis("F1", "0 to 1", 0, 1)
     published: ClassVar[tuple[Table, ...]] = (PAPER,)
     compare_note = (
@@ -80,7 +80,9 @@ class Pope(RightOrWrong):
 
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
         labels = [one.question["gt_answer"] for one in answers]
-        return {**scores.figures_of(labels, [one.rating for one in answers]), "by_type": {}}
+        ratings = [one.rating for one in answers]
+        pictures = [one.picture for one in answers]
+        return {**scores.figures_of(labels, ratings, pictures), "by_type": {}}
 
 
 PROTOCOL = Pope()

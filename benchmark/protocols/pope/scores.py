@@ -1,23 +1,19 @@
 """POPE's figures out of labels and answers, "yes" being positive, with intervals.
 
 The yes-ratio is that of the **answers**; its target is the truth's, one half. A verdict on an
-answer holds 1 for right and 0 for wrong; with the label that says what was answered. F1, precision
-and recall are no means over questions, so their intervals come from resampling whole questions.
-Only the four counts of the table label x answer matter, and drawing n questions with replacement
-draws those counts from a multinomial distribution.
+answer holds 1 for right and 0 for wrong; with the label that says what was answered. All figures
+but F1 are shares, each of some of the answers; F1 follows from one. POPE asks six questions about
+each picture, which are no independent ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmark.protocols.yes_no import Answer
-from benchmark.statistics import NOT_DEFINED, RESAMPLES, ends, ratio
+from benchmark.statistics import Dice, Figure, Share, estimate_of_sums
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +64,17 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-Counts = NDArray[np.float64]
-"""``[resamples, 4]``: hits, false alarms, misses, correct rejections."""
-
-
-FIGURES: dict[str, Callable[[Counts], NDArray[np.float64]]] = {
-    "accuracy": lambda c: (c[:, 0] + c[:, 3]) / c.sum(axis=1),
-    "precision": lambda c: ratio(c[:, 0], c[:, 0] + c[:, 1]),
-    "recall": lambda c: ratio(c[:, 0], c[:, 0] + c[:, 2]),
-    "f1": lambda c: ratio(2 * c[:, 0], 2 * c[:, 0] + c[:, 1] + c[:, 2]),
-    "yes_ratio": lambda c: (c[:, 0] + c[:, 1]) / c.sum(axis=1),
+HIT, FALSE_ALARM, MISS, REJECTION = range(4)
+"""The columns of what one answer contributes: 1 in one of them."""
+FIGURES: dict[str, Figure] = {
+    "accuracy": Share((HIT, REJECTION), (HIT, FALSE_ALARM, MISS, REJECTION)),
+    "precision": Share((HIT,), (HIT, FALSE_ALARM)),
+    "recall": Share((HIT,), (HIT, MISS)),
+    "f1": Dice(both=(HIT,), said=(HIT, FALSE_ALARM), true=(HIT, MISS)),
+    "yes_ratio": Share((HIT, FALSE_ALARM), (HIT, FALSE_ALARM, MISS, REJECTION)),
 }
+_CELLS = (("yes", "yes"), ("no", "yes"), ("yes", "no"), ("no", "no"))
+"""(label, answer) by column."""
 
 
 def said(label: str, right: int | None) -> Answer | None:
@@ -89,30 +85,16 @@ def said(label: str, right: int | None) -> Answer | None:
 
 
 def figures_of(
-    labels: Sequence[str], ratings: Sequence[int | None], *, seed: int = 0
+    labels: Sequence[str],
+    ratings: Sequence[int | None],
+    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, Any]:
-    """Each figure as {"value", "low", "high"}, 0 to 1; all None while an answer is unclear, and
-    ``NOT_DEFINED`` where one has nothing to divide by."""
+    """Each figure as {"value", "low", "high"}, 0 to 1, a share with what it divides by in "whole";
+    all None while an answer is unclear, and ``NOT_DEFINED`` where one has nothing to divide by.
+    ``pictures``: which one each question is about."""
     answers = [said(label, right) for label, right in zip(labels, ratings, strict=True)]
     found = summarise(labels, answers)
     if found.unparsed:
         return dict.fromkeys(FIGURES)
-    pairs = list(zip(labels, answers, strict=True))
-    cells: tuple[tuple[str, Answer], ...] = (
-        ("yes", "yes"),
-        ("no", "yes"),
-        ("yes", "no"),
-        ("no", "no"),
-    )
-    shares = np.array([pairs.count(cell) for cell in cells]) / len(pairs)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(pairs), shares, size=RESAMPLES).astype(np.float64)
-    summary: dict[str, Any] = {}
-    for name, figure in FIGURES.items():
-        value = getattr(found, name)
-        if value is None:
-            summary[name] = dict(NOT_DEFINED)
-        else:
-            low, high = ends(figure(drawn))
-            summary[name] = {"value": value, "low": low, "high": high}
-    return summary
+    rows = [[float(pair == cell) for cell in _CELLS] for pair in zip(labels, answers, strict=True)]
+    return {name: estimate_of_sums(rows, figure, pictures) for name, figure in FIGURES.items()}

@@ -40,7 +40,7 @@ from benchmark.protocols.protocol import (
 from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.protocols.vl_rewardbench import judge, pairs, scores
 from benchmark.protocols.vl_rewardbench.published import PAPER
-from benchmark.statistics import MEAN
+from benchmark.statistics import PERCENT
 
 
 def _outcome(judged: Judged) -> Value | None:
@@ -69,7 +69,7 @@ class VLRewardBench(Protocol):
         *(of_group(name, name.capitalize()) for name in pairs.GROUPS),
     )
     tested = "overall"
-    compared = {"overall": Compared(_outcome, MEAN)}
+    compared = {"overall": Compared(_outcome, PERCENT)}
     answer_types: ClassVar[tuple[str, ...]] = pairs.GROUPS
     headline_axis = Axis("accuracy", "%", 0, 100)
     ranks_judges = True
@@ -198,7 +198,8 @@ class VLRewardBench(Protocol):
         outcomes = [value / 100 if isinstance(value, float) else None for value in values]
         ties = sum(outcome == 0.5 for outcome in outcomes)
         groups = [one.type for one in answers]
-        figures = scores.figures_of(groups, outcomes, self.answer_types)
+        pictures = [one.picture for one in answers]
+        figures = scores.figures_of(groups, outcomes, self.answer_types, pictures)
         return {**figures, "ties": ties, "by_type": {}}
 
     def undecided(self, summary: Mapping[str, Any], kind: str) -> Undecided | None:

@@ -6,7 +6,7 @@ a tie, which is counted and never decided by a coin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from benchmark.protocols.vl_rewardbench.pairs import GROUPS
-from benchmark.statistics import CONFIDENCE, NOT_DEFINED, RESAMPLES, estimate
+from benchmark.statistics import NOT_DEFINED, PERCENT, MeanOf, Share, estimate
 
 OUTCOMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_Known = tuple[str, float | None, Hashable]
+"""Group, outcome and picture of a pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +69,23 @@ def accuracies(
 
 
 def figures_of(
-    groups: Sequence[str], outcomes: Sequence[float | None], names: Sequence[str] = GROUPS
+    groups: Sequence[str],
+    outcomes: Sequence[float | None],
+    names: Sequence[str] = GROUPS,
+    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, Any]:
-    """The same with intervals over pairs; those of the macro mean resample within each group. A
-    group that was not asked has ``NOT_DEFINED``."""
+    """The same with intervals; ``pictures``: which one each pair is about. A group that was not
+    asked has ``NOT_DEFINED``, one that was has the number of its pairs in "count"."""
     found = accuracies(groups, outcomes, names)
-    by_group = {
-        name: [one for group, one in zip(groups, outcomes, strict=True) if group == name]
-        for name in names
-    }
+    places: Sequence[Hashable] = range(len(groups)) if pictures is None else pictures
+    known = list(zip(groups, outcomes, places, strict=True))
+    by_group = {name: [one for one in known if one[0] == name] for name in names}
     figures: dict[str, Any] = {
-        name: _of_group(found[name], values) if values else dict(NOT_DEFINED)
-        for name, values in by_group.items()
+        name: _of_group(found[name], group) if group else dict(NOT_DEFINED)
+        for name, group in by_group.items()
     }
-    figures["overall"] = _estimate(found["overall"], list(outcomes))
-    figures["macro"] = _macro(found["macro"], [values for values in by_group.values() if values])
+    figures["overall"] = _estimate(found["overall"], known)
+    figures["macro"] = _macro(found["macro"], known)
     return figures
 
 
@@ -90,30 +94,28 @@ def _percent(outcomes: Sequence[float | None]) -> float | None:
     return 100 * fmean(settled) if settled and len(settled) == len(outcomes) else None
 
 
-def _estimate(value: float | None, outcomes: Sequence[float | None]) -> dict[str, float] | None:
+def _estimate(value: float | None, known: Sequence[_Known]) -> dict[str, float] | None:
     if value is None:
         return None
-    return estimate(value, [100 * one for one in outcomes if one is not None])
+    settled = [(100 * outcome, place) for _, outcome, place in known if outcome is not None]
+    outcomes, places = [one for one, _ in settled], [place for _, place in settled]
+    return estimate(value, outcomes, PERCENT, places)
 
 
-def _of_group(value: float | None, outcomes: Sequence[float | None]) -> dict[str, float] | None:
+def _of_group(value: float | None, known: Sequence[_Known]) -> dict[str, float] | None:
     """With the number of pairs that it is of."""
-    found = _estimate(value, outcomes)
-    return None if found is None else {**found, "count": len(outcomes)}
+    found = _estimate(value, known)
+    return None if found is None else {**found, "count": len(known)}
 
 
-def _macro(
-    value: float | None, groups: Sequence[Sequence[float | None]]
-) -> dict[str, float] | None:
+def _macro(value: float | None, known: Sequence[_Known]) -> dict[str, float] | None:
+    """The mean of the shares of the groups that were asked."""
     if value is None:
         return None
-    generator = np.random.default_rng(0)
-    means = []
-    for outcomes in groups:
-        array = np.asarray(outcomes, dtype=np.float64)
-        distinct, counts = np.unique(array, return_counts=True)
-        drawn = generator.multinomial(len(array), counts / len(array), size=RESAMPLES)
-        means.append(100 * drawn @ distinct / len(array))
-    tail = (1 - CONFIDENCE) / 2 * 100
-    low, high = np.percentile(np.mean(means, axis=0), [tail, 100 - tail])
-    return {"value": value, "low": float(low), "high": float(high)}
+    asked = {name: place for place, name in enumerate(dict.fromkeys(name for name, _, _ in known))}
+    rows = np.zeros((len(known), 2 * len(asked)))
+    for row, (name, outcome, _) in zip(rows, known, strict=True):
+        row[2 * asked[name]], row[2 * asked[name] + 1] = outcome or 0.0, 1.0
+    shares = tuple(Share((2 * n,), (2 * n + 1,), unit=100) for n in range(len(asked)))
+    between = MeanOf(shares).interval(rows, [place for _, _, place in known])
+    return {"value": value, "low": between.low, "high": between.high}
