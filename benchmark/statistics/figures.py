@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from annotation.quality.shares import wilson
+from annotation.quality.student import t_quantile
 from benchmark.statistics.resampling import (
     CONFIDENCE,
     NOT_DEFINED,
@@ -35,7 +36,6 @@ from benchmark.statistics.resampling import (
     ratio,
     resampled_sums,
 )
-from training.figures.seeds import t_quantile
 
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 FEWEST_DIFFERING = 5
