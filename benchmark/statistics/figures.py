@@ -88,8 +88,12 @@ class Share:
         return _worth(_total(rows, self.part), _total(rows, self.whole), pictures)
 
     def extremes(self, rows: Rows) -> tuple[Rows, ...]:
-        none = _row(rows, {self.whole: _total(rows, self.whole).mean()})
-        return none, none + _row(rows, {self.part: _total(rows, self.whole).mean()})
+        size = _total(rows, self.whole).mean()
+        inside = set(self.part) <= set(self.whole)
+        apart = tuple(column for column in self.whole if column not in self.part)
+        none, full = _row(rows, {apart: size}), _row(rows, {self.part: size})
+        ends = (none, full if inside else none + full)
+        return ends[::-1] if self.rest else ends
 
     def of(self, rows: Rows) -> int:
         """What it divides by."""
@@ -119,6 +123,9 @@ class Dice:
 
     def extremes(self, rows: Rows) -> tuple[Rows, ...]:
         size = (_total(rows, self.said) + _total(rows, self.true)).mean() / 2
+        if set(self.both) <= set(self.said):  # Columns that exclude each other.
+            apart = tuple(column for column in self.said if column not in self.both)
+            return _row(rows, {apart: size}), _row(rows, {self.both: size})
         none = _row(rows, {self.said: size, self.true: size})
         return none, none + _row(rows, {self.both: size})
 
@@ -221,14 +228,16 @@ def unseen(
     extremes: Sequence[Rows],
     *,
     pictures: Pictures | None = None,
+    varying: Rows | None = None,
 ) -> Interval:
-    """The interval; where fewer than ``FEWEST_DIFFERING`` questions contribute anything but the
-    commonest, no narrower than what is open after so many: resampling has then next to nothing to
-    draw from, and of equal values nothing at all. What none of n questions has shown may be true of
-    a share of all questions, up to where Wilson's interval of 0 of n ends, and each of those may
-    contribute what is extreme. For yes and no that is Wilson's interval itself."""
-    counts = np.unique(by_picture(rows, pictures), axis=0, return_counts=True)[1]
-    if counts.sum() - counts.max() >= FEWEST_DIFFERING:
+    """The interval; where it has no width, or fewer than ``FEWEST_DIFFERING`` questions contribute
+    anything but the commonest, no narrower than what is open after so many: resampling has then
+    next to nothing to draw from, and of equal values nothing at all. What none of n questions has
+    shown may be true of a share of all questions, up to where Wilson's interval of 0 of n ends, and
+    each of those may contribute what is extreme. For yes and no that is Wilson's interval."""
+    told = rows if varying is None else varying  # Of pairs, what differs between the two models.
+    counts = np.unique(by_picture(told, pictures), axis=0, return_counts=True)[1]
+    if found.low < found.high and counts.sum() - counts.max() >= FEWEST_DIFFERING:
         return found
     share = wilson(*_worth(np.zeros(len(rows)), np.ones(len(rows)), pictures), Z)[1]
     usual = (1 - share) * rows.sum(axis=0)

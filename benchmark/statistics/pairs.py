@@ -129,7 +129,13 @@ def paired_ratio_test(
     return PairedTest(
         count=len(pairs),
         difference=float(difference),
-        interval=unseen(interval, rows, _ratio_difference_of_sums, extremes),
+        interval=unseen(
+            interval,
+            rows,
+            _ratio_difference_of_sums,
+            extremes,
+            varying=pairs[:, 1] - pairs[:, 0],
+        ),
         p_value=_exchange_p_value(pairs, resamples, seed),
         detectable=detectable_difference(_linear_shares(pairs)),
     )
@@ -152,7 +158,7 @@ def paired_sums_test(figure: Figure, first: Sequence[Any], second: Sequence[Any]
     return PairedTest(
         count=len(pairs),
         difference=float(difference(rows.sum(axis=0))),
-        interval=unseen(found, rows, difference, extremes),
+        interval=unseen(found, rows, difference, extremes, varying=pairs[:, 1] - pairs[:, 0]),
         p_value=paired_sums_p_value(figure, first, second),
         detectable=detectable_sums_difference(figure, first, second),
     )

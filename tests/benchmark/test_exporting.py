@@ -90,3 +90,27 @@ def test_the_leaderboard_as_a_table_has_one_figure_a_line(project: Project, clie
 def test_evaluations_of_other_projects_are_not_exported(client: Client) -> None:
     make_evaluation([6, 1], project=make_project())
     assert table(client.get(reverse("benchmark:leaderboard-csv"))) == []
+
+
+def test_equal_scores_share_a_rank_on_the_page_and_in_files(
+    project: Project, client: Client
+) -> None:
+    questions = make_question_set(count=2)
+    for name, ratings in (("b", [3, 3]), ("d", [0, 1]), ("a", [3, 3]), ("c", [6, 5])):
+        make_evaluation(ratings, question_set=questions, model_name=name, project=project)
+    expected = [("c", 1), ("a", 2), ("b", 2), ("d", 4)]
+    rows = table(client.get(reverse("benchmark:leaderboard-csv")))
+    told = dict.fromkeys((row["model"], int(row["rank"])) for row in rows)
+    assert list(told) == expected
+    (group,) = client.get(reverse("benchmark:leaderboard-json")).json()["groups"]
+    assert [(row["model"], row["rank"]) for row in group["rows"]] == expected
+    page = client.get(reverse("benchmark:leaderboard")).content.decode()
+    assert [page.count(f">{rank}.</span>") for rank in (1, 2, 3, 4)] == [1, 2, 0, 1]
+    rates = [row for row in rows if row["figure"] == "hallucination_rate"]
+    assert {row["whole"] for row in rates} == {"2"}
+
+
+def test_a_table_of_answers_names_the_picture(project: Project, client: Client) -> None:
+    evaluation = make_evaluation([3, 0], project=project)
+    (first, _) = table(client.get(reverse("benchmark:evaluation-csv", args=[evaluation.pk])))
+    assert first["image"] == evaluation.question_set.questions.first().data["image_src"]

@@ -24,6 +24,7 @@ from benchmark.statistics import (
     estimate_of_sums,
     mean_between,
     paired_test,
+    sums,
 )
 from benchmark.statistics.figures import FEWEST_DIFFERING, effective
 from benchmark.statistics.resampling import RESAMPLES
@@ -177,6 +178,15 @@ def test_pairs_that_are_all_alike_show_no_certain_difference() -> None:
     assert few.low < -2 and few.high > 2
     assert -0.1 < many.low < 0 < many.high < 0.1
     assert paired_test([0] * 5, [1] * 5, span=1).interval.low < 0.2
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_equal_answers_of_two_models_show_no_certain_equality(table: str) -> None:
+    right, wrong = (tuple(rows_of(table, right=one)) for one in (True, False))
+    for name, figure in TABLES[table][0].items():
+        for second in (right, wrong):
+            between = sums(figure).paired(right, second).interval
+            assert between.low < between.high, name
 
 
 def judged(protocol: Protocol, value: int, count: int) -> list[Judged]:
