@@ -113,6 +113,11 @@ class EvaluationChoice(forms.ModelChoiceField):
         return f"{obj.full_name} · {obj.question_set} · {obj.judge} · {date}"
 
 
+class CheckpointChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        return str(obj.distinct_name)
+
+
 class CompareForm(forms.Form):
     """Two complete evaluations that may be compared; ``result`` holds the comparison."""
 
@@ -169,7 +174,7 @@ class StartForm(EvaluationOptions):
     takes_pairs = True
 
     project_choice = forms.ModelChoiceField(Project.objects.none(), label="Project")
-    model = forms.ModelChoiceField(
+    model = CheckpointChoice(
         Checkpoint.objects.none(),
         required=False,
         empty_label="None: the judge itself",

@@ -102,7 +102,7 @@ def reward_evaluation_of(run: Run) -> Evaluation:
             "prompt_hash": judge.wording_for(question_set),
             "project": run.project,
             "checkpoint": reward_model,
-            "model_name": reward_model.name,
+            "model_name": reward_model.distinct_name,
             "created_by": run.requested_by,
         },
     )

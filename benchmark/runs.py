@@ -146,7 +146,7 @@ def evaluation_of(run: Run) -> Evaluation:
             "prompt_hash": judge.wording_for(question_set),
             "project": run.project,
             "checkpoint": checkpoint,
-            "model_name": checkpoint.name,
+            "model_name": checkpoint.distinct_name,
             "sampling": {"temperature": run.options["temperature"], "seed": run.seed},
             "created_by": run.requested_by,
         },

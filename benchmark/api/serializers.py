@@ -63,6 +63,12 @@ class EvaluationSerializer(serializers.ModelSerializer):
         read_only=True,
         help_text='"Base", "SFT", "DPO", "RLHF", "Fact-RLHF", or empty if unknown.',
     )
+    units = serializers.DictField(
+        source="question_set.rules.units",
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="Of each figure, what its value is stored in.",
+    )
 
     class Meta:
         model = Evaluation
@@ -83,6 +89,7 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "run",
             "sampling",
             "summary",
+            "units",
             "created_at",
             "finished_at",
         ]

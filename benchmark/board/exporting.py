@@ -73,7 +73,8 @@ def leaderboard_document(
 
 def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
     """One line per figure: protocols differ in their figures, lines do not differ in columns."""
-    yield csv_line((*_ORIGIN_COLUMNS, "whole", "figure", "value", "low", "high", "not_defined"))
+    columns = ("whole", "figure", "unit", "value", "low", "high", "not_defined")
+    yield csv_line((*_ORIGIN_COLUMNS, *columns))
     for group in groups:
         ranks = group.ranks
         for row in group.rows:
@@ -92,7 +93,7 @@ def leaderboard_csv(groups: Iterable[Group]) -> Iterator[bytes]:
                 figure = row.summary[shown.name] or {}
                 ends = (figure.get(name) for name in ("value", "low", "high", "undefined"))
                 of = (figure.get("count", group.asked), whole_of(figure, shown, group.asked))
-                yield csv_line((*origin, *of, shown.name, *ends))
+                yield csv_line((*origin, *of, shown.name, shown.stored_in, *ends))
 
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
         "checkpoint": evaluation.checkpoint_id,
         "run": evaluation.run_id,
         "finished_at": evaluation.finished_at,
+        "units": evaluation.question_set.rules.units,
     }
 
 

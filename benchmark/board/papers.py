@@ -30,6 +30,7 @@ COLUMNS = (
     "wording",
     "temperature",
     "figure",
+    "about",
     "unit",
     "value",
     "low",
@@ -61,7 +62,8 @@ def rows(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
             "wording": one.prompt_hash[:8],
             "temperature": one.sampling.get("temperature"),
             "figure": shown.title,
-            "unit": shown.unit,
+            "about": shown.unit,
+            "unit": shown.stored_in,
             **{end: found[end] for end in ("value", "low", "high")},
             "not_defined": found.get("undefined"),
         }

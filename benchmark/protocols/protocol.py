@@ -293,6 +293,11 @@ class Protocol:
     ranks_judges: ClassVar[bool] = False
     """Whether what judges is what is measured: evaluations of all judges are then one ranking."""
 
+    @property
+    def units(self) -> dict[str, str]:
+        """Of each figure, what its value is stored in."""
+        return {shown.name: shown.stored_in for shown in self.figures}
+
     def summarise(self, answers: Sequence[Judged]) -> dict[str, Any]:
         """Each figure as {"value", "low", "high"}, None while a verdict that it needs is open,
         ``statistics.NOT_DEFINED`` where it has nothing to divide by; one that is of a part of the

@@ -39,6 +39,13 @@ class Shown:
         return "" if self.scale else self.title
 
     @property
+    def stored_in(self) -> str:
+        """The unit of its value where programs read it: a share is not written as a percentage."""
+        if self.style == "number":
+            return self.scale or self.unit
+        return "share, 0 to 1" if self.style.startswith("share") else "percent"
+
+    @property
     def heading(self) -> str:
         return f"{self.title}, {self.scale}" if self.scale else self.title
 

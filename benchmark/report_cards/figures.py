@@ -121,7 +121,11 @@ def renewed(figures: Mapping[str, Any]) -> dict[str, Any]:
 def findings(figures: Mapping[str, Any]) -> list[str]:
     """What the tests show, in sentences for people."""
     whole = figures["conditions"][figures["whole"]]
-    told = [sentences.of_few(int(figures["pairs"])), sentences.against_chance(whole)]
+    told = [
+        sentences.of_few(int(figures["pairs"])),
+        sentences.of_chosen(figures.get("left_aside"), flattered=figures.get("flattered", False)),
+        sentences.against_chance(whole),
+    ]
     told += [
         sentences.ablation(
             name,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from benchmark.report_cards.figures import Scored
 from training.checkpoints import registry
 from training.models import Attempt, Checkpoint, Run
 from training.rlhf.contract import Kind, PreferencePair, RunSpec, ScoreSettings
+from training.rlhf.contract.halves import divided
 from training.runs import requests
 from training.runs.kinds import RunKind
 
@@ -50,8 +51,7 @@ class ReportCardKind(RunKind):
     def write_data(self, run: Run, directory: Path) -> None:
         assert run.release is not None
         exporting.write_training_data(run.release, directory)
-        held_out = directory / "data" / "held_out.jsonl"
-        pairs = _pairs(held_out)[:MOST_PAIRS]
+        pairs = asked(_pairs(directory / "data" / "held_out.jsonl"), chose=chose(run))
         if not pairs:
             raise ValueError("the release holds nothing out: there is nothing fair to report")
         (directory / "images" / BLANK).write_bytes(blank_picture())
@@ -67,10 +67,12 @@ class ReportCardKind(RunKind):
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
         with (directory / "final" / "scores.jsonl").open(encoding="utf-8") as handle:
             scores = [json.loads(line) for line in handle if line.strip()]
-        pairs = _pairs(directory / "data" / "held_out.jsonl")[:MOST_PAIRS]
         by_id = {line["id"]: line for line in scores}
+        held_out = _pairs(directory / "data" / "held_out.jsonl")
+        pairs, aside = fair(held_out, by_id, chose=chose(run))
         found = figures.report(scored(pairs, by_id))
         found["left_out"] = len(pairs) - found["pairs"]
+        found |= {"left_aside": aside, "flattered": chose(run) and not aside}
         sampled = directory / "data" / SAMPLED
         if sampled.exists():
             source = best_of_n.Source.from_json(json.loads(sampled.read_text("utf-8")))
@@ -121,6 +123,43 @@ def report_on(run: Run) -> None:
     if not holds_pairs_out(run):
         return
     request_report(made, run.requested_by)
+
+
+def chose(run: Run) -> bool:
+    """Whether held-out pairs chose which step of the reward model was kept."""
+    made_by = run.reward_model.run if run.reward_model else None
+    told = made_by.settings if made_by else {}
+    return bool(told.get("keep_best") or told.get("patience"))
+
+
+def asked(held_out: Sequence[PreferencePair], *, chose: bool) -> list[PreferencePair]:
+    """The pairs to be scored, those that chose nothing first."""
+    if chose:
+        choosing, reporting = divided([pair.image for pair in held_out])
+        order = dict.fromkeys([*reporting, *choosing])
+        held_out = [held_out[number] for number in order]
+    return list(held_out[:MOST_PAIRS])
+
+
+def fair(
+    held_out: Sequence[PreferencePair], lines: Mapping[str, Any], *, chose: bool
+) -> tuple[list[PreferencePair], int]:
+    """The pairs that did not choose the step that was kept, and how many others did.
+
+    Divided as training divided them, which left out what is too long for the model: what got no
+    score here. Where they are too few to be divided, all of them chose: (all of them, 0).
+    """
+    scored_ids = {name.split("/", 1)[1] for name in lines if "/" in name}
+    pairs = asked(held_out, chose=chose)
+    if not chose:
+        return pairs, 0
+    unusable = {pair.id for pair in pairs if pair.id not in scored_ids}
+    usable = [pair for pair in held_out if pair.id not in unusable]
+    choosing, reporting = divided([pair.image for pair in usable])
+    if choosing == reporting:
+        return pairs, 0
+    fit = {usable[number].id for number in reporting} | unusable
+    return [pair for pair in pairs if pair.id in fit], len(choosing)
 
 
 def blank_picture() -> bytes:

@@ -135,6 +135,25 @@ def of_few(count: int) -> str | None:
     )
 
 
+def of_chosen(aside: int | None, *, flattered: bool) -> str | None:
+    """That held-out pairs chose which step was kept: others, which are left aside, or these, which
+    then flatter it. ``aside`` is None in a report of before; None where nothing was chosen."""
+    if aside is None:
+        return (
+            "Made before the pairs that chose which step was kept were left aside: where a run "
+            "keeps its best step, these figures flatter it. Make it again."
+        )
+    if aside:
+        others = "1 other held-out pair" if aside == 1 else f"{aside} other held-out pairs"
+        return f"Left aside: {others}, on which the step that was kept was chosen."
+    if flattered:
+        return (
+            "The step that was kept was chosen on these very pairs, which are too few to be "
+            "divided: these figures flatter it."
+        )
+    return None
+
+
 def _pairs(count: int) -> str:
     return f"{count} pair" if count == 1 else f"{count} pairs"
 

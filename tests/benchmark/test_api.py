@@ -35,6 +35,7 @@ def test_an_evaluation_with_its_figures(project: Project, manager: User) -> None
     evaluation = make_evaluation([6, 1], project=project, model_name="LLaVA")
     body = client_of(manager).get(f"/api/v1/evaluations/{evaluation.pk}").json()
     assert body["summary"]["score"]["value"] == 3.5
+    assert body["units"]["score"] == "0 to 6"
     assert (body["model_name"], body["state"], body["project"]) == (
         "LLaVA",
         "complete",

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project
+from benchmark import protocols
 from benchmark.models import Answer
 from tests.benchmark.factories import make_evaluation, make_question_set
 from tests.factories import make_member, make_project
@@ -85,6 +86,18 @@ def test_the_leaderboard_as_a_table_has_one_figure_a_line(project: Project, clie
     assert float(rows[0]["value"]) == 3.5
     assert float(rows[0]["low"]) == evaluation.summary["score"]["low"]
     assert {row["model"] for row in rows} == {"'=cmd"}
+    units = {"score": "0 to 6", "hallucination_rate": "share, 0 to 1", "informativeness": "percent"}
+    assert {row["figure"]: row["unit"] for row in rows} == units
+    (group,) = json.loads(client.get(reverse("benchmark:leaderboard-json")).content)["groups"]
+    assert group["rows"][0]["units"] == units
+
+
+@pytest.mark.parametrize("protocol", protocols.TABLE)
+def test_every_figure_has_the_unit_that_it_is_stored_in(protocol: str) -> None:
+    rules = protocols.named(protocol)
+    assert set(rules.units) == {shown.name for shown in rules.figures}
+    known = {"0 to 6", "share, 0 to 1", "percent"}
+    assert set(rules.units.values()) <= known
 
 
 def test_evaluations_of_other_projects_are_not_exported(client: Client) -> None:

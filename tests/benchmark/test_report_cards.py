@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from annotation.models import Project, Release
 from benchmark.models import ReportCard
-from benchmark.report_cards import figures, sentences
+from benchmark.report_cards import figures, kind, sentences
 from benchmark.report_cards.figures import Scored
 from benchmark.report_cards.kind import BLANK, conditions, report_on, scored
 from benchmark.statistics import estimate, paired_test
@@ -24,6 +24,7 @@ from tests.training.factories import make_base, make_checkpoint
 from training.checkpoints import cards
 from training.models import Checkpoint, Run
 from training.rlhf.contract import PreferencePair, Turn
+from training.rlhf.contract.halves import divided
 from training.runs import kinds
 
 PAIRS = [
@@ -304,8 +305,6 @@ def test_a_reward_run_is_followed_by_its_report(reward_model: Checkpoint, settin
 def test_what_the_run_writes_and_takes_in(
     reward_model: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.report_cards import kind
-
     for name in ("data", "images", "final"):
         (tmp_path / name).mkdir()
     held_out = "\n".join(json.dumps(pair.to_json()) for pair in PAIRS)
@@ -329,3 +328,52 @@ def test_what_the_run_writes_and_takes_in(
     (tmp_path / "final/scores.jsonl").write_text("\n".join(map(json.dumps, scores)))
     card.finish(run, None, tmp_path)  # type: ignore[arg-type]
     assert ReportCard.objects.get(checkpoint=reward_model).figures["pairs"] == 24
+    run.settings = {"keep_best": True}  # The reward model's own run, here.
+    card.finish(run, None, tmp_path)  # type: ignore[arg-type]
+    found = ReportCard.objects.get(checkpoint=reward_model).figures
+    assert (found["pairs"], found["left_aside"], found["flattered"]) == (8, 16, False)
+    assert "16 other held-out pairs, on which the step" in " ".join(figures.findings(found))
+
+
+def of_images(*counts: int) -> list[PreferencePair]:
+    """So many pairs of each of several images."""
+    names = [f"{n}.png" for n, count in enumerate(counts) for _ in range(count)]
+    return [replace(PAIRS[0], id=f"pair-{n}", image=name) for n, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "chose", "aside"),
+    [((6, 6, 6, 6), False, 0), ((6, 6, 6, 6), True, 12), ((3, 3), True, 0), ((30,), True, 0)],
+)
+def test_a_report_is_of_pairs_that_did_not_choose_the_step(
+    counts: tuple[int, ...], chose: bool, aside: int
+) -> None:
+    held_out = of_images(*counts)
+    lines: dict[str, Any] = {one.id: {} for one in conditions(held_out)}
+    pairs, left = kind.fair(held_out, lines, chose=chose)
+    assert (len(pairs), left) == (len(held_out) - aside, aside)
+    chosen_on, _ = divided([pair.image for pair in held_out])
+    if aside:
+        assert not {pair.id for pair in pairs} & {held_out[number].id for number in chosen_on}
+
+
+def test_what_is_too_long_is_divided_nowhere() -> None:
+    """Training leaves it out before it divides, so that other images may choose."""
+    held_out = of_images(*[2] * 20)
+    short = [pair for pair in held_out if pair.image != "7.png"]
+    lines: dict[str, Any] = {one.id: {} for one in conditions(short)}
+    pairs, _ = kind.fair(held_out, lines, chose=True)
+    _, reporting = divided([pair.image for pair in short])
+    fair = {short[number].id for number in reporting}
+    assert {pair.id for pair in pairs if pair.image != "7.png"} == fair
+
+
+def test_of_very_many_pairs_those_that_chose_nothing_are_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kind, "MOST_PAIRS", 10)
+    held_out = of_images(*[2] * 20)
+    pairs = kind.asked(held_out, chose=True)
+    assert len(pairs) == 10
+    lines: dict[str, Any] = {one.id: {} for one in conditions(pairs)}
+    assert kind.fair(held_out, lines, chose=True)[0] == pairs

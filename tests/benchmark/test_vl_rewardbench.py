@@ -179,6 +179,10 @@ def test_a_reward_model_is_measured_as_a_run(question_set: QuestionSet, tmp_path
         project=project, kind="reward", base=base, requested_by=make_admin(), name="reward"
     )
     reward_model = make_checkpoint(made_by, kind=Checkpoint.Kind.REWARD_MODEL, name="rm")
+    twins = Run.objects.create(
+        project=project, kind="reward", base=base, requested_by=make_admin(), name="reward"
+    )
+    make_checkpoint(twins, kind=Checkpoint.Kind.REWARD_MODEL, name="rm")
     judge = exact()
     client = Client()
     client.force_login(make_member(project, "manager"))
@@ -216,6 +220,12 @@ def test_a_reward_model_is_measured_as_a_run(question_set: QuestionSet, tmp_path
     evaluation.refresh_from_db()
     assert evaluation.summary["overall"]["value"] == 75
     assert evaluation.checkpoint == reward_model
+    assert evaluation.model_name == f"rm, run {made_by.pk}"  # The other one is called so too.
+    form = client.get(reverse("benchmark:start")).content.decode()
+    assert all(f"rm, run {one.pk}" in form for one in (made_by, twins))
+    page = client.get(reverse("benchmark:model", args=[reward_model.pk])).content.decode()
+    assert reverse("benchmark:report-card", args=[reward_model.pk]) in page
+    assert all(shown.title in page for shown in question_set.rules.figures)
     refused = client.post(reverse("benchmark:start"), {**asked, "model": base.pk})
     assert refused.status_code == 422
     assert "pairs of responses" in refused.content.decode()

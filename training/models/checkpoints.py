@@ -83,6 +83,15 @@ class Checkpoint(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def distinct_name(self) -> str:
+        """Its name, with the number of its run where another run made one of the same name: runs
+        are named after what they do, and so are two that differ in a setting."""
+        twins = Checkpoint.objects.filter(name=self.name).exclude(run=self.run_id)
+        if self.run_id is None or not twins.exclude(run=None).exists():
+            return self.name
+        return f"{self.name[:180]}, run {self.run_id}"
+
     def get_absolute_url(self) -> str:
         return reverse("training:checkpoint", args=[self.pk])
 

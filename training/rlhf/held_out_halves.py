@@ -7,16 +7,12 @@ the other. Images are divided and not pairs.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from training.rlhf.contract import PreferencePair
+from training.rlhf.contract.halves import FEWEST, divided
 from training.rlhf.run_directory import Run
-
-FEWEST = 20
-"""With fewer held-out pairs a half says too little: then all of them do both, and the run says so.
-"""
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,8 @@ def halves(run: Run, pairs: Sequence[PreferencePair], *, chooses: bool) -> Halve
     everything = list(range(len(pairs)))
     if not pairs or not chooses:
         return Halves(everything, everything)
-    order = sorted({pair.image for pair in pairs}, key=_shuffled)
-    chosen = set(order[::2])
-    choosing = [number for number in everything if pairs[number].image in chosen]
-    reporting = [number for number in everything if pairs[number].image not in chosen]
-    if len(pairs) < FEWEST or not reporting:
+    choosing, reporting = divided([pair.image for pair in pairs], fewest=FEWEST)
+    if choosing == reporting:
         run.events.stage(
             f"{len(pairs)} held-out pairs are too few to choose on one half and report on the "
             "other: the figures are of the pairs that the step was chosen on, and flatter it"
@@ -61,7 +54,3 @@ def halves(run: Run, pairs: Sequence[PreferencePair], *, chooses: bool) -> Halve
         f"and reported on {len(reporting)} others"
     )
     return Halves(choosing, reporting)
-
-
-def _shuffled(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()

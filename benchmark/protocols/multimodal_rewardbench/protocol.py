@@ -37,6 +37,7 @@ class MultimodalRewardBench(VLRewardBench):
         Shown("macro", "Macro mean", "of the six groups", style="percent_tenths"),
         *(of_group(name, title) for name, title in TITLES.items()),
     )
+    brief = 8
     answer_types: ClassVar[tuple[str, ...]] = pairs.GROUPS
     type_titles = TITLES
     published: ClassVar[tuple[Table, ...]] = (PAPER,)

@@ -68,6 +68,7 @@ class VLRewardBench(Protocol):
         Shown("macro", "Macro mean", "of the three groups", style="percent_tenths"),
         *(of_group(name, name.capitalize()) for name in pairs.GROUPS),
     )
+    brief = 5
     tested = "overall"
     compared = {"overall": Compared(_outcome, PERCENT)}
     answer_types: ClassVar[tuple[str, ...]] = pairs.GROUPS
