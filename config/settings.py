@@ -159,7 +159,8 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [places.TEMPLATES],
+        # A benchmark's folder may hold fragments of its own: "NAME/outcome.html".
+        "DIRS": [places.TEMPLATES, places.CODE / "benchmark" / "protocols"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

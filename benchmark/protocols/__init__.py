@@ -1,6 +1,7 @@
 """One folder per benchmark: all that is special about it, and nothing else.
 
-To add a benchmark, add a folder with a ``protocol.Protocol`` and a line to ``TABLE``.
+To add a benchmark, add a folder with a ``protocol.Protocol`` and a line to ``TABLE``. Templates are
+looked for here too: "NAME/outcome.html" is a file of that folder.
 """
 
 from __future__ import annotations
