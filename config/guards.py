@@ -38,7 +38,7 @@ class Request(WSGIRequest):
         super().__init__(environ)
 
     @cached_property
-    def COOKIES(self) -> dict[str, str]:
+    def COOKIES(self) -> dict[str, str]:  # type: ignore[override]  # a property there, too
         """Those whose values have no backslash, which none has that is set here.
 
         Python before 3.11.10 undoes the backslashes of a quoted value in quadratic time
