@@ -23,8 +23,7 @@ from tests.factories import make_admin, make_member, make_project, make_token
 from tests.training.factories import make_base, make_checkpoint
 from training.checkpoints import cards
 from training.models import Checkpoint, Run
-from training.rlhf.contract import PreferencePair, Turn
-from training.rlhf.contract.halves import divided
+from training.rlhf.contract import PreferencePair, Turn, divide_held_out
 from training.runs import kinds
 
 PAIRS = [
@@ -352,7 +351,7 @@ def test_a_report_is_of_pairs_that_did_not_choose_the_step(
     lines: dict[str, Any] = {one.id: {} for one in conditions(held_out)}
     pairs, left = kind.fair(held_out, lines, chose=chose)
     assert (len(pairs), left) == (len(held_out) - aside, aside)
-    chosen_on, _ = divided([pair.image for pair in held_out])
+    chosen_on, _ = divide_held_out([pair.image for pair in held_out])
     if aside:
         assert not {pair.id for pair in pairs} & {held_out[number].id for number in chosen_on}
 
@@ -363,7 +362,7 @@ def test_what_is_too_long_is_divided_nowhere() -> None:
     short = [pair for pair in held_out if pair.image != "7.png"]
     lines: dict[str, Any] = {one.id: {} for one in conditions(short)}
     pairs, _ = kind.fair(held_out, lines, chose=True)
-    _, reporting = divided([pair.image for pair in short])
+    _, reporting = divide_held_out([pair.image for pair in short])
     fair = {short[number].id for number in reporting}
     assert {pair.id for pair in pairs if pair.image != "7.png"} == fair
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from training.rlhf.contract import PreferencePair
-from training.rlhf.contract.halves import FEWEST, divided
+from training.rlhf.contract.halves import FEWEST, divide_held_out
 from training.rlhf.run_directory import Run
 
 
@@ -42,7 +42,7 @@ def halves(run: Run, pairs: Sequence[PreferencePair], *, chooses: bool) -> Halve
     everything = list(range(len(pairs)))
     if not pairs or not chooses:
         return Halves(everything, everything)
-    choosing, reporting = divided([pair.image for pair in pairs], fewest=FEWEST)
+    choosing, reporting = divide_held_out([pair.image for pair in pairs], fewest=FEWEST)
     if choosing == reporting:
         run.events.stage(
             f"{len(pairs)} held-out pairs are too few to choose on one half and report on the "

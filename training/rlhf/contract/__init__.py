@@ -26,6 +26,7 @@ from training.rlhf.contract.events import (
     Stage,
     parse_event,
 )
+from training.rlhf.contract.halves import divide_held_out
 from training.rlhf.contract.pairs import (
     CORRECTION,
     Correction,
@@ -101,6 +102,7 @@ __all__ = [
     "Stage",
     "Turn",
     "dataclass_from_json",
+    "divide_held_out",
     "parse_event",
     "setting",
     "settings_from_json",

@@ -13,7 +13,7 @@ FEWEST = 20
 """With fewer held-out pairs a half says too little: then all of them do both."""
 
 
-def divided(images: Sequence[str], *, fewest: int = FEWEST) -> tuple[list[int], list[int]]:
+def divide_held_out(images: Sequence[str], *, fewest: int = FEWEST) -> tuple[list[int], list[int]]:
     """Numbers of the pairs that choose, and of those that report, by the image of each pair; all
     of them twice where they are fewer than ``fewest`` or of one image."""
     everything = list(range(len(images)))
