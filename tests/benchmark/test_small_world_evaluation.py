@@ -60,7 +60,9 @@ def test_the_truth_scores_six_and_nonsense_zero(tmp_path: Path) -> None:
     question_set = small_world_questions(tmp_path, per_type=2)
     right = judged(question_set, lambda question: question.data["gt_answer"])
     assert right.state == "complete"
-    assert right.summary["score"] == {"value": 6.0, "low": 6.0, "high": 6.0}
+    # Sixteen right answers do not show that every answer would be right.
+    assert (right.summary["score"]["value"], right.summary["score"]["high"]) == (6, 6)
+    assert 4.5 < right.summary["score"]["low"] < 6
     assert right.summary["hallucination_rate"]["value"] == 0
     assert right.summary["informativeness"]["value"] == 100
     assert {kind["count"] for kind in right.summary["by_type"].values()} == {2}
