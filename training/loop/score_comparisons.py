@@ -53,8 +53,10 @@ class ScoreComparisonsOptions(OptionsForm):
         help_text="The second needs a reward model with an ensemble of heads.",
     )
 
-    def clean_rank_by(self) -> str:
-        return self.cleaned_data["rank_by"] or "doubt"
+    def options(self) -> dict[str, Any]:
+        """Ranking by doubt, as ever, is not said, so that a run is asked for as it always was."""
+        found = super().options()
+        return found if found.pop("rank_by") != "spread" else {**found, "rank_by": "spread"}
 
 
 class ScoreComparisons(RunKind):
