@@ -125,13 +125,18 @@ def groups(evaluations: EvaluationQuerySet, chosen: Iterable[int] = ()) -> list[
     for evaluation in newest.values():
         grouped.setdefault(evaluation.group, []).append(evaluation)
     drawn = frozenset(chosen)
-    found = [Group(sorted(rows, key=_place), drawn) for rows in grouped.values()]
+    found = [Group(ranked(rows), drawn) for rows in grouped.values()]
     return sorted(found, key=_order)
 
 
 def _place(row: Evaluation) -> tuple[Any, ...]:
     """Best first; equal scores by name, so that every page and file has them in one order."""
     return (-score_of(row), row.model_name, row.pk)
+
+
+def ranked(rows: Iterable[Evaluation]) -> list[Evaluation]:
+    """In the order of their ranking."""
+    return sorted(rows, key=_place)
 
 
 def _order(group: Group) -> tuple[Any, ...]:

@@ -121,7 +121,7 @@ def _group(link: SharedLink) -> leaderboard.Group:
     rows = list(Evaluation.objects.shared_by(link).with_origin())
     if not rows:
         raise Http404
-    return leaderboard.Group(sorted(rows, key=leaderboard.score_of, reverse=True))
+    return leaderboard.Group(leaderboard.ranked(rows))
 
 
 def _about(request: HttpRequest, link: SharedLink, token: str) -> dict[str, Any]:

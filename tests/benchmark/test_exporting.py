@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from annotation.models import Project
 from benchmark import protocols
-from benchmark.models import Answer
+from benchmark.board import leaderboard
+from benchmark.models import Answer, Evaluation
 from tests.benchmark.factories import make_evaluation, make_question_set
 from tests.factories import make_member, make_project
 
@@ -119,6 +120,8 @@ def test_equal_scores_share_a_rank_on_the_page_and_in_files(
     assert [(row["model"], row["rank"]) for row in group["rows"]] == expected
     page = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert [page.count(f">{rank}.</span>") for rank in (1, 2, 3, 4)] == [1, 2, 0, 1]
+    shared = leaderboard.ranked(Evaluation.objects.order_by("-pk"))
+    assert [row.model_name for row in shared] == [name for name, _ in expected]
     rates = [row for row in rows if row["figure"] == "hallucination_rate"]
     assert {row["whole"] for row in rates} == {"2"}
 

@@ -304,58 +304,6 @@ def test_a_full_queue_is_waited_for_and_a_wrong_account_is_not(
     assert "sbatch: error" not in str(refused.value)
 
 
-def test_a_queue_that_is_really_full_is_told_and_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """sbatch itself tries again for two minutes then, longer than we listen to it."""
-    monkeypatch.setattr(slurm_commands, "COMMAND_SECONDS", 5)
-    with slurm_cluster(tmp_path, more="MaxJobCount=1\nMinJobAge=2\n"):
-        other = submit(seconds=600)
-        run = make_run(script={"steps": 2})
-        with executing(run):
-            told = wait_for(
-                lambda: "its queue is full" in stage_of(run) and stage_of(run), seconds=120
-            )
-            slurm_commands.cancel(other)
-    run.refresh_from_db()
-    assert str(told).startswith("Slurm takes no job now; it is asked again and again: ")
-    assert (run.state, run.error) == (State.SUCCEEDED, "")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ([], "waits in the queue, for the second time"),
-        (["--no-requeue"], "was lost with its node"),
-    ],
-    ids=["slurm requeues", "slurm gives up"],
-)
-def test_a_lost_node_is_told_and_the_run_goes_on(
-    settings: Any, options: list[str], words: str
-) -> None:
-    settings.SLURM_OPTIONS = options
-    run = make_run(script={"steps": 60, "seconds_per_step": 0.05, "checkpoint_every": 5})
-    with executing(run):
-        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
-        lost = pid_in(run, "trainer-pid")
-        node_is("down")
-        told = wait_for(lambda: words in stage_of(run) and stage_of(run))
-        node_is("resume")
-        start_now(job_of(run))
-    run.refresh_from_db()
-    assert str(told).startswith("Slurm job ")
-    assert (run.state, run.error) == (State.SUCCEEDED, "")
-    assert run.attempt_count == 1
-    assert Metric.objects.filter(run=run, name="train/loss").count() == 60
-    assert not lives(lost)
-
-
-def node_is(state: str) -> None:
-    """As its operator says."""
-    update = ["scontrol", "update", "NodeName=node0", f"State={state}", "Reason=a test"]
-    subprocess.run(update, check=True)
-
-
 def test_killing_what_runs_on_the_node_is_told_like_any_killed_trainer() -> None:
     run = make_run(script=LONG)
     with executing(run):
