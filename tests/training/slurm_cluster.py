@@ -52,12 +52,12 @@ PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP
 
 
 @contextmanager
-def slurm_cluster(folder: Path, *, nodes: int = 1, more: str = "") -> Iterator[None]:
+def slurm_cluster(folder: Path, *, nodes: int = 1) -> Iterator[None]:
     """Within the block sbatch, scontrol, squeue and scancel of this process mean this cluster.
 
-    Each node has two processors and two GPUs, which are files. ``more`` is added to slurm.conf.
+    Each node has two processors and two GPUs, which are files.
     """
-    configuration = _configure(folder, nodes, more)
+    configuration = _configure(folder, nodes)
     before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(configuration)
     daemons = [_start(folder, "slurmctld")]
@@ -77,7 +77,7 @@ def slurm_cluster(folder: Path, *, nodes: int = 1, more: str = "") -> Iterator[N
             os.environ["SLURM_CONF"] = before
 
 
-def _configure(folder: Path, nodes: int, more: str) -> Path:
+def _configure(folder: Path, nodes: int) -> Path:
     (folder / "state").mkdir()
     for name in ("gpu0", "gpu1"):
         (folder / name).touch()
@@ -90,7 +90,6 @@ def _configure(folder: Path, nodes: int, more: str) -> Path:
     configuration = folder / "slurm.conf"
     configuration.write_text(
         CONFIGURATION.format(folder=folder, host=host, ports=ports, nodes="\n".join(described))
-        + more
     )
     (folder / "gres.conf").write_text(
         "".join(f"NodeName=node{n} Name=gpu File={folder}/gpu[0-1]\n" for n in range(nodes))
