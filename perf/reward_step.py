@@ -145,7 +145,7 @@ class Work:
 
     def _run(self, position: str) -> Any:
         return SimpleNamespace(
-            spec=SimpleNamespace(settings=self._settings(position)),
+            spec=SimpleNamespace(settings=self._settings(position), seed=0),
             image_files=lambda record: (self.folder / record.image,),
         )
 

@@ -85,7 +85,8 @@ def test_the_chart_shows_at_most_six_models_over_the_eight_types() -> None:
     ]
     assert [row.model_name for row in group.undrawn] == ["model 0"]
     first = group.chart["series"][0]
-    assert first["values"] == first["low"] == first["high"] == [6.0] * 8
+    assert first["values"] == first["high"] == [6.0] * 8
+    assert max(first["low"]) < 6, "one answer of a kind says little"
 
 
 @pytest.mark.django_db

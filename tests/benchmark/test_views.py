@@ -267,7 +267,7 @@ def test_compare_says_when_one_is_shown(project: Project, manager: User) -> None
     address = f"{reverse('benchmark:compare')}?first={first.pk}&second={second.pk}"
     page = text_of(client_of(manager).get(address))
     assert "A difference in score is shown" in page
-    assert '+6.00<span class="cell-sub">2.11 to 6.00</span>' in page
+    assert '+6.00<span class="cell-sub">+2.11 to +6.00</span>' in page
     assert "−100 points" in page  # noqa: RUF001
     assert "p = 0.008" in page  # 2 of 256 sign patterns.
 
