@@ -195,7 +195,7 @@ def test_a_head_is_read_in_linear_time(around: str, pump: str) -> None:
 
 def test_cookies_beside_one_that_is_left_out_are_read() -> None:
     said = r'sessionid=abc; theirs="a\"b"; csrftoken="xyz"'
-    request = Request({"REQUEST_METHOD": "GET", "wsgi.input": None, "HTTP_COOKIE": said})
+    request = Request({"REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO(), "HTTP_COOKIE": said})
     assert request.COOKIES == {"sessionid": "abc", "csrftoken": "xyz"}
 
 
