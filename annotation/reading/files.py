@@ -27,9 +27,7 @@ LOOKED_AT = 4096
 _BLANK = b" \t\r\n"
 _COLUMN = re.compile(r"[^\n\r\"{}\[\]<>]{0,60}")
 _SEP_LINE = re.compile(r'"?sep=([,;|:]|\t)"?', re.IGNORECASE)
-_JSON_LINE = re.compile(
-    rb"^[ \t]*(?:[\[{]|\"[^\n]*\"[ \t\r]*$|null|[\d.-]+[ \t\r]*$)", re.MULTILINE
-)
+_JSON_LINE = re.compile(r"^[ \t]*(?:[\[{]|\"[^\n]*\"[ \t\r]*$|null|[\d.-]+[ \t\r]*$)", re.MULTILINE)
 """Among other lines, so that a first line at fault is one fault of many lines."""
 _LINE_END = re.compile(r"[\r\n]")
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
@@ -104,7 +102,7 @@ def values(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         yield from _objects(file, on_fault)
     elif _is_table(start):
         yield from _table(file, on_fault)
-    elif first and not _JSON_LINE.search(start):
+    elif first and not _JSON_LINE.search(start.decode("latin-1")):
         on_fault(Fault(0, _NO_RECORDS))
     else:
         yield from _lines(file, on_fault)
