@@ -55,9 +55,9 @@ class ComparisonFilterForm(forms.Form):
         people.queryset = User.objects.filter(pk__in=worked).order_by("username")
 
     def chosen(self, rows: QuerySet[Comparison], project: Project) -> QuerySet[Comparison]:
-        """Of ``rows``, those that are asked for; none where what is asked for cannot be read."""
+        """Of ``rows``, those that are asked for; all where what is asked for cannot be read."""
         if not self.is_valid():
-            return rows.none()
+            return rows
         said = self.cleaned_data
         if said["outcome"]:
             rows = rows.filter(outcome=said["outcome"])
