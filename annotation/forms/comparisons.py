@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation import searching
-from annotation.models import Assignment, Comparison, Project, User, WorkDay
+from annotation.models import Assignment, Comparison, Project, User
 
 
 class ComparisonFilterForm(forms.Form):
@@ -50,9 +50,13 @@ class ComparisonFilterForm(forms.Form):
             # Reviewers rule on votes without knowing whose they are.
             del self.fields["person"]
             return
-        worked = WorkDay.objects.filter(project=project).values("annotator")
+        done = self._judged(project).filter(annotator=OuterRef("pk"))
         people = cast("forms.ModelChoiceField[User]", self.fields["person"])
-        people.queryset = User.objects.filter(pk__in=worked).order_by("username")
+        people.queryset = User.objects.filter(Exists(done)).order_by("username")
+
+    @staticmethod
+    def _judged(project: Project) -> QuerySet[Assignment]:
+        return Assignment.objects.filter(project=project, state=Assignment.State.JUDGED)
 
     def chosen(self, rows: QuerySet[Comparison], project: Project) -> QuerySet[Comparison]:
         """Of ``rows``, those that are asked for; all where what is asked for cannot be read."""
@@ -62,10 +66,8 @@ class ComparisonFilterForm(forms.Form):
         if said["outcome"]:
             rows = rows.filter(outcome=said["outcome"])
         if said["model"]:
-            rows = rows.filter(Q(model_1=said["model"]) | Q(model_2=said["model"]))
+            rows = rows.filter(searching.answered_by(said["model"]))
         if said.get("person"):
-            done = Assignment.objects.filter(
-                annotator=said["person"], project=project, state=Assignment.State.JUDGED
-            )
+            done = self._judged(project).filter(annotator=said["person"])
             rows = rows.filter(pk__in=done.values("comparison"))
         return searching.matching(rows, project, said["text"]) if said["text"] else rows

@@ -103,7 +103,7 @@ def test_managers_find_what_a_person_answered_and_reviewers_do_not(project: Proj
     browser = Client()
     browser.force_login(manager)
     page = browser.get(path).content
-    assert b"answered" in page
+    assert b">answered<" in page
     assert b"waiting<" not in page
     browser.force_login(reviewer)
     page = browser.get(path).content
