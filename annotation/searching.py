@@ -7,13 +7,18 @@ a run of letters.
 from __future__ import annotations
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from annotation.models import Comparison, Project, Prompt
 from annotation.models.searched import CONFIG, CONVERSATION, RESPONSES
 
 MOST_WORDS = 12
 """Of a search: each costs three look-ups."""
+
+
+def answered_by(model: str) -> Q:
+    """Comparisons of which ``model`` made one response, or both."""
+    return Q(model_1=model) | Q(model_2=model)
 
 
 def words_of(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
@@ -166,7 +166,7 @@ class Comparisons(KnownParameters, generics.ListAPIView):
             comparisons = comparisons.filter(source=source)
         model = self.request.query_params.get("model")
         if model is not None:
-            comparisons = comparisons.filter(Q(model_1=model) | Q(model_2=model))
+            comparisons = comparisons.filter(searching.answered_by(model))
         text = self.request.query_params.get("search")
         return comparisons if text is None else searching.matching(comparisons, project, text)
 

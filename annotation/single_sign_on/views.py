@@ -19,7 +19,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 from requests import RequestException
 
 from annotation.single_sign_on.adapters import CONNECT
@@ -79,7 +79,7 @@ def connect(request: PersonRequest) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["POST"])
+@require_POST
 @sensitive_post_parameters("password")
 def disconnect(request: PersonRequest) -> HttpResponse:
     _only_where_it_is_set_up()

@@ -21,7 +21,7 @@ from annotation.forms.members import InvitationForm, MemberForm, MembershipForm,
 from annotation.models import Invitation, Membership, Project
 from annotation.onboarding import joining
 from annotation.progress import member_progress
-from annotation.views.login import ways_in
+from annotation.views.login import BACKEND, ways_in
 from annotation.views.shared import project_page, says_domain_errors
 from config.requests import PersonRequest
 
@@ -104,7 +104,7 @@ def join(request: HttpRequest, raw: str) -> HttpResponse:
         with transaction.atomic():
             user = form.save()
             project = joining.accept(raw, user)
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        login(request, user, backend=BACKEND)
         return redirect(project)
     context = {"invitation": invitation, "form": form, **ways_in()}
     return render(request, "annotation/join.html", context, status=422 if form.errors else 200)

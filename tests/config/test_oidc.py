@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from annotation.models.projects import Role
 from config import oidc
 
 
@@ -47,6 +48,10 @@ def test_subjects_of_another_issuer_are_other_people() -> None:
 def test_groups_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="OIDC_GROUPS"):
         oidc.read_grants(text)
+
+
+def test_the_roles_are_those_of_projects_in_their_order() -> None:
+    assert tuple(Role.values) == oidc.ROLES
 
 
 def test_no_groups_give_nothing() -> None:
