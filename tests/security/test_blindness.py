@@ -114,8 +114,8 @@ def test_the_administrators_site_does_not_tell_a_sample_either() -> None:
     found = make_labelling(project, waiting=30)
     client = Client()
     client.force_login(factories.make_admin())
-    inside, outside = found.labels.filter(use="sample").first(), found.labels.last()
-    assert inside is not None and outside is not None and outside.use == "vote"
+    inside, outside = (found.labels.filter(use=use).first() for use in ("sample", "vote"))
+    assert inside is not None and outside is not None
     rows = [inside.comparison, outside.comparison, inside, outside, found]
 
     def seen() -> list[str]:
