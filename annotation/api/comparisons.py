@@ -21,8 +21,8 @@ from annotation.api.base import ById, KnownParameters, idempotent, user_of
 from annotation.api.labelling import CorrectionSerializer
 from annotation.api.serializers import JoinSerializer, ProblemSerializer, TurnSerializer
 from annotation.image_sources import Stored
-from annotation.importing.foreign_prompts import parse_any_prompt
 from annotation.importing.formats import parse_any_pair
+from annotation.importing.forms.prompts import parse_any_prompt
 from annotation.importing.records import PairIn, PromptIn
 from annotation.machine.labelling import with_priority_told
 from annotation.models import Comparison, Judgment, Project

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+from annotation.importing.forms.fields import listed
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.records import listed
 from annotation.importing.the_picture import name_of_picture
 from annotation.reading.files import Fault, Unreadable, document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by

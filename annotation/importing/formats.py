@@ -6,18 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from annotation.importing.foreign_pairs import fits, parse_foreign_pair
-from annotation.importing.foreign_prompts import asks, parse_any_prompt
-from annotation.importing.foreign_records import pair_conversations, parse_conversation
+from annotation.importing.forms.answer_files import pair_answers, parse_answer
+from annotation.importing.forms.conversations import pair_conversations, parse_conversation
+from annotation.importing.forms.ours import parse_pair
+from annotation.importing.forms.pairs import fits, parse_foreign_pair
+from annotation.importing.forms.prompts import asks, parse_any_prompt
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem, parse_each
-from annotation.importing.records import (
-    PairIn,
-    PromptIn,
-    Records,
-    pair_answers,
-    parse_answer,
-    parse_pair,
-)
+from annotation.importing.records import PairIn, PromptIn, Records
 from annotation.models import ImportJob
 from annotation.reading.files import values
 from annotation.reading.names import excerpt

@@ -9,11 +9,11 @@ import pytest
 from annotation import exporting
 from annotation.image_sources import Folder, Stored
 from annotation.importing import Options, import_files
-from annotation.importing.foreign_prompts import parse_any_prompt
 from annotation.importing.formats import format_by_content, parse_any_pair, parse_row, read
+from annotation.importing.forms.ours import parse_prompt
+from annotation.importing.forms.prompts import parse_any_prompt
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
-from annotation.importing.records import parse_prompt
 from annotation.models import Comparison, Image, Prompt
 from tests.factories import make_project, picture_bytes
 

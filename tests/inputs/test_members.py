@@ -6,8 +6,8 @@ import pytest
 
 from annotation.image_sources import Stored
 from annotation.importing import import_values
-from annotation.importing.foreign_prompts import asks, parse_any_prompt
 from annotation.importing.formats import format_by_content, parse_any_pair, parse_row
+from annotation.importing.forms.prompts import asks, parse_any_prompt
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.models import Image
 from tests.factories import make_project

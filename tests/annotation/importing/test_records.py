@@ -6,8 +6,9 @@ import json
 import pytest
 
 from annotation.importing.formats import read
+from annotation.importing.forms.ours import parse_pair, parse_prompt
 from annotation.importing.record_files import BadField, ImportRefused, parse_all
-from annotation.importing.records import Label, parse_pair, parse_prompt
+from annotation.importing.records import Label
 
 PAIR = {
     "id": "r1",

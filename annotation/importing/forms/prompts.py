@@ -12,13 +12,12 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
-from annotation.importing.foreign_pairs import (
-    captions_of,
-    check_asked_once,
-    fits,
-    image_of,
-    turns_of,
-)
+from annotation.importing.forms.asked import check_asked_once, turns_of
+from annotation.importing.forms.fields import captions_in, check_all_is_shown, identifier
+from annotation.importing.forms.ours import parse_prompt
+from annotation.importing.forms.pairs import fits
+from annotation.importing.forms.provenance import image_of
+from annotation.importing.forms.turns import SPEAKERS, conversation_of
 from annotation.importing.labelling_tools import flattened
 from annotation.importing.members import (
     BETTER_AND_WORSE,
@@ -28,15 +27,7 @@ from annotation.importing.members import (
     UNREAD_ANSWERS,
 )
 from annotation.importing.record_files import BadField
-from annotation.importing.records import (
-    SPEAKERS,
-    PromptIn,
-    check_all_is_shown,
-    conversation_of,
-    digest,
-    identifier,
-    parse_prompt,
-)
+from annotation.importing.records import PromptIn, digest
 from annotation.importing.the_picture import is_absent, picture_members
 from annotation.importing.verdicts import FIRST_AND_SECOND, is_said
 from annotation.reading.names import key, normal
@@ -100,7 +91,7 @@ def _parse(line: int, data: dict[str, Any]) -> PromptIn:
         id=id,
         image=image,
         conversation=conversation,
-        captions=captions_of(row),
+        captions=captions_in(row),
         not_taken={name: _NO_ANSWERS for name in answers if is_said(row[name])},
     )
 

@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from annotation.importing.forms.fields import text_of
+from annotation.importing.forms.ours import parse_prompt
+from annotation.importing.forms.turns import SPEAKERS, in_our_words
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.records import (
-    LONGEST_ID,
-    SPEAKERS,
-    PairIn,
-    PromptIn,
-    digest,
-    in_our_words,
-    parse_prompt,
-    text_of,
-)
+from annotation.importing.records import LONGEST_ID, PairIn, PromptIn, digest
 from annotation.reading.names import told_by
 from annotation.texts import without_placeholder
 
