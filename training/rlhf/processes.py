@@ -8,6 +8,8 @@ writes. Everything here does nothing when there is only one.
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,6 +144,10 @@ def together() -> Iterator[Processes]:
     if count == 1 or _current.count > 1:
         yield _current
         return
+    # Its functions take the group of all as a default argument. Imported later, by whatever library
+    # needs it, they would keep the group and its threads alive until the interpreter is taken down,
+    # where a thread that lets go of a tensor aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     on_gpus = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpus else None
     if device is not None:
@@ -152,6 +158,7 @@ def together() -> Iterator[Processes]:
         yield _current
     finally:
         _current = Processes()
+        gc.collect()  # what is left of the run may hold the group
         if distributed.is_initialized():  # vLLM may have parted us when it was let go
             distributed.destroy_process_group()
 

@@ -1,4 +1,8 @@
-"""What ``test_processes`` starts twice at once: the runs named on the command line, one by one."""
+"""What ``test_processes`` starts twice at once: the runs named on the command line, one by one.
+
+No thread of theirs outlives their parting: one that lets go of a tensor while the interpreter is
+taken down aborts the process.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,11 @@ from training.rlhf.__main__ import main
 from training.rlhf.processes import processes, together
 
 
+def threads() -> list[str]:
+    """Names of this process's threads, also of those that Python does not know."""
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
 def carry_out(directory: Path) -> int:
     kind = json.loads((directory / "spec.json").read_text())["kind"]
     return main([kind, "--run-dir", str(directory)])
@@ -20,6 +29,7 @@ def carry_out(directory: Path) -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with together():
-        assert processes().count == 2
+        assert processes().count == 2 and [name for name in threads() if "gloo" in name]
         codes = [carry_out(Path(name)) for name in sys.argv[1:]]
+    assert not [name for name in threads() if "gloo" in name]
     print(f"codes of process {codes}", file=sys.stderr)
