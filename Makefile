@@ -12,7 +12,7 @@ SITE ?= 127.0.0.1:8000
 VLLM ?= .venv-vllm
 VLLM_TORCH = torch==2.13.0+cpu
 
-.PHONY: help demo test test-vllm check docs serve stop screenshots browser constraints clean
+.PHONY: help demo test test-vllm check docs serve stop screenshots browser languages constraints clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -93,6 +93,9 @@ browser: $(VENV)/installed-dev
 	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	  else $(BIN)/python -m playwright install chromium; fi; \
 	  $(BIN)/python -m tests.browser.chromium; }
+
+languages: $(VENV)/installed-dev ## Bring the catalogues of all languages up to date with what is marked
+	$(BIN)/python -m tests.catalogues
 
 constraints: $(VENV)/installed-dev ## Pin what is installed now (after changing pyproject.toml)
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt

@@ -60,8 +60,10 @@ class LogInLeadsBackToThePage:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
         log_in = resolve_url(settings.LOGIN_URL)
-        to_log_in = response.headers.get("Location", "").startswith(f"{log_in}?next=")
-        if request.method != "POST" or not to_log_in:
+        location = response.headers.get("Location", "")
+        if request.method != "POST" or not location.startswith(f"{log_in}?next="):
+            return response
+        if request.POST.get("next") == location:  # There it was to lead: the form stands on it.
             return response
         messages.warning(request, SESSION_ENDED)
         page = request.headers.get("Referer", "")

@@ -12,9 +12,10 @@ CODE = Path(__file__).resolve().parent.parent
 """The folder that holds the packages."""
 CHECKOUT = (CODE / "manage.py").exists() and (CODE / "pyproject.toml").exists()
 
-# In a checkout these are links to its templates/ and static/, in a wheel they are folders.
+# In a checkout these are links to its templates/, static/ and locale/, in a wheel they are folders.
 TEMPLATES = Path(__file__).with_name("templates").resolve()
 STATIC = Path(__file__).with_name("static").resolve()
+LOCALE = Path(__file__).with_name("locale").resolve()
 
 
 def var_folder() -> Path:

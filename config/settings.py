@@ -137,6 +137,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.languages.SpeaksTheirLanguage",
     "config.bodies.BodyLimit",
     "config.guards.StorableTexts",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -581,7 +582,21 @@ ORPHAN_DAYS = env.float("ORPHAN_DAYS", default=2)
 # --- Words and time -------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-# In which days begin and times are shown.
+# Each by its own name: people look for theirs. Texts that lack a translation are English.
+LANGUAGES = [
+    ("en", "English"),
+    ("ar", "العربية"),
+    ("es", "Español"),
+    ("pt-br", "Português (Brasil)"),
+    ("zh-hans", "简体中文"),
+]
+LOCALE_PATHS = [places.LOCALE]
+FORMAT_MODULE_PATH = ["config.formats"]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SECURE = HTTPS
+# In which days begin, and in which times are shown to people who have chosen no zone of their own.
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 

@@ -29,7 +29,7 @@ from tests.factories import picture_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
-    "annotation", "benchmark", "config", "demo", "training", "static", "templates",
+    "annotation", "benchmark", "config", "demo", "training", "locale", "static", "templates",
     "durable.py", "factloop.py", "pyproject.toml", "README.md", "LICENSE",
 ]  # fmt: skip
 PASSWORD = "a long enough password"

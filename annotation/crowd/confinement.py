@@ -19,7 +19,7 @@ OPEN = {
         for name in (
             *("label", "label-next", "label-previous", "answer", "skip", "renew", "my-answers"),
             *("acknowledge", "guidelines", "quiz-begin", "quiz-answer"),
-            *("study-begin", "study-finished"),
+            *("study-begin", "study-finished", "language-choose"),
         )
     ),
 }

@@ -26,6 +26,21 @@ class User(AbstractUser):
         editable=False,
         help_text="Came by a study's link: no password, one project, its labelling alone.",
     )
+    # Neither has a list of values: languages and zones come and go without a migration.
+    language = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A code such as pt-br; empty: what the browser asks for.",
+    )
+    time_zone = models.CharField(
+        max_length=50,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A name such as America/Sao_Paulo; empty: that of the site.",
+    )
 
 
 def digest_of(raw: str) -> str:

@@ -28,10 +28,11 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation.models import Delivery, Webhook
 from annotation.notices.writing import TASK
-from config import attempts, deadlines, wakeup
+from config import attempts, deadlines, languages, wakeup
 from config.outside import storable
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,8 @@ def _mail(delivery: Delivery) -> str:
     if notice is None or not notice.person.email:
         raise NotTaken("Nobody is there to write to.")
     subject = " ".join(notice.title.split())[:150]
-    why = "You get this mail because you asked for it in FactLoop, under Notices."
+    with languages.spoken_to(notice.person):
+        why = gettext("You get this mail because you asked for it in FactLoop, under Notices.")
     text = "\n\n".join(part for part in (notice.title, _whole(notice.link), why) if part)
     try:
         EmailMessage(f"FactLoop: {subject}", text, to=[notice.person.email]).send()

@@ -245,7 +245,9 @@ async function fetchPrevious() {
 // --- Keys -------------------------------------------------------------------------------------
 
 const typing = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]";
-const places = { 1: "first", ArrowLeft: "first", 2: "second", ArrowRight: "second", 0: "tie" };
+// Arrows mean the side on which an answer is seen: the first one stands where reading begins.
+const [toFirst, toSecond] = document.dir === "rtl" ? ["ArrowRight", "ArrowLeft"] : ["ArrowLeft", "ArrowRight"];
+const places = { 1: "first", [toFirst]: "first", 2: "second", [toSecond]: "second", 0: "tie" };
 const commands = {
   s: () => isNew(current) && document.getElementById("skip-dialog").showModal(),
   u: () => !current.matches("[data-quiz]") && undo(),

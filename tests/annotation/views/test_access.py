@@ -84,6 +84,8 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "webhooks": [("get", "admin"), ("post", "admin")],
     "webhook": [("get", "admin"), ("post", "admin")],
     "password": [("get", "anyone"), ("post", "anyone")],
+    "language": [("get", "anyone"), ("post", "anyone")],
+    "language-choose": [("post", "anyone")],
     "tokens": [("get", "anyone"), ("post", "anyone")],
     "token-revoke": [("post", "owner")],
     "single-sign-on": [("get", "anyone")],
@@ -95,6 +97,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "second-factor-codes": [("post", "anyone")],
     "second-factor-off": [("post", "anyone")],
 }
+OPEN_TO_STRANGERS = {"join", "study-begin", "language-choose"}
 GETS_THROUGH = (200, 204, 302, 409, 410, 422)
 
 
@@ -141,12 +144,16 @@ def made(rows_of_the_module: None) -> World:
     numbered = {**slug, "number": release.number}
     chosen = {**slug, "pk": comparison.pk}
     arguments = dict.fromkeys(PAGES, slug) | {
-        **{name: {} for name in ("projects", "project-new", "password", "tokens", "guide")},
+        **{
+            name: {}
+            for name in ("projects", "project-new", "password", "tokens", "guide", "language")
+        },
         **{name: {} for name in PAGES if name.startswith(("second-factor", "single-", "sso-"))},
         **dict.fromkeys(("answer", "skip", "renew"), token),
         "member": {**slug, "pk": member.pk},
         **{name: {} for name in ("notices", "notices-read", "notice-choices", "webhooks")},
         "notice-open": {"pk": notice.pk},
+        "language-choose": {},
         "webhook": {"pk": webhook.pk},
         "join": {"raw": "no-such-invitation"},
         **{
@@ -217,7 +224,7 @@ def test_pages_open_to_exactly_those_who_may(world: World, name: str, role: str)
         assert got in GETS_THROUGH if expected is None else got == expected, (method, got)
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("join", "study-begin")])
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - OPEN_TO_STRANGERS))
 def test_pages_ask_strangers_to_log_in(world: World, name: str) -> None:
     for method, _ in PAGES[name]:
         response = getattr(Client(), method)(world.path(name))
