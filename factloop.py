@@ -190,6 +190,23 @@ class Project:
         """All of them, or those with an ``outcome``, ``model``, ``source`` or ``search`` words."""
         return self.client.pages(f"{self.path}/comparisons", **filters)
 
+    def change_comparisons(
+        self,
+        action: str,
+        *,
+        amount: int = 0,
+        comparisons: list[int] | None = None,
+        dry_run: bool = False,
+        **filters: str,
+    ) -> dict[str, Any]:
+        """``priority`` by ``amount`` points, ``retire``, ``bring_back``, or ``hand_out_again`` for
+        ``amount`` further answers: those with these ids, or all that ``filters`` find, 5,000 at
+        most. How many are ``changed``, and how many are ``left`` for which reason."""
+        body = {"action": action, "amount": amount, "dry_run": dry_run}
+        body |= {"all": True} if comparisons is None else {"comparisons": comparisons}
+        path = f"{self.path}/comparisons/changes"
+        return dict(self.client.post(path, body, params=filters))
+
     def releases(self) -> Iterator[dict[str, Any]]:
         return self.client.pages(f"{self.path}/releases")
 

@@ -82,6 +82,9 @@ REPEAT = """
     ) AND NOT EXISTS (
         SELECT 1 FROM annotation_assignment AS pending
         WHERE pending.shows_id = own.comparison_id AND pending.annotator_id = %(annotator)s
+    ) AND NOT EXISTS (
+        SELECT 1 FROM annotation_comparison AS retired
+        WHERE retired.id = own.comparison_id AND retired.outcome = 'retired'
     )
     ORDER BY random()
     LIMIT 1
@@ -180,9 +183,7 @@ def withdraw_gold(comparison: Comparison) -> None:
         if locked.worked_examples.filter(removed_in__isnull=True).exists():
             raise NotGold("It is an example in the guidelines; take it out of them first.")
         locked.gold_more_hallucinated = locked.gold_explanation = ""
-        taken = locked.wanted_judgments - locked.open_slots
-        locked.wanted_judgments = max(locked.project.judgments_per_comparison, taken)
-        locked.open_slots = locked.wanted_judgments - taken
+        locked.want(locked.usual_judgments)
         locked.save(update_fields=["gold_more_hallucinated", "gold_explanation"])
         settle(locked)
     comparison.refresh_from_db()

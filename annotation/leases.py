@@ -196,12 +196,10 @@ def change_overlap(project: Project, *, usual: int, maximum: int) -> None:
         waiting = Comparison.objects.filter(project=project, outcome=Comparison.Outcome.WAITING)
         ordered = waiting.select_for_update(no_key=True).order_by("pk")
         for comparison in ordered.iterator():
-            taken = comparison.wanted_judgments - comparison.open_slots
-            comparison.wanted_judgments = max(usual, taken)
-            comparison.open_slots = comparison.wanted_judgments - taken
             comparison.project = project
+            comparison.want(comparison.usual_judgments)
             comparison.save(update_fields=["wanted_judgments", "open_slots"])
-            if comparison.judgment_count >= usual:
+            if comparison.judgment_count >= comparison.usual_judgments:
                 settle(comparison)
 
 

@@ -142,12 +142,11 @@ def settle(comparison: Comparison) -> None:
 
     A reviewer's adjudication stands above the votes, and the known answer of a gold item above all.
     Two texts that look alike are equal without a vote. A machine's vote stands until people have
-    given theirs.
+    given theirs. What is taken out stays out, whatever is answered still.
     """
-    if comparison.is_gold:
+    if comparison.is_gold or comparison.outcome == Comparison.Outcome.RETIRED:
         comparison.save(update_fields=["judgment_count"])
         return
-    project = comparison.project
     outcome = Comparison.Outcome.WAITING
     verdict: Preference | None = None
     by_machine = False
@@ -157,13 +156,13 @@ def settle(comparison: Comparison) -> None:
         verdict = decide(Votes.count([ruling]))
     elif look_alike(comparison.response_1, comparison.response_2):
         verdict = Preference(verdict=Verdict.EQUAL)
-    elif comparison.judgment_count >= project.judgments_per_comparison:
+    elif comparison.judgment_count >= comparison.usual_judgments:
         verdict = decide(votes_on(comparison))
     elif comparison.machine_vote:
         verdict, by_machine = decide(Votes.count([(comparison.machine_vote, "")])), True
     comparison.machine_vote = comparison.machine_vote if by_machine else ""
     if verdict is not None and verdict.verdict == Verdict.SPLIT:
-        if comparison.judgment_count >= project.max_judgments:
+        if comparison.judgment_count >= comparison.most_judgments:
             outcome = Comparison.Outcome.DISPUTED
         elif comparison.judgment_count >= comparison.wanted_judgments:
             comparison.wanted_judgments += 1
@@ -216,7 +215,8 @@ WITH withdrawn AS (
     WHERE labelling_id = %(labelling)s AND stands
     RETURNING comparison_id
 ), locked AS (
-    SELECT comparison.id, project.judgments_per_comparison AS usual,
+    SELECT comparison.id, comparison.outcome = 'retired' AS retired,
+           coalesce(comparison.asked_judgments, project.judgments_per_comparison) AS usual,
            comparison.wanted_judgments - comparison.open_slots AS taken
     FROM annotation_comparison AS comparison
     JOIN annotation_project AS project ON project.id = comparison.project_id
@@ -226,9 +226,10 @@ WITH withdrawn AS (
     FOR NO KEY UPDATE OF comparison
 )
 UPDATE annotation_comparison AS comparison
-SET machine_vote = '', outcome = 'waiting', preference = NULL, hallucination = NULL, margin = NULL,
-    open_slots = greatest(locked.usual - locked.taken, 0),
-    wanted_judgments = greatest(locked.usual, locked.taken)
+SET machine_vote = '', preference = NULL, hallucination = NULL, margin = NULL,
+    outcome = CASE WHEN retired THEN 'retired' ELSE 'waiting' END,
+    open_slots = CASE WHEN retired THEN 0 ELSE greatest(usual - taken, 0) END,
+    wanted_judgments = CASE WHEN retired THEN taken ELSE greatest(usual, taken) END
 FROM locked WHERE comparison.id = locked.id
 """
 

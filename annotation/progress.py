@@ -15,7 +15,10 @@ from annotation.models import Assignment, Comparison, Judgment, Project, User
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Counts of one project. ``judgments`` are those that count; surplus ones stand apart."""
+    """Counts of one project. ``judgments`` are those that count; surplus ones stand apart.
+
+    What is taken out is in none of them but ``retired``.
+    """
 
     comparisons: int
     waiting: int
@@ -30,6 +33,7 @@ class Progress:
     """Judgments with a corrected response among those that count; None where none is asked for."""
     by_machine: int = 0
     """Of the decided, those that a certified machine decided."""
+    retired: int = 0
 
     @property
     def share(self) -> float:
@@ -67,6 +71,7 @@ class MemberProgress:
     own: OwnProgress
 
 
+_IN = ~Q(outcome=Comparison.Outcome.RETIRED)
 OUTCOMES = {
     str(outcome): Count("pk", filter=Q(outcome=outcome)) for outcome in Comparison.Outcome.values
 }
@@ -85,10 +90,10 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
         .order_by()
         .values("project")
         .annotate(
-            comparisons=Count("pk"),
-            counted=Sum("judgment_count", default=0),
-            wanted=Sum("wanted_judgments", default=0),
-            by_machine=Count("pk", filter=~Q(machine_vote="")),
+            comparisons=Count("pk", filter=_IN),
+            counted=Sum("judgment_count", filter=_IN, default=0),
+            wanted=Sum("wanted_judgments", filter=_IN, default=0),
+            by_machine=Count("pk", filter=_IN & ~Q(machine_vote="")),
             **OUTCOMES,
         )
     )
@@ -152,12 +157,12 @@ def size(project: Project) -> int:
 
 
 def _count(project: Project) -> int:
-    return Comparison.objects.filter(project=project).count()
+    return Comparison.objects.filter(_IN, project=project).count()
 
 
 def sizes(projects: list[Project]) -> dict[int, int]:
     """``size`` of each, by primary key; one query."""
-    rows = Comparison.objects.filter(project__in=[one.pk for one in projects]).order_by()
+    rows = Comparison.objects.filter(_IN, project__in=[one.pk for one in projects]).order_by()
     found = dict(rows.values_list("project").annotate(Count("pk")))
     return {one.pk: found.get(one.pk, 0) for one in projects}
 

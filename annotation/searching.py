@@ -9,16 +9,43 @@ from __future__ import annotations
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
 
-from annotation.models import Comparison, Project, Prompt
+from annotation.models import Assignment, Comparison, Project, Prompt, User
 from annotation.models.searched import CONFIG, CONVERSATION, RESPONSES
 
 MOST_WORDS = 12
 """Of a search: each costs three look-ups."""
 
 
-def answered_by(model: str) -> Q:
-    """Comparisons of which ``model`` made one response, or both."""
-    return Q(model_1=model) | Q(model_2=model)
+def found(
+    project: Project,
+    *,
+    outcome: str = "",
+    model: str = "",
+    source: str = "",
+    search: str | None = None,
+    person: User | None = None,
+) -> QuerySet[Comparison]:
+    """The project's comparisons with all that is asked for, in no order.
+
+    ``model`` made one response or both, ``source`` is the import or the run that brought it,
+    ``search`` is as in ``matching``, and ``person`` has answered it.
+    """
+    rows = Comparison.objects.filter(project=project)
+    if outcome:
+        rows = rows.filter(outcome=outcome)
+    if model:
+        rows = rows.filter(Q(model_1=model) | Q(model_2=model))
+    if source:
+        rows = rows.filter(source=source)
+    if person is not None:
+        done = judged_in(project).filter(annotator=person)
+        rows = rows.filter(pk__in=done.values("comparison"))
+    return rows if search is None else matching(rows, project, search)
+
+
+def judged_in(project: Project) -> QuerySet[Assignment]:
+    """Of the project, whatever was answered, by whomever."""
+    return Assignment.objects.filter(project=project, state=Assignment.State.JUDGED)
 
 
 def words_of(text: str) -> list[str]:

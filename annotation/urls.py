@@ -60,6 +60,7 @@ urlpatterns = [
     path("projects/<slug:slug>/finished/", crowd.finished, name="study-finished"),
     path("join/<str:raw>/", members.join, name="join"),
     path("projects/<slug:slug>/comparisons/", comparisons.index, name="comparisons"),
+    path("projects/<slug:slug>/comparisons/change/", comparisons.change, name="change-comparisons"),
     path("projects/<slug:slug>/comparisons/<int:pk>/", comparisons.detail, name="comparison"),
     path("projects/<slug:slug>/disputes/", adjudication.queue, name="disputes"),
     path("projects/<slug:slug>/disputes/<int:pk>/", adjudication.rule, name="dispute"),

@@ -163,6 +163,8 @@ def test_lists_are_read_page_after_page(connect: Connect, project: Project) -> N
     assert [one["id"] for one in found] == sorted(Comparison.objects.values_list("pk", flat=True))
     waiting = client.project(project.slug).comparisons(outcome="waiting")
     assert len(list(waiting)) == 5
+    changed = client.project(project.slug).change_comparisons("retire", outcome="waiting")
+    assert changed == {"changed": 5, "left": {}}
     assert [one["slug"] for one in client.projects()] == [project.slug]
 
 

@@ -140,11 +140,37 @@ class ImportedSerializer(serializers.Serializer):
     warnings = ProblemSerializer(many=True)
 
 
+FILTERS = [
+    OpenApiParameter("outcome", enum=Comparison.Outcome.values),
+    OpenApiParameter("source", description="An import or a run, as written on it."),
+    OpenApiParameter("model", description="Made one of the responses, or both."),
+    OpenApiParameter(
+        "search", description="Words of the question, the responses or the id: all of them."
+    ),
+]
+"""What comparisons can be chosen by; see ``asked_for``."""
+
+
+def asked_for(project: Project, request: Request) -> QuerySet[Comparison]:
+    """The comparisons that the parameters of the address choose. Raises ValidationError."""
+    asked = {filter.name: request.query_params.get(filter.name) for filter in FILTERS}
+    if asked["outcome"] not in (None, *Comparison.Outcome.values):
+        known = ", ".join(Comparison.Outcome.values)
+        raise ValidationError({"outcome": f"Must be one of {known}."})
+    return searching.found(
+        project,
+        outcome=asked["outcome"] or "",
+        source=asked["source"] or "",
+        model=asked["model"] or "",
+        search=asked["search"],
+    )
+
+
 class Comparisons(KnownParameters, generics.ListAPIView):
     """The comparisons of a project, with what became of them."""
 
     scopes = {"GET": "read", "POST": "manage"}
-    parameters = frozenset({"model", "outcome", "search", "source"})
+    parameters = frozenset(filter.name for filter in FILTERS)
     serializer_class = ComparisonSerializer
     pagination_class = ById
     queryset = Comparison.objects.none()
@@ -153,33 +179,10 @@ class Comparisons(KnownParameters, generics.ListAPIView):
         project = access.require(self.request.user, self.kwargs["slug"], "review")
         given = Judgment.objects.filter(surplus=False).exclude(corrections=[]).order_by("pk")
         corrected = Prefetch("judgments", given, to_attr="corrected_judgments")
-        comparisons = project.comparisons.select_related("prompt__image")
-        comparisons = with_priority_told(comparisons.prefetch_related(corrected))
-        outcome = self.request.query_params.get("outcome")
-        if outcome is not None:
-            if outcome not in Comparison.Outcome.values:
-                known = ", ".join(Comparison.Outcome.values)
-                raise ValidationError({"outcome": f"Must be one of {known}."})
-            comparisons = comparisons.filter(outcome=outcome)
-        source = self.request.query_params.get("source")
-        if source is not None:
-            comparisons = comparisons.filter(source=source)
-        model = self.request.query_params.get("model")
-        if model is not None:
-            comparisons = comparisons.filter(searching.answered_by(model))
-        text = self.request.query_params.get("search")
-        return comparisons if text is None else searching.matching(comparisons, project, text)
+        comparisons = asked_for(project, self.request).select_related("prompt__image")
+        return with_priority_told(comparisons.prefetch_related(corrected))
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("outcome", enum=Comparison.Outcome.values),
-            OpenApiParameter("source", description="An import or a run, as written on it."),
-            OpenApiParameter("model", description="Made one of the responses, or both."),
-            OpenApiParameter(
-                "search", description="Words of the question, the responses or the id: all of them."
-            ),
-        ]
-    )
+    @extend_schema(parameters=FILTERS)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 

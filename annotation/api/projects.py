@@ -76,6 +76,9 @@ class CountsSerializer(serializers.Serializer):
     decided = serializers.IntegerField(required=False)
     undecided = serializers.IntegerField(required=False)
     disputed = serializers.IntegerField(required=False)
+    retired = serializers.IntegerField(
+        required=False, help_text="Taken out by a manager; in no other count."
+    )
     judgments = serializers.IntegerField(required=False)
     wanted = serializers.IntegerField(required=False)
     surplus = serializers.IntegerField(required=False)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from annotation.api import (
+    comparison_changes,
     comparisons,
     guidelines,
     images,
@@ -29,6 +30,11 @@ urlpatterns = [
     path("projects/<slug:slug>/images", images.ProjectImages.as_view(), name="images"),
     path("projects/<slug:slug>/prompts", comparisons.Prompts.as_view(), name="prompts"),
     path("projects/<slug:slug>/comparisons", comparisons.Comparisons.as_view(), name="comparisons"),
+    path(
+        "projects/<slug:slug>/comparisons/changes",
+        comparison_changes.ComparisonChanges.as_view(),
+        name="comparison-changes",
+    ),
     path("projects/<slug:slug>/disputes", review.Disputes.as_view(), name="disputes"),
     path("projects/<slug:slug>/disputes/<int:pk>", review.Ruling.as_view(), name="dispute"),
     path("projects/<slug:slug>/members", people.Members.as_view(), name="members"),

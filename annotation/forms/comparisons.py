@@ -1,4 +1,4 @@
-"""Looking through comparisons."""
+"""Looking through comparisons, and changing many at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation import searching
-from annotation.models import Assignment, Comparison, Project, User
+from annotation.changing_many import Action, Change
+from annotation.models import Comparison, Project, User
+
+MOST_DIGITS = 18
+"""So that a number fits a signed 64-bit integer."""
 
 
 class ComparisonFilterForm(forms.Form):
@@ -37,6 +41,17 @@ class ComparisonFilterForm(forms.Form):
             attrs={"type": "search", "placeholder": "Model…", "aria-label": "Model that answered"}
         ),
     )
+    source = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "placeholder": "Import or run…",
+                "aria-label": "Import or run that it came from",
+            }
+        ),
+    )
     person = forms.ModelChoiceField(
         User.objects.none(),
         required=False,
@@ -50,24 +65,56 @@ class ComparisonFilterForm(forms.Form):
             # Reviewers rule on votes without knowing whose they are.
             del self.fields["person"]
             return
-        done = self._judged(project).filter(annotator=OuterRef("pk"))
+        done = searching.judged_in(project).filter(annotator=OuterRef("pk"))
         people = cast("forms.ModelChoiceField[User]", self.fields["person"])
         people.queryset = User.objects.filter(Exists(done)).order_by("username")
 
-    @staticmethod
-    def _judged(project: Project) -> QuerySet[Assignment]:
-        return Assignment.objects.filter(project=project, state=Assignment.State.JUDGED)
-
-    def chosen(self, rows: QuerySet[Comparison], project: Project) -> QuerySet[Comparison]:
-        """Of ``rows``, those that are asked for; all where what is asked for cannot be read."""
+    def chosen(self, project: Project) -> QuerySet[Comparison]:
+        """Those that are asked for; all where what is asked for cannot be read."""
         if not self.is_valid():
-            return rows
-        said = self.cleaned_data
-        if said["outcome"]:
-            rows = rows.filter(outcome=said["outcome"])
-        if said["model"]:
-            rows = rows.filter(searching.answered_by(said["model"]))
-        if said.get("person"):
-            done = self._judged(project).filter(annotator=said["person"])
-            rows = rows.filter(pk__in=done.values("comparison"))
-        return searching.matching(rows, project, said["text"]) if said["text"] else rows
+            return searching.found(project)
+        asked = self.cleaned_data
+        return searching.found(
+            project,
+            outcome=asked["outcome"],
+            model=asked["model"],
+            source=asked["source"],
+            search=asked["text"] or None,
+            person=asked.get("person"),
+        )
+
+
+class Ids(forms.TypedMultipleChoiceField):
+    """Any numbers that a primary key can be; whose they are is for the query to find."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(coerce=int, **options)
+
+    def valid_value(self, value: Any) -> bool:
+        return value.isdecimal() and value.isascii() and len(value) <= MOST_DIGITS
+
+
+class ComparisonChangeForm(forms.Form):
+    """One change of many comparisons: the ticked ones, or all that the filter finds."""
+
+    action = forms.ChoiceField(
+        choices=Action.choices, widget=forms.Select(attrs={"aria-label": "Change"})
+    )
+    amount = forms.IntegerField(
+        required=False,
+        widget=forms.NumberInput(
+            attrs={"aria-label": "By how much", "placeholder": "10", "inputmode": "numeric"}
+        ),
+    )
+    comparison = Ids(required=False)
+    all = forms.BooleanField(required=False)
+    sure = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    TAKES_AMOUNT = (Action.PRIORITY, Action.HAND_OUT_AGAIN)
+
+    def change(self) -> Change:
+        """What a valid form asks for. Raises NoSuchChange."""
+        action = Action(self.cleaned_data["action"])
+        # The page has one field of it, which stands there for every action.
+        amount = self.cleaned_data["amount"] if action in self.TAKES_AMOUNT else 0
+        return Change(action=action, amount=amount or 0)

@@ -52,7 +52,10 @@ DECIDED = (State.CERTIFIED, State.REFUSED, State.WITHDRAWN)
 """Whose sample has been looked at."""
 SAMPLE_POINTS = 10_000
 """Beyond what reward models and managers give: the sample is asked first."""
-SETTLED = ~Q(comparison__outcome=Comparison.Outcome.WAITING)
+OPEN = Q(comparison__outcome=Comparison.Outcome.WAITING)
+SETTLED = ~OPEN & ~Q(comparison__outcome=Comparison.Outcome.RETIRED)
+"""What a manager takes out is settled by nobody: of a sample it is waited for no longer, and counts
+as wrong."""
 RIGHT = Q(comparison__outcome=Comparison.Outcome.DECIDED, comparison__hallucination=True) & (
     Q(more_hallucinated="1", comparison__preference=2)
     | Q(more_hallucinated="2", comparison__preference=1)
@@ -316,10 +319,13 @@ def look(labelling: MachineLabelling) -> None:
 
 
 def sample_progress(labelling: MachineLabelling) -> dict[str, int]:
-    """``whole``, ``settled`` and ``open`` comparisons of the sample; one query."""
+    """``whole``, ``settled`` and ``open`` comparisons of the sample; one query.
+
+    The rest of the whole has been taken out.
+    """
     rows = labelling.labels.filter(use=Use.SAMPLE)
-    found = rows.aggregate(whole=Count("pk"), settled=Count("pk", filter=SETTLED))
-    return {**found, "open": found["whole"] - found["settled"]}
+    counted = {"settled": Count("pk", filter=SETTLED), "open": Count("pk", filter=OPEN)}
+    return rows.aggregate(whole=Count("pk"), **counted)
 
 
 def decide(labelling: MachineLabelling) -> None:

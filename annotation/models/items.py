@@ -151,6 +151,7 @@ class Comparison(models.Model):
         DECIDED = "decided", "Decided"
         UNDECIDED = "undecided", "Judged equal"
         DISPUTED = "disputed", "Disputed"
+        RETIRED = "retired", "Taken out"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="comparisons")
@@ -171,6 +172,12 @@ class Comparison(models.Model):
     open_slots = models.PositiveSmallIntegerField(editable=False)
     judgment_count = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="Judgments that count; surplus ones do not."
+    )
+    asked_judgments = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="How many it gets where a manager has asked again; empty for the usual number.",
     )
 
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.WAITING)
@@ -227,6 +234,7 @@ class Comparison(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(outcome="decided", preference__isnull=False)
+                | Q(outcome="retired")
                 | ~Q(outcome="decided") & Q(preference__isnull=True),
                 name="comparison_decided_names_preference",
             ),
@@ -280,16 +288,32 @@ class Comparison(models.Model):
         return bool(self.gold_more_hallucinated)
 
     @property
+    def usual_judgments(self) -> int:
+        """How many counted votes decide it, unless they are split."""
+        return self.asked_judgments or self.project.judgments_per_comparison
+
+    @property
+    def most_judgments(self) -> int:
+        """With how many a split is a dispute."""
+        return max(self.usual_judgments, self.project.max_judgments)
+
+    @property
     def decided_by(self) -> str:
         """Who settled it: "people", "machine", "file" where a label came with it, or "rule" where
-        both texts look alike; empty while it waits."""
-        if self.outcome == self.Outcome.WAITING:
+        both texts look alike; empty while it waits, and once it is taken out."""
+        if self.outcome in (self.Outcome.WAITING, self.Outcome.RETIRED):
             return ""
         if self.machine_vote:
             return "machine"
         if self.judgment_count or self.is_gold:
             return "people"
         return "file" if self.outcome == self.Outcome.DECIDED else "rule"
+
+    def want(self, judgments: int) -> None:
+        """Opens slots up to so many judgments, leases that are out among them; not saved."""
+        taken = self.wanted_judgments - self.open_slots
+        self.wanted_judgments = max(judgments, taken)
+        self.open_slots = self.wanted_judgments - taken
 
     def take_slot(self) -> bool:
         """Whether a slot was free, which is taken; for a locked row, and not saved."""

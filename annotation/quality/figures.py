@@ -231,8 +231,11 @@ def _settled(project: Project) -> dict[str, int]:
     """How many comparisons people have settled by votes, and with how many votes beyond k."""
     usual = project.judgments_per_comparison
     settled = Comparison.objects.filter(
-        project=project, gold_more_hallucinated="", judgment_count__gte=usual
-    ).exclude(outcome=Comparison.Outcome.WAITING)
+        project=project,
+        gold_more_hallucinated="",
+        judgment_count__gte=usual,
+        asked_judgments__isnull=True,
+    ).exclude(outcome__in=[Comparison.Outcome.WAITING, Comparison.Outcome.RETIRED])
     by_votes = settled.order_by().values_list("judgment_count").annotate(Count("pk"))
     rows = list(by_votes)
     return {

@@ -59,6 +59,7 @@ def snapshot(project: Project) -> Iterator[dict[str, Any]]:
     told = ~Q(outcome=Comparison.Outcome.WAITING) | judged
     comparisons = (
         Comparison.objects.filter(told, project=project, gold_more_hallucinated="")
+        .exclude(outcome=Comparison.Outcome.RETIRED)
         .order_by("external_id")
         .values(
             "external_id",

@@ -1,17 +1,26 @@
-"""Comparisons as reviewers and managers see them: outcomes and votes, without names."""
+"""Comparisons as reviewers and managers see them: outcomes and votes, without names; and what
+managers change of many at once."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access
-from annotation.forms.comparisons import ComparisonFilterForm
+from annotation import access, changing_many
+from annotation.changing_many import Changed, NoSuchChange
+from annotation.forms.comparisons import ComparisonChangeForm, ComparisonFilterForm
 from annotation.models import Comparison
 from annotation.models.work import Choice
-from annotation.views.shared import one_page, project_page, query_without_page
+from annotation.views.shared import (
+    one_page,
+    project_page,
+    query_without_page,
+    says_domain_errors,
+)
 from config.requests import PersonRequest
 
 
@@ -22,7 +31,7 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
     form = ComparisonFilterForm(
         request.GET, project=project, manages=access.may(request.user, project, "manage")
     )
-    rows = Comparison.objects.filter(project=project).select_related("project", "prompt__image")
+    rows = form.chosen(project).select_related("project", "prompt__image")
     return project_page(
         request,
         project,
@@ -30,9 +39,49 @@ def index(request: PersonRequest, slug: str) -> HttpResponse:
         tab="comparisons",
         form=form,
         filtered=any(form.data.get(name) for name in form.fields),
-        page=one_page(request, form.chosen(rows, project).order_by("id"), size=25),
+        page=one_page(request, rows.order_by("id"), size=25),
+        query=query_without_page(request),
+        change_form=ComparisonChangeForm(),
+    )
+
+
+@login_required
+@require_POST
+@says_domain_errors("comparisons")
+def change(request: PersonRequest, slug: str) -> HttpResponse:
+    """Shows what would be changed of the ticked, or of all that the address finds; then does it."""
+    project = access.require(request.user, slug, "manage")
+    filtering = ComparisonFilterForm(request.GET, project=project, manages=True)
+    form = ComparisonChangeForm(request.POST)
+    if not filtering.is_valid() or not form.is_valid():
+        raise NoSuchChange("What is to be changed could not be read; nothing was changed.")
+    asked, wanted = form.cleaned_data, form.change()
+    rows = filtering.chosen(project)
+    if not asked["all"]:
+        rows = rows.filter(pk__in=asked["comparison"])
+    ids = changing_many.chosen(rows)
+    if not ids:
+        raise NoSuchChange("No comparison is chosen: tick some, or take all that were found.")
+    if asked["sure"]:
+        messages.success(request, _told(changing_many.carry_out(project, ids, wanted)))
+        back = reverse("annotation:comparisons", args=[project.slug])
+        return redirect(f"{back}?{query_without_page(request)}")
+    return project_page(
+        request,
+        project,
+        "annotation/change_comparisons.html",
+        tab="comparisons",
+        change=wanted,
+        foreseen=changing_many.foreseen(project, ids, wanted),
+        sent=[(name, value) for name in form.fields for value in request.POST.getlist(name)],
         query=query_without_page(request),
     )
+
+
+def _told(done: Changed) -> str:
+    left = ", ".join(f"{number:,} ({why})" for why, number in done.left.items())
+    changed = "1 comparison is" if done.changed == 1 else f"{done.changed:,} comparisons are"
+    return f"{changed} changed." + (f" As before: {left}." if left else "")
 
 
 @login_required

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from annotation import queue
+from annotation.changing_many import Action, Change, carry_out
 from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion
 from tests.factories import make_comparisons, make_member, make_project
 
@@ -35,6 +36,7 @@ class Item:
     """What the contract says about one comparison."""
 
     wanted: int = K
+    usual: int = K
     outcome: str = "waiting"
     states: dict[int, str] = field(default_factory=dict)
     due: set[int] = field(default_factory=set)
@@ -57,6 +59,23 @@ class Item:
         if self.outcome != "waiting":
             self.wanted -= 1
 
+    def want(self, count):
+        self.wanted = max(count, self.wanted - self.open_slots)
+
+    def retire(self):
+        self.wanted -= self.open_slots
+        self.outcome = "retired"
+
+    def bring_back(self):
+        self.outcome = "waiting"
+        self.want(self.usual)
+        self.settle()
+
+    def ask_again(self, more):
+        self.usual = max(len(self.counted) + more, K)
+        self.outcome = "waiting"
+        self.want(self.usual)
+
     def vote(self, who, given):
         if self.states[who] != "open" and self.open_slots == 0:
             self.surplus.add(who)
@@ -66,11 +85,17 @@ class Item:
         if who not in self.surplus:
             self.settle()
 
+    @property
+    def most(self):
+        return max(self.usual, MAXIMUM)
+
     def settle(self):
+        if self.outcome == "retired":
+            return
         count = len(self.counted)
-        winner = majority(self.counted) if count >= K else "nobody yet"
+        winner = majority(self.counted) if count >= self.usual else "nobody yet"
         self.outcome = "waiting"
-        if winner == "split" and count >= MAXIMUM:
+        if winner == "split" and count >= self.most:
             self.outcome = "disputed"
         elif winner == "split" and count >= self.wanted:
             self.wanted += 1
@@ -105,7 +130,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.people = [make_member(self.project) for _ in range(PEOPLE)]
         rows = make_comparisons(self.project, COMPARISONS)
         for place, row in enumerate(rows):
-            Comparison.objects.filter(pk=row.pk).update(shuffle=place)
+            # So far apart that no change of priority below turns them round.
+            Comparison.objects.filter(pk=row.pk).update(shuffle=place, priority=-1000 * place)
         self.keys = [row.pk for row in rows]
         self.items = [Item() for _ in rows]
         self.sent = {}
@@ -253,13 +279,34 @@ class QueueMachine(RuleBasedStateMachine):
             item.states[who] = "open"
             item.due.discard(who)
 
+    @rule(which=st.integers(0, 1), action=st.sampled_from(Action.values), more=st.integers(1, 2))
+    def change(self, which, action, more):
+        amount = more if action in ("priority", "hand_out_again") else 0
+        change = Change(action=Action(action), amount=amount)
+        done = carry_out(self.project, [self.keys[which]], change)
+        item = self.items[which]
+        settled = item.outcome in ("decided", "undecided", "disputed")
+        fits = {
+            "priority": item.outcome == "waiting",
+            "retire": item.outcome != "retired",
+            "bring_back": item.outcome == "retired",
+            "hand_out_again": settled,
+        }
+        assert (done.changed, sum(done.left.values())) == (fits[action], not fits[action])
+        if action == "retire" and fits[action]:
+            item.retire()
+        elif action == "bring_back" and fits[action]:
+            item.bring_back()
+        elif action == "hand_out_again" and fits[action]:
+            item.ask_again(more)
+
     @invariant()
     def both_are_in_one_state(self):
         for key, item in zip(self.keys, self.items, strict=True):
             row = Comparison.objects.get(pk=key)
             found = (row.wanted_judgments, row.open_slots, row.judgment_count, row.outcome)
             assert found == (item.wanted, item.open_slots, len(item.counted), item.outcome)
-            assert item.open_slots >= 0 and len(item.counted) <= MAXIMUM
+            assert item.open_slots >= 0 and len(item.counted) <= item.most
             states = Assignment.objects.filter(comparison=row).values_list("annotator", "state")
             assert dict(states) == {self.people[w].pk: state for w, state in item.states.items()}
         late = Judgment.objects.filter(surplus=True, comparison__in=self.keys).count()

@@ -86,6 +86,11 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "annotation-api:member": lambda world: {"role": "reviewer"},
     "annotation-api:members": lambda world: {"username": world.people["outsider"].username},
     "annotation-api:comparisons": lambda world: {"comparisons": [pair(world)]},
+    "annotation-api:comparison-changes": lambda world: {
+        "action": "priority",
+        "amount": 1,
+        "comparisons": [world.comparison.pk],
+    },
     "annotation-api:prompts": lambda world: {"prompts": [record(world)]},
     "annotation-api:gold": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:examples": lambda world: {"comparison": world.comparison.pk},

@@ -42,6 +42,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "study-begin": [("get", "anyone")],
     "study-finished": [("get", "nobody"), ("post", "nobody")],
     "comparisons": [("get", "reviewer")],
+    "change-comparisons": [("post", "manager")],
     "comparison": [("get", "reviewer")],
     "gold": [("post", "manager")],
     "disputes": [("get", "reviewer")],

@@ -1,0 +1,196 @@
+"""What a manager does to many comparisons at once: another priority, out, back in, out again.
+
+Each is one transaction over rows that are locked in the order of their ids, and leaves alone what
+it does not fit, saying why. No vote is ever lost by it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import TextChoices as Choices
+from django.db.models.functions import Greatest
+
+from annotation import priorities
+from annotation.errors import DomainError
+from annotation.models import Adjudication, Comparison, MachineLabel, Project
+from annotation.preferences import settle
+
+MOST_AT_ONCE = 5_000
+"""Of one request; the command takes any number, so many at a time."""
+MOST_POINTS = 1_000_000
+MOST_ANSWERS = 20
+
+Outcome = Comparison.Outcome
+
+
+class Action(Choices):
+    PRIORITY = "priority", "Change the priority by"
+    RETIRE = "retire", "Take out"
+    BRING_BACK = "bring_back", "Bring back"
+    HAND_OUT_AGAIN = "hand_out_again", "Ask again, further answers:"
+
+
+class NoSuchChange(DomainError):
+    """``field`` names what is wrong."""
+
+    status = 422
+    title = "The comparisons cannot be changed like this"
+
+
+class TooMany(DomainError):
+    status = 422
+    title = "Too many comparisons for one change"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One action with its amount: points for ``PRIORITY``, people for ``HAND_OUT_AGAIN``."""
+
+    action: Action
+    amount: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises NoSuchChange for an amount that the action cannot have."""
+        if self.action == Action.PRIORITY:
+            fits = self.amount != 0 and abs(self.amount) <= MOST_POINTS
+            wanted = f"a number from -{MOST_POINTS:,} to {MOST_POINTS:,}, and not 0"
+        elif self.action == Action.HAND_OUT_AGAIN:
+            fits, wanted = 1 <= self.amount <= MOST_ANSWERS, f"a number from 1 to {MOST_ANSWERS}"
+        else:
+            fits, wanted = self.amount == 0, "left out, since this change takes none"
+        if not fits:
+            raise NoSuchChange(f"The amount must be {wanted}.", field="amount")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What came of it, or would come of it."""
+
+    changed: int
+    left: dict[str, int]
+    """By reason, how many stay as they are."""
+
+
+def chosen(rows: QuerySet[Comparison]) -> list[int]:
+    """The ids of ``rows``, in order. Raises TooMany beyond MOST_AT_ONCE."""
+    ids = list(rows.order_by("pk").values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
+    if len(ids) > MOST_AT_ONCE:
+        raise TooMany(
+            f"More than {MOST_AT_ONCE:,} comparisons are chosen, and one change takes no more. "
+            "Choose fewer, or use the command change_comparisons."
+        )
+    return ids
+
+
+def foreseen(project: Project, ids: Iterable[int], change: Change) -> Changed:
+    """What ``carry_out`` would do now; one query, nothing is changed."""
+    return _sorted(_looked_at(project, ids, change.action))[1]
+
+
+def carry_out(project: Project, ids: Iterable[int], change: Change) -> Changed:
+    """Changes those of ``ids`` that belong to the project and fit."""
+    with transaction.atomic():
+        rows = _looked_at(project, ids, change.action)
+        fitting, done = _sorted(rows.select_for_update(no_key=True))
+        _CHANGES[change.action](project, fitting, change.amount)
+    return done
+
+
+def _sorted(rows: Iterable[tuple[int, str]]) -> tuple[list[int], Changed]:
+    found = list(rows)
+    fitting = [pk for pk, why in found if not why]
+    left = Counter(why for _, why in found if why)
+    return fitting, Changed(changed=len(fitting), left=dict(left.most_common()))
+
+
+def _looked_at(
+    project: Project, ids: Iterable[int], action: Action
+) -> QuerySet[Comparison, tuple[int, str]]:
+    """Each id with why that comparison cannot be changed; empty where it can."""
+    why = Case(
+        *(When(condition, then=Value(said)) for condition, said in _REASONS[action]),
+        default=Value(""),
+        output_field=CharField(),
+    )
+    rows = Comparison.objects.filter(project=project, pk__in=list(ids))
+    return rows.annotate(why=why).order_by("pk").values_list("pk", "why")
+
+
+# --- What fits ------------------------------------------------------------------------------------
+
+_GOLD = (~Q(gold_more_hallucinated=""), "gold comparisons: withdraw them as gold first")
+_OUT = (Q(outcome=Outcome.RETIRED), "taken out")
+_WAITING = (Q(outcome=Outcome.WAITING), "still waiting for answers")
+_RULED = (
+    Exists(Adjudication.objects.filter(comparison=OuterRef("pk"))),
+    "ruled on by a reviewer, which stands above votes",
+)
+_WITHOUT_VOTES = (
+    Q(judgment_count=0, machine_vote=""),
+    "settled by the file they came in, or as equal texts",
+)
+_REASONS = {
+    Action.PRIORITY: (_GOLD, (~Q(outcome=Outcome.WAITING), "not waiting for answers")),
+    Action.RETIRE: (_GOLD, (Q(outcome=Outcome.RETIRED), "taken out already")),
+    Action.BRING_BACK: ((~Q(outcome=Outcome.RETIRED), "not taken out"),),
+    Action.HAND_OUT_AGAIN: (_GOLD, _OUT, _WAITING, _RULED, _WITHOUT_VOTES),
+}
+
+
+# --- What is done ---------------------------------------------------------------------------------
+
+
+def _retire(project: Project, ids: list[int], amount: int) -> None:
+    """Leases go on; what they bring is kept with the votes."""
+    Comparison.objects.filter(pk__in=ids).update(
+        outcome=Outcome.RETIRED,
+        wanted_judgments=F("wanted_judgments") - F("open_slots"),
+        open_slots=0,
+    )
+
+
+def _bring_back(project: Project, ids: list[int], amount: int) -> None:
+    """What the votes say by now; a label that came with a file is as it was."""
+    rows = Comparison.objects.filter(pk__in=ids).select_related("project", "adjudication")
+    for comparison in rows.order_by("pk").iterator():
+        ruled = hasattr(comparison, "adjudication")
+        if comparison.preference and not (
+            ruled or comparison.judgment_count or comparison.machine_vote
+        ):
+            comparison.outcome = Outcome.DECIDED
+            comparison.save(update_fields=["outcome"])
+            continue
+        comparison.outcome = Outcome.WAITING
+        comparison.want(comparison.usual_judgments)
+        settle(comparison)
+
+
+def _hand_out_again(project: Project, ids: list[int], amount: int) -> None:
+    """``amount`` people more vote, and then all votes decide; a machine's is withdrawn."""
+    MachineLabel.objects.filter(comparison__in=ids, stands=True).update(stands=False)
+    rows = Comparison.objects.filter(pk__in=ids)
+    asked = Greatest(F("judgment_count") + amount, project.judgments_per_comparison)
+    # Leases that are out bring some of those answers. Of what has its outcome no slot is open.
+    rows.update(
+        asked_judgments=asked,
+        open_slots=Greatest(asked - F("wanted_judgments"), 0),
+        wanted_judgments=Greatest(asked, F("wanted_judgments")),
+        outcome=Outcome.WAITING,
+        preference=None,
+        hallucination=None,
+        margin=None,
+        machine_vote="",
+    )
+
+
+_CHANGES = {
+    Action.PRIORITY: priorities.raise_all,
+    Action.RETIRE: _retire,
+    Action.BRING_BACK: _bring_back,
+    Action.HAND_OUT_AGAIN: _hand_out_again,
+}
