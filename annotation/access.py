@@ -115,9 +115,13 @@ def images_to_name(user: User | None, project: Project) -> QuerySet[Image]:
     return Image.objects.filter(within | Q(pk__in=seen.values("pk")))
 
 
-def projects(user: AnyUser) -> QuerySet[Project]:
-    """The projects that ``user`` may see."""
-    return visible(user, Project.objects.all())
+def projects(user: AnyUser, *, archived: bool | None = None) -> QuerySet[Project]:
+    """The projects that ``user`` may see: archived ones, those that are not, or with None both."""
+    rows = visible(user, Project.objects.all())
+    if archived is None:
+        return rows
+    put_away = Q(state=Project.State.ARCHIVED)
+    return rows.filter(put_away if archived else ~put_away)
 
 
 def projects_where(user: AnyUser, permission: str) -> QuerySet[Project]:

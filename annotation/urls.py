@@ -78,6 +78,11 @@ urlpatterns = [
         name="import-left-out",
     ),
     path("projects/<slug:slug>/releases/", exchange.releases, name="releases"),
+    path(
+        "projects/<slug:slug>/releases/<int:number>/archive/",
+        exchange.archive_release,
+        name="release-archive",
+    ),
     path("projects/<slug:slug>/releases/<int:number>/", exchange.release, name="release"),
     path(
         "projects/<slug:slug>/releases/<int:number>/folder/<slug:format_name>/",

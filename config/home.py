@@ -48,7 +48,7 @@ def home(request: PersonRequest) -> HttpResponse:
     user = request.user
     if not access.projects_where(user, access.Permission.REVIEW).exists():
         return redirect("annotation:projects")
-    cards = projects.cards(user, list(access.projects(user)[:MOST_PROJECTS]))
+    cards = projects.cards(user, list(access.projects(user, archived=False)[:MOST_PROJECTS]))
     context = {
         "waiting": list(_waiting(user, cards)),
         "runs": visibility.runs(user).listed().with_context().order_by("-created_at")[:NEWEST],

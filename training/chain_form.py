@@ -10,7 +10,7 @@ from django import forms
 from django.forms import BoundField
 
 from annotation import access
-from annotation.models import Release
+from annotation.models import Project, Release
 from training import setting_fields
 from training.forms import offer
 from training.models import Checkpoint
@@ -252,7 +252,9 @@ def _answerable(options: OptionsForm | None) -> bool:
 
 
 def trainable_releases(user: Any) -> Any:
-    """Ready releases of projects in which the person may start runs, newest first."""
+    """Ready releases of projects in which the person may start runs, newest first; none that is
+    archived, or whose project is."""
     mine = access.projects_where(user, ACT)
-    ready = Release.objects.filter(project__in=mine, state=Release.State.READY)
+    ready = Release.objects.listed().filter(project__in=mine, state=Release.State.READY)
+    ready = ready.exclude(project__state=Project.State.ARCHIVED)
     return ready.select_related("project").order_by("-created_at")

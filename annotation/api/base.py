@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, transaction
 from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
@@ -70,6 +71,20 @@ class BoundedJSONParser(JSONParser):
         if where is not None:
             raise ValidationError({where or "body": "holds characters that cannot be stored"})
         return value
+
+
+ARCHIVED = {"false": False, "true": True, "any": None}
+"""What the parameter ``archived`` of lists may be, and what it asks for."""
+ARCHIVED_PARAMETER = OpenApiParameter("archived", enum=list(ARCHIVED), default="false")
+
+
+def archived_of(request: Request) -> bool | None:
+    """Whether archived rows alone are asked for, none of them, or (None) all. Raises
+    ValidationError."""
+    said = request.query_params.get("archived", "false")
+    if said not in ARCHIVED:
+        raise ValidationError({"archived": f"Must be one of {', '.join(ARCHIVED)}."})
+    return ARCHIVED[said]
 
 
 class KnownParameters:

@@ -13,7 +13,14 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from annotation import access, projects
-from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import (
+    ARCHIVED_PARAMETER,
+    ById,
+    KnownParameters,
+    archived_of,
+    idempotent,
+    user_of,
+)
 from annotation.blindness import MEASURING_SETTINGS, is_blind
 from annotation.models import Membership, Project
 from annotation.models.projects import Role
@@ -122,9 +129,10 @@ class Projects(KnownParameters, generics.ListCreateAPIView):
     scopes = {"GET": "read", "POST": "manage"}
     serializer_class = ProjectSerializer
     pagination_class = ById
+    parameters = frozenset({"archived"})
 
     def get_queryset(self) -> QuerySet[Project]:
-        return access.projects(self.request.user)
+        return access.projects(self.request.user, archived=archived_of(self.request))
 
     def get_serializer_context(self) -> dict[str, Any]:
         context: dict[str, Any] = {**super().get_serializer_context()}
@@ -132,6 +140,10 @@ class Projects(KnownParameters, generics.ListCreateAPIView):
             mine = Membership.objects.filter(user=self.request.user)
             context["roles"] = dict(mine.values_list("project", "role"))
         return context
+
+    @extend_schema(parameters=[ARCHIVED_PARAMETER])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
     @idempotent
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:

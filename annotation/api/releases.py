@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.http import Http404, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -12,8 +14,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, exporting
-from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import (
+    ARCHIVED_PARAMETER,
+    ById,
+    KnownParameters,
+    archived_of,
+    idempotent,
+    user_of,
+)
 from annotation.models import Release
+from annotation.releases import freezing
 
 
 class PolicySerializer(serializers.Serializer):
@@ -55,20 +65,31 @@ class ReleaseSerializer(serializers.ModelSerializer):
             "error",
             "created_at",
             "frozen_at",
+            "archived_at",
         ]
+
+
+class ReleaseChangeSerializer(serializers.Serializer):
+    archived = serializers.BooleanField()
 
 
 class Releases(KnownParameters, generics.ListAPIView):
     """The frozen exports of a project."""
 
     scopes = {"GET": "read", "POST": "manage"}
+    parameters = frozenset({"archived"})
     serializer_class = ReleaseSerializer
     pagination_class = ById
     queryset = Release.objects.none()
 
     def get_queryset(self) -> QuerySet[Release]:
         project = access.require(self.request.user, self.kwargs["slug"], "review")
-        return project.releases.select_related("project")
+        rows = project.releases.listed(archived=archived_of(self.request))
+        return rows.select_related("project")
+
+    @extend_schema(parameters=[ARCHIVED_PARAMETER])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(request=ReleaseInSerializer, responses={201: ReleaseSerializer})
     @idempotent
@@ -95,11 +116,21 @@ def _release(request: Request, pk: int) -> Release:
 class ReleaseDetail(KnownParameters, APIView):
     """A release: what is in it and how to be sure that it is the same one."""
 
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "manage"}
 
     @extend_schema(responses=ReleaseSerializer)
     def get(self, request: Request, pk: int) -> Response:
         return Response(ReleaseSerializer(_release(request, pk)).data)
+
+    @extend_schema(request=ReleaseChangeSerializer, responses=ReleaseSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Puts it away from lists, or back; what depends on it stays as it was."""
+        found = _release(request, pk)
+        access.require(request.user, found.project, "manage")
+        asked = ReleaseChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        freezing.archive(found, asked.validated_data["archived"])
+        return Response(ReleaseSerializer(found).data)
 
 
 class ReleaseFolder(KnownParameters, APIView):

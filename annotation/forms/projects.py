@@ -36,6 +36,8 @@ class ProjectForm(forms.ModelForm):
         help_texts = {
             "description": "What the images are and what the labels are for.",
             "mark_spans": "Annotators may select words and say what is wrong with them.",
+            "state": "Only an open project hands out work. Lists leave out an archived one, and "
+            "nothing new is trained on it; nothing of it is deleted.",
             "ask_confidence": "From 1, a guess, to 5, certain; asked after each answer.",
             "ask_correction": "After the choice, people rewrite this response until nothing in it "
             "is false. It trains the model: the corrected text is better than the original.",

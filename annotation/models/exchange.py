@@ -136,6 +136,12 @@ def release_path(release: Release, filename: str) -> str:
     return f"releases/{release.project_id}/{filename}"
 
 
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def listed(self, *, archived: bool | None = False) -> ReleaseQuerySet:
+        """Those that lists show; the archived ones, or with None both, where somebody asks."""
+        return self if archived is None else self.filter(archived_at__isnull=not archived)
+
+
 class Release(Attempted):
     """A frozen export: once ready, its artefact and everything said about it never change."""
 
@@ -179,6 +185,11 @@ class Release(Attempted):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(
+        null=True, blank=True, help_text="Lists leave it out from then on; nothing else changes."
+    )
+
+    objects = ReleaseQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]

@@ -50,6 +50,7 @@ class Project(models.Model):
         OPEN = "open", "Open"
         PAUSED = "paused", "Paused"
         CLOSED = "closed", "Closed"
+        ARCHIVED = "archived", "Archived"
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)

@@ -97,6 +97,15 @@ def request_release(
         )
 
 
+def archive(release: Release, archived: bool) -> None:
+    """Puts a release away from lists and from what can be trained on, or back. Nothing of it is
+    deleted: runs, cards and links that name it go on."""
+    if archived == (release.archived_at is not None):
+        return
+    release.archived_at = timezone.now() if archived else None
+    release.save(update_fields=["archived_at"])
+
+
 def build(release: Release) -> None:
     """Freezes a requested release; a failure is written on it. Nothing happens to a ready one."""
     waiting = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access, exporting, jobs, storage
 from annotation.forms.exchange import ImportForm, ReleaseForm
 from annotation.importing.record_files import CSV_COLUMNS
 from annotation.models import ImportJob, MachineLabelling, Release
 from annotation.quality import concerns
-from annotation.views.shared import project_page, says_domain_errors
+from annotation.releases import freezing
+from annotation.views.shared import (
+    one_page,
+    project_page,
+    query_without_page,
+    says_domain_errors,
+)
 from config.requests import PersonRequest
 
 FORMATS = [
@@ -86,6 +93,7 @@ def left_out_response(job: ImportJob) -> StreamingHttpResponse:
 def releases(request: PersonRequest, slug: str) -> HttpResponse:
     needed = "manage" if request.method == "POST" else "review"
     project = access.require(request.user, slug, needed)
+    away = request.GET.get("archived") == "only"
     found = concerns.of_project(project)
     certified = project.machine_labellings.filter(state=MachineLabelling.State.CERTIFIED)
     form = ReleaseForm(
@@ -102,7 +110,10 @@ def releases(request: PersonRequest, slug: str) -> HttpResponse:
         tab="releases",
         form=form,
         concerns=found,
-        releases=project.releases.order_by("-number"),
+        page=one_page(request, project.releases.listed(archived=away).order_by("-number"), size=25),
+        away=away,
+        put_away=project.releases.listed(archived=True).count(),
+        query=query_without_page(request),
         status=422 if form.errors else 200,
     )
 
@@ -123,6 +134,19 @@ def release(request: PersonRequest, slug: str, number: int) -> HttpResponse:
         tab="releases",
         **_release_context(found),
     )
+
+
+@login_required
+@require_POST
+def archive_release(request: PersonRequest, slug: str, number: int) -> HttpResponse:
+    """Puts a release away, or brings it back."""
+    project = access.require(request.user, slug, "manage")
+    found = get_object_or_404(project.releases, number=number)
+    away = request.POST.get("archived") != "no"
+    freezing.archive(found, away)
+    said = "is archived. Nothing of it is deleted." if away else "is in the lists again."
+    messages.success(request, f"Release {number} {said}")
+    return redirect(found)
 
 
 @login_required

@@ -16,7 +16,7 @@ from annotation.models import Project
 from annotation.models.projects import LONGEST_GUIDELINES
 from annotation.progress import own_progress, size
 from annotation.quality import plots
-from annotation.views.shared import one_page, project_page
+from annotation.views.shared import one_page, project_page, query_without_page
 from config.requests import PersonRequest
 
 PROJECTS_ON_A_PAGE = 24
@@ -25,8 +25,13 @@ PROJECTS_ON_A_PAGE = 24
 @login_required
 @require_GET
 def index(request: PersonRequest) -> HttpResponse:
-    page = one_page(request, access.projects(request.user), size=PROJECTS_ON_A_PAGE)
+    away = request.GET.get("archived") == "only"
+    listed = access.projects(request.user, archived=away)
+    page = one_page(request, listed, size=PROJECTS_ON_A_PAGE)
     context = {
+        "away": away,
+        "put_away": access.projects(request.user, archived=True).count(),
+        "query": query_without_page(request),
         "page": page,
         "cards": projects.cards(request.user, list(page)),
         "may_create": access.may_create_projects(request.user),
@@ -64,7 +69,7 @@ def detail(request: PersonRequest, slug: str) -> HttpResponse:
         progress=found.progress if found else None,
         size=size(project),
         own=own_progress(project, request.user),
-        releases=project.releases.order_by("-number")[:3],
+        releases=project.releases.listed().order_by("-number")[:3],
         steps=_steps(request, project),
     )
 

@@ -13,7 +13,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access
-from annotation.api.base import ById, KnownParameters, idempotent, user_of
+from annotation.api.base import (
+    ARCHIVED_PARAMETER,
+    ById,
+    KnownParameters,
+    archived_of,
+    idempotent,
+    user_of,
+)
 from annotation.models import Release
 from config.outside import is_storable
 from training import visibility
@@ -78,7 +85,6 @@ def _step(asked: dict[str, Any]) -> Step:
 
 
 FILTERS = ("state", "project", "kind", "tag", "group", "search", "archived")
-ARCHIVED = {"false": False, "true": True, "any": None}
 FILTER_PARAMETERS = [
     OpenApiParameter("state", enum=State.values),
     OpenApiParameter("project", description="The project's slug."),
@@ -86,7 +92,7 @@ FILTER_PARAMETERS = [
     OpenApiParameter("tag"),
     OpenApiParameter("group", description="Runs that differ in the seed alone."),
     OpenApiParameter("search", description="Words of name, notes, tags or kind; #12 is a number."),
-    OpenApiParameter("archived", enum=list(ARCHIVED), default="false"),
+    ARCHIVED_PARAMETER,
 ]
 
 
@@ -95,9 +101,7 @@ def _narrowed(rows: RunQuerySet, request: Request) -> RunQuerySet:
     given = request.query_params
     if "state" in given and given["state"] not in State.values:
         raise ValidationError({"state": f"Must be one of {', '.join(State.values)}."})
-    archived = given.get("archived", "false")
-    if archived not in ARCHIVED:
-        raise ValidationError({"archived": f"Must be one of {', '.join(ARCHIVED)}."})
+    archived = archived_of(request)
     for name in FILTERS:
         if not is_storable(given.get(name, "")):
             raise ValidationError({name: "holds characters that cannot be stored"})
@@ -107,7 +111,7 @@ def _narrowed(rows: RunQuerySet, request: Request) -> RunQuerySet:
             rows = rows.filter(**{path: given[name]})
     if "tag" in given:
         rows = rows.filter(tags__contains=[given["tag"]])
-    return run_table.search(rows, given.get("search", "")).listed(archived=ARCHIVED[archived])
+    return run_table.search(rows, given.get("search", "")).listed(archived=archived)
 
 
 class Runs(KnownParameters, generics.ListAPIView):
@@ -186,8 +190,7 @@ class RunGroups(KnownParameters, APIView):
             raise ValidationError({"figure": f"At most {MOST_FIGURES}, of plain characters."})
         every = visibility.runs(request.user)
         asked = _narrowed(every, request).order_by().values("group")
-        archived = ARCHIVED[request.query_params.get("archived", "false")]
-        shown = every.listed(archived=archived)
+        shown = every.listed(archived=archived_of(request))
         figures = [columns.figure(name) for name in dict.fromkeys(names)]
         pages = self.pagination_class()
         groups = run_table.groups(shown.filter(group__in=asked), run_table.Order(), [])

@@ -57,6 +57,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "import-left-out": [("get", "manager")],
     "releases": [("get", "reviewer"), ("post", "manager")],
     "release": [("get", "reviewer")],
+    "release-archive": [("post", "manager")],
     "release-download": [("get", "reviewer")],
     "release-folder": [("get", "reviewer")],
     "label": [("get", "annotator")],
