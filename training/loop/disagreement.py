@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, BooleanField, Count, ExpressionWrapper, F, FloatField, Max, Q
+from django.db.models import (
+    Avg,
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Max,
+    Min,
+    Q,
+)
 from django.db.models.functions import Abs
 
 from annotation.models import Comparison, Project
@@ -145,14 +155,20 @@ def _by_spread(rows: Any) -> list[Bucket]:
     """Thirds of the pairs, by how far the reward model's heads are apart about them."""
     rows = rows.filter(spread__isnull=False).order_by("spread", "pk")
     right = ExpressionWrapper(AGREES, output_field=BooleanField())
-    ordered = list(rows.annotate(right=right).values_list("spread", "right"))
-    names, whole = ("heads agree most", "in between", "heads differ most"), len(ordered)
+    rows = rows.annotate(right=right)
+    names, whole = ("heads agree most", "in between", "heads differ most"), rows.count()
     buckets = []
     for number, name in enumerate(names):
-        third = ordered[number * whole // 3 : (number + 1) * whole // 3]
-        if third:
-            stretch = f"{name}, {third[0][0]:.2g} to {third[-1][0]:.2g}"
-            buckets.append(Bucket(stretch, Share(sum(not ok for _, ok in third), len(third))))
+        third = rows[number * whole // 3 : (number + 1) * whole // 3]
+        found = third.aggregate(
+            whole=Count("pk"),
+            wrong=Count("pk", filter=Q(right=False)),
+            low=Min("spread"),
+            high=Max("spread"),
+        )
+        if found["whole"]:
+            stretch = f"{name}, {found['low']:.2g} to {found['high']:.2g}"
+            buckets.append(Bucket(stretch, Share(found["wrong"], found["whole"])))
     return buckets
 
 
