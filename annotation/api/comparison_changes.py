@@ -68,8 +68,13 @@ class ComparisonChanges(KnownParameters, APIView):
         asked = body.validated_data
         change = Change(action=Action(asked["action"]), amount=asked["amount"])
         rows = asked_for(project, request)
-        ids = changing_many.chosen(
-            rows if asked["all"] else rows.filter(pk__in=asked["comparisons"])
-        )
+        named = set(asked.get("comparisons", ()))
+        ids = changing_many.chosen(rows if asked["all"] else rows.filter(pk__in=named))
+        absent = sorted(named.difference(ids))
+        if absent and not asked["all"]:
+            few = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+            raise ValidationError(
+                {"comparisons": f"{len(absent):,} of {len(named):,} are not found here: {few}"}
+            )
         do = changing_many.foreseen if asked["dry_run"] else changing_many.carry_out
         return Response(ChangedSerializer(asdict(do(project, ids, change))).data)

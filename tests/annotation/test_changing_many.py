@@ -289,6 +289,7 @@ def test_rest_changes_what_the_address_finds_or_the_body_names(project: Project)
         {"action": "retire", "all": True, "comparisons": names},
         {"action": "priority", "all": True},
         {"action": "retire", "comparisons": [10**30]},
+        {"action": "retire", "comparisons": [*names, 10**9]},
         {"action": "retire", "all": True, "amount": 3},
     ):
         assert send(**wrong)[0] in (400, 422), wrong

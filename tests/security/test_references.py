@@ -74,6 +74,7 @@ PLAIN = {
     # One's own, or of the installation and open to whoever may start an evaluation.
     *("client_uuid", "question_set", "judge", "options"),
     *("level", "audit_share", "sample_size", "comparisons", "action", "machine_votes"),
+    *("amount", "all", "dry_run", "archived"),
 }
 """Members that name nothing of a project, by their last name."""
 
@@ -105,6 +106,10 @@ REFERENCES: References = {
     ("annotation-api:comparisons", "comparisons[].image"): (image, records("comparisons")),
     ("annotation-api:prompts", "prompts[].image"): (image, records("prompts")),
     ("annotation-api:gold", "comparison"): (row("comparison"), member("comparison")),
+    ("annotation-api:comparison-changes", "comparisons[]"): (
+        row("comparison"),
+        member("comparisons"),
+    ),
     ("annotation-api:corrupted", "comparison"): (row("comparison"), member("comparison")),
     ("annotation-api:examples", "comparison"): (row("comparison"), member("comparison")),
     ("annotation-api:quiz", "questions[]"): (row("gold"), member("questions")),

@@ -161,6 +161,7 @@ def test_progress_counts_the_project_and_oneself(project, annotator):
         "decided": 1,
         "undecided": 0,
         "disputed": 0,
+        "retired": 0,
         "judgments": 2,
         "wanted": 4,
         "surplus": 0,

@@ -172,6 +172,7 @@ def made(rows_of_the_module: None) -> World:
         "quiz-answer": {"pk": question.pk},
         **{name: {**slug, "pk": job.pk} for name in ("import", "import-left-out")},
         "release": numbered,
+        "release-archive": numbered,
         "release-download": {**numbered, "format_name": "csv"},
         "release-folder": {**numbered, "format_name": "datasets"},
         "annotator": {**slug, "pk": manager.pk},
