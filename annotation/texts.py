@@ -30,7 +30,7 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SPECIAL_TOKEN = re.compile(
-    r"(?:</?s>|<\uff5c[a-z\u2581]{2,28}\uff5c>|<(?:bos|eos|pad|unk|mask)>|<\|[a-z][a-z0-9_]{1,28}\|>|<(?:start|end)_of_[a-z]{1,12}>"
+    r"(?:</?s>|<\uff5c[a-z\u2581]{2,28}\uff5c>|<(?:bos|eos|pad|unk|mask)>|<\|[A-Za-z][A-Za-z0-9_]{1,28}\|>|<(?:start|end)_of_[a-z]{1,12}>"
     r"|<fake_token_around_image>|<row_\d{1,2}_col_\d{1,2}>|<global-img>|\[/?(?:INST|EOS|PAD)\])\Z"
 )
 _LONGEST_TOKEN = 34

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from annotation.importing.forms.fields import listed
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.the_picture import name_of_picture
+from annotation.importing.the_picture import IMAGES, name_of_picture
 from annotation.reading.files import Fault, Unreadable, document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by
 from config.outside import is_storable
@@ -17,6 +17,10 @@ from config.outside import is_storable
 TEXTS = ("captions", "caption", "comment", "raw")
 NAMES = ("image_name", "filename")
 """Of an image, beside the members that records name theirs by."""
+_ALONE = ("text", "description")
+"""Captions where a record holds nothing else, as image folders and captioning tools have them; what
+stands beside more may be a question."""
+_BESIDE = {*NAMES, *IMAGES, *_ALONE, "id", "image_id", "url", "split", "width", "height"}
 FORMS = (
     "is not one JSON object of captions by image, nor records with image and caption, nor COCO's "
     "annotations, nor Flickr30k's lines"
@@ -117,14 +121,20 @@ def _of_lines(
 
 
 def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and any(name in value for name in TEXTS)
+    return isinstance(value, dict) and bool(_caption_of(value))
+
+
+def _caption_of(record: dict[str, Any]) -> str:
+    """The member that holds the captions; empty where none does."""
+    names = TEXTS if record.keys() - _BESIDE else (*TEXTS, *_ALONE)
+    return next((name for name in names if name in record), "")
 
 
 def _of_record(record: Any) -> tuple[Any, Any]:
     if not _is_record(record):
         raise BadField("", "is not an object with image and caption")
     names = [record[name] for name in NAMES if name in record]
-    texts = next(record[name] for name in TEXTS if name in record)
+    texts = record[_caption_of(record)]
     name = next(iter(names), None) or name_of_picture(record)
     return _numbered(record.get("image_id")) if name is None else name, listed(texts)
 

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from annotation.importing.record_files import BadField
 from annotation.importing.the_picture import IMAGES, picture_members
-from annotation.importing.verdicts import FIRST_AND_SECOND, PREFERENCES, is_said
+from annotation.importing.verdicts import FIRST_AND_SECOND, PREFERENCES, is_said, side_of
+from annotation.reading.names import quoted
 from config.outside import NotJson, parse_json
 
 QUESTIONS = ("question", "prompt", "query", "instruction")
@@ -42,7 +44,7 @@ _ALIASES = {
     "caption": "captions",
 }
 _READ = {
-    *("id", "captions"),
+    *("id", "captions", "text"),
     *chain(QUESTIONS, TURNS, IMAGES, REJECTED, *BETTER_AND_WORSE, *FIRST_AND_SECOND),
     *(set(PREFERENCES) - {"label"}),
 }
@@ -52,6 +54,10 @@ _NUMBERED = re.compile(
 )
 _PAIRS = ({"1", "2"}, {"a", "b"})
 _TEXTS_OF_ONE = ("response", "text", "content", "value", "answer", "output")
+_ONE_OF_SEVERAL = re.compile(
+    r"(?:model_|human_)?(?P<noun>response|answer|output|completion|candidate|reply|generation|ref)s?"
+    r"(?:_[a-z0-9]|[0-9])"
+)
 _WINNERS = {"winner_model_a": "1", "winner_model_b": "2", "winner_tie": "tie"}
 _RATED = re.compile(r"(?:score|rating)(?:_?[12ab]|s)|rank(?:s|ing)?")
 _MOST_OF_PYTHON = 100_000
@@ -69,12 +75,62 @@ def in_our_names(data: dict[str, Any]) -> dict[str, Any]:
         row = _numbered(row)
     if not row.keys().isdisjoint(_WINNERS) and "winner" not in row:
         row = _won(row)
+    if row.keys().isdisjoint(("worse", "preference")) and side_of(row.get("better")):
+        row = {"preference" if name == "better" else name: said for name, said in row.items()}
     return row
+
+
+def check_spelled_once(data: Mapping[str, Any]) -> None:
+    """Raises BadField where two spellings of one member say different things ("Image", "image")."""
+    for name, value in data.items():
+        plain = _plain(name)
+        if plain == name or plain not in data or plain not in _READ:
+            continue
+        other = data[plain]
+        if is_said(value) and is_said(other) and value != other:
+            raise BadField(name, f"says something else than {plain}: {quoted(value)}")
 
 
 def holds_two(row: Mapping[str, Any]) -> bool:
     """Whether two answers are where one of the forms has them."""
     return _has_two(row) or any(name in row for name in REJECTED)
+
+
+def better_and_worse(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The members that hold the better and the worse answer. Tables of several forms have empty
+    ones of the others."""
+    found = _pair_of(row, BETTER_AND_WORSE)
+    placed = _pair_of(row, FIRST_AND_SECOND)
+    others = placed is not None and _is_filled(row, placed)
+    return None if found is not None and others and not _is_filled(row, found) else found
+
+
+def first_and_second(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The members that hold a first and a second answer."""
+    return _pair_of(row, FIRST_AND_SECOND)
+
+
+_Pair = tuple[str, str]
+
+
+def _pair_of(row: Mapping[str, Any], pairs: Iterable[_Pair]) -> _Pair | None:
+    """The first pair of members that says something, else the first that is there."""
+    found = [pair for pair in pairs if pair[0] in row and pair[1] in row]
+    return next((pair for pair in found if _is_filled(row, pair)), next(iter(found), None))
+
+
+def _is_filled(row: Mapping[str, Any], pair: _Pair) -> bool:
+    return any(row[name] is not None for name in pair)
+
+
+def unread_answers(row: Mapping[str, Any]) -> list[str]:
+    """Members that seem to be answers of several, under names that are not read here."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, value in row.items():
+        match = _ONE_OF_SEVERAL.fullmatch(_spelled(name))
+        if match and isinstance(value, str | list | dict):
+            found[match["noun"]].append(name)
+    return [name for names in found.values() if len(names) > 1 for name in names]
 
 
 def list_of_answers(row: Mapping[str, Any]) -> str:
@@ -92,6 +148,13 @@ def texts_of(answers: Iterable[Any]) -> list[Any]:
     ]
 
 
+def beside_texts(answers: Iterable[Any]) -> Iterator[str]:
+    """What the objects of a list of answers hold that is neither text nor model."""
+    read = (*_TEXTS_OF_ONE, "model", "role")
+    found = (name for one in answers if isinstance(one, dict) for name in one if is_said(one[name]))
+    return (name for name in dict.fromkeys(found) if name not in read)
+
+
 def ratings_beside(row: Mapping[str, Any]) -> Iterator[str]:
     """Members that rate or rank either answer, which are no preference of people by themselves."""
     return (name for name in row if _RATED.fullmatch(name) and is_said(row[name]))
@@ -103,8 +166,12 @@ def _has_two(row: Mapping[str, Any]) -> bool:
 
 
 def _spelled(name: str) -> str:
-    plain = "_".join(name.lower().replace("-", " ").split())
+    plain = _plain(name)
     return _ALIASES.get(plain, plain)
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.lower().replace("-", " ").split())
 
 
 def _respelled(data: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,13 @@ FIRST_AND_SECOND = (
     ("answer_a", "answer_b"),
 )
 FIRST, SECOND, TIE = "1", "2", "tie"
-PREFERENCES = ("preference", "judgement", "judgment", "label", "choice", "winner")
+PREFERENCES = (
+    *("preference", "judgement", "judgment", "label", "choice", "winner", "preferred", "best"),
+    *("better_response", "better_answer", "preferred_response", "preferred_answer"),
+    *("human_preference", "human_choice"),
+)
 """Columns that name the better answer."""
+_PREFERS = re.compile(r"prefer|better|best|winn|choice|chosen|judg|verdict|vote")
 _BETWEEN = r"[ _-]{0,3}"  # bounded: side by side, three that are not would take cubic time
 _NOUN = (
     r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate|generation|reply)s?"
@@ -48,6 +53,11 @@ def side_of(value: Any) -> str | None:
         return None
     said = " ".join(str(value).split()).strip("[]\"'. ").lower()
     return next((side for side, words in _SIDES.items() if words.fullmatch(said)), None)
+
+
+def may_prefer(name: str, value: Any) -> bool:
+    """Whether a column of another name seems to name the better answer."""
+    return _PREFERS.search(name.lower()) is not None and side_of(value) is not None
 
 
 def is_said(value: Any) -> bool:

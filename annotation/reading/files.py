@@ -316,6 +316,10 @@ def _stream(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         on_fault(Fault(0, str(fault)))
 
 
+def _are_turns(objects: list[dict[str, Any]]) -> bool:
+    return all("role" in one or "from" in one for one in objects)
+
+
 def _container(value: dict[str, Any]) -> str | None:
     """What a single object is, where its members are the records rather than it."""
     lists = [
@@ -323,7 +327,8 @@ def _container(value: dict[str, Any]) -> str | None:
         for name, member in value.items()
         if isinstance(member, list) and member and all(isinstance(one, dict) for one in member)
     ]
-    turns = not _TURNS.isdisjoint(lists)  # one record of a conversation, not records
+    # One record of a conversation, and not records.
+    turns = not _TURNS.isdisjoint(lists) or any(_are_turns(value[name]) for name in lists)
     if lists and not turns and (len(value) == len(lists) or not _OF_PAGES.isdisjoint(lists)):
         named = next((name for name in lists if name in _OF_PAGES), lists[0])
         return (

@@ -28,6 +28,7 @@ _SIGNING = re.compile(
     re.IGNORECASE,
 )
 """Members of the query of an address that S3, Google, Azure and others sign it by."""
+_OF_AN_UPLOAD = re.compile(r"\A[0-9a-f]{8}-")
 _SERVED_BY_LABEL_STUDIO = "/data/local-files/"
 
 
@@ -173,14 +174,18 @@ class Names:
         return fitting + [known.name for known in self._encoded if fit(plain_key, known.key)]
 
     def near(self, wanted: str) -> str | None:
-        """A name whose last part differs by upper and lower case or by its suffix alone."""
+        """A name whose last part differs by upper and lower case or by its suffix alone, or by
+        what Label Studio puts before the names of uploads."""
         if self._by_folded is None:
             self._by_folded = {}
             for last, known in self._by_last.items():
                 for folded in (last.casefold(), _stem(last)):
                     self._by_folded.setdefault(folded, known[0].name)
         last = key(wanted)[-1]
-        return self._by_folded.get(last.casefold()) or self._by_folded.get(_stem(last))
+        plain = _OF_AN_UPLOAD.sub("", last.casefold())
+        return self._by_folded.get(last.casefold()) or self._by_folded.get(
+            _stem(last), self._by_folded.get(plain)
+        )
 
 
 def _stem(last: str) -> str:

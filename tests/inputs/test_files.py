@@ -200,6 +200,13 @@ def test_what_excel_writes_beside_the_cells_is_no_fault(table):
     assert faults == []
 
 
+def test_one_record_of_trl_written_alone_is_no_list_of_records():
+    turn = {"role": "user", "content": [{"type": "text", "text": "x"}]}
+    record = {"images": [{"path": "a.png", "bytes": None}], "prompt": [turn], "chosen": [turn]}
+    found = list(values(io.BytesIO(json.dumps(record).encode()), pytest.fail))
+    assert found == [(1, record)]
+
+
 def test_a_page_of_an_api_is_told_by_its_list_of_records():
     page = {"features": [{"name": "a"}], "rows": [{"row": {"a": 1}}], "num_rows_total": 1}
     faults = []

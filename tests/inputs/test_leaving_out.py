@@ -185,6 +185,10 @@ CAPTION_FILES = {
     "JSON lines": '{"image": "a.png", "caption": "One."}\n{"image": "b.png", "caption": "Two."}',
     "an array": '[{"image": "a.png", "captions": ["One."]}, {"image": "b.png", "caption": "Two."}]',
     "CSV": "image,caption\na.png,One.\nb.png,Two.\n",
+    "an image folder's metadata": '{"file_name": "a.png", "text": "One."}\n'
+    '{"file_name": "b.png", "text": "Two."}',
+    "a captioning tool's": '[{"image": "a.png", "description": "One.", "width": 8}, '
+    '{"image": "b.png", "description": "Two.", "width": 8}]',
     "CSV of Excel": "\ufeffsep=;\r\nimage;caption\r\na.png;One.\r\nb.png;Two.\r\n",
     "CSV with several in a cell": 'filename,raw\na.png,"[""One.""]"\nb.png,"[""Two.""]"\n',
     "Flickr's tokens": "c.png#0\tThree.\na.png#0\tOne.\r\n\r\nb.png#0\tTwo.\r\n",
@@ -246,6 +250,10 @@ def test_captions_are_read_in_the_forms_that_exist(tmp_path, form):
         (f"{BARS}\n", "captions, the file: holds no captions"),
         ('{"a.png": "One."\n "b.png": 1}', "captions, the file: is not JSON"),
         ("[1, 2]", "nor records with image and caption"),
+        (
+            '[{"question_id": 1, "image": "a.png", "text": "Is there a dog?", "label": "no"}]',
+            "nor records with image and caption",
+        ),
         ('{"A.PNG": "x"}', "it names A.PNG, the records a.png; but there are some for A.PNG"),
         ('{"a.png": "x", "./a.png": "y"}', "a.png fits several captions"),
         ('{"images": [{"id": 1}], "annotations": [{"image_id": 2}]}', "not the name of an image"),

@@ -60,6 +60,27 @@ LABELLED = {
         name: {name: "a.png", "prompt": ASKED, "chosen": GOOD, "rejected": BAD}
         for name in ("img_path", "image_name", "image_file", "filename")
     },
+    "Multimodal RewardBench": {
+        **{"ID": "x", "Text": ASKED, "Image": "a.png", "Output1": BAD, "Output2": GOOD},
+        "Better": "Output2",
+    },
+    "columns of other forms, empty": {
+        **{**FLAT, "chosen": None, "rejected": None, "response_1": BAD, "response_2": GOOD},
+        "winner": "B",
+    },
+    **{
+        name: {**FLAT, "response_1": BAD, "response_2": GOOD, name: said}
+        for name, said in {
+            "Preferred": "B",
+            "best": "2",
+            "better_response": "response_2",
+            "Human preference": 2,
+        }.items()
+    },
+    "our own form with another's column": {
+        **{"id": "x", "image": "a.png", "conversations": [{"from": "human", "value": ASKED}]},
+        **{"output_1": BAD, "output_2": GOOD, "winner": "output_2"},
+    },
     "Kaggle": {
         **{**FLAT, "response_a": GOOD, "response_b": BAD},
         **{"winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0},
@@ -87,6 +108,19 @@ UNREAD = {
         "rejected_response: holds 2 answers, not one",
     ),
     "won and lost": ({**FLAT, "win": GOOD, "lose": BAD}, "holds no two answers"),
+    "Stack Exchange": ({**FLAT, "response_j": GOOD, "response_k": BAD}, "holds no two answers"),
+    "WebGPT": ({**FLAT, "answer_0": GOOD, "answer_1": BAD}, "holds no two answers"),
+    "a member in two spellings": (
+        {**FLAT, "chosen": GOOD, "rejected": BAD, "Image": "b.png"},
+        "Image: says something else than image: 'b.png'",
+    ),
+    "our own form with a word that names no side": (
+        {
+            **{"id": "x", "image": "a.png", "conversations": [{"from": "human", "value": ASKED}]},
+            **{"output_1": BAD, "output_2": GOOD, "winner": "the dog"},
+        },
+        "winner: does not say which answer is better",
+    ),
     "a ranker's items": ({**FLAT, "items": [{"id": 1}]}, "holds no two answers"),
     "another picture for the worse": (
         {**FLAT, "chosen": GOOD, "rejected": BAD, "rejected_images": ["b.png"]},
@@ -128,6 +162,10 @@ def test_what_decided_is_read_in_everybodys_words(word, honest):
 NOT_TAKEN = {
     "scores": ({**FLAT, "response_1": GOOD, "response_2": BAD}, {"score_1": 4, "score_2": 1}),
     "a ranking": ({**FLAT, "responses": [GOOD, BAD]}, {"ranking": [1, 2]}),
+    "a judge's choice": (
+        {**FLAT, "response_1": GOOD, "response_2": BAD},
+        {"gpt4_preference": "A", "Verdict of the model": 2},
+    ),
 }
 
 
@@ -141,6 +179,28 @@ def test_what_is_no_preference_is_said_not_to_be_taken(kind):
 def test_the_answer_beside_a_question_is_said_not_to_be_taken():
     prompt = parse_any_prompt(1, {**FLAT, "answer": "yes", "label": "yes"})
     assert [warning.field for warning in prompt.warnings()] == ["answer"]
+
+
+def test_what_a_question_offers_is_said_not_to_be_taken():
+    row = {**FLAT, "A": "one", "B": "two", "C": "", "hint": "x"}
+    assert parse_any_prompt(1, row).not_taken.keys() == {"A", "B"}
+
+
+def test_answers_under_other_names_beside_a_question_are_said_not_to_be_taken():
+    row = {**FLAT, "response_j": GOOD, "response_k": BAD, "answer_id": "4"}
+    assert parse_any_prompt(1, row).not_taken.keys() == {"response_j", "response_k"}
+
+
+def test_the_models_of_a_list_of_answers_are_kept_and_what_else_it_says_is_named():
+    answers = [{"model": "m", "response": GOOD, "annotations": {"Rating": 1}}, {"response": BAD}]
+    pair = parse_any_pair(1, {**FLAT, "completions": answers})
+    assert (pair.model_1, pair.model_2) == ("m", "")
+    assert pair.not_taken.keys() == {"completions.annotations"}
+
+
+def test_a_question_that_is_missing_says_what_is_there():
+    with pytest.raises(BadField, match=r"is missing \(there are: image, contents, chosen"):
+        parse_any_pair(1, {"image": "a.png", "contents": [], "chosen": GOOD, "rejected": BAD})
 
 
 def test_one_caption_is_a_fact_of_every_record():

@@ -143,6 +143,12 @@ def test_a_near_name_is_said_and_not_taken(tmp_path, wanted):
     assert absence(wanted, folder) == f"there is no {wanted} (but there is UPPER.JPG)"
 
 
+def test_a_name_of_an_upload_to_label_studio_is_near_that_of_its_file(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    said = absence("/data/upload/3/5f0d4bd5-a.png", Folder(tmp_path))
+    assert said.endswith("5f0d4bd5-a.png (but there is a.png)")
+
+
 def test_no_message_is_longer_than_an_excerpt():
     assert excerpt("x" * 40_000) == "x" * 59 + "…"
     assert excerpt("a\n b\0\u202e") == "a b\ufffd\ufffd"

@@ -37,7 +37,10 @@ def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any],
     if isinstance(chosen, list) and len(chosen) > 1:  # TRL's form with the prompt in both answers
         turns = _plain_turns(chosen, "chosen")
         return turns, "chosen"
-    name = next((name for name in questions if row.get(name) is not None), "question")
+    name = next((name for name in (*questions, "text") if row.get(name) is not None), "")
+    if not name or (name == "text" and is_inner(row["text"])):
+        there = ", ".join(excerpt(member, 30) for member in [*row][:12])
+        raise BadField("question", f"is missing (there are: {there})")
     question = text_of(dict(row), name)
     if name == "instruction" and isinstance(asked, str):  # Alpaca's form: what it is applied to
         question = f"{question}\n{asked}"

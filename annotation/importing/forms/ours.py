@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from annotation.corrections import is_changed
+from annotation.importing import verdicts
 from annotation.importing.forms.fields import (
     captions_in,
     check_all_is_shown,
@@ -14,6 +15,7 @@ from annotation.importing.forms.fields import (
     text_of,
 )
 from annotation.importing.forms.turns import conversation_of, in_our_words
+from annotation.importing.forms.two_answers import NUMBERS, side_said
 from annotation.importing.record_files import BadField
 from annotation.importing.records import LONGEST_ID, Label, PairIn, PromptIn
 from annotation.importing.the_picture import name_of_picture
@@ -45,6 +47,7 @@ def parse_pair(line: int, data: Any) -> PairIn:
     """A prompt record with output_1 and output_2, labelled or not. Raises BadField."""
     data = in_our_words(data)
     prompt = parse_prompt(line, data)
+    side = side_said(data) if data.get("preference") is None else None
     last = len(data["conversations"]) - 1
     if last >= len(prompt.conversation) and is_visible(
         text_of(data["conversations"][-1], "value", empty=True)
@@ -60,7 +63,8 @@ def parse_pair(line: int, data: Any) -> PairIn:
         response_2=outputs[1][0],
         model_1=outputs[0][1],
         model_2=outputs[1][1],
-        label=_label(data),
+        label=_label({**data, "preference": NUMBERS[side]} if side in NUMBERS else data),
+        tie=side == verdicts.TIE,
         marks=_marks(data),
         corrections=corrections,
         not_taken=not_taken,

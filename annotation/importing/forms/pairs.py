@@ -42,7 +42,10 @@ from annotation.importing.labelling_tools import flattened
 from annotation.importing.members import (
     RANKING,
     TURNS,
+    beside_texts,
+    check_spelled_once,
     holds_two,
+    list_of_answers,
     ratings_beside,
 )
 from annotation.importing.record_files import BadField
@@ -72,6 +75,7 @@ def parse_foreign_pair(line: int, data: Any) -> PairIn:
     """A pair of any of the forms above. Raises BadField, which names the field of the record."""
     if not isinstance(data, dict):
         raise BadField("", "is not an object")
+    check_spelled_once(data)
     row = _ours(flattened({**data, **inner(data.get("text"))}))
     check_all_is_shown(row)
     turns, field = turns_of(row)
@@ -136,7 +140,11 @@ def _not_taken(row: Row) -> dict[str, str]:
             found[part] = "is not taken: people judge the answer alone"
     if is_placed(row) and not verdicts.one_of(row)[0] and not is_said(row.get(RANKING)):
         reason = "is not taken: which answer is better is said by preference (1, 2 or tie)"
-        found |= dict.fromkeys(ratings_beside(row), reason)
+        telling = (name for name, value in row.items() if verdicts.may_prefer(name, value))
+        found |= dict.fromkeys([*ratings_beside(row), *telling], reason)
+    if listed := list_of_answers(row):
+        reason = "is not taken: of an answer its text and its model are"
+        found |= {f"{listed}.{name}": reason for name in beside_texts(row[listed])}
     margin = row.get("margin")
     if is_said(margin) and share_of(margin) is None:
         found["margin"] = "is not taken: it is not a number between 0 and 1"

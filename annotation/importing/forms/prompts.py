@@ -25,6 +25,8 @@ from annotation.importing.members import (
     REJECTED,
     TURNS,
     UNREAD_ANSWERS,
+    check_spelled_once,
+    unread_answers,
 )
 from annotation.importing.record_files import BadField
 from annotation.importing.records import PromptIn, digest
@@ -40,6 +42,8 @@ _ANSWERS = {
 }
 _ONE_ANSWER = ("answer", "output", "model_answer")
 """Beside a question: of a model, or the truth."""
+_OFFERED = ("options", "choices", "A", "B", "C", "D", "E", "F")
+_NOT_OFFERED = "is not taken: what a question offers to choose from has to stand in its text"
 _NO_ANSWERS = "is not taken: a prompt is a question without answers"
 OURS = ("id", "image")
 """Beside conversations."""
@@ -51,7 +55,7 @@ def asks(data: Any) -> bool:
     if not _holds_turns(data):
         return False
     row = _row(data)
-    if not row.keys().isdisjoint(_ANSWERS):
+    if not row.keys().isdisjoint(_ANSWERS) or unread_answers(row):
         return False
     every = (row[name] for name in ("input", *TURNS) if isinstance(row.get(name), list))
     last = next((turns[-1] for turns in every if turns), None)
@@ -77,6 +81,7 @@ def parse_any_prompt(line: int, data: Any) -> PromptIn:
 
 
 def _parse(line: int, data: dict[str, Any]) -> PromptIn:
+    check_spelled_once(data)
     row = _row(data)
     check_all_is_shown(row)
     turns, field = turns_of(row, ASKED)
@@ -86,13 +91,16 @@ def _parse(line: int, data: dict[str, Any]) -> PromptIn:
     named = next((name for name in IDS if not is_absent(row.get(name))), "")
     id = identifier(row, named) if named else f"prompt-{digest(conversation, key(image))[:16]}"
     answers = [name for name in row if name in _ANSWERS or name in _ONE_ANSWER]
+    answers += unread_answers(row)
+    offered = [name for name in row if name in _OFFERED and is_said(row[name])]
     return PromptIn(
         line=line,
         id=id,
         image=image,
         conversation=conversation,
         captions=captions_in(row),
-        not_taken={name: _NO_ANSWERS for name in answers if is_said(row[name])},
+        not_taken={name: _NO_ANSWERS for name in answers if is_said(row[name])}
+        | dict.fromkeys(offered, _NOT_OFFERED),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from annotation.importing.forms.asked import is_inner
 from annotation.importing.forms.fields import Row, identifier, text_of
 from annotation.importing.forms.two_answers import is_placed
+from annotation.importing.members import list_of_answers
 from annotation.importing.record_files import BadField
 from annotation.importing.records import LONGEST_ID
 from annotation.importing.the_picture import is_absent, name_of_picture
@@ -50,6 +51,8 @@ def models_of(row: Row, origin: dict[str, Any]) -> tuple[str, str]:
         names = [models.get("chosen"), models.get("rejected")]
     elif isinstance(row.get("models"), list) and len(row["models"]) == 2:
         names = list(row["models"])
+    elif len(answers := row.get(list_of_answers(row)) or ()) == 2:
+        names = [one.get("model") if isinstance(one, dict) else None for one in answers]
     else:
         named = _MODELS if is_placed(row) else _MODELS[:2]
         pair = next((p for p in named if not row.keys().isdisjoint(p)), None)

@@ -9,9 +9,10 @@ from annotation.importing import verdicts
 from annotation.importing.forms.asked import plain_turn
 from annotation.importing.forms.fields import Row, text_of
 from annotation.importing.members import (
-    BETTER_AND_WORSE,
     RANKING,
     REJECTED,
+    better_and_worse,
+    first_and_second,
     list_of_answers,
     texts_of,
 )
@@ -21,6 +22,7 @@ from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt, quoted
 from config.outside import whole_number
 
+NUMBERS: dict[str | None, int] = {verdicts.FIRST: 1, verdicts.SECOND: 2}
 _HOW_TO_SAY = " (write 1, 2 or tie)"
 _YES, _NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 
@@ -39,20 +41,19 @@ class Sides:
 
 
 def sides_of(row: Row, turns: list[Any]) -> Sides:
-    for better, worse in BETTER_AND_WORSE:
-        if better in row and worse in row:
-            place = _preference(row) if better == "better" else None
-            one, two = _answer(row, better), _answer(row, worse)
-            return Sides(one, two, 1, placed=False, place=place)
+    if (pair := better_and_worse(row)) is not None:
+        place = _preference(row) if pair[0] == "better" else None
+        one, two = (_answer(row, name) for name in pair)
+        return Sides(one, two, 1, placed=False, place=place)
     if listed := list_of_answers(row):
         responses = texts_of(row[listed])
         if len(responses) != 2:
             raise BadField(listed, f"holds {len(responses)} answers, not two")
         one, two = (text_of({listed: text}, listed) for text in responses)
         return Sides(one, two, _preference(row), placed=True)
-    for first, second in verdicts.FIRST_AND_SECOND:
-        if first in row and second in row:
-            return Sides(_answer(row, first), _answer(row, second), _preference(row), placed=True)
+    if (pair := first_and_second(row)) is not None:
+        one, two = (_answer(row, name) for name in pair)
+        return Sides(one, two, _preference(row), placed=True)
     worse = next((name for name in REJECTED if name in row), "")
     if worse and turns and turns[-1].get("from") in ("gpt", "assistant", "model"):
         chosen = text_of(turns[-1], "value", "the last turn")
@@ -89,13 +90,19 @@ def _preference(row: Row) -> int | None:
         if not isinstance(ranks, list) or len(ranks) != 2 or not all(map(_is_rank, ranks)):
             raise BadField(RANKING, "is not a rank for each of two answers")
         return None if ranks[0] == ranks[1] else 1 + (ranks[1] < ranks[0])
+    return NUMBERS.get(side_said(row))
+
+
+def side_said(row: Row) -> str | None:
+    """The side that a column calls better, or a tie; None where none says anything.
+
+    Raises BadField where it is said in words that name no side.
+    """
     column, side = verdicts.one_of(row)
-    if not column:
-        return None
-    if side is None:
+    if column and side is None:
         words = ", ".join(repr(excerpt(row[name], 30)) for name in column.split(" and "))
         raise BadField(column, f"does not say which answer is better: {words}{_HOW_TO_SAY}")
-    return {verdicts.FIRST: 1, verdicts.SECOND: 2}.get(side)
+    return side
 
 
 def says_tie(row: Row) -> bool:
@@ -104,7 +111,7 @@ def says_tie(row: Row) -> bool:
 
 def is_placed(row: Row) -> bool:
     """Whether the answers are a first and a second one, and not a better and a worse."""
-    return not any(better in row and worse in row for better, worse in BETTER_AND_WORSE)
+    return better_and_worse(row) is None
 
 
 def _is_rank(value: Any) -> bool:
