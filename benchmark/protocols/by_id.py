@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.reading.names import decoded, excerpt, key, told_by
+from annotation.texts import IMAGE_MARK
 from benchmark.protocols import files
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 from benchmark.protocols.yes_no import object_names
@@ -29,6 +30,15 @@ _ANSWERS = (*_OF_A_MODEL[:2], "text", "answer", *_OF_A_MODEL[2:])
 what somebody read of it, or the truth. Of "text" and "answer" alone, see ``Line.settled``."""
 _IMAGES = ("image", "img_id", "image_path", "image_src", "image_file")
 _WORD = re.compile(r"\w+")
+_PIECE = re.compile(r"\S+\s*")
+"""A word with its punctuation and the space behind it."""
+_GOES_ON = re.compile(r"[\w'\"] +$")
+"""What ends neither a sentence nor a line."""
+_INSTRUCTS = re.compile(
+    r"\W?(?:answer|please|reply|respond|give|choose|select|use|explain|think|let|context|hint|options?"
+    r"|a)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -240,14 +250,26 @@ def _asks(asked: str, question: str) -> bool:
     """Whether a prompt asks a question: its words, with whatever a tool adds behind them ("Answer
     with one word."); or after the same object, since versions of POPE differ in their spelling
     ("imange")."""
-    if _plain(asked).startswith(_plain(question)):
+    if _begins_with(asked, question):
         return True
     names = object_names(question)
     return bool(names) and object_names(asked) == names
 
 
+def _begins_with(asked: str, question: str) -> bool:
+    """Whether the question's words come first and end there: "What is this?" is not asked by "What
+    is this animal called?"."""
+    words = _plain(question).split()
+    pieces = _PIECE.findall(asked.replace(IMAGE_MARK, " "))
+    if _plain("".join(pieces[: len(words)])).split() != words:
+        return False
+    if not words or len(pieces) == len(words) or not _GOES_ON.search(pieces[len(words) - 1]):
+        return True
+    return _INSTRUCTS.match(pieces[len(words)]) is not None
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.replace("<image>", " ").casefold().split()).rstrip("?. ")
+    return " ".join(text.replace(IMAGE_MARK, " ").casefold().split()).rstrip("?. ")
 
 
 def _words(text: str) -> list[str]:

@@ -49,8 +49,8 @@ _NEAR = 80
 """How far before the word its clause is read."""
 _CLAUSE_BEFORE = re.compile(r"[.!?;:\n,()-]")
 _REPORTED = re.compile(
-    r"\b(?:(?<!\bi would )says?|said|saying|reads?|reading|written|words?|asks?|asked|asking"
-    r"|claims?|claimed)\b"
+    r"\b(?:(?<!\bi would )(?<!\bi'd )says?|said|saying|reads?|reading|written|words?|asks?|asked"
+    r"|asking|claims?|claimed)\b"
 )
 _QUOTED = re.compile(
     rf"({_REPORTED.pattern}[:,]? ?)(?:\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'(?!\w))"

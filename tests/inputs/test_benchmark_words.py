@@ -9,7 +9,7 @@ from annotation.image_sources import Folder
 from annotation.importing.captions import Captions
 from annotation.importing.record_files import Faults
 from benchmark.importing import import_questions
-from benchmark.protocols import files, llava_bench, mmhal
+from benchmark.protocols import files, llava_bench, mmhal, pope
 from benchmark.protocols.by_id import Line, check, read_lines
 from benchmark.protocols.protocol import Refused
 from benchmark.sources import NotTaken
@@ -120,3 +120,69 @@ def test_captions_may_name_a_picture_by_its_number_in_coco(image):
     file = io.BytesIO(json.dumps([{"image_id": image, "caption": "a"}]).encode())
     captions = Captions(file, faults)
     assert captions.of("train2017/000000000007.jpg", 1) == ["a"] and not faults
+
+
+RATED = {
+    "Hallucination: yes\nRating: 5": None,
+    "Rating: 5\nHallucination: yes": None,
+    "Hallucination: no. Rating: 1": None,
+    '{\n  "rating": 5,\n  "hallucination": "yes"\n}': None,
+    "Hallucination: no\nRating: 5": 5,
+    "Hallucination: no hallucination was found\nRating: 5": 5,
+    "Hallucination present: yes\nRating: 2": 2,
+    "Rating: 4 at best, maybe 3": None,
+    "Rating: 4 at most": None,
+    "Rating: 4+": None,
+    "Rating: 4-": None,
+    "Rating: 4 - somewhat informative": 4,
+    "My rating is therefore: **3**.": 3,
+}
+
+
+@pytest.mark.parametrize("reply", RATED)
+def test_a_rating_that_is_hedged_or_contradicted_is_none(reply):
+    assert mmhal.parse_rating(reply) == RATED[reply]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Response 1: 8, Response 2: 7",
+        "Assistant A: 8\nAssistant B: 7",
+        "Model 1: 8 | Model 2: 7",
+        "**Answer 2:** 7/10\n**Answer 1:** 8/10",
+    ],
+)
+def test_what_judges_call_the_two_is_no_matter(reply):
+    assert llava_bench.parse_scores(reply) == (8.0, 7.0)
+
+
+def test_what_i_would_say_is_an_answer():
+    assert pope.parse_answer("I'd say yes.", asked="Is there a dog in the image?") == "yes"
+
+
+SET = {"question": "What is this?", "image_src": "a.png", "question_id": 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        ("What is this?", True),
+        ("<image>\nWhat is this", True),
+        ("What is this?\nAnswer with one word.", True),
+        ("What is this? (a) a dog (b) a cat", True),
+        ("What is this\nIn one word:", True),
+        ("What is this Answer with one word", True),
+        ("What is this animal called?", False),
+        ("What is this, and where?", False),
+        ("What is", False),
+        ("", True),
+    ],
+)
+def test_a_longer_question_is_another_one(asked, fits):
+    line = Line("line 1", 1, "A dog.", asked)
+    if fits:
+        check(line, SET)
+        return
+    with pytest.raises(Refused, match="answers another question"):
+        check(line, SET)

@@ -36,6 +36,9 @@ _ASSISTANT = re.compile(
     rf"(?:[:=]|\bis\b)[^\S\n]?{_NUMBER}"
     r"(?=\s?(?:[,;(.\n|}-]|assistant|and\b|\Z))(?!\.\d)"
 )
+_OTHER_NAMES = re.compile(
+    r"\b(?:(?:assistant|response|answer|model|ai) ?#?(?P<number>[12])|assistant (?P<letter>[ab]))\b"
+)
 _NAMED = re.compile(r"\"?\bassistant ?([12])\"? ?[|:] ?")
 """A row of a table, a member of JSON."""
 
@@ -108,7 +111,8 @@ def parse_scores(text: str) -> Pair | None:
     final = final_answer(text)
     if final is None:
         return None
-    plain = _FRAME.sub("", _BOTH.sub("assistants", fold(final)))
+    plain = _OTHER_NAMES.sub(_as_assistant, fold(final))
+    plain = _FRAME.sub("", _BOTH.sub("assistants", plain))
     plain = _NAMED.sub(r"assistant \1: ", plain)
     lines = [_LINE.fullmatch(line.strip()) for line in plain.splitlines()]
     pairs = {_pair(match[1], match[2]) for match in lines if match}
@@ -121,6 +125,11 @@ def parse_scores(text: str) -> Pair | None:
     if not pairs:
         pairs = {_pair(match[1], match[2]) for match in _SCORES_ARE.finditer(plain)}
     return pairs.pop() if len(pairs) == 1 else None
+
+
+def _as_assistant(name: re.Match[str]) -> str:
+    """What judges call the two beside assistant 1 and 2."""
+    return f"assistant {name['number'] or 'ab'.index(name['letter']) + 1}"
 
 
 def _pair(first: str, second: str) -> Pair | None:
