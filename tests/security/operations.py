@@ -91,6 +91,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
         "amount": 1,
         "comparisons": [world.comparison.pk],
     },
+    "annotation-api:release": lambda world: {"archived": False},
     "annotation-api:prompts": lambda world: {"prompts": [record(world)]},
     "annotation-api:gold": lambda world: {"comparison": world.comparison.pk},
     "annotation-api:examples": lambda world: {"comparison": world.comparison.pk},
