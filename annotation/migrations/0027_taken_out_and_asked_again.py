@@ -24,7 +24,7 @@ WHERE project.id = comparison.project_id AND outcome = 'retired'
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0025_words_of_comparisons"),
+        ("annotation", "0026_language_and_time_of_people"),
     ]
 
     operations = [

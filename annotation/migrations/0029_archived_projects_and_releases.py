@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0027_what_is_taken_out_is_checked"),
+        ("annotation", "0028_what_is_taken_out_is_checked"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0026_taken_out_and_asked_again"),
+        ("annotation", "0027_taken_out_and_asked_again"),
     ]
 
     operations = [
