@@ -1,7 +1,8 @@
 """A machine labelling from its request to its end: the contract.
 
 1. ``request`` draws, before anything is asked, which waiting comparisons that nobody has begun the
-   machine is asked about, and which of them are the sample: all at random, by a kept seed.
+   machine is asked about, and which of them are the sample: all at random, by a kept seed. Nobody
+   is told the seed, from which all could be drawn again; the certificate holds its digest.
 2. The sample is handed out to people like any other, only sooner; the audit is, at its own time.
    Neither ever becomes a machine's vote, so what people are shown does not depend on the machine.
 3. A label is wrong unless people settle on the very same: this response hallucinates more. Equal,
@@ -16,6 +17,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 import uuid
@@ -384,7 +386,7 @@ def _certificate(labelling: MachineLabelling, tested: Tested, taken: int) -> dic
         "method": METHOD,
         "level": labelling.level,
         "confidence": labelling.confidence,
-        "seed": labelling.seed,
+        "seed_sha256": hashlib.sha256(str(labelling.seed).encode()).hexdigest(),
         "comparisons": counts["whole"],
         "sample": counts["sample"],
         "cannot_tell": counts["cannot_tell"],

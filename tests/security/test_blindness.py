@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import uuid
+from hashlib import sha256
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import checks, priorities, queue
+from annotation import checks, exporting, priorities, queue
 from annotation.machine import labellers
 from annotation.machine.labelling import SAMPLE_POINTS, with_priority_told
 from annotation.models import Membership
 from tests import factories
-from tests.annotation.machine.factories import Oracle, make_labelling
+from tests.annotation.machine.factories import Oracle, certified, make_labelling
 from tests.factories import make_comparison, make_member, make_project
 from tests.security.test_distinguisher import MASKED
 from tests.security.world import ROUTES
@@ -150,6 +151,28 @@ def test_the_administrators_site_does_not_tell_a_sample_either() -> None:
     ):
         page = client.get(f"{reverse(f'admin:annotation_{model}_changelist')}?{asked}")
         assert page.status_code == 400, asked
+
+
+def test_nobody_is_told_the_seed_from_which_a_sample_could_be_drawn_again() -> None:
+    """Before the decision nor after it: who is in the audit is to be told by no page either."""
+    project = make_project(k=1)
+    found = certified(project, waiting=40, audit_share=0.5)
+    release = exporting.make_release(project)
+    assert found.certificate["seed_sha256"] == sha256(str(found.seed).encode()).hexdigest()
+    client = Client()
+    client.force_login(factories.make_admin())
+    values = {"slug": project.slug, "number": found.number, "format_name": "datasets"}
+    values |= {"form": "md"}
+    assert release.number == found.number
+    seen = 0
+    for route in ROUTES.values():
+        if "slug" in route.parameters and set(route.parameters) <= set(values):
+            kwargs = {name: values[name] for name in route.parameters}
+            answer = client.get(reverse(route.name, kwargs=kwargs))
+            text = b"".join(answer) if answer.streaming else answer.content
+            assert str(found.seed).encode() not in text, route.name
+            seen += found.certificate["seed_sha256"].encode() in text
+    assert seen, "the certificate is looked at"
 
 
 @pytest.mark.parametrize("priority", [0, 7, 2**31 - 1, -(2**31)])
