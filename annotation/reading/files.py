@@ -206,12 +206,14 @@ def _not_utf_8(data: bytes) -> str:
 def _line_not_utf_8(file: IO[bytes]) -> int:
     """The first line, from 1, whose bytes are no UTF-8."""
     file.seek(0)
-    for number, raw in enumerate(file, start=1):
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    while piece := file.read(_Text.CHUNK):
         try:
-            raw.decode()
-        except UnicodeDecodeError:
-            return number
-    return number
+            decoder.decode(piece)
+        except UnicodeDecodeError as error:
+            return line + error.object.count(b"\n", 0, error.start)
+        line += piece.count(b"\n")
+    return line
 
 
 def chinese_encoding(data: bytes) -> tuple[str, str] | None:
@@ -406,9 +408,13 @@ class _Text:
         while True:
             try:
                 value, end = decoder.raw_decode(self._held, self._at)
-                # A number may go on behind what is held.
-                if end == len(self._held) and self._more(wanted):
-                    continue
+                # A number may go on behind what is held, and a file may be one number.
+                if end == len(self._held):
+                    if end - self._at > MOST_RECORD_BYTES:
+                        raise _Fault(f"is longer than {MOST_RECORD_BYTES // 2**20} MiB")
+                    if self._more(wanted):
+                        wanted *= 2
+                        continue
                 if not fault:
                     check_nesting(self._held[self._at : end], value)
                 self._at = end
@@ -416,8 +422,8 @@ class _Text:
                     raise _OfRecord(fault)
                 return value
             except json.JSONDecodeError as error:
-                # What the decoder stumbles over may be the end of what is held. Each time twice
-                # as much, so that a record is not read over and over.
+                # What the decoder stumbles over may be the end of what is held. Here and above each
+                # time twice as much, so that a record is not read over and over.
                 place = self._place(error.pos)  # of what is held now
                 if len(self._held) - self._at > MOST_RECORD_BYTES or not self._more(wanted):
                     raise _Fault(not_json(error, place)) from None
@@ -485,10 +491,16 @@ def _named_separator(line: str) -> str:
     return found[1] if found else ""
 
 
-def _first_line(text: io.TextIOWrapper) -> str:
-    while (line := text.readline()) and not line.strip():
-        pass
-    return line
+def _text_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Raises csv.Error for one that is too long for a record: it is never held as a whole."""
+    while line := text.readline(MOST_RECORD_BYTES + 1):
+        if len(line) > MOST_RECORD_BYTES:
+            raise csv.Error
+        yield line
+
+
+def _first_line(lines: Iterator[str]) -> str:
+    return next(filter(str.strip, lines), "")
 
 
 def _is_filled(row: dict[Any, Any]) -> bool:
@@ -501,11 +513,13 @@ def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
     csv.field_size_limit(MOST_RECORD_BYTES)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        head = _first_line(text)
+        lines = _text_lines(text)
+        head = _first_line(lines)
         named = _named_separator(head)
-        head = _first_line(text) if named else head
-        lines = itertools.chain([head], text)
-        rows = csv.DictReader(lines, delimiter=_separator(head, named), strict=True)
+        head = _first_line(lines) if named else head
+        rows = csv.DictReader(
+            itertools.chain([head], lines), delimiter=_separator(head, named), strict=True
+        )
         names = [name.strip() for name in rows.fieldnames or []]
         rows.fieldnames = _without_blank_end(names)
         if twice := named_twice([(name, None) for name in rows.fieldnames]):
@@ -520,6 +534,6 @@ def _table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         line = _line_not_utf_8(file)
         on_fault(Fault(0, f"{_not_utf_8(error.object)}, in line {line} of its text"))
     except csv.Error:
-        on_fault(Fault(0, "is not CSV: a quoted cell is not closed, or a cell is too long"))
+        on_fault(Fault(0, "is not CSV: a quoted cell is not closed, or a line is too long"))
     finally:
         text.detach()

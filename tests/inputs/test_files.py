@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from annotation.reading import files
 from annotation.reading.files import Unreadable, document, read_all, values
 
 TWO = [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
@@ -167,6 +168,46 @@ def test_numbers_that_json_lacks_refuse_no_line_in_which_nobody_reads_them():
 def test_a_record_longer_than_what_is_read_at_once_is_whole():
     long = [{"text": "x" * 3_000_000}, {"text": "é" * 700_000}, {"text": "short"}]
     assert read(json.dumps(long, ensure_ascii=False).encode()) == (long, [])
+
+
+@pytest.mark.parametrize(
+    "begins", ["[1", '[{"text": "', "[-1."], ids=["number", "text", "fraction"]
+)
+def test_a_record_that_does_not_end_is_read_in_linear_time(begins, monkeypatch):
+    """And not to the end of a file that is larger than any record."""
+    looked_at = []
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, text, at=0):
+            looked_at.append(len(text) - at)
+            return super().raw_decode(text, at)
+
+    monkeypatch.setattr(files._Text, "CHUNK", 64)
+    monkeypatch.setattr(files, "json_decoder", lambda **_: Counting(parse_int=float))
+    for most in (2**16, 2**12):
+        looked_at.clear()
+        monkeypatch.setattr(files, "MOST_RECORD_BYTES", most)
+        found, [(line, reason)] = read(begins.encode() + b"1" * 2**16)
+        assert (found, line) == ([], 0) and "in record 1" in reason
+        assert sum(looked_at) < 6 * most
+
+
+@pytest.mark.parametrize("long", ["header", "row", "cell over lines"])
+def test_a_line_of_a_table_is_no_longer_than_a_record(long, monkeypatch):
+    monkeypatch.setattr(files, "MOST_RECORD_BYTES", 1000)
+    head = "id,text" + (",a" * 3000 if long == "header" else "")
+    row = {"row": "1," + "a" * 2000, "cell over lines": '1,"' + "a\n" * 2000 + '"'}.get(long, "1,a")
+    found, faults = read(f"{head}\n{row}\n".encode())
+    assert (found, [line for line, _ in faults]) == ([], [0])
+    assert "a line is too long" in faults[0][1]
+
+
+@pytest.mark.parametrize("lines", [1, 3, 400])
+def test_the_line_that_is_no_utf_8_is_named_wherever_pieces_end(lines, monkeypatch):
+    monkeypatch.setattr(files._Text, "CHUNK", 7)
+    text = "id,text\n" + "".join(f"{n},süß\n" for n in range(lines - 1)) + "9,"
+    _, [(line, reason)] = read(text.encode() + "süß\n".encode("latin-1"))
+    assert line == 0 and reason.endswith(f"in line {lines + 1} of its text")
 
 
 def test_a_document_has_each_member_once():

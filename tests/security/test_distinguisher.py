@@ -116,6 +116,9 @@ def make_world(hidden: Hidden, behind: str) -> World:
     ana = factories.make_member(
         project, user=factories.make_user("ana", pseudonym=uuid.UUID(int=1))
     )
+    factories.make_member(
+        factories.make_project(slug="elsewhere", name="Elsewhere"), "reviewer", ana
+    )
     ben, other = (
         factories.make_member(project, user=factories.make_user(name, pseudonym=uuid.UUID(int=n)))
         for n, name in enumerate(("ben", "cem"), start=2)
