@@ -67,8 +67,8 @@ def make_machine_labelling(project: Project, **fields: Any) -> MachineLabelling:
     certificate = {
         **{"labelling": 1, "machine": "rm", "about": {"run": 1}, "method": "tests", "level": 0.1},
         **{"confidence": 0.9, "seed_sha256": "0" * 64, "comparisons": 23, "sample": 22},
-        **{"cannot_tell": 0, "unsettled": 0, "audit": 0, "passed": True, "threshold": 0.9, "tested": 22},
-        **{"errors": 0, "bound": 0.099, "taken": 0, "votes_a_comparison": 1},
+        **{"cannot_tell": 0, "unsettled": 0, "audit": 0, "passed": True, "threshold": 0.9},
+        **{"tested": 22, "errors": 0, "bound": 0.099, "taken": 0, "votes_a_comparison": 1},
         **{"guidelines_version": 1, "at": "2026-01-01T00:00:00+00:00"},
         "steps": [
             {"threshold": 0.9, "sample": 22, "errors": 0, "bound": 0.099, "passed": True},
