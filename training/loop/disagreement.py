@@ -156,7 +156,7 @@ def _by_spread(rows: Any) -> list[Bucket]:
     rows = rows.filter(spread__isnull=False).order_by("spread", "pk")
     right = ExpressionWrapper(AGREES, output_field=BooleanField())
     rows = rows.annotate(right=right)
-    names, whole = ("heads agree most", "in between", "heads differ most"), rows.count()
+    names, whole = ("closest", "between", "widest"), rows.count()
     buckets = []
     for number, name in enumerate(names):
         third = rows[number * whole // 3 : (number + 1) * whole // 3]

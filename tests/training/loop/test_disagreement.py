@@ -74,9 +74,9 @@ def test_thirds_of_the_spread_show_where_people_disagree(project: Project, scori
     score(scoring, make_decided(project), 0.1)  # of a reward model with one head
     buckets = disagreement.report(project).by_spread
     assert [(b.name, b.disagree.part, b.disagree.whole) for b in buckets] == [
-        ("heads agree most, 0.1 to 0.1", 0, 1),
-        ("in between, 0.2 to 0.3", 0, 2),
-        ("heads differ most, 0.5 to 1.5", 2, 2),
+        ("closest, 0.1 to 0.1", 0, 1),
+        ("between, 0.2 to 0.3", 0, 2),
+        ("widest, 0.5 to 1.5", 2, 2),
     ]
 
 
