@@ -18,7 +18,18 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from annotation.models import User
 
 PERSON_HEADER = "X-Person"
+STORED_HEADER = "X-Stored"
 SESSION_ENDED = "Your session had ended, so nothing was stored. Please do it once more."
+
+
+def says_stored(response: HttpResponse) -> HttpResponse:
+    """Of an answer that waited in a browser: it is in the database, and the browser may forget it.
+
+    That it was a success does not say so: a gate of a network, or a proxy at work, answers whatever
+    is sent with a page of its own and 200.
+    """
+    response[STORED_HEADER] = "yes"
+    return response
 
 
 class PagesSpeakForTheirPerson:

@@ -26,6 +26,7 @@ from annotation.onboarding import guidelines, quiz
 from annotation.onboarding.quiz import QuizFirst
 from annotation.progress import own_progress, size
 from annotation.views.shared import project_page, says_domain_errors
+from annotation.whose_page import says_stored
 from config.requests import PersonRequest
 
 CONFIDENCES = [
@@ -330,7 +331,7 @@ def _done(request: PersonRequest, project: Project) -> HttpResponse:
     if not request.htmx:
         return redirect("annotation:label", project.slug)
     context = {"project": project, **_progress(project, request)}
-    return render(request, "annotation/_label_progress.html", context)
+    return says_stored(render(request, "annotation/_label_progress.html", context))
 
 
 def _invalid(form: Form) -> HttpResponse:

@@ -16,6 +16,7 @@ from annotation.forms.quiz import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
 from annotation.onboarding import quiz, quiz_desk
 from annotation.views.shared import project_page, says_domain_errors
+from annotation.whose_page import says_stored
 from config.requests import PersonRequest
 
 MOST_CANDIDATES = 200
@@ -104,6 +105,6 @@ def answer(request: PersonRequest, pk: int) -> HttpResponse:
     except quiz.AnsweredAlready as error:
         messages.info(request, error.detail)
     if request.htmx:
-        return HttpResponse(status=204)
+        return says_stored(HttpResponse(status=204))
     label = reverse("annotation:label", args=[project.slug])
     return redirect(f"{label}?answered={question.pk}")

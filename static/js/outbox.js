@@ -40,6 +40,9 @@ function troubleOf({ type, status, headers }) {
   return status === 408 || status === 429 || status >= 500 ? "server" : null;
 }
 
+/** A gate of a network, or a proxy at work, says 200 to everything: the site says that it stored. */
+const isFromElsewhere = ({ ok, headers }) => ok && !headers.has("X-Stored");
+
 export class Outbox extends EventTarget {
   /**
    * Events: "change" (what is kept or trouble changed), "sent" and "refused" {entry, text, status},
@@ -181,7 +184,7 @@ export class Outbox extends EventTarget {
     } catch {
       return "network";
     }
-    const trouble = troubleOf(answer);
+    const trouble = troubleOf(answer) ?? (isFromElsewhere(answer) ? "server" : null);
     if (trouble) return trouble;
     if (answer.ok) await this.store.remove(entry.id);
     else await this.store.refuse(entry, { status: answer.status, reason: reasonOf(answer.status, text) });

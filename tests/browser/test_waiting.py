@@ -31,7 +31,7 @@ IDBObjectStore.prototype.put = function () {
 ADDED_AT_THE_END = """async (address) => {
   const { Outbox } = await import(address);
   const sent = [];
-  window.fetch = async (url) => (sent.push(url), new Response("", { status: 200 }));
+  window.fetch = async (url) => (sent.push(url), new Response("", { headers: { "X-Stored": "yes" } }));
   const outbox = new Outbox("nobody else");
   const look = outbox.look.bind(outbox);
   let looks = 0;
@@ -122,12 +122,14 @@ def test_several_answers_survive_a_reload_and_arrive_once(
     assert JudgmentVersion.objects.count() == 3
 
 
+@pytest.mark.parametrize("status", [503, 200])
 def test_what_waits_to_be_sent_is_not_asked_again(
-    open_page: Callable[..., Page], visit: Visitor, eventually: Eventually
+    open_page: Callable[..., Page], visit: Visitor, eventually: Eventually, status: int
 ) -> None:
+    """The server is away, or something before it answers in its place."""
     visit.expect_problem("503")
     page = open_page()
-    page.context.route("**/answer/", lambda route: route.fulfill(status=503))
+    page.context.route("**/answer/", lambda route: route.fulfill(status=status, body="Welcome!"))
     answered = press_and_leave(page, "1")
     expect(page.get_by_text("1 answer is waiting to be sent")).to_be_visible()
     page.reload()
