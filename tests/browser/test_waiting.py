@@ -31,7 +31,8 @@ IDBObjectStore.prototype.put = function () {
 ADDED_AT_THE_END = """async (address) => {
   const { Outbox } = await import(address);
   const sent = [];
-  window.fetch = async (url) => (sent.push(url), new Response("", { headers: { "X-Stored": "yes" } }));
+  const headers = { "X-Stored": "yes" };
+  window.fetch = async (url) => (sent.push(url), new Response("", { headers }));
   const outbox = new Outbox("nobody else");
   const look = outbox.look.bind(outbox);
   let looks = 0;
