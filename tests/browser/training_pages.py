@@ -241,8 +241,9 @@ def score(common: Common, reward_model: Checkpoint, project: Project) -> Run:
             trained_on=not waits and draw.random() < 0.3,
             priority_points=round(100 * (1 - sure)) if waits else 0,
         )
-    for name in ("comparisons", "raised", "lowered", "unchanged"):
-        Metric.objects.create(run=run, name=f"scored/{name}", step=0, value=draw.randint(2, 20))
+    moved = {name: draw.randint(2, 20) for name in ("raised", "lowered", "unchanged")}
+    for name, value in {**moved, "comparisons": sum(moved.values())}.items():
+        Metric.objects.create(run=run, name=f"scored/{name}", step=0, value=value)
     end(run, attempt)
     return run
 

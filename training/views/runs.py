@@ -89,8 +89,10 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "outcomes": lineage.outcomes_of(found, request.user),
         "warnings": warnings.behind(found),
         "charts": curves.drawn(found),
-        "settings": sorted(comparing.flat(found.settings).items()),
-        "model_settings": sorted(comparing.flat(found.model).items()),
+        "settings": [
+            *sorted(comparing.flat(found.settings).items()),
+            *sorted(comparing.flat({"model": found.model}).items()),
+        ],
         "may_clone": access.may(request.user, found.project, visibility.ACT)
         and cloning.of_run(found) is not None,
         "followers": found.followers.exclude(chain=found.chain) if found.chain else [],
