@@ -246,6 +246,14 @@ FITS = {
         "holds whole numbers (int32)",
     ),
     "turned over": (lambda t: {key: value.T.contiguous() for key, value in t.items()}, " x "),
+    "no numbers": (
+        lambda t: {key: value * float("nan") for key, value in t.items()},
+        "is nan, no finite number: its training broke down",
+    ),
+    "numbers of a byte": (
+        lambda t: {key: value.to(torch.float8_e4m3fn) for key, value in t.items()},
+        "in float8_e4m3fn, of which no scale is read here",
+    ),
 }
 
 
@@ -261,6 +269,47 @@ def test_an_adapter_is_refused_by_the_tensor(kind, base_folder: Path, tmp_path):
     with pytest.raises(ModelError) as refused:
         model.load_adapter("policy", folder)
     assert in_words(refused.value, "theirs", reason)
+
+
+BEGUN = {
+    **dict.fromkeys(
+        ("pissa", "pissa_niter_4", "olora", "loftq", "corda"), "the base's own weights"
+    ),
+    "mica": "which is not known here",
+    **dict.fromkeys((True, False, "gaussian", "orthogonal"), ""),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("begun", BEGUN)
+def test_how_an_adapter_began_changes_nothing_of_the_base(begun, base_folder, tmp_path):  # noqa: F811
+    """PiSSA and its like would change, on loading, the weights that all adapters share."""
+    only = r"model\.language_model\..*\.(q_proj|v_proj)"
+    folder = peft_adapter(base_folder, tmp_path / "theirs", target_modules=only)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "init_lora_weights": begun}))
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+    if BEGUN[begun]:
+        with pytest.raises(ModelError) as refused:
+            model.load_adapter("policy", folder)
+        assert in_words(refused.value, "theirs: adapter_config.json, init_lora_weights: ")
+        assert BEGUN[begun] in str(refused.value)
+        return
+    model.load_adapter("policy", folder)
+    stored = load_file(folder / "adapter_model.safetensors")
+    assert all(torch.equal(stored[k], v) for k, v in model.adapter_weights("policy").items())
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("beside", ["non_lora_trainables.bin", "mm_projector.bin"])
+def test_weights_beside_an_adapter_are_not_left_out_in_silence(beside, base_folder, tmp_path):  # noqa: F811
+    only = r"model\.language_model\..*\.(q_proj|v_proj)"
+    folder = peft_adapter(base_folder, tmp_path / "theirs", target_modules=only)
+    (folder / beside).write_bytes(b"x")
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(dtype="float32"))
+    with pytest.raises(ModelError) as refused:
+        model.load_adapter("policy", folder)
+    assert in_words(refused.value, "theirs", f"{beside} lies beside it")
 
 
 @pytest.mark.parametrize("name", ["/nowhere/model", __file__])
@@ -284,6 +333,17 @@ def written(name, data):
 
 
 WEIGHTS = "model.safetensors"
+
+
+def tensors(changed):
+    def change(folder):
+        found = load_file(folder / WEIGHTS)
+        name = next(name for name in found if name.endswith("up_proj.weight"))
+        save_file({**found, name: changed(found[name])}, folder / WEIGHTS, {"format": "pt"})
+
+    return change
+
+
 BASES = {
     "weights of noise": (written(WEIGHTS, b"\x10" * 100), "is no whole file of safetensors"),
     "a pointer of Git LFS": (
@@ -295,6 +355,22 @@ BASES = {
     "pickled weights": (
         lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"),
         "*.bin is not read: it may run a program",
+    ),
+    "weights that are no numbers": (
+        tensors(lambda value: value * float("nan")),
+        "holds numbers that are not finite",
+    ),
+    "weights of whole numbers": (
+        tensors(lambda value: value.to(torch.int8)),
+        "in I8, and config.json has no quantization_config",
+    ),
+    "another token for pictures": (
+        settings(config={"image_token_index": 7}),
+        "puts no token 7 where a picture is",
+    ),
+    "a model without eyes": (
+        settings(config={"model_type": "llama", "architectures": ["LlamaForCausalLM"]}),
+        "(LlamaConfig) that takes no pictures",
     ),
     "settings that are no JSON": (written("config.json", b"{"), "config.json: is not JSON"),
     "settings that are a list": (

@@ -203,7 +203,6 @@ ADAPTER = {
     "loftq_config": {},
 }
 IN_ADAPTERS = {
-    "init_lora_weights": {"a text"},
     "target_modules": {"a text", "null"},
     "layers_pattern": {"a text", "null"},
     **dict.fromkeys(("task_type", "base_model_name_or_path", "modules_to_save"), NULL),

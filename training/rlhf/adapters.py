@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from training.rlhf import bases, heads, library_internals
 from training.rlhf.contract import LoraSettings
 from training.rlhf.errors import ModelError
+from training.rlhf.finite import NonFinite
 from training.rlhf.foreign_adapters import modules_of, read_config, renamed
 from training.rlhf.lora import add_once
 from training.rlhf.tensors import read_tensors, write_tensors
@@ -83,6 +84,11 @@ class AdaptedBase:
             self._inject(name, config)
             self._check_fit(name, weights, folder.name)
             self.load_adapter_weights(name, weights)
+        except NonFinite as error:
+            raise ModelError(
+                f"adapter {folder.name}: the {error.quantity} is {error.value}, no finite number: "
+                "its training broke down"
+            ) from error
         except (ValueError, RuntimeError, OSError, SafetensorError, re.error) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
@@ -17,12 +18,14 @@ from training.rlhf.library_internals import images_only, keep_gradients, takes_o
 from training.rlhf.reading import document
 from training.rlhf.tensors import check_whole
 
+_NO_PICTURES = re.compile(r"Unrecognized configuration class <class '[\w.]{0,200}\.(\w{1,80})'>")
 _OBJECTS = (
     *("config.json", "generation_config.json", "processor_config.json"),
     *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
     "model.safetensors.index.json",
 )
 """Files of a base that hold one object each, where they are there."""
+_NUMBERS = ("F64", "F32", "F16", "BF16")
 _WITH_A_CLASS_TOKEN = ("clip_vision_model", "vit", "deit", "dinov2")
 """Vision towers that put a token of their own before those of the patches."""
 
@@ -52,6 +55,7 @@ def load(name: str, settings: ModelSettings, device: torch.device) -> tuple[Any,
         raise ModelError(f"base model {name!r} cannot be loaded: {_first_line(error)}") from error
     keep_gradients(base)
     _check_weights(name, report)
+    _check_numbers(name, base)
     _complete(processor, base.config)
     return base, processor
 
@@ -79,6 +83,7 @@ def _check_files(name: str) -> None:
             raise ModelError(f"base model {called!r}: {error}") from None
         if not isinstance(found, dict):
             raise ModelError(f"base model {called!r}: {path.name} holds no object of settings")
+    quantised = bool(document(folder / "config.json").get("quantization_config"))
     tensors = sorted(folder.glob("*.safetensors"))
     if not tensors:
         pickled = any(folder.glob("*.bin"))
@@ -87,6 +92,8 @@ def _check_files(name: str) -> None:
     for path in tensors:
         try:
             check_whole(path)
+            if not quantised:
+                _check_kinds(path, called)
         except (SafetensorError, OSError) as error:
             raise ModelError(f"base model {called!r}: {error}") from None
 
@@ -110,6 +117,29 @@ def _check_weights(name: str, report: dict[str, Any]) -> None:
     )
 
 
+def _check_numbers(name: str, base: Any) -> None:
+    """ModelError for a weight that is no finite number: each run would fail, and blame a record."""
+    for tensor, values in base.named_parameters():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise ModelError(
+                f"base model {name!r}: {tensor} holds numbers that are not finite: its training or "
+                "conversion broke down"
+            )
+
+
+def _check_kinds(path: Path, called: str) -> None:
+    """ModelError for weights of whole numbers or of a byte each, in a model that does not say how
+    they were quantised: transformers would take them for the numbers themselves."""
+    with safe_open(path, framework="pt") as file:
+        for tensor in file.keys():  # noqa: SIM118  (it is no dict)
+            kind = file.get_slice(tensor).get_dtype() if tensor.endswith(".weight") else "F32"
+            if kind not in _NUMBERS:
+                raise ModelError(
+                    f"base model {called!r}: {path.name} holds {tensor} in {kind}, and config.json "
+                    "has no quantization_config that says what it stands for"
+                )
+
+
 def _complete(processor: Any, config: Any) -> None:
     """Tell a processor of LLaVA's kind what older files leave to ``config.json``.
 
@@ -129,6 +159,9 @@ def _complete(processor: Any, config: Any) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    said = _NO_PICTURES.search(str(error))
+    if said:
+        return f"config.json describes a model ({said[1]}) that takes no pictures"
     line = (str(error).strip().splitlines() or [""])[0][:300]
     if isinstance(error, KeyError | AttributeError | TypeError):
         return f"its files lack what transformers looks for ({line.strip(chr(39))})"

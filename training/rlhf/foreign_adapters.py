@@ -32,6 +32,14 @@ _NOT_HERE = (
     *("trainable_token_indices", "megatron_config", "use_qalora", "arrow_config"),
 )
 """Settings of PEFT that change more than the matrices, or how they are used."""
+_PLAIN_BEGINNINGS = ("gaussian", "orthogonal", "eva")
+"""Initialisations that change the matrices alone; the weights are then all there is to it."""
+_OUT_OF_THE_BASE = re.compile(r"pissa(?:_niter_\d{1,4})?|olora|corda|loftq|lora_ga")
+"""Those that take what the matrices begin with out of the base's own weights."""
+_WRAPPERS = re.compile(r"\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What compiling and sharding put into the names of a model's parts."""
+_TRAINED_BESIDE = ("non_lora_trainables.bin", "mm_projector.bin", "mm_projector.safetensors")
+"""Files of LLaVA's own program, with projector and more as they were trained with the matrices."""
 
 
 def read_config(name: str, path: Path) -> LoraConfig:
@@ -60,8 +68,25 @@ def read_config(name: str, path: Path) -> LoraConfig:
     for setting in _NOT_HERE:
         if settings.get(setting):
             raise ModelError(f"adapter {name}: {setting} is set, which is not known here")
+    begun = settings.get("init_lora_weights")
+    if isinstance(begun, str) and begun not in _PLAIN_BEGINNINGS:
+        why = "which is not known here"
+        if _OUT_OF_THE_BASE.fullmatch(begun):
+            why = (
+                "which changes the base's own weights, and all adapters share these: save it as "
+                "plain LoRA (PEFT's path_initial_model_for_weight_conversion)"
+            )
+        raise ModelError(
+            f"adapter {name}: {path.name}, init_lora_weights: is {begun[:40]!r}, {why}"
+        )
+    beside = next((one for one in _TRAINED_BESIDE if (path.parent / one).exists()), None)
+    if beside is not None:
+        raise ModelError(
+            f"adapter {name}: {beside} lies beside it, so more than LoRA matrices was trained "
+            "(LLaVA's projector): merge both into a base first"
+        )
     try:
-        return LoraConfig.from_pretrained(str(path.parent))
+        config = LoraConfig.from_pretrained(str(path.parent))
     except (TypeError, ValueError, AttributeError) as error:
         # PEFT names those that do not go together; its words are for programmers.
         words = set(_WORD.findall(str(error)))
@@ -70,6 +95,8 @@ def read_config(name: str, path: Path) -> LoraConfig:
         raise ModelError(
             f"adapter {name}: {path.name} is no configuration of LoRA{which}"
         ) from error
+    config.init_lora_weights = False  # the weights are there
+    return config
 
 
 def _against(setting: str, value: Any) -> str:
@@ -84,7 +111,7 @@ def _against(setting: str, value: Any) -> str:
         known = [one.value for one in TaskType]
         right = value is None or is_one_of(value, known)
         return "" if right else f"null or one of {', '.join(known)}"
-    if setting == "init_lora_weights":  # nothing is initialised: the weights are there
+    if setting == "init_lora_weights":
         return "" if isinstance(value, bool | str) else "true, false or a text"
     hint = _HINTS.get(setting)
     return "" if hint is None or _is(value, hint) else _in_words(hint)
@@ -159,7 +186,7 @@ def renamed(
             "(bias), which all adapters share"
         )
     for key, tensor in weights.items():
-        path = key.removeprefix(_PEFT)
+        path = _WRAPPERS.sub("", key.removeprefix(_PEFT))
         layer = _LAYER.search(path)
         before = path[: layer.start()] if layer else ""
         known = before == decoder or all(part in _LANGUAGE for part in before.split(".") if part)

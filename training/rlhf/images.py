@@ -156,11 +156,18 @@ class ImageEncoder:
             with torch.no_grad():
                 [features] = self._encode(pixels.inputs).last
         except Exception as error:  # processors and towers raise whatever they like
+            why = f": {str(error)[:200]}" if str(error) else ""
             raise ModelError(
                 "the base model cannot encode a picture: config.json and the processor's files "
-                f"(processor_config.json, preprocessor_config.json) do not fit: {str(error)[:200]}"
+                f"(processor_config.json, preprocessor_config.json) do not fit{why}"
             ) from error
         tokens = pixels.placeholder_ids.count(image_token_id)
+        if tokens != len(features) and not tokens:
+            raise ModelError(
+                f"the base model's processor puts no token {image_token_id} where a picture is: "
+                "image_token_index (or image_token_id) of config.json is not that of image_token "
+                "in processor_config.json"
+            )
         if tokens != len(features):
             raise ModelError(
                 f"the base model makes {len(features)} features of a picture, and its processor "

@@ -29,6 +29,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     with _said_in_words(path):
         tensors: dict[str, Tensor] = load_file(path)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and tensor.element_size() < 2:
+                kind = str(tensor.dtype).removeprefix("torch.")
+                raise _OfAByte(f"holds {name} in {kind}, of which no scale is read here")
     for name, tensor in tensors.items():
         check_finite(f"tensor {name} of {path.parent.name}/{path.name}", tensor)
     return tensors
@@ -40,11 +44,17 @@ def check_whole(path: Path) -> None:
         pass
 
 
+class _OfAByte(ValueError):
+    """Numbers that a file of tensors holds without what they are multiplied by."""
+
+
 @contextmanager
 def _said_in_words(path: Path) -> Iterator[None]:
     """Of a damaged file: which it is, and what it is instead."""
     try:
         yield
+    except _OfAByte as error:
+        raise SafetensorError(f"{path.parent.name}/{path.name} {error}") from None
     except SafetensorError:
         raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
 

@@ -122,7 +122,18 @@ def of_the_language_model_alone(key: str) -> str:
     return key.replace("model.language_model.layers", "model.layers")
 
 
-@pytest.mark.parametrize("names", [today, before_transformers_4_52, of_the_language_model_alone])
+def compiled(key: str) -> str:
+    return key.replace("base_model.model.", "base_model.model._orig_mod.")
+
+
+def sharded(key: str) -> str:
+    return key.replace(".layers.", "._fsdp_wrapped_module.layers.")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [today, before_transformers_4_52, of_the_language_model_alone, compiled, sharded],
+)
 @pytest.mark.parametrize("bare", [False, True])
 def test_names_of_other_versions_mean_the_same(
     base_folder: Path,
