@@ -22,6 +22,9 @@ HEADERS: tuple[str, ...] = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
 """Those in which proxies say it; CLIENT_ADDRESS_HEADER names the one that is believed."""
 NETWORK_BITS = 64
 """What a provider gives to one connection at least (RFC 6177)."""
+TRANSLATED = IPv6Network("64:ff9b::/96")
+"""What clients of IPv4 are called by a router that translates for a network of IPv6 (RFC 6052). All
+of them would be one connection."""
 UNKNOWN = "factloop.address_unknown"
 _BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
 log = logging.getLogger(__name__)
@@ -80,8 +83,11 @@ def address_in(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address((found[1] if found else text).partition("%")[0])
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    if not isinstance(address, IPv6Address):
+        return address
+    if address in TRANSLATED:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address
 
 
 def counted_address(request: HttpRequest) -> str | None:
