@@ -34,6 +34,12 @@ _SPECIAL_TOKEN = re.compile(
     r"|<fake_token_around_image>|<row_\d{1,2}_col_\d{1,2}>|<global-img>|\[/?(?:INST|EOS|PAD)\])\Z"
 )
 _LONGEST_TOKEN = 34
+_ROLE = re.compile(
+    r"\s{0,9}(?:<\|[a-z_]{1,20}\|>\s{0,3}|#{1,6} {0,3}|\*\*)?"
+    r"((?:assistant|gpt|chatbot|bot|human|user)\b(?=[*|>]{0,2} {0,2}:|\n)"
+    r"|<\|(?:assistant|im_start)\|>)",
+    re.IGNORECASE,
+)
 _MEDIA = re.compile(
     r"<(?:image|video|audio|speech|img)(?:[ _]?[0-9]{1,3})?>|<ImageHere>|\[IMG\]"
     r"|<\|(?:image|video|audio|vision)(?:_[0-9a-z]{1,8})?\|>|<start_of_image>|<image_soft_token>"
@@ -73,6 +79,12 @@ def special_token(text: str) -> str | None:
     """
     found = _SPECIAL_TOKEN.search(text.rstrip()[-_LONGEST_TOKEN:])
     return found.group(0) if found else None
+
+
+def role_named(text: str) -> str | None:
+    """The role that ``text`` begins by naming, as answers that were cut badly ("ASSISTANT: ")."""
+    found = _ROLE.match(text)
+    return found[1] if found else None
 
 
 def place_of_media(text: str) -> str | None:

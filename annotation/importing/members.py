@@ -40,6 +40,7 @@ UNREAD_ANSWERS = ("reject", "win", "lose", "items", "accept", *LISTS[1:], *PREFE
 _ALIASES = {
     **dict.fromkeys(("img_path", "image_name", "image_file", "image_filename"), "image"),
     **dict.fromkeys(("filename", "picture"), "image"),
+    **dict.fromkeys(("image_base64", "image_b64", "base64_image", "image_data"), "image"),
     "reject": "rejected",
     "caption": "captions",
 }

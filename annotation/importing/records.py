@@ -14,6 +14,7 @@ from annotation.texts import (
     look_alike,
     names_a_model,
     place_of_media,
+    role_named,
     special_token,
     turns_direction,
     without_placeholder,
@@ -113,6 +114,9 @@ class PairIn:
             token = special_token(text)
             if token is not None:
                 yield Problem(self.line, field, f"ends with a special token: {token}")
+            role = role_named(text)
+            if role is not None:
+                yield Problem(self.line, field, f"begins with the name of a role: {role}")
             yield from _text_like_media(self.line, field, text)
             if turns_direction(text):
                 yield Problem(self.line, field, "holds controls that change the direction of text")

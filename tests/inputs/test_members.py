@@ -68,6 +68,9 @@ LABELLED = {
         **{**FLAT, "chosen": None, "rejected": None, "response_1": BAD, "response_2": GOOD},
         "winner": "B",
     },
+    "a picture in base64": {
+        **{"image_base64": "a.png", "question": ASKED, "chosen": GOOD, "rejected": BAD},
+    },
     **{
         name: {**FLAT, "response_1": BAD, "response_2": GOOD, name: said}
         for name, said in {
@@ -179,6 +182,23 @@ def test_what_is_no_preference_is_said_not_to_be_taken(kind):
 def test_the_answer_beside_a_question_is_said_not_to_be_taken():
     prompt = parse_any_prompt(1, {**FLAT, "answer": "yes", "label": "yes"})
     assert [warning.field for warning in prompt.warnings()] == ["answer"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("ASSISTANT: It says one.", "begins with the name of a role: ASSISTANT"),
+        ("### Assistant: It says one.", "begins with the name of a role: Assistant"),
+        ("<|im_start|>assistant\nIt says one.", "begins with the name of a role: assistant"),
+        ("It says one.<|END_OF_TURN_TOKEN|>", "ends with a special token: <|END_OF_TURN_TOKEN|>"),
+        ("Answer: it says one.", None),
+        ("Humans: two.", None),
+        ("The user: a child.", None),
+    ],
+)
+def test_what_the_template_of_a_chat_left_in_an_answer_is_said(answer, said):
+    pair = parse_any_pair(1, {**FLAT, "chosen": answer, "rejected": BAD})
+    assert [warning.reason for warning in pair.warnings()] == ([said] if said else [])
 
 
 def test_what_a_question_offers_is_said_not_to_be_taken():

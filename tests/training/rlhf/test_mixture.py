@@ -187,7 +187,7 @@ def test_a_picture_that_several_files_fit_is_refused(
     [
         ({"data": [{"id": 1}]}, "llava.json: is one object, not a list: .* list under 'data'"),
         ([None], r"llava.json, line 1: is null, not an object"),
-        ([{"id": 1, "image": None}], r"llava.json, line 1, conversations: is missing"),
+        ([{"id": 1, "image": "a.jpg"}], r"llava.json, line 1, conversations: is missing"),
         (
             [{"id": None, "image": "a.jpg", "conversations": samples.llava()[0]["conversations"]}],
             r"llava.json, line 1, id: is null, not a text or a whole number",

@@ -109,6 +109,27 @@ def test_conversations_keep_their_rounds(tmp_path: Path) -> None:
     }
 
 
+SAID = {"user": "What?", "assistant": "An <image> tag."}
+
+
+@pytest.mark.parametrize(
+    ("image", "kept"),
+    [("a.jpg", 1), (["a.jpg"], 1), (["a.jpg", "b.jpg"], 0), (None, 0), ([], 0)],
+    ids=str,
+)
+def test_conversations_of_other_programs_mean_the_same(
+    tmp_path: Path, image: object, kept: int
+) -> None:
+    """A list of one image is that image; a mark in an answer is text."""
+    turns = [{"from": role, "value": text} for role, text in SAID.items()]
+    data = [{"id": 1, "image": image, "conversations": turns}]
+    files = {"conversations": samples.write(tmp_path / "llava.json", data)}
+    found, _ = convert("llava", files)
+    assert [(one.image, rounds(one)) for one in found] == [
+        ("a.jpg", ["<image>\nWhat?", SAID["assistant"]])
+    ] * kept
+
+
 def without(data: list[dict[str, Any]], number: int, name: str) -> list[dict[str, Any]]:
     del data[number][name]
     return data
