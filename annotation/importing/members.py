@@ -21,6 +21,8 @@ from annotation.importing.verdicts import FIRST_AND_SECOND, PREFERENCES, is_said
 from annotation.reading.names import quoted
 from config.outside import NotJson, parse_json
 
+OURS = "factloop"
+"""The data set that rows of our own exports name."""
 QUESTIONS = ("question", "prompt", "query", "instruction")
 TURNS = ("conversations", "messages", "prompt")
 BETTER_AND_WORSE = (
@@ -231,10 +233,12 @@ def _won(row: dict[str, Any]) -> dict[str, Any]:
 def _unfolded(row: dict[str, Any]) -> dict[str, Any]:
     """Cells that hold turns or lists as JSON, or as Python writes them, as what they hold.
 
-    An answer may look like JSON and be a text, so of answers only turns are taken.
+    An answer may look like JSON and be a text, so of answers only turns are taken, and of our own
+    exports nothing.
     """
     found: dict[str, Any] = {}
-    for name in (*_LISTED, *_IN_TURNS):
+    ours = row.get("ds_name") == OURS or {"better", "worse"} <= row.keys()
+    for name in (*_LISTED, *(TURNS if ours else _IN_TURNS)):
         value = row.get(name)
         if isinstance(value, str) and value[:1] in ("[", "{"):
             parsed = cell(value)

@@ -15,6 +15,7 @@ from annotation.importing.forms.prompts import parse_any_prompt
 from annotation.importing.inline_pictures import Inlined
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.models import Comparison, Image, Prompt
+from annotation.texts import without_placeholder
 from tests.factories import make_project, picture_bytes
 
 ASKED, GOOD, BAD = "What does the card say?", "It says one.", "It shows a dog."
@@ -462,6 +463,16 @@ def test_a_mark_that_stands_for_nothing_is_said(asked, form):
     assert MARKS[asked] in warning.reason
 
 
+@pytest.mark.parametrize("text", ["What does <image> mean?", "<image> What does <image> mean?"])
+def test_where_a_part_is_the_image_a_mark_within_the_text_is_text(text):
+    turn = {"role": "user", "content": parts(text, IMAGE)}
+    pair = parse_any_pair(
+        1, {"images": ["a.png"], "prompt": [turn], "chosen": GOOD, "rejected": BAD}
+    )
+    [asked] = pair.prompt.conversation
+    assert without_placeholder(asked["value"]) == "What does <image> mean?"
+
+
 def test_marks_of_answers_are_text_and_said():
     pair = parse_any_pair(1, {**FLAT, "chosen": "See <image>.", "rejected": "if 1<2: <b>no</b>"})
     assert [warning.reason.split(",")[0] for warning in pair.warnings()] == ["holds <image>"]
@@ -486,7 +497,9 @@ ODD_TEXTS = [
     ("e\u0301", "x\u2028y\x85z"),
     ("null", "NaN"),
     ('{"a": 1}', "[1]"),
+    ('[{"role": "assistant", "content": "x"}]', '{"from": "gpt", "value": "x"}'),
 ]
+ASKS = ["<image>\n=What?", "<image>\nWhat does the <image> tag mean?"]
 TALK = [human("<image>\nHello."), gpt("See <image>."), human(" What is it?\n")]
 
 
@@ -500,7 +513,7 @@ def test_what_is_exported_comes_back(tmp_path, name):
         records.append(
             {
                 **{"id": f"={number}", "image": f"{number}.png", "preference": 1 + number % 2},
-                "conversations": TALK if number % 3 == 2 else [human("<image>\n=What?")],
+                "conversations": TALK if number % 3 == 2 else [human(ASKS[number % 2])],
                 "output_1": {"from": "-a", "value": (better, worse)[number % 2]},
                 "output_2": {"from": "b", "value": (worse, better)[number % 2]},
                 "hallucination": number % 4 > 0,

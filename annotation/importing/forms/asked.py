@@ -104,7 +104,8 @@ def _plain_turns(turns: list[Any], field: str) -> list[Any]:
     images = [_images_in(turn) for turn in turns]
     if sum(images) > 1:
         raise BadField(field, f"shows {sum(images)} images; {ONE_ONLY}")
-    if plain and IMAGE_MARK not in plain[0]["value"]:
+    # Where a part says where the image is, the mark in a text is text.
+    if plain and (images[0] or IMAGE_MARK not in plain[0]["value"]):
         plain[0] = {**plain[0], "value": f"{IMAGE_MARK}\n{plain[0]['value']}"}
     return plain
 

@@ -53,7 +53,7 @@ from annotation.importing.records import PairIn, PromptIn, digest
 from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt, fit, key
-from annotation.texts import without_placeholder
+from annotation.texts import IMAGE_MARK, without_placeholder
 
 _UNSHOWN_PARTS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 """What a model may have said beside its answer."""
@@ -198,11 +198,17 @@ def _ours(row: dict[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {name: origin[name] for name in names if name in origin}
         if "conversations" in kept:  # the question is then all turns as one text
             row = {name: value for name, value in row.items() if name != "question"}
-        return {**row, **kept}
+        return _marked({**row, **kept})
     # An empty cell is no member, so a table of ours is told by any column that others do not have.
     if not row.keys() >= {"better", "worse"} or _OUR_COLUMNS.isdisjoint(row):
         return row
-    return {name: _unquoted(cell) for name, cell in row.items()}
+    return _marked({name: _unquoted(cell) for name, cell in row.items()})
+
+
+def _marked(row: dict[str, Any]) -> dict[str, Any]:
+    """With the image's place before the question, in which every mark is text."""
+    question = row.get("question")
+    return {**row, "question": f"{IMAGE_MARK}\n{question}"} if isinstance(question, str) else row
 
 
 def _unquoted(cell: Any) -> Any:
