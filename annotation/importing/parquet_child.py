@@ -89,7 +89,10 @@ def convert(source: str, lines: IO[bytes], images: Images) -> list[dict[str, Any
                 lines.write(line + b"\n")
     except (OSError, ValueError, NotImplementedError) as error:
         place = f"after row {number}" if number else "from its beginning"
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        # What pyarrow says is for programmers, and names parts of the format.
+        reason = "it is damaged, or was cut off on its way"
+        if isinstance(error, NotImplementedError):
+            reason = "it is compressed or nested in a way that is not known here"
         raise Refused(f"cannot be read as Parquet {place}: {reason}") from None
     return problems[:MOST_PROBLEMS]
 
