@@ -12,15 +12,20 @@ from __future__ import annotations
 
 import re
 
-_NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad)"
+_NAMES = (
+    r"(?:seed:)?(?:(?:ant_?)?think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad"
+    r"|rationale|cot|inner_monologue|deliberation)"
+)
 _TAG = re.compile(
     rf"(?:<\|?(?P<angle>/?)\|?{_NAMES} ?\|?>|◁(?P<kimi>/?)think▷|\[(?P<square>/?)THINK\]"
-    r"|<\|(?P<word>begin|end)_of_thought\|>)",
+    r"|<\|(?P<word>begin|end)_of_thought\|>|<\|(?P<cohere>start|end)_thinking\|>"
+    r"|<unused(?P<gemma>9[45])>)",
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>")
 _CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-_END_OF_TEXT = re.compile(r"(?:</s>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
+_RESPONSE_BEGINS = re.compile(r"\s{0,9}<\|START_RESPONSE\|>")
+_END_OF_TEXT = re.compile(r"(?:</s>|<\|END_RESPONSE\|>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
 _ANOTHER_TURN = re.compile(
     r"\n(?:[#* ]{0,5}(?:human|user)\b[* ]{0,3}:|<\|im_start\|>)", re.IGNORECASE
 )
@@ -61,12 +66,13 @@ def final_answer(text: str) -> str | None:
         text = _CHANNEL_ENDS.split(text[final[-1].end() :], maxsplit=1)[0]
     start, opened = 0, False
     for tag in _TAG.finditer(text):
-        closes = "/" in (tag["angle"], tag["kimi"], tag["square"]) or tag["word"] == "end"
+        closes = "/" in (tag["angle"], tag["kimi"], tag["square"]) or tag["gemma"] == "95"
+        closes = closes or "end" in (str(tag["word"]).lower(), str(tag["cohere"]).lower())
         opened = not closes
         start = tag.end() if closes else start
     if opened:
         return None
-    return _one_turn(text[start:]).strip()
+    return _one_turn(_RESPONSE_BEGINS.sub("", text[start:], count=1)).strip()
 
 
 def _one_turn(text: str) -> str:

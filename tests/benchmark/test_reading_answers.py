@@ -28,6 +28,16 @@ THOUGHT = "No dog at first sight. Rating: 5 fits.\n8 9\nBut wait: yes."
         (f"<seed:think>{THOUGHT}</seed:think>No", "No"),
         (f"<|begin_of_thought|>{THOUGHT}<|end_of_thought|>No", "No"),
         (
+            f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>No<|END_RESPONSE|>",
+            "No",
+        ),
+        (f"<|START_THINKING|>{THOUGHT}", None),
+        (f"<unused94>thought\n{THOUGHT}<unused95>No", "No"),
+        (f"<unused94>thought\n{THOUGHT}", None),
+        (f"<rationale>{THOUGHT}</rationale>No", "No"),
+        (f"<CoT>{THOUGHT}</CoT>No", "No"),
+        (f"<antThinking>{THOUGHT}</antThinking>No", "No"),
+        (
             f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant"
             "<|channel|>final<|message|>Rating: 1<|return|>",
             "Rating: 1",
