@@ -11,11 +11,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from config import bodies, errors
+from config import errors
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-LARGE = bodies.OF_A_STRANGER + 1
+LARGE = 2**20 + 1
+"""Bytes: one more than the promise says that a stranger may send (docs/security.md)."""
 
 
 def nothing_here(client: Client, at: str, **headers: str) -> HttpResponse:

@@ -79,6 +79,8 @@ class Hidden:
     """The bar of gold answers and after how many it is asked."""
     machine: str = ""
     """What a machine says of each comparison, all of which are its sample."""
+    certified: bool = False
+    """Whether they are its audit instead, which may take back what it had decided."""
 
 
 PLAIN = Hidden()
@@ -86,9 +88,9 @@ WORLDS = {
     "gold": Hidden(subject="gold"),
     "repeat": Hidden(subject="repeat"),
     "the file's other order": Hidden(turned=True),
-    "others find both equal": Hidden(others="tie"),
+    "others find both equal, a machine does not": Hidden(others="tie", machine="2"),
     "a machine agrees with others": Hidden(machine="1"),
-    "a machine does not": Hidden(machine="2"),
+    "a certified machine does not": Hidden(machine="2", certified=True),
     "others disagree, other models, a bar": Hidden(
         others="2", models=("a-model-with-a-longer-name", ""), settings=(0.9, 1)
     ),
@@ -137,23 +139,26 @@ def make_world(hidden: Hidden, behind: str) -> World:
         said = queue.Answer(more_hallucinated=hidden.others, more_helpful=helpful)
         queue.submit(ben, lease.token, said, client_uuid=uuid.uuid4())
     if hidden.machine:
-        sample(project, hidden.machine)
+        sample(project, hidden.machine, certified=hidden.certified)
     if hidden.subject == "gold":
         gold = add(project, hidden, "subject", 99)
         checks.make_gold(gold, more_hallucinated="1", explanation="It is known.")
     return World(hidden, project, ana, other)
 
 
-def sample(project: Project, said: str) -> None:
+def sample(project: Project, said: str, *, certified: bool) -> None:
     """As ``labelling.request`` would have drawn it before anybody began."""
+    use, state = ("audit", "certified") if certified else ("sample", "sampling")
     found = MachineLabelling.objects.create(
         **{"project": project, "number": 1, "machine": "judge:1", "machine_name": "A judge"},
-        **{"state": "sampling", "level": 0.3, "confidence": 0.8, "sample_size": 7},
+        **{"state": state, "level": 0.3, "confidence": 0.8, "sample_size": 7},
+        **{"certificate": {"threshold": 0.5} if certified else {}},
     )
     for comparison in project.comparisons.all():
         answer = {"more_hallucinated": said, "confidence": 0.9, "answered_at": timezone.now()}
-        found.labels.create(comparison=comparison, use="sample", **answer)
-    project.comparisons.update(priority=labelling.SAMPLE_POINTS)
+        found.labels.create(comparison=comparison, use=use, **answer)
+    if not certified:
+        project.comparisons.update(priority=labelling.SAMPLE_POINTS)
 
 
 def add(project: Project, hidden: Hidden, name: str, place: int) -> Comparison:
@@ -444,6 +449,8 @@ def transcript(hidden: Hidden, deed: Deed, monkeypatch: pytest.MonkeyPatch) -> l
         deed(ana)
         purposes = set(Assignment.objects.filter(annotator=world.ana).values_list("purpose"))
         assert purposes == {("work",), (hidden.subject,)}, "the world is what it is said to be"
+        if hidden.certified:
+            assert MachineLabelling.objects.get().audit["errors"], "the audit is against it"
         return ana.seen
 
 
