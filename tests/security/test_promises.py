@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from annotation.models.projects import LONGEST_GUIDELINES
+from config import attempts, bodies
+from config.server import connections
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("security.md", "reliability.md")
 TESTS = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
@@ -50,6 +54,22 @@ def test_every_figure_says_which_command_or_section_gives_it(page: str) -> None:
             )
     for module in {one or other for one, other in COMMANDS.findall(text)}:
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
+LIMITS = {
+    "strangers send 1 MiB at most": bodies.OF_A_STRANGER / 2**20,
+    "guidelines have 50,000 characters at most": LONGEST_GUIDELINES,
+    "hold in its memory is bounded (64 MiB)": connections.MOST_HELD_BYTES / 2**20,
+    "at most 3 attempts": attempts.MOST_ATTEMPTS,
+}
+"""What a promise says in figures, and what the code says; tests of limits often ask the code."""
+
+
+@pytest.mark.parametrize("said", LIMITS)
+def test_a_limit_is_as_its_promise_says(said: str) -> None:
+    assert any(said in "".join(row) for page in PAGES for row in rows(page))
+    [number] = re.findall(r"\d[\d,]*", said)
+    assert LIMITS[said] == int(number.replace(",", ""))
 
 
 def test_every_test_of_this_folder_is_a_proof() -> None:
