@@ -10,7 +10,7 @@ from annotation.importing.forms.answer_files import pair_answers, parse_answer
 from annotation.importing.forms.conversations import pair_conversations, parse_conversation
 from annotation.importing.forms.ours import parse_pair
 from annotation.importing.forms.pairs import fits, parse_foreign_pair
-from annotation.importing.forms.prompts import asks, parse_any_prompt
+from annotation.importing.forms.prompts import asks, asks_alone, parse_any_prompt
 from annotation.importing.record_files import BadField, Faults, ImportRefused, Problem, parse_each
 from annotation.importing.records import PairIn, PromptIn, Records
 from annotation.models import ImportJob
@@ -58,7 +58,7 @@ def format_by_content(files: Sequence[Path]) -> str:
         filled = isinstance(turns[-1], dict) and turns[-1].get("value") if turns else None
         if len(files) == 2 or filled:
             return ImportJob.Format.LLAVA
-    if len(files) == 1 and asks(first):
+    if len(files) == 1 and asks_alone(first):
         return ImportJob.Format.PROMPTS
     return ImportJob.Format.MMHAL if len(files) == 2 else ImportJob.Format.LLAVA_RLHF
 

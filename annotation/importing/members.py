@@ -17,7 +17,14 @@ from typing import Any
 
 from annotation.importing.record_files import BadField
 from annotation.importing.the_picture import IMAGES, picture_members
-from annotation.importing.verdicts import FIRST_AND_SECOND, PREFERENCES, is_said, side_of
+from annotation.importing.verdicts import (
+    FIRST,
+    FIRST_AND_SECOND,
+    PREFERENCES,
+    SECOND,
+    is_said,
+    side_of,
+)
 from annotation.reading.names import quoted
 from config.outside import NotJson, parse_json
 
@@ -29,6 +36,11 @@ BETTER_AND_WORSE = (
     ("chosen", "rejected"),
     ("preferred_output", "non_preferred_output"),
     ("better", "worse"),
+    ("chosen_response", "rejected_response"),
+    ("chosen_answer", "rejected_answer"),
+    ("preferred_response", "dispreferred_response"),
+    ("winner_response", "loser_response"),
+    ("y_w", "y_l"),
     ("response", "rejected_response"),
 )
 REJECTED = ("rejected", "rejected_response", "rejected_messages", "rejected_conversations")
@@ -62,7 +74,11 @@ _ONE_OF_SEVERAL = re.compile(
     r"(?:_[a-z0-9]|[0-9])"
 )
 _WINNERS = {"winner_model_a": "1", "winner_model_b": "2", "winner_tie": "tie"}
-_RATED = re.compile(r"(?:score|rating)(?:_?[12ab]|s)|rank(?:s|ing)?")
+_RATED = re.compile(
+    r"(?:score|rating)(?:_?[12ab]|s)|rank(?:s|ing)?"
+    r"|(?:hallucinat(?:ion|ions|ed)|helpful(?:ness)?|honest(?:y)?|faithful(?:ness)?|quality|correct"
+    r"|grade|votes?)_?[12ab]"
+)
 _MOST_OF_PYTHON = 100_000
 """Letters; reading them takes a hundred times as much memory."""
 _LISTED = (*IMAGES, *LISTS, RANKING, "models")
@@ -78,9 +94,7 @@ def in_our_names(data: dict[str, Any]) -> dict[str, Any]:
         row = _numbered(row)
     if not row.keys().isdisjoint(_WINNERS) and "winner" not in row:
         row = _won(row)
-    if row.keys().isdisjoint(("worse", "preference")) and side_of(row.get("better")):
-        row = {"preference" if name == "better" else name: said for name, said in row.items()}
-    return row
+    return _with_side(row) if "preference" not in row else row
 
 
 def check_spelled_once(data: Mapping[str, Any]) -> None:
@@ -126,6 +140,18 @@ def _is_filled(row: Mapping[str, Any], pair: _Pair) -> bool:
     return any(row[name] is not None for name in pair)
 
 
+def further_answers(row: Mapping[str, Any], pair: Iterable[str]) -> list[str]:
+    """Members beside a first and a second answer that are named as a third is."""
+    names = {name: _ONE_OF_SEVERAL.fullmatch(_spelled(name)) for name in row}
+    nouns = {found["noun"] for name in pair if (found := names[name])}
+    return [
+        name
+        for name, found in names.items()
+        if found and found["noun"] in nouns and name not in pair
+        if isinstance(row[name], str | list | dict) and is_said(row[name])
+    ]
+
+
 def unread_answers(row: Mapping[str, Any]) -> list[str]:
     """Members that seem to be answers of several, under names that are not read here."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -160,7 +186,10 @@ def beside_texts(answers: Iterable[Any]) -> Iterator[str]:
 
 def ratings_beside(row: Mapping[str, Any]) -> Iterator[str]:
     """Members that rate or rank either answer, which are no preference of people by themselves."""
-    return (name for name in row if _RATED.fullmatch(name) and is_said(row[name]))
+    votes = {"votes_1", "votes_2"}  # which are read
+    return (
+        name for name in row if _RATED.fullmatch(name) and name not in votes and is_said(row[name])
+    )
 
 
 def _has_two(row: Mapping[str, Any]) -> bool:
@@ -217,6 +246,18 @@ def _of_arena(row: dict[str, Any]) -> dict[str, Any]:
         return row
     named = {"conversations": row[ARENA[0]][:-1], "response_1": row[ARENA[0]][-1:]}
     return {**row, **named, "response_2": row[ARENA[1]][-1:]}
+
+
+def _with_side(row: dict[str, Any]) -> dict[str, Any]:
+    """Where "better" or "chosen" says which of two answers it is, that is the preference."""
+    sides = [FIRST, SECOND]
+    for better, worse in (("better", "worse"), ("chosen", "rejected")):
+        said, other = side_of(row.get(better)), side_of(row.get(worse))
+        told = said in sides and (other in sides or row.get(worse) is None) and said != other
+        if told and first_and_second(row) is not None:
+            rest = {name: value for name, value in row.items() if name not in (better, worse)}
+            return {**rest, "preference": said}
+    return row
 
 
 def _won(row: dict[str, Any]) -> dict[str, Any]:

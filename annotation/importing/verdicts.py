@@ -57,7 +57,8 @@ def side_of(value: Any) -> str | None:
 
 def may_prefer(name: str, value: Any) -> bool:
     """Whether a column of another name seems to name the better answer."""
-    return _PREFERS.search(name.lower()) is not None and side_of(value) is not None
+    says = side_of(value) is not None or isinstance(value, bool)
+    return says and _PREFERS.search(name.lower()) is not None
 
 
 def is_said(value: Any) -> bool:

@@ -68,6 +68,20 @@ LABELLED = {
         **{**FLAT, "chosen": None, "rejected": None, "response_1": BAD, "response_2": GOOD},
         "winner": "B",
     },
+    **{
+        f"{better} and {worse}": {**FLAT, better: GOOD, worse: BAD}
+        for better, worse in (
+            ("chosen_response", "rejected_response"),
+            ("Chosen answer", "Rejected answer"),
+            ("preferred_response", "dispreferred_response"),
+            ("y_w", "y_l"),
+        )
+    },
+    "the chosen one by its number": {**FLAT, "response_1": BAD, "response_2": GOOD, "chosen": 2},
+    "both by their names": {
+        **{**FLAT, "response_1": BAD, "response_2": GOOD},
+        **{"chosen": "response_2", "rejected": "response_1"},
+    },
     "a picture in base64": {
         **{"image_base64": "a.png", "question": ASKED, "chosen": GOOD, "rejected": BAD},
     },
@@ -111,6 +125,16 @@ UNREAD = {
         "rejected_response: holds 2 answers, not one",
     ),
     "won and lost": ({**FLAT, "win": GOOD, "lose": BAD}, "holds no two answers"),
+    "a third answer": (
+        {**FLAT, "response_1": GOOD, "response_2": BAD, "response_3": "?", "preference": 1},
+        "response_3: is an answer beside response_1 and response_2; a comparison shows two",
+    ),
+    "a third of letters": (
+        {**FLAT, "answer_a": GOOD, "answer_b": BAD, "answer_c": "?", "winner": "a"},
+        "answer_c: is an answer beside",
+    ),
+    "answers by names of nobody else": ({**FLAT, "positive": GOOD, "negative": BAD}, "no two"),
+    "answers as what they are": ({**FLAT, "right": [TURN], "wrong": [WORSE]}, "no two answers"),
     "Stack Exchange": ({**FLAT, "response_j": GOOD, "response_k": BAD}, "holds no two answers"),
     "WebGPT": ({**FLAT, "answer_0": GOOD, "answer_1": BAD}, "holds no two answers"),
     "a member in two spellings": (
@@ -165,6 +189,14 @@ def test_what_decided_is_read_in_everybodys_words(word, honest):
 NOT_TAKEN = {
     "scores": ({**FLAT, "response_1": GOOD, "response_2": BAD}, {"score_1": 4, "score_2": 1}),
     "a ranking": ({**FLAT, "responses": [GOOD, BAD]}, {"ranking": [1, 2]}),
+    "a truth about either": (
+        {**FLAT, "response_1": GOOD, "response_2": BAD},
+        {"hallucination_1": True, "correct_b": "no"},
+    ),
+    "which is better as a truth": (
+        {**FLAT, "response_1": GOOD, "response_2": BAD},
+        {"first_is_better": True},
+    ),
     "a judge's choice": (
         {**FLAT, "response_1": GOOD, "response_2": BAD},
         {"gpt4_preference": "A", "Verdict of the model": 2},
@@ -204,6 +236,21 @@ def test_what_the_template_of_a_chat_left_in_an_answer_is_said(answer, said):
 def test_what_a_question_offers_is_said_not_to_be_taken():
     row = {**FLAT, "A": "one", "B": "two", "C": "", "hint": "x"}
     assert parse_any_prompt(1, row).not_taken.keys() == {"A", "B"}
+
+
+def test_a_preference_beside_the_chosen_answer_is_said_not_to_be_taken():
+    pair = parse_any_pair(1, {**FLAT, "chosen": GOOD, "rejected": BAD, "preference": "rejected"})
+    assert pair.not_taken == {"preference": "is not taken: chosen is the better answer"}
+
+
+@pytest.mark.parametrize("beside", [{"solution": "It says one."}, {"topic": "a card"}])
+def test_what_a_question_says_besides_is_named_where_it_is_said_to_be_one(beside, tmp_path):
+    row = {**FLAT, **beside, "note": "read by somebody"}
+    said = [name for name, value in row.items() if name not in FLAT and len(value.split()) > 2]
+    assert [*parse_any_prompt(1, row).not_taken] == said
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([row]))
+    assert format_by_content([path]) == ("prompts" if len(said) == 1 else "llava_rlhf")
 
 
 def test_answers_under_other_names_beside_a_question_are_said_not_to_be_taken():

@@ -43,6 +43,7 @@ from annotation.importing.members import (
     RANKING,
     TURNS,
     beside_texts,
+    better_and_worse,
     check_spelled_once,
     holds_two,
     list_of_answers,
@@ -142,6 +143,11 @@ def _not_taken(row: Row) -> dict[str, str]:
         reason = "is not taken: which answer is better is said by preference (1, 2 or tie)"
         telling = (name for name, value in row.items() if verdicts.may_prefer(name, value))
         found |= dict.fromkeys([*ratings_beside(row), *telling], reason)
+    pair = better_and_worse(row)
+    if pair is not None and pair[0] != "better":
+        told = (name for name in verdicts.PREFERENCES if name in row and name not in pair)
+        reason = f"is not taken: {pair[0]} is the better answer"
+        found |= {name: reason for name in told if is_said(row[name])}
     if listed := list_of_answers(row):
         reason = "is not taken: of an answer its text and its model are"
         found |= {f"{listed}.{name}": reason for name in beside_texts(row[listed])}

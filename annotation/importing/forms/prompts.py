@@ -45,6 +45,15 @@ _ONE_ANSWER = ("answer", "output", "model_answer")
 _OFFERED = ("options", "choices", "A", "B", "C", "D", "E", "F")
 _NOT_OFFERED = "is not taken: what a question offers to choose from has to stand in its text"
 _NO_ANSWERS = "is not taken: a prompt is a question without answers"
+_NOT_READ = "is not taken: of a question its text, its image and its captions are"
+_READ = {
+    *ASKED,
+    *TURNS,
+    *_ANSWERS,
+    *_ONE_ANSWER,
+    *_OFFERED,
+    *("input", "body", "image_src", "caption", "captions", "gt_answer", "image_content"),
+}
 OURS = ("id", "image")
 """Beside conversations."""
 IDS = ("id", "question_id", "custom_id")
@@ -61,6 +70,28 @@ def asks(data: Any) -> bool:
     last = next((turns[-1] for turns in every if turns), None)
     role = last.get("from", last.get("role")) if isinstance(last, dict) else "user"
     return SPEAKERS.get(str(role)) != "gpt"
+
+
+def asks_alone(data: Any) -> bool:
+    """The same, where at most one further member says something: two may be answers to it."""
+    return asks(data) and len(_unread(_row(data))) < 2
+
+
+def _unread(row: Mapping[str, Any]) -> list[str]:
+    """Members that say something in words, or in turns, and are read as nothing."""
+    return [
+        name
+        for name, value in row.items()
+        if name not in _READ
+        and name not in picture_members(row)
+        and ((isinstance(value, str) and len(value.split()) > 2) or _is_talk(value))
+    ]
+
+
+def _is_talk(value: Any) -> bool:
+    return isinstance(value, list) and any(
+        isinstance(one, dict) and not one.keys().isdisjoint(("role", "from")) for one in value
+    )
 
 
 def _holds_turns(data: Any) -> bool:
@@ -100,7 +131,8 @@ def _parse(line: int, data: dict[str, Any]) -> PromptIn:
         conversation=conversation,
         captions=captions_in(row),
         not_taken={name: _NO_ANSWERS for name in answers if is_said(row[name])}
-        | dict.fromkeys(offered, _NOT_OFFERED),
+        | dict.fromkeys(offered, _NOT_OFFERED)
+        | dict.fromkeys(_unread(row), _NOT_READ),
     )
 
 

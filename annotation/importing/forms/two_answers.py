@@ -13,6 +13,7 @@ from annotation.importing.members import (
     REJECTED,
     better_and_worse,
     first_and_second,
+    further_answers,
     list_of_answers,
     texts_of,
 )
@@ -52,6 +53,10 @@ def sides_of(row: Row, turns: list[Any]) -> Sides:
         one, two = (text_of({listed: text}, listed) for text in responses)
         return Sides(one, two, _preference(row), placed=True)
     if (pair := first_and_second(row)) is not None:
+        for name in further_answers(row, pair):
+            raise BadField(
+                name, f"is an answer beside {' and '.join(pair)}; a comparison shows two"
+            )
         one, two = (_answer(row, name) for name in pair)
         return Sides(one, two, _preference(row), placed=True)
     worse = next((name for name in REJECTED if name in row), "")
