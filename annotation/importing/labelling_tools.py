@@ -32,6 +32,8 @@ from annotation.importing.verdicts import (
 from config.outside import NotJson, finite_number, parse_json
 
 SUBMITTED = "submitted"
+UNREAD = "(what people said besides)"
+"""The member for controls and questions whose answers are not read; no file has one of the name."""
 _IN_ROWS = ".responses"
 _Answer = tuple[str, Any]
 """A question (the name of its control) and what somebody said to it."""
@@ -151,7 +153,8 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
 def _rated(person: int, result: dict[str, Any]) -> Iterator[Rating]:
     names = (str(result.get("from_name", "")), str(result.get("to_name", "")))
     value = result.get("value")
-    return _rating(person, names, value.get("rating") if isinstance(value, dict) else None)
+    number = value.get("rating", value.get("number")) if isinstance(value, dict) else None
+    return _rating(person, names, number)
 
 
 def _selected(result: dict[str, Any]) -> str | None:
@@ -219,7 +222,7 @@ def _first_ranked(value: Any) -> str | None:
 
 def _with_votes(
     row: dict[str, Any],
-    answers: Iterable[_Answer],
+    answers: Sequence[_Answer],
     ratings: Sequence[Rating] = (),
     anything: bool = False,
 ) -> dict[str, Any]:
@@ -230,6 +233,10 @@ def _with_votes(
         if isinstance(said, str) and said.strip():
             asked[question].append(said)
     telling = [name for name, said in asked.items() if any(map(side_of, said))]
+    rated = {name for one in ratings for name in one.names} if not telling else set()
+    others = {question: None for question, _ in answers if question not in {*telling, *rated}}
+    if others and not anything:
+        row = {**row, UNREAD: [*others]}
     if len(telling) > 1:
         telling = [name for name in telling if not all(map(_is_none, asked[name]))] or telling
     if len(telling) > 1:

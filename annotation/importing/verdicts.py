@@ -34,13 +34,15 @@ _NOUN = (
     rf"{_BETWEEN})?"
 )
 _BETTER = (
-    rf"{_BETWEEN}(?:is|wins?)?{_BETWEEN}(?:slightly|much|clearly)?{_BETWEEN}(?:better|preferred)?"
+    rf"{_BETWEEN}(?:is|wins?)?{_BETWEEN}(?:(?:very )?(?:slightly|much|clearly|far"
+    rf"|significantly|strongly|definitely|marginally))?{_BETWEEN}(?:better|preferred)?"
 )
+_BEHIND = rf"(?:{_BETWEEN}(?:response|answer|output|option|model|one))?"
 _SIDES = {
-    FIRST: re.compile(rf"{_NOUN}(?:1(?:\.0)?|a|one|first|left){_BETTER}"),
-    SECOND: re.compile(rf"{_NOUN}(?:2(?:\.0)?|b|two|second|right){_BETTER}"),
+    FIRST: re.compile(rf"{_NOUN}(?:1(?:\.0)?|a|one|(?:the )?(?:first|left){_BEHIND}){_BETTER}"),
+    SECOND: re.compile(rf"{_NOUN}(?:2(?:\.0)?|b|two|(?:the )?(?:second|right){_BEHIND}){_BETTER}"),
     TIE: re.compile(
-        "tie[ds]?|draw|equal|same|both|neither|none|"
+        "tie[ds]?|draw|same|both|neither|none|(?:about |roughly )?(?:equal|similar)(?: quality)?|"
         rf"(?:tie{_BETWEEN})?\(?(?:both{_BETWEEN}(?:are )?(?:bad|good)|bothbad|bothgood)\)?|"
         "(?:about )?(?:the )?same|no (?:difference|preference)|equally (?:good|bad)"
     ),

@@ -25,7 +25,9 @@ _TAG = re.compile(
 _CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>")
 _CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _RESPONSE_BEGINS = re.compile(r"\s{0,9}<\|START_RESPONSE\|>")
-_END_OF_TEXT = re.compile(r"(?:</s>|<\|END_RESPONSE\|>|<\|(?:im_end|endoftext|eot_id|end|return)\|>|<eos>)")
+_END_OF_TEXT = re.compile(
+    r"(?:</s>|<\|(?:END_RESPONSE|im_end|endoftext|eot_id|end|return)\|>|<eos>)"
+)
 _ANOTHER_TURN = re.compile(
     r"\n(?:[#* ]{0,5}(?:human|user)\b[* ]{0,3}:|<\|im_start\|>)", re.IGNORECASE
 )

@@ -606,9 +606,18 @@ SAID = {
         "response-1",
         "Model A",
         "model_a is better",
+        "The first response",
+        "left answer is better",
+        "A is significantly better",
     ),
-    2: ("2", 2.0, "2.0", "b", "right", "answer_b", "Option 2", "[[B]]", "B is slightly better"),
-    None: ("tie", "tie (bothbad)", "both_bad", "Equal", "same", "neither"),
+    2: (
+        *("2", 2.0, "2.0", "b", "right", "answer_b", "Option 2", "[[B]]", "B is slightly better"),
+        *("the second one", "B very much better", "second response wins"),
+    ),
+    None: (
+        *("tie", "tie (bothbad)", "both_bad", "Equal", "same", "neither"),
+        *("equal quality", "about equal", "similar"),
+    ),
 }
 TABLE = {**FLAT, "response_1": GOOD, "response_2": BAD}
 

@@ -216,6 +216,55 @@ def test_the_answer_beside_a_question_is_said_not_to_be_taken():
     assert [warning.field for warning in prompt.warnings()] == ["answer"]
 
 
+TASK = {"image": "a.png", "prompt": ASKED, "answer1": GOOD, "answer2": BAD}
+PICKED = {"from_name": "which", "type": "pairwise", "value": {"selected": "left"}}
+BESIDE = {
+    "marked words": {"type": "labels", "value": {"start": 0, "end": 2, "labels": ["object"]}},
+    "a tree of words": {"type": "taxonomy", "value": {"taxonomy": [["object"]]}},
+    "a remark": {"type": "textarea", "value": {"text": ["clear"]}},
+    "a choice of another thing": {"type": "choices", "value": {"choices": ["blurred"]}},
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+@pytest.mark.parametrize("picked", [[PICKED], []])
+def test_what_people_said_besides_is_named_as_not_taken(kind, picked):
+    result = [*picked, {"from_name": "more", "to_name": "answer1", **BESIDE[kind]}]
+    record = {"id": 1, "data": TASK, "annotations": [{"result": result}]}
+    if not picked and "choice" in kind:
+        with pytest.raises(BadField, match="does not say which answer is better: 'blurred'"):
+            parse_any_pair(1, record)
+        return
+    pair = parse_any_pair(1, record)
+    assert [*pair.not_taken] == ["more"]
+    assert (pair.label is not None) == bool(picked)
+
+
+def test_what_people_answered_to_other_questions_is_named_as_not_taken():
+    said = {
+        "better": [{"value": "response_1", "user_id": "u", "status": "submitted"}],
+        "hallucinates": [{"value": "yes", "user_id": "u", "status": "submitted"}],
+        "words": [{"value": [{"start": 0, "end": 2}], "user_id": "u", "status": "submitted"}],
+    }
+    fields = {"image": "a.png", "prompt": ASKED, "response_1": GOOD, "response_2": BAD}
+    pair = parse_any_pair(1, {"id": "x", "fields": fields, "responses": said})
+    assert (pair.label.preference, [*pair.not_taken]) == (1, ["hallucinates", "words"])
+
+
+def test_numbers_that_people_gave_to_each_answer_are_ratings():
+    result = [
+        {
+            "from_name": f"score_{n}",
+            "to_name": f"answer{n}",
+            "type": "number",
+            "value": {"number": n},
+        }
+        for n in (1, 2)
+    ]
+    pair = parse_any_pair(1, {"id": 1, "data": TASK, "annotations": [{"result": result}]})
+    assert (pair.label.preference, pair.not_taken) == (2, {})
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

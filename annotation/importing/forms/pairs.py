@@ -38,7 +38,7 @@ from annotation.importing.forms.two_answers import (
     share_of,
     sides_of,
 )
-from annotation.importing.labelling_tools import flattened
+from annotation.importing.labelling_tools import UNREAD, flattened
 from annotation.importing.members import (
     RANKING,
     TURNS,
@@ -148,6 +148,8 @@ def _not_taken(row: Row) -> dict[str, str]:
         told = (name for name in verdicts.PREFERENCES if name in row and name not in pair)
         reason = f"is not taken: {pair[0]} is the better answer"
         found |= {name: reason for name in told if is_said(row[name])}
+    for name in row.get(UNREAD, ()):
+        found[name] = "is not taken: of what people said only the better answer is"
     if listed := list_of_answers(row):
         reason = "is not taken: of an answer its text and its model are"
         found |= {f"{listed}.{name}": reason for name in beside_texts(row[listed])}
