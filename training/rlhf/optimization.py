@@ -6,9 +6,10 @@ step seeds the random numbers from the run's seed and its own number.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -133,6 +134,18 @@ def steps_in(epochs: float, count: int, batch_size: int, max_steps: int) -> int:
 def seed_step(seed: int, purpose: str, step: int) -> None:
     """Seed torch for one step, so that a resumed run draws what an uninterrupted one would."""
     torch.manual_seed(seed_of(seed, purpose, step))
+
+
+@contextlib.contextmanager
+def undrawn() -> Iterator[None]:
+    """Whatever within draws or seeds torch, afterwards it draws what it would have drawn without.
+
+    For a foreign engine in this process: several processes draw alike what they must have alike,
+    such as the order of an update, only while nothing draws in one of them alone.
+    """
+    device = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=device):
+        yield
 
 
 def seed_of(seed: int, purpose: str, what: int | str) -> int:

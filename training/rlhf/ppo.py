@@ -66,9 +66,9 @@ def update(
     per_round = settings.rate_per == "round"
     step = round_number * (1 if per_round else updates_in(settings))
     for _ in range(settings.update_epochs):
-        for rows in batches(
-            shuffled_rows(count, settings.responses_per_prompt), settings.batch_size
-        ):
+        order = shuffled_rows(count, settings.responses_per_prompt)
+        processes().check_alike("order of the responses", order)
+        for rows in batches(order, settings.batch_size):
             for name, value in _optimize(
                 learner, trajectory, advantages, returns, rows, step=step
             ).items():

@@ -19,6 +19,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from training.rlhf.errors import EngineError
+
 T = TypeVar("T")
 
 _BUCKET = 2**24
@@ -107,6 +109,11 @@ class Processes:
     def agree(self, flag: bool) -> bool:
         """Whether any process says so."""
         return flag if self.count == 1 else self.total(float(flag)) > 0
+
+    def check_alike(self, what: str, value: object) -> None:
+        """Raises EngineError, in all processes, where one of them has another ``value``."""
+        if len({said for [said] in self.each([repr(value)])}) > 1:
+            raise EngineError(f"the processes of this run disagree about the {what}")
 
     def wait(self) -> None:
         """Until all processes are here."""

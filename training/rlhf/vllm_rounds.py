@@ -19,6 +19,7 @@ from PIL import Image
 from training.rlhf.contract import PpoSettings, SamplingSettings
 from training.rlhf.errors import EngineError, ModelError
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.optimization import undrawn
 from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, cut_at_stop
@@ -76,7 +77,7 @@ class VllmRounds(ABC):
         before_batch()
         self._round += 1
         own = {row: questions[row] for rows in mine for row in rows}
-        with self._policy(model) as ask:
+        with undrawn(), self._policy(model) as ask:
             for row, answer in ask(own, seeds, before_batch):
                 question = questions[row]
                 if [*answer.prompt_ids] != question.prompt.ids:

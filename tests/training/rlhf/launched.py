@@ -10,9 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from training.rlhf.__main__ import main
+from training.rlhf.errors import EngineError
 from training.rlhf.processes import processes, together
 
 
@@ -30,6 +32,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with together():
         assert processes().count == 2 and [name for name in threads() if "gloo" in name]
+        processes().check_alike("number of processes", processes().count)
+        with pytest.raises(EngineError, match="disagree about the rank"):
+            processes().check_alike("rank", processes().number)
         codes = [carry_out(Path(name)) for name in sys.argv[1:]]
     assert not [name for name in threads() if "gloo" in name]
     print(f"codes of process {codes}", file=sys.stderr)

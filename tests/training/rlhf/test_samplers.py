@@ -148,7 +148,8 @@ class FakeEngine:
         return bool(self.waiting)
 
     def step(self) -> list[Any]:
-        """The last one that came ends first."""
+        """The last one that came ends first. It draws from torch's generator, as vLLM may."""
+        torch.rand(len(self.calls))
         number = self.waiting.pop()
         asked = self.calls[-1].parameters
         tokens = self.answer[: asked["max_tokens"]]
@@ -182,6 +183,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, sleeps: bool) -> list[FakeEngine]:
     made: list[FakeEngine] = []
 
     def engine(**arguments: Any) -> FakeEngine:
+        torch.manual_seed(arguments["seed"])  # as vLLM does
         made.append(FakeEngine(arguments, answer=[5, 6, 2]))  # "what is", end
         return made[-1]
 
@@ -237,6 +239,7 @@ def test_vllm_answers_with_the_policy_of_the_round(
     questions = questions_of(model, image_files)
     monkeypatch.setattr(FakeEngine, "expanded", [q.prompt.ids for q in questions], raising=False)
     parts: list[list[int]] = []
+    drawn_next: list[list[float]] = []
     for _ in range(2):
         torch.manual_seed(3)
         sampled = sampler.sample(
@@ -247,6 +250,11 @@ def test_vllm_answers_with_the_policy_of_the_round(
             after_batch=lambda rows, responses, prefix: parts.append(rows),
         )
         assert not any((tmp_path / "sampler").rglob("*.safetensors"))
+        drawn_next.append(torch.rand(4).tolist())
+    # What is drawn after it is what would be drawn without it: of each question's seed alone.
+    torch.manual_seed(3)
+    torch.randint(2**31, (len(questions),))
+    assert drawn_next == [torch.rand(4).tolist()] * 2
     told = engines[0].arguments
     assert told["model"] == "hub/base"
     assert told["gpu_memory_utilization"] == 0.5
