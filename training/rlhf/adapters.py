@@ -25,6 +25,8 @@ from training.rlhf.errors import ModelError
 from training.rlhf.finite import NonFinite
 from training.rlhf.foreign_adapters import modules_of, read_config, renamed
 from training.rlhf.lora import add_once
+from training.rlhf.processes import processes
+from training.rlhf.sharding import Pieces
 from training.rlhf.tensors import read_tensors, write_tensors
 
 POLICY, REFERENCE, VALUE = "policy", "reference", "value"
@@ -36,15 +38,20 @@ HEAD_WEIGHTS = "head.safetensors"
 class AdaptedBase:
     """Base weights, frozen but for what ``train_only`` names, with adapters and heads by name."""
 
-    def __init__(self, base: Any, *, device: torch.device) -> None:
+    def __init__(self, base: Any, *, device: torch.device, sharded: bool = False) -> None:
+        """``sharded`` cuts its layers over the processes of this run, if there are several."""
+        self._decoder_name, self._linear_names = bases.language_model(base)
+        base.eval().requires_grad_(False)
+        self.pieces: Pieces | None = None
+        if sharded and processes().count > 1:  # before it is on the device, which may not hold it
+            self.pieces = Pieces(bases.layers(base), device)
         if not getattr(base, "is_quantized", False):  # a quantised model was put there on loading
             base = base.to(device)
-        self.base = base.eval().requires_grad_(False)
+        self.base = base
         self.device = device
         self.heads = nn.ModuleDict()
         self._injected: PeftModel | None = None
         self._layers: list[Any] = []
-        self._decoder_name, self._linear_names = bases.language_model(base)
 
     @property
     def hidden_size(self) -> int:
@@ -200,11 +207,12 @@ class AdaptedBase:
     def can_merge(self, adapter: str) -> bool:
         """Whether base weight plus a matrix is this adapter.
 
-        Not in 4 bits, not with DoRA, and not in bfloat16, where half an ulp of a weight is more
-        than training changes in many steps: merged, the policy would mostly answer like the base.
+        Not in pieces, not in 4 bits, not with DoRA, and not in bfloat16, where half an ulp of a
+        weight is more than training changes in many steps: merged, the policy would mostly answer
+        like the base.
         """
         config: Any = self._peft.peft_config[adapter]
-        if getattr(self.base, "is_quantized", False) or config.use_dora:
+        if self.pieces or getattr(self.base, "is_quantized", False) or config.use_dora:
             return False
         return all(weight.dtype == torch.float32 for weight, _ in self._adapted(adapter))
 
@@ -213,6 +221,15 @@ class AdaptedBase:
         """Each adapted weight of the base and what the adapter adds to it, of one shape."""
         for weight, layer in self._adapted(adapter):
             yield weight, layer.get_delta_weight(adapter)
+
+    def base_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Every weight of the base by its name, whole; all processes go through them together."""
+        for name in [n for n, _ in self.base.named_parameters() if ".lora_" not in n]:
+            if self.pieces is None:
+                yield name, self.base.get_parameter(name)
+                continue
+            with self.pieces.whole(name, self.base) as weight:
+                yield name, weight
 
     def trainable(self, name: str) -> dict[str, nn.Parameter]:
         """Parameters of an adapter and of the head of its name, by a name that never changes."""
@@ -280,6 +297,8 @@ class AdaptedBase:
         return rf"{re.escape(self._decoder_name)}\..*\.({names})"
 
     def _inject(self, name: str, config: LoraConfig) -> None:
+        if config.use_dora and self.pieces is not None:
+            raise ModelError("model.sharded: DoRA needs the weights whole; use plain LoRA")
         config.inference_mode = False
         with warnings.catch_warnings():  # PEFT asks for an attribute that transformers renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
@@ -289,7 +308,7 @@ class AdaptedBase:
                 self._injected.add_adapter(name, config)
         self._layers = library_internals.adapted_layers(self.base)
         for layer in self._layers:
-            add_once(layer, name)
+            add_once(layer, name, sharded=self.pieces is not None)
         self.base.requires_grad_(False)
 
 

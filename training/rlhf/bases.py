@@ -182,6 +182,14 @@ def language_model(base: Any) -> tuple[str, list[str]]:
     return name, sorted(linear)
 
 
+def layers(base: Any) -> nn.ModuleList:
+    """The layers of the language model inside ``base``."""
+    found = getattr(base.get_decoder(), "layers", None)
+    if not isinstance(found, nn.ModuleList):
+        raise ModelError(f"model.sharded: {type(base).__name__} has no list of layers to cut")
+    return found
+
+
 def stop_ids(base: Any, tokenizer: Any) -> tuple[int, ...]:
     """All tokens that end a response, from the generation defaults and the tokenizer."""
     configured = base.generation_config.eos_token_id if base.generation_config else None

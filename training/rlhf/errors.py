@@ -22,5 +22,9 @@ class CheckpointError(EngineError):
     """A checkpoint is damaged or belongs to another run."""
 
 
+class LeftAlone(EngineError):
+    """Another process of the run has ended; if it failed, it has told why."""
+
+
 class Interrupted(Exception):
     """SIGTERM came: the run is saved and ends here; the same command resumes it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,15 +25,11 @@ _SAMPLED = 1024
 
 def of_policy(run: Run, model: VisionLanguageModel, adapter: str) -> str:
     """Digest of base weights, how they were loaded, adapter, and the words around turns."""
-    base = (
-        (name, parameter)
-        for name, parameter in model.base.named_parameters()
-        if ".lora_" not in name
-    )
+    loading = replace(run.spec.model, sharded=False)  # only rounding depends on it
     parts: list[str] = [
-        json.dumps(to_json(run.spec.model), sort_keys=True),
+        json.dumps(to_json(loading), sort_keys=True),
         str(model.processor.chat_template),
-        *(f"{name} {_of_tensor(tensor, _SAMPLED)}" for name, tensor in base),
+        *(f"{name} {_of_tensor(tensor, _SAMPLED)}" for name, tensor in model.base_weights()),
         *(f"{n} {_of_tensor(t, t.numel())}" for n, t in model.adapter_weights(adapter).items()),
         json.dumps(model.adapter_scale(adapter)),
     ]
@@ -61,8 +58,8 @@ def _of_tensor(tensor: Tensor, count: int) -> str:
     """Type, shape and ``count`` of the numbers, evenly spread."""
     flat = tensor.detach().reshape(-1)
     places = torch.linspace(0, max(len(flat) - 1, 0), min(count, len(flat)), device=flat.device)
-    numbers = flat[places.long()] if count < len(flat) else flat
-    raw = numbers.contiguous().cpu().view(torch.uint8).numpy().tobytes()
+    numbers = flat[places.long()]  # a copy: memory that numpy has looked at cannot be given back
+    raw = numbers.cpu().view(torch.uint8).numpy().tobytes()
     return f"{tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(raw).hexdigest()}"
 
 

@@ -8,12 +8,15 @@ there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from peft.tuners.lora.layer import LoraVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
+from torch.distributed.fsdp._fully_shard._fsdp_api import AllGather
+from torch.distributed.tensor.debug import _clear_sharding_prop_cache
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import is_torchvision_available
@@ -113,6 +116,40 @@ def compute_by(layer: Any, adapter: str, variant: LoraVariant) -> None:
 def cast_inputs(layer: Any, cast: bool) -> None:
     """Whether PEFT brings a layer's inputs to the type of its adapters."""
     layer.cast_input_dtype_enabled = cast
+
+
+# ---- FSDP2 -----------------------------------------------------------------------------------
+
+
+class AskingFirst(AllGather):
+    """Puts a layer together by ``gather(whole, piece, group)``, which returns when it is whole."""
+
+    def __init__(self, gather: Callable[[Tensor, Tensor, Any], None]) -> None:
+        self._gather = gather
+
+    def allocate(self, size: Any, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        return torch.empty(*size, dtype=dtype, device=device)
+
+    def __call__(
+        self, output_tensor: Tensor, input_tensor: Tensor, group: Any, async_op: bool = False
+    ) -> None:
+        self._gather(output_tensor, input_tensor, group)
+
+
+def begin_alone(layer: Any) -> None:
+    """Let a layer be a root of its own, whichever is run first."""
+    layer._get_fsdp_state()._lazy_init()
+
+
+def forget_layouts() -> None:
+    """Let go of what is remembered of tensors in pieces: it holds the processes' group."""
+    _clear_sharding_prop_cache()
+
+
+def piece_of(layer: Any) -> Tensor:
+    """What this process gives when a layer in pieces or whole is put together, flat."""
+    [group] = layer._get_fsdp_state()._fsdp_param_groups
+    return torch.cat([part._sharded_param_data for part in group.fsdp_params])
 
 
 # ---- bitsandbytes ----------------------------------------------------------------------------

@@ -72,6 +72,26 @@ class _OneProduct(torch.autograd.Function):
         return of_x, gradient @ up, of_up, None, None
 
 
+class _GatheredProduct(torch.autograd.Function):
+    """``_OneProduct`` of a weight that is whole only for a while: it is copied beside ``up``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, narrow: Tensor, up: Tensor, weight: Tensor, bias: Any
+    ) -> Tensor:
+        """``up`` is ``[out, rank]``, ``weight`` ``[out, in]`` is frozen and not kept but named."""
+        ctx.save_for_backward(narrow, up, weight)
+        return functional.linear(torch.cat([x, narrow], -1), torch.cat([weight, up], -1), bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        [gradient] = gradients
+        narrow, up, weight = ctx.saved_tensors
+        of_x = gradient @ weight if ctx.needs_input_grad[0] else None
+        of_up = gradient.flatten(0, -2).T @ narrow.flatten(0, -2)
+        return of_x, gradient @ up, of_up, None, None
+
+
 class _MergedProduct(torch.autograd.Function):
     """``x @ (W + scaling B A).T + bias``, of which ``x``, ``A`` and ``B`` get gradients."""
 
@@ -126,21 +146,26 @@ def _forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
     """What stands in place of PEFT's forward: one product where that is possible."""
     active = layer.active_adapters
     wide: _Wide | None = layer.__dict__.get("_wide")
+    sharded: bool = layer.__dict__.get("_sharded", False)
     base = layer.get_base_layer()
     one = len(active) == 1 and isinstance(library_internals.variant_of(layer, active[0]), AddedOnce)
-    if wide is None or not one or layer.disable_adapters or layer.merged or args or options:
+    one = one and (wide is not None or sharded)
+    if not one or layer.disable_adapters or layer.merged or args or options:
         result: Tensor = type(layer).forward(layer, x, *args, **options)
         return result
     [adapter] = active
     parameter = layer.lora_B[adapter].weight
-    if not wide.holds(base.weight, parameter.shape[1]):
+    if wide is not None and not wide.holds(base.weight, parameter.shape[1]):
         result = type(layer).forward(layer, x)
         return result
     down, up = (
         m.weight.to(base.weight.dtype) for m in (layer.lora_A[adapter], layer.lora_B[adapter])
     )
     narrow = functional.linear(layer.lora_dropout[adapter](x), down) * layer.scaling[adapter]
-    product: Tensor = _OneProduct.apply(x, narrow, up, wide.behind(parameter, up), base.bias)
+    if wide is None:
+        product: Tensor = _GatheredProduct.apply(x, narrow, up, base.weight, base.bias)
+        return product
+    product = _OneProduct.apply(x, narrow, up, wide.behind(parameter, up), base.bias)
     return product
 
 
@@ -166,7 +191,7 @@ def _merged_forward(layer: Any, x: Tensor, *args: Any, **options: Any) -> Tensor
     return result
 
 
-def _make_room(layer: Any, rank: int) -> None:
+def _make_room(layer: Any, rank: int, *, sharded: bool) -> None:
     """Let a plain layer of a half-precision base compute ``_forward``, of another the sum."""
     base = layer.get_base_layer()
     if type(base) is nn.Linear and base.weight.dtype == torch.float32:
@@ -174,19 +199,23 @@ def _make_room(layer: Any, rank: int) -> None:
     if type(base) is not nn.Linear or base.weight.dtype not in (torch.bfloat16, torch.float16):
         return
     wide: _Wide | None = layer.__dict__.get("_wide")
-    if wide is None or not wide.holds(base.weight, rank):
+    if sharded:
+        layer.__dict__["_sharded"] = True
+    elif wide is None or not wide.holds(base.weight, rank):
         layer.__dict__["_wide"] = _Wide(base.weight, -(-rank // _STEP) * _STEP)
     layer.forward = MethodType(_forward, layer)
 
 
-def add_once(layer: Any, adapter: str) -> None:
+def add_once(layer: Any, adapter: str, *, sharded: bool = False) -> None:
     """Let ``layer`` compute ``adapter`` so, unless it is another kind of LoRA.
+
+    The weights of a ``sharded`` base lie in pieces, and there is no room behind them.
 
     PEFT casts a layer's inputs for all its adapters or for none.
     """
     plain = adapter in layer.lora_A and library_internals.variant_of(layer, adapter) is None
     if plain and layer.lora_B[adapter].bias is None:
         library_internals.compute_by(layer, adapter, AddedOnce())
-        _make_room(layer, layer.lora_B[adapter].weight.shape[1])
+        _make_room(layer, layer.lora_B[adapter].weight.shape[1], sharded=sharded)
     variants = [library_internals.variant_of(layer, name) for name in layer.lora_A]
     library_internals.cast_inputs(layer, not all(isinstance(one, AddedOnce) for one in variants))

@@ -6,6 +6,7 @@ are kept is ``training.rlhf.adapters``.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,9 +40,10 @@ class VisionLanguageModel(AdaptedBase):
         device: torch.device,
         pad_images_to_square: bool = False,
         max_pixels: int = 0,
+        sharded: bool = False,
     ) -> None:
         """``base`` is any image-text-to-text model of transformers that takes encoded images."""
-        super().__init__(base, device=device)
+        super().__init__(base, device=device, sharded=sharded)
         self.processor = processor
         self.fits: dict[str, Fit] = {}
         forward_inputs = set(inspect.signature(base.model.forward).parameters)
@@ -84,6 +86,8 @@ class VisionLanguageModel(AdaptedBase):
     @classmethod
     def load(cls, name: str, settings: ModelSettings) -> VisionLanguageModel:
         """Load a folder or hub id; ModelError says what is wrong with it."""
+        if settings.sharded and settings.quantization != "none":
+            raise ModelError("model.sharded: a base in 4 bits cannot be cut; use quantization none")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         base, processor = bases.load(name, settings, device)
         model = cls(
@@ -92,6 +96,7 @@ class VisionLanguageModel(AdaptedBase):
             device=device,
             pad_images_to_square=settings.pad_images_to_square,
             max_pixels=settings.max_pixels,
+            sharded=settings.sharded,
         )
         # Gemma's text for an image is another token than those that its features replace.
         token = getattr(base.config, "image_token_id", None)
@@ -134,7 +139,8 @@ class VisionLanguageModel(AdaptedBase):
 
     def run(self, **inputs: Any) -> Tensor:
         """Last hidden states for keyword arguments of the base's forward."""
-        hidden: Tensor = self.base.model(**inputs).last_hidden_state
+        with self.pieces.passing() if self.pieces else contextlib.nullcontext():
+            hidden: Tensor = self.base.model(**inputs).last_hidden_state
         return hidden
 
     def positioned_inputs(self, batch: Batch) -> dict[str, Any]:

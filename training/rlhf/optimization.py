@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.rlhf import sharding
 from training.rlhf.contract import OptimizerSettings
 from training.rlhf.errors import CheckpointError
 from training.rlhf.finite import check_finite
@@ -43,7 +44,10 @@ class Optimizer:
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``: all of them or, when memory runs out, none."""
         parameters = list(self.parameters.values())
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        try:
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        finally:
+            sharding.tidy()
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is None:
                 continue

@@ -12,7 +12,7 @@ import gc
 import importlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,6 +55,7 @@ class Processes:
         """What every process has, by process."""
         everyone: list[list[T]] = [[*items] for _ in range(self.count)]
         if self.count > 1:
+            _meet()
             distributed.all_gather_object(everyone, [*items])
         return everyone
 
@@ -92,6 +93,7 @@ class Processes:
     def sum_(self, *tensors: Tensor) -> None:
         """Each tensor becomes the sum over all processes, in place."""
         if self.count > 1:
+            _meet()
             for tensor in tensors:
                 moved = tensor.to(self.device)  # NCCL sums on the device only
                 distributed.all_reduce(moved)
@@ -123,6 +125,7 @@ class Processes:
         """Gradients become their sums; one that a process does not have counts as zero."""
         if self.count == 1:
             return
+        _meet()
         bucket: list[nn.Parameter] = []
         for parameter in parameters:
             if parameter.grad is None:
@@ -136,6 +139,22 @@ class Processes:
 
 
 _current = Processes()
+_serve: Callable[..., None] | None = None
+_forget: Callable[[], None] | None = None
+
+
+def serve_before_meetings(serve: Callable[..., None], forget: Callable[[], None]) -> None:
+    """Call ``serve`` before anything is exchanged: others may need this process until they come.
+
+    Before they part it is ``serve(leaving=True)``, and then ``forget`` is called.
+    """
+    global _serve, _forget
+    _serve, _forget = serve, forget
+
+
+def _meet(*, leaving: bool = False) -> None:
+    if _serve is not None:
+        _serve(leaving=leaving)
 
 
 def processes() -> Processes:
@@ -146,7 +165,7 @@ def processes() -> Processes:
 @contextlib.contextmanager
 def together() -> Iterator[Processes]:
     """Join the processes that the launcher's environment names, and part when done."""
-    global _current
+    global _current, _serve, _forget
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or _current.count > 1:
         yield _current
@@ -155,6 +174,9 @@ def together() -> Iterator[Processes]:
     # needs it, they would keep the group and its threads alive until the interpreter is taken down,
     # where a thread that lets go of a tensor aborts the process.
     importlib.import_module("torch.distributed.nn.functional")
+    # A launcher's file may speak of FSDP. Read by transformers, that would leave the weights of all
+    # processes but the first empty; here spec.json says whether a base is cut.
+    os.environ.pop("ACCELERATE_USE_FSDP", None)
     on_gpus = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpus else None
     if device is not None:
@@ -163,7 +185,11 @@ def together() -> Iterator[Processes]:
     _current = Processes(int(os.environ["RANK"]), count, device)
     try:
         yield _current
+        _meet(leaving=True)
     finally:
+        if _forget is not None:
+            _forget()
+        _serve = _forget = None
         _current = Processes()
         gc.collect()  # what is left of the run may hold the group
         if distributed.is_initialized():  # vLLM may have parted us when it was let go

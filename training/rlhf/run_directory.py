@@ -20,7 +20,7 @@ from typing import TypeVar
 from training.rlhf.checkpoints import Checkpoint, newest
 from training.rlhf.contract import ContractError, Kind, Record, RunSpec
 from training.rlhf.data import RecordType, image_path, read_records
-from training.rlhf.errors import EngineError, Interrupted
+from training.rlhf.errors import EngineError, Interrupted, LeftAlone
 from training.rlhf.events import EventWriter
 from training.rlhf.finite import NonFinite
 from training.rlhf.optimization import seed_step
@@ -220,6 +220,9 @@ def _carry_out(
     except Interrupted:
         log.info("terminated; the same command resumes")
         return EXIT_TERMINATED
+    except LeftAlone as error:
+        log.error("%s", error)
+        return EXIT_FAILED
     except EngineError as error:
         log.error("%s", error)
         events.failure(str(error))

@@ -126,6 +126,8 @@ def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
         raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
     if settings.full_model and run.spec.model.quantization != "none":
         raise EngineError("settings.full_model: a 4-bit base cannot be trained itself")
+    if settings.full_model and run.spec.model.sharded:
+        raise EngineError("settings.full_model: what is trained is not cut; use sharded false")
     if settings.full_model and run.spec.policy_adapter is not None:
         raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)

@@ -42,6 +42,11 @@ class VllmSampler(VllmRounds):
         """Raises ModelError without the vllm package, EngineError for a base it cannot share."""
         if run.spec.model.quantization != "none":
             raise EngineError("settings.sampler: vllm needs a base that is not quantised")
+        if run.spec.model.sharded:
+            raise EngineError(
+                "settings.sampler: vLLM in the run's process needs the base whole on each GPU, and "
+                "model.sharded cuts it: name servers (SAMPLER_SERVERS) or use sampler transformers"
+            )
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:

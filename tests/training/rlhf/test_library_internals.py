@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from peft.tuners.lora.layer import Linear, LoraVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
+from torch.distributed.fsdp._fully_shard._fsdp_param import FSDPParam
+from torch.distributed.fsdp._fully_shard._fsdp_state import FSDPState
 from transformers import (
     LlavaModel,
     PreTrainedModel,
@@ -31,6 +33,7 @@ PRIVATE = {
     *("_active_adapter", "_disable_adapters", "lora_variant", "cast_input_dtype_enabled"),
     *("_attn_implementation", "is_activation_checkpointing", "get_attributes"),
     "support_avx512bf16_for_cpu",
+    *("_get_fsdp_state", "_lazy_init", "_fsdp_param_groups", "_sharded_param_data"),
     *("get_rope_index", "rope_deltas", "deepstack_features", "mm_encoder_outputs"),
 }
 
@@ -69,6 +72,8 @@ def test_that_module_uses_what_is_named_here() -> None:
         (DynamicLayer, ["lazy_initialization", "update", "is_initialized"]),
         (ProcessorMixin, ["get_attributes"]),
         (PreTrainedModel, ["is_activation_checkpointing"]),
+        (FSDPState, ["_lazy_init", "_fsdp_param_groups"]),
+        (FSDPParam, ["_sharded_param_data"]),
         (Qwen2_5_VLModel, ["get_rope_index"]),
         (Qwen3VLModel, ["get_rope_index"]),
     ],

@@ -55,6 +55,12 @@ class ModelSettings:
         "4-bit language model (NF4, double quantised); needs bitsandbytes and, for speed, a GPU.",
         source="paper: nf4",
     )
+    sharded: bool = setting(
+        False,
+        "Of several processes each keeps a piece of every layer of the language model (FSDP2), for "
+        "bases that do not fit one GPU. Not with 4 bits, full_model, or vLLM in the run's process.",
+        source="ours",
+    )
     pad_images_to_square: bool = setting(
         False, "Pad an image to a square before resizing.", source="paper: on"
     )

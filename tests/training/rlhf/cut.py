@@ -1,0 +1,104 @@
+"""What ``test_sharding`` starts twice at once: runs on a base in pieces, the last of which fails.
+
+Before them come passes of which the first process makes more than the second.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from tests.training.rlhf.launched import carry_out, threads
+from training.rlhf import train_sft
+from training.rlhf.__main__ import ENTRY_POINTS, _entry_point
+from training.rlhf.adapters import POLICY
+from training.rlhf.contract import LoraSettings, ModelSettings, Turn
+from training.rlhf.errors import EngineError
+from training.rlhf.identity import _of_tensor
+from training.rlhf.models import VisionLanguageModel
+from training.rlhf.processes import processes, together
+from training.rlhf.rollout import response_hidden
+
+ANSWERS = [[5, 6, 7, 2], [8, 9, 2, 0], [6, 2, 0, 0]]
+
+
+def loaded(base: str, dtype: str, *, sharded: bool) -> VisionLanguageModel:
+    settings = ModelSettings(dtype=dtype, sharded=sharded)  # type: ignore[arg-type]
+    model = VisionLanguageModel.load(base, settings)
+    torch.manual_seed(1)
+    model.add_adapter(POLICY, LoraSettings(rank=4, alpha=8))
+    with torch.no_grad():
+        for parameter in model.trainable(POLICY).values():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.train_only(model.trainable(POLICY))
+    return model
+
+
+def learnt(model: VisionLanguageModel, image: Path, rows: int) -> list[Tensor]:
+    """Hidden states of so many answers to one prompt, computed once, and what they teach."""
+    [encoded] = model.encode_images([image])
+    prompt = model.chat.prompt((Turn(speaker="human", text="<image>\nwhat ?"),), encoded)
+    ids = torch.tensor(ANSWERS[:rows])
+    hidden = response_hidden(model, POLICY, [prompt] * rows, ids, (ids != 0).long())
+    parameters = list(model.trainable(POLICY).values())
+    hidden = hidden * (ids != 0)[..., None]
+    return [hidden, *torch.autograd.grad(hidden.float().square().sum(), parameters)]
+
+
+def held(model: VisionLanguageModel) -> int:
+    """Numbers of the base's layers that lie in this process."""
+    layers = model.base.get_decoder().layers.named_parameters()
+    weights = [weight for name, weight in layers if ".lora_" not in name]
+    return sum(
+        (weight.to_local() if isinstance(weight, DTensor) else weight).numel() for weight in weights
+    )
+
+
+def compare(base: str, image: Path, dtype: str) -> None:
+    plain, cut = (loaded(base, dtype, sharded=sharded) for sharded in (False, True))
+    assert 2 * held(cut) == held(plain)
+    for rows in (1, 3, 2) if processes().leads else (3,):
+        for one, two in zip(learnt(plain, image, rows), learnt(cut, image, rows), strict=True):
+            torch.testing.assert_close(
+                two, one, rtol=1e-4, atol=1e-4 * float(one.detach().abs().max())
+            )
+        assert 2 * held(cut) == held(plain)  # nothing is left whole
+    own, others = (
+        [(name, _of_tensor(weight, 1024)) for name, weight in model.base_weights()]
+        for model in (plain, cut)
+    )
+    assert own == others
+    processes().wait()  # the second waits here, and gives its pieces
+
+
+def fail_in_the_second(patch: pytest.MonkeyPatch) -> None:
+    original, steps = train_sft._loss, [0]
+
+    def loss(*given: object, **more: object) -> Tensor:
+        steps[0] += 1
+        if steps[0] == 3 and not processes().leads:
+            raise EngineError("broken on purpose")
+        return original(*given, **more)  # type: ignore[arg-type]
+
+    patch.setattr(train_sft, "_loss", loss)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    base, image, *runs, failing = sys.argv[1:]
+    for kind in ENTRY_POINTS:  # as the command line does before it joins
+        _entry_point(kind)
+    with together():
+        for dtype in ("float32", "bfloat16"):
+            compare(base, Path(image), dtype)
+        codes = [carry_out(Path(name)) for name in runs]
+        with pytest.MonkeyPatch.context() as patch:
+            fail_in_the_second(patch)
+            codes.append(carry_out(Path(failing)))
+    assert not [name for name in threads() if "gloo" in name]
+    print(f"codes of process {codes}", file=sys.stderr)

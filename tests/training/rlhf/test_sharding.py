@@ -1,0 +1,131 @@
+"""A base in pieces over two processes gives what one process gives with the whole of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.resuming import last_metrics
+from tests.training.rlhf.test_processes import ROOT, SETTINGS, lines
+from training.rlhf.__main__ import main
+from training.rlhf.contract import Kind, ModelSettings
+from training.rlhf.errors import ModelError
+from training.rlhf.models import VisionLanguageModel
+
+LAUNCHER = """
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+fsdp_config: {fsdp_version: 2, fsdp_cpu_ram_efficient_loading: true}
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+main_process_port: 0
+use_cpu: true
+"""
+TOLERANCE = {"rel": 1e-3, "abs": 1e-5}
+
+
+def sharded(directory: Path) -> Path:
+    path = directory / "spec.json"
+    spec = json.loads(path.read_text())
+    spec["model"]["sharded"] = True
+    path.write_text(json.dumps(spec))
+    return directory
+
+
+def begun(directory: Path, other: Path) -> Path:
+    """``directory`` with the second checkpoint of another run."""
+    shutil.copytree(other / "checkpoints" / "step-2", directory / "checkpoints" / "step-2")
+    return directory
+
+
+def launch(folder: Path, *arguments: Path) -> str:
+    """Two processes as the documentation starts them; returns what they logged."""
+    launcher = folder / "accelerate.yaml"
+    launcher.write_text(LAUNCHER)
+    program = ["--config_file", launcher, "-m", "tests.training.rlhf.cut", *arguments]
+    finished = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *map(str, program)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stderr
+
+
+def test_a_base_in_pieces_gives_what_a_whole_one_gives(
+    make_run: MakeRun,
+    reward_folder: Path,
+    base_folder: Path,
+    image_files: list[Path],
+    tmp_path: Path,
+) -> None:
+    """Every kind of training, resumed either way between two in pieces and one; and a failure."""
+
+    def make(kind: Kind, name: str) -> Path:
+        extra = {"reward_model": reward_folder} if kind is Kind.PPO else {"held_out": 3}
+        return make_run(kind, f"{kind}-{name}", **extra, **SETTINGS[kind])
+
+    whole = {kind: make(kind, "whole") for kind in SETTINGS}
+    for kind, directory in whole.items():
+        assert main([kind, "--run-dir", str(directory)]) == 0
+    cut = {kind: sharded(make(kind, "cut")) for kind in SETTINGS}
+    later = [begun(sharded(make(kind, "later")), whole[kind]) for kind in SETTINGS]
+    answering = [make_run(Kind.GENERATE, name, batch_size=5) for name in ("answers", "answers-cut")]
+    assert main(["generate", "--run-dir", str(answering[0])]) == 0
+    failing = sharded(make(Kind.SFT, "failing"))
+    told = launch(
+        tmp_path,
+        *(base_folder, image_files[0]),
+        *(*cut.values(), *later, sharded(answering[1]), failing),
+    )
+    assert told.count(f"codes of process {[0] * 9 + [1]}") == 2
+    assert [event["message"] for event in events(failing, "error")] == ["broken on purpose"]
+
+    for kind, resumed in zip(SETTINGS, later, strict=True):
+        alone = begun(make(kind, "alone"), cut[kind])
+        assert main([kind, "--run-dir", str(alone)]) == 0
+        expected = last_metrics(events(whole[kind]))
+        for directory, steps in ((cut[kind], {1, 2, 3, 4}), (resumed, {3, 4}), (alone, {3, 4})):
+            found = last_metrics(events(directory))
+            assert set(found) == steps
+            for step in steps:
+                assert found[step] == pytest.approx(expected[step], **TOLERANCE), (directory, step)
+            for one, two in zip(*(files(d) for d in (whole[kind], directory)), strict=True):
+                assert one.name == two.name
+                first, second = load_file(one), load_file(two)
+                for name in first.keys() | second.keys():
+                    torch.testing.assert_close(second[name], first[name], atol=1e-4, rtol=1e-3)
+    one, two = (lines(directory / "final" / "generations.jsonl") for directory in answering)
+    assert len(one) == 12 and one == two
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted((directory / "final").rglob("*.safetensors"))
+
+
+def test_one_process_has_a_sharded_base_whole(base_folder: Path) -> None:
+    model = VisionLanguageModel.load(str(base_folder), ModelSettings(sharded=True))
+    assert model.pieces is None
+
+
+def test_what_cannot_be_cut_is_refused(base_folder: Path, make_run: MakeRun) -> None:
+    settings = ModelSettings(sharded=True)
+    with pytest.raises(ModelError, match=r"model\.sharded: a base in 4 bits"):
+        VisionLanguageModel.load(str(base_folder), replace(settings, quantization="nf4"))
+    directory = sharded(make_run(Kind.SFT, full_model=True))
+    assert main(["sft", "--run-dir", str(directory)]) == 1
+    assert "full_model: what is trained is not cut" in events(directory, "error")[0]["message"]
