@@ -1,12 +1,12 @@
 """What parts of the engine cost now and as they were before, by turns in one run.
 
-    python -m perf.parts [decoding] [generate] [logprobs] [images] [order] [--repeat 3]
+    python -m perf.parts [decoding] [generate] [logprobs] [passes] [images] [order] [--repeat 3]
 
 Before means: a batch is decoded until its longest response ends, also in a run that generates;
 log-probabilities are taken from float32 copies of the whole vocabulary, with an entropy beside
-each; images are decoded when they are wanted; an order over the data is shuffled anew at every
-step. Printed are the least processor seconds of several turns, since others on the machine can only
-add to them, and what else counts.
+each; passes are filled by rows; images are decoded when they are wanted; an order over the data is
+shuffled anew at every step. Printed are the least processor seconds of several turns, since others
+on the machine can only add to them, and what else counts.
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ from torch import Tensor
 from perf import shape
 from perf.measuring import cost_of
 from training.rlhf import data, generate
+from training.rlhf.adapters import POLICY
 from training.rlhf.contract import (
     GenerateSettings,
     Generation,
     Kind,
+    LoraSettings,
     PromptRecord,
     RunSpec,
     SamplingSettings,
     Turn,
 )
-from training.rlhf.data import EndlessOrder
+from training.rlhf.data import EndlessOrder, TokenSequence, length_batches
 from training.rlhf.events import EventWriter
 from training.rlhf.logprobs import token_logprobs
+from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import family_batches, key_of
-from training.rlhf.rollout import sample
+from training.rlhf.rollout import response_hidden, sample
 from training.rlhf.run_directory import OWN_BASE, Run
 
 Work = Callable[[], object]
@@ -69,11 +72,7 @@ def decoding(folder: Path, repeat: int) -> Iterator[Line]:
     form = shape.Shape.small(hidden=192, layers=4, vocabulary=512)
     model = shape.model(form)
     shape.shorten(model, form, slots=256)
-    prompts = [
-        model.chat.prompt((Turn(speaker="human", text=f"<image>\n{question}"),), image)
-        for number, image in enumerate(model.encode_images(shape.images(folder, 64, 84)))
-        for question in [shape.text(36 + number % 9, 512, seed=number)]
-    ]
+    prompts = _prompts(model, folder)
     settings = SamplingSettings(temperature=1.0, response_length=256)
     steps: dict[str, list[int]] = {"before": [], "now": []}
     running, run = "", model.run
@@ -106,6 +105,15 @@ def decoding(folder: Path, repeat: int) -> Iterator[Line]:
     yield line("decoding, steps", len(steps["before"]), len(steps["now"]), "")
     shares = [100 * sum(found) / len(found) / 8 for found in (steps["before"], steps["now"])]
     yield "decoding, rows in a step", *(f"{share:.0f} %" for share in shares), ""
+
+
+def _prompts(model: VisionLanguageModel, folder: Path) -> list[TokenSequence]:
+    """64, each of 441 image tokens and a question of its own."""
+    return [
+        model.chat.prompt((Turn(speaker="human", text=f"<image>\n{question}"),), image)
+        for number, image in enumerate(model.encode_images(shape.images(folder, 64, 84)))
+        for question in [shape.text(36 + number % 9, 512, seed=number)]
+    ]
 
 
 def generation(folder: Path, repeat: int) -> Iterator[Line]:
@@ -169,6 +177,42 @@ def logprobs(folder: Path, repeat: int) -> Iterator[Line]:
     assert torch.allclose(found["before"], found["now"], atol=1e-5)
 
 
+def passes(folder: Path, repeat: int) -> Iterator[Line]:
+    """Forward and backward over 32 responses of 1 to 896 tokens, 8 at once; now by their tokens.
+
+    As many at once as 8 have on average, so passes are about as many.
+    """
+    form = shape.Shape.small(hidden=192, layers=4, vocabulary=512)
+    model = shape.model(form)
+    model.add_adapter(POLICY, LoraSettings(rank=8))
+    learnt = model.trainable(POLICY)
+    model.train_only(learnt)
+    chance, lengths = random.Random(0), list[int]()
+    while len(lengths) < 32:
+        lengths.append(min(1 + int(chance.expovariate(1 / 150)), 896))
+    prompts = _prompts(model, folder)[:32]
+    ids = torch.randint(10, 500, (32, 896), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(896) < torch.tensor(lengths)[:, None]).long()
+    whole = [len(prompt) + length for prompt, length in zip(prompts, lengths, strict=True)]
+    found: dict[int, Tensor] = {}
+
+    def learn(size: int, tokens: int) -> None:
+        for parameter in learnt.values():
+            parameter.grad = None
+        for rows in length_batches(whole, size, tokens):
+            width = max(lengths[row] for row in rows)
+            part = ids[rows, :width], mask[rows, :width]
+            hidden = response_hidden(model, POLICY, [prompts[row] for row in rows], *part)
+            token_logprobs(model, hidden, *part, temperature=1.0).sum().backward()
+        found[tokens] = torch.cat([p.grad.flatten() for p in learnt.values() if p.grad is not None])
+
+    tokens = 8 * sum(whole) // 32
+    turns = (lambda: learn(8, 0)), (lambda: learn(32, tokens))
+    yield line("passes, processor seconds", *by_turns(*turns, repeat))
+    yield line("passes, peak memory", *(cost_of(work).peak_bytes / 2**20 for work in turns), "MiB")
+    assert torch.allclose(found[0], found[tokens], atol=1e-3, rtol=1e-3)
+
+
 def order(folder: Path, repeat: int) -> Iterator[Line]:
     """Steps of 128 from 212,000 conversations, as in the paper's fine-tuning."""
 
@@ -230,6 +274,7 @@ PARTS = {
     "decoding": decoding,
     "generate": generation,
     "logprobs": logprobs,
+    "passes": passes,
     "images": images,
     "order": order,
 }

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from perf import shape
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings, SamplingSettings, Turn
-from training.rlhf.data import TokenSequence
+from training.rlhf.data import TokenSequence, batches, length_batches
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.rollout import sample
 
@@ -53,6 +53,29 @@ def main() -> None:
         parts = ", ".join(f"{what} {value:.0f} s" for what, value in seconds.items())
         print(f"{name}: {parts}; {3600 * count / total:,.0f} responses an hour")
 
+    for name, most in {"8 rows": (8, 0), "6,208 tokens": (64, 6208)}.items():
+        padding, largest = filled(*most)
+        print(
+            f"passes of an update, {name} at most: {padding:.1%} padding, {largest:,} in the most"
+        )
+
+
+def filled(rows: int, tokens: int, *, updates: int = 8, batch: int = 256) -> tuple[float, int]:
+    """Share of padding in the passes of ``updates`` of ``batch`` each; tokens of the largest."""
+    sizes, real = list[int](), 0
+    lengths = [PROMPT + length for length in response_lengths(updates * batch)]
+    for part in batches(lengths, batch):
+        passes = length_batches(part, rows, tokens)
+        sizes += [len(chosen) * part[chosen[0]] for chosen in passes]
+        real += sum(part)
+    return 1 - real / sum(sizes), max(sizes)
+
+
+def response_lengths(count: int) -> list[int]:
+    """Random ones, the same each time."""
+    generator = random.Random(0)
+    return [min(1 + int(generator.expovariate(1 / RESPONSE)), SLOTS) for _ in range(count)]
+
 
 def reckoned(
     count: int, at_once: int, kernels: int, *, refilled: bool, ahead: bool
@@ -71,8 +94,7 @@ def reckoned(
 
 def steps(count: int, at_once: int, *, refilled: bool) -> int:
     """Decoding steps for responses of random length, let in by quarters or by whole batches."""
-    generator = random.Random(0)
-    lengths = [min(1 + int(generator.expovariate(1 / RESPONSE)), SLOTS) for _ in range(count)]
+    lengths = response_lengths(count)
     if not refilled:
         return sum(max(lengths[at : at + at_once]) for at in range(0, count, at_once))
     under_way, taken = list[int](), 0

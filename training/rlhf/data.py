@@ -88,6 +88,23 @@ def by_length(lengths: Sequence[int]) -> list[int]:
     return sorted(range(len(lengths)), key=lambda index: -lengths[index])
 
 
+def rows_within(size: int, tokens: int, longest: int) -> int:
+    """How many rows go together when the longest has ``longest`` tokens and the others are padded.
+
+    At most ``size`` and, unless ``tokens`` is 0, as many as make so many; one in any case.
+    """
+    return min(size, max(tokens // longest, 1)) if tokens else size
+
+
+def length_batches(lengths: Sequence[int], size: int, tokens: int = 0) -> Iterator[list[int]]:
+    """Indices ``by_length`` in batches of as many as ``rows_within`` allows."""
+    left = by_length(lengths)
+    while left:
+        count = rows_within(size, tokens, lengths[left[0]])
+        yield left[:count]
+        left = left[count:]
+
+
 @functools.lru_cache(maxsize=4)  # a step needs the epoch of the step before, or the next one too
 def _epoch(count: int, seed: int, number: int) -> tuple[int, ...]:
     order = list(range(count))

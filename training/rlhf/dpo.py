@@ -16,7 +16,6 @@ from training.rlhf import best, checkpoints
 from training.rlhf.adapters import POLICY
 from training.rlhf.answers import Example
 from training.rlhf.contract import DpoSettings, PreferencePair
-from training.rlhf.data import batches, by_length
 from training.rlhf.losses import (
     anchor_loss,
     conditional_preference_loss,
@@ -29,6 +28,7 @@ from training.rlhf.pair_logprobs import (
     examples_of,
     marked_weight,
     pair_logprobs,
+    parts_of,
 )
 from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
@@ -103,7 +103,6 @@ class PreferenceLearner:
         pairs, reference = [pairs[row] for row in mine], reference[mine]
         damaged = [damaged[row] for row in mine] if damaged else []
         examples = examples_of(self.run, self.model, self.settings, pairs, damaged)
-        lengths = [max(map(len, answers)) for answers in examples]
 
         def part(rows: list[int]) -> None:
             loss, figures = self._loss(
@@ -115,7 +114,7 @@ class PreferenceLearner:
             _add(sums, figures, weight)
 
         fit = self.model.fit("training on preferences" if learn else "measuring preferences")
-        for rows in batches(by_length(lengths), self.settings.micro_batch_size):
+        for rows in parts_of(examples, self.settings):
             fit.in_parts(rows, part)
 
     def _loss(

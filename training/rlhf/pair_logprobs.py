@@ -6,7 +6,7 @@ checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from training.rlhf import checkpoints, identity
 from training.rlhf.adapters import POLICY
 from training.rlhf.answers import Example, answered, padded
 from training.rlhf.contract import DpoSettings, PreferencePair
-from training.rlhf.data import batches
+from training.rlhf.data import batches, length_batches
 from training.rlhf.finite import check_finite
 from training.rlhf.logprobs import token_logprobs
 from training.rlhf.models import VisionLanguageModel
@@ -80,8 +80,14 @@ def _measure(
         found = pair_logprobs(model, part, marked_weight=marked_weight(settings))
         reference[some] = found.cpu()
 
-    for part in batches(rows, settings.micro_batch_size):
-        model.fit("measuring preferences").in_parts(part, put)
+    for places in parts_of([examples[row] for row in rows], settings):
+        model.fit("measuring preferences").in_parts([rows[place] for place in places], put)
+
+
+def parts_of(examples: Sequence[tuple[Example, ...]], settings: DpoSettings) -> Iterator[list[int]]:
+    """Which pairs go through the model at once, the longest first."""
+    lengths = [len(answers) * max(map(len, answers)) for answers in examples]
+    return length_batches(lengths, settings.micro_batch_size, settings.micro_batch_tokens)
 
 
 def marked_weight(settings: DpoSettings) -> float | None:

@@ -118,7 +118,8 @@ def _optimize(
     lengths = [len(trajectory.prompts[row]) + int(trajectory.slots[row].sum()) for row in rows]
     keys = [key_of(trajectory.prompts[row]) for row in rows]
     size = processes().part_size(settings.micro_batch_size, len(rows))
-    for places in processes().share([*family_batches(keys, lengths, size)]):
+    groups = [*family_batches(keys, lengths, size, settings.micro_batch_tokens)]
+    for places in processes().share(groups):
         chosen = [rows[place] for place in places]
         for learn, fit in parts:
             fit.in_parts(chosen, partial(learn, batch, figures))

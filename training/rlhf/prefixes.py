@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.rlhf.data import Batch, TokenSequence
+from training.rlhf.data import Batch, TokenSequence, rows_within
 from training.rlhf.errors import ModelError
 from training.rlhf.library_internals import Cache, DynamicLayer
 from training.rlhf.models import VisionLanguageModel
@@ -229,12 +229,17 @@ def owners_of(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
 
 
 def family_batches(
-    keys: Sequence[Hashable], lengths: Sequence[int], size: int
+    keys: Sequence[Hashable], lengths: Sequence[int], size: int, tokens: int = 0
 ) -> Iterator[list[int]]:
-    """Indices in batches of at most ``size``: like lengths together, equal keys always if they fit.
+    """Indices in batches: like lengths together, equal keys always if they fit.
 
-    Longest first, so that memory peaks in the first batch.
+    A batch has as many as ``rows_within`` allows. Longest first, so that memory peaks in the first
+    batch.
     """
+
+    def most(rows: Sequence[int]) -> int:
+        return rows_within(size, tokens, max(lengths[row] for row in rows))
+
     families: dict[Hashable, list[int]] = {}
     for place, key in enumerate(keys):
         families.setdefault(key, []).append(place)
@@ -242,13 +247,13 @@ def family_batches(
         members.sort(key=lambda place: -lengths[place])
     batch: list[int] = []
     for members in sorted(families.values(), key=lambda members: -lengths[members[0]]):
-        if batch and len(batch) + len(members) > size:
+        if batch and len(batch) + len(members) > most(batch + members):
             yield batch
             batch = []
         batch += members
-        while len(batch) > size:
-            yield batch[:size]
-            batch = batch[size:]
+        while len(batch) > (count := most(batch)):  # then it is one family, the longest first
+            yield batch[:count]
+            batch = batch[count:]
     if batch:
         yield batch
 

@@ -7,7 +7,7 @@ The loss is on answer tokens only, end token included. What is trained is an ada
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from training.rlhf import checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
-from training.rlhf.data import EndlessOrder, batches, by_length
+from training.rlhf.data import EndlessOrder, length_batches
 from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.finite import check_finite
 from training.rlhf.logprobs import token_logprobs
@@ -113,7 +113,7 @@ def held_out_loss(
     examples = _examples(run, model, processes().share(records))
     total = processes().total(_weight(examples, settings))
     losses: list[float] = []
-    for rows in batches(_longest_first(examples), settings.micro_batch_size):
+    for rows in _parts(examples, settings):
         model.fit("measuring").in_parts(
             [examples[row] for row in rows],
             lambda part: losses.append(float(_loss(model, part, settings, total=total))),
@@ -181,7 +181,7 @@ def _train_step(
         optimizer.accumulate(loss)
         losses.append(float(loss.detach()))
 
-    for rows in batches(_longest_first(examples), settings.micro_batch_size):
+    for rows in _parts(examples, settings):
         model.fit("fine-tuning").in_parts([examples[row] for row in rows], learn)
     optimizer.gather()
     norm = optimizer.clip()
@@ -210,8 +210,10 @@ def _weight(examples: Sequence[Example], settings: SftSettings) -> float:
     return float(sum(sum(example.learnt) for example in examples))
 
 
-def _longest_first(examples: Sequence[Example]) -> list[int]:
-    return by_length([len(example) for example in examples])
+def _parts(examples: Sequence[Example], settings: SftSettings) -> Iterator[list[int]]:
+    """What goes through the model at once, the longest first."""
+    lengths = [len(example) for example in examples]
+    return length_batches(lengths, settings.micro_batch_size, settings.micro_batch_tokens)
 
 
 def _save(

@@ -16,6 +16,7 @@ from training.rlhf.data import (
     TokenSequence,
     batches,
     by_length,
+    length_batches,
     read_records,
 )
 from training.rlhf.errors import DataError
@@ -90,6 +91,9 @@ def test_published_ppo_record_is_read(folder: Path) -> None:
 def test_batches_and_lengths() -> None:
     assert list(batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
     assert by_length([3, 9, 5]) == [1, 2, 0]
+    assert list(length_batches([3, 9, 5, 3, 2], 2)) == [[1, 2], [0, 3], [4]]
+    assert list(length_batches([3, 9, 5, 3, 2], 3, tokens=8)) == [[1], [2], [0, 3], [4]]
+    assert list(length_batches([], 2, tokens=8)) == []
 
 
 def test_order_visits_each_item_once_an_epoch_from_any_position() -> None:

@@ -115,6 +115,33 @@ def test_running_out_of_memory_changes_no_result(
     assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
 
 
+@pytest.mark.parametrize(("kind", "most"), [(Kind.SFT, 60), (Kind.DPO, 150), (Kind.PPO, 60)])
+def test_passes_of_few_tokens_change_no_result(
+    make_run: MakeRun, reward_folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, most: int
+) -> None:
+    extra = {"reward_model": reward_folder} if kind is Kind.PPO else {}
+    settings = SETTINGS[kind] | {"responses_per_prompt": 1} if kind is Kind.PPO else STEPS
+    rows = make_run(kind, "rows", **extra, **settings)
+    tokens = make_run(kind, "tokens", **extra, **settings, micro_batch_tokens=most)
+    sizes: dict[Path, list[tuple[int, int]]] = {rows: [], tokens: []}
+    original = VisionLanguageModel.run
+
+    def run(self: VisionLanguageModel, **inputs: Any) -> torch.Tensor:
+        hidden = original(self, **inputs)
+        if hidden.requires_grad:
+            sizes[under_way].append((len(inputs["input_ids"]), inputs["input_ids"].numel()))
+        return hidden
+
+    monkeypatch.setattr(VisionLanguageModel, "run", run)
+    for under_way in (rows, tokens):
+        assert main([kind, "--run-dir", str(under_way)]) == 0
+    assert all(numbers <= most for _, numbers in sizes[tokens])
+    assert 1 < max(sizes[tokens])[0] < max(sizes[rows])[0]
+    expected, found = last_metrics(events(rows)), last_metrics(events(tokens))
+    for step, figures in expected.items():
+        assert found[step] == pytest.approx(figures, rel=1e-3, abs=1e-5)
+
+
 def test_a_sequence_too_long_for_the_device_ends_the_run_with_advice(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

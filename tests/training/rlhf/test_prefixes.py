@@ -142,16 +142,18 @@ def test_owners(keys: str, expected: tuple[list[int], list[int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "lengths", "size", "expected"),
+    ("keys", "lengths", "size", "tokens", "expected"),
     [
-        ("abc", [3, 9, 5], 2, [[1, 2], [0]]),  # nothing in common: longest first
-        ("abab", [3, 9, 5, 1], 2, [[1, 3], [2, 0]]),  # together, longest family first
-        ("aabcc", [9, 8, 7, 6, 5], 4, [[0, 1, 2], [3, 4]]),  # a family is not torn apart
-        ("aaaaab", [1, 2, 3, 4, 5, 9], 2, [[5], [4, 3], [2, 1], [0]]),  # unless it must
-        ("", [], 3, []),
+        ("abc", [3, 9, 5], 2, 0, [[1, 2], [0]]),  # nothing in common: longest first
+        ("abab", [3, 9, 5, 1], 2, 0, [[1, 3], [2, 0]]),  # together, longest family first
+        ("aabcc", [9, 8, 7, 6, 5], 4, 0, [[0, 1, 2], [3, 4]]),  # a family is not torn apart
+        ("aaaaab", [1, 2, 3, 4, 5, 9], 2, 0, [[5], [4, 3], [2, 1], [0]]),  # unless it must
+        ("", [], 3, 0, []),
+        ("abcd", [2, 9, 3, 4], 3, 9, [[1], [3, 2], [0]]),  # so many tokens with padding
+        ("aaab", [9, 2, 2, 4], 9, 8, [[0], [1, 2], [3]]),  # whoever is the longest of them
     ],
 )
 def test_batches_keep_families_together(
-    keys: str, lengths: list[int], size: int, expected: list[list[int]]
+    keys: str, lengths: list[int], size: int, tokens: int, expected: list[list[int]]
 ) -> None:
-    assert list(family_batches(keys, lengths, size)) == expected
+    assert list(family_batches(keys, lengths, size, tokens)) == expected

@@ -9,6 +9,7 @@ from training.rlhf.contract.settings import (
     LoraSettings,
     OptimizerSettings,
     SamplingSettings,
+    micro_batch_tokens,
     setting,
     unusable_records,
 )
@@ -84,6 +85,7 @@ class PpoSettings:
         256, "Responses in an optimiser step.", source="paper: 256", minimum=1
     )
     micro_batch_size: int = setting(8, "Responses in a forward pass of the update.", minimum=1)
+    micro_batch_tokens: int = micro_batch_tokens()
     update_epochs: int = setting(
         2, "Passes over each round's rollouts.", source="paper: 2", minimum=1
     )

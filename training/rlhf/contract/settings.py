@@ -28,6 +28,17 @@ def unusable_records(default: str) -> Any:
     )
 
 
+def micro_batch_tokens() -> Any:
+    """The setting that bounds a forward pass of training by its tokens."""
+    return setting(
+        0,
+        "Tokens in a forward pass, padding, images and shared prompts of each row included; so "
+        "long rows go a few at a time and short ones up to micro_batch_size. One row goes in any "
+        "case; 0 counts rows only.",
+        minimum=0,
+    )
+
+
 def corrections_learnt(default: str, source: str = "") -> Any:
     """What becomes of the corrections of a release (``training.rlhf.corrected``)."""
     return setting(
@@ -109,6 +120,7 @@ class SftSettings:
         32, "Conversations in an optimiser step.", source="paper: 128", minimum=1
     )
     micro_batch_size: int = setting(8, "Conversations in a forward pass.", minimum=1)
+    micro_batch_tokens: int = micro_batch_tokens()
     max_steps: int = setting(0, "Stop after this many steps; 0 means all epochs.", minimum=0)
     average: Literal["token", "example"] = setting(
         "token",
@@ -319,6 +331,7 @@ class DpoSettings:
     epochs: float = setting(1.0, "Passes over the data.", minimum=0)
     batch_size: int = setting(32, "Pairs in an optimiser step.", minimum=1)
     micro_batch_size: int = setting(4, "Pairs in a forward pass.", minimum=1)
+    micro_batch_tokens: int = micro_batch_tokens()
     max_steps: int = setting(0, "Stop after this many steps; 0 means all epochs.", minimum=0)
     evaluate_every: int = setting(50, "Steps between held-out evaluations.", minimum=1)
     checkpoint_every: int = setting(50, "Steps between checkpoints.", minimum=1)
