@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotation import corrections
 from annotation.errors import DomainError
 from annotation.models import Comparison, Judgment, JudgmentVersion, Project
@@ -41,7 +43,7 @@ class Answer:
             raise InvalidAnswer("must be 1, 2 or tie", field="more_hallucinated")
         tie = self.more_hallucinated == Choice.TIE
         if tie and not project.allow_tie:
-            raise InvalidAnswer("this project takes no ties", field="more_hallucinated")
+            raise InvalidAnswer(gettext("this project takes no ties"), field="more_hallucinated")
         if tie and self.more_helpful not in Choice.values:
             raise InvalidAnswer("must be 1, 2 or tie after a tie", field="more_helpful")
         if not tie and self.more_helpful:
@@ -66,9 +68,11 @@ class Answer:
             return
         if all(one["response"] != asked for one in self.corrections):
             raise InvalidAnswer(
-                "must have the corrected text of the response that this project asks for "
-                f"({project.get_ask_correction_display().lower()}); its own text where nothing in "
-                "it is false",
+                gettext(
+                    "must have the corrected text of the response that this project asks for "
+                    "(%(which)s); its own text where nothing in it is false"
+                )
+                % {"which": project.get_ask_correction_display().lower()},
                 field="corrections",
             )
 
@@ -84,9 +88,11 @@ class Answer:
 def check_note(note: str) -> None:
     """Raises InvalidAnswer for a note that is too long or cannot be stored."""
     if len(note) > LONGEST_NOTE:
-        raise InvalidAnswer(f"is longer than {LONGEST_NOTE} characters", field="note")
+        raise InvalidAnswer(
+            gettext("is longer than %(most)s characters") % {"most": LONGEST_NOTE}, field="note"
+        )
     if not is_storable(note):
-        raise InvalidAnswer("holds characters that cannot be stored", field="note")
+        raise InvalidAnswer(gettext("holds characters that cannot be stored"), field="note")
 
 
 def _check_response(number: Any, where: str) -> None:
@@ -101,13 +107,15 @@ def _check_correction(one: Any, texts: dict[int, str], where: str) -> None:
     response, text = one["response"], one["text"]
     _check_response(response, where)
     if not isinstance(text, str) or not is_storable(text):
-        raise InvalidAnswer("is no text that can be stored", field=f"{where}.text")
+        raise InvalidAnswer(gettext("is no text that can be stored"), field=f"{where}.text")
     longest = corrections.longest(texts[response])
     if len(text) > longest:
-        reason = f"is longer than {longest} characters, which a correction of this response may be"
+        reason = gettext(
+            "is longer than %(most)s characters, which a correction of this response may be"
+        ) % {"most": longest}
         raise InvalidAnswer(reason, field=f"{where}.text")
     if not is_visible(text) and corrections.is_changed(texts[response], text):
-        raise InvalidAnswer("holds nothing visible", field=f"{where}.text")
+        raise InvalidAnswer(gettext("holds nothing visible"), field=f"{where}.text")
 
 
 def _check_span(span: Any, texts: dict[int, str], where: str) -> None:

@@ -150,7 +150,7 @@ def _remaining(kept: Figures) -> int:
 def _skips(kept: Figures) -> list[tuple[str, int]]:
     found = kept.data.get("skips", {}).items()
     words = dict(Assignment.SkipReason.choices)
-    return [(words[reason], count) for reason, count in sorted(found, key=lambda one: -one[1])]
+    return [(str(words[reason]), count) for reason, count in sorted(found, key=lambda one: -one[1])]
 
 
 def _people(project: Project, totals: dict[int, dict[str, Any]]) -> list[MemberWork]:

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import Http404
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from annotation import checks, lease_statements
 from annotation.crowd import sessions
@@ -82,14 +84,16 @@ def _lock_person_in(project: Project, annotator: User) -> None:
     found = lease_statements.LOCK_MEMBER.row(project=project.pk, annotator=annotator.pk)
     if found is None:
         if not annotator.is_superuser:
-            raise NotHandedOut("You are not a member of this project any more.")
+            raise NotHandedOut(gettext("You are not a member of this project any more."))
         User.objects.select_for_update(no_key=True).values_list("pk").get(pk=annotator.pk)
         found = Project.objects.values_list("state").get(pk=project.pk)[0], False, 0.0
     state, paused, pass_mark = found
     if state != Project.State.OPEN:
-        raise NotHandedOut(f"The project is {Project.State(state).label.lower()}.")
+        raise NotHandedOut(
+            gettext("The project is %(state)s.") % {"state": Project.State(state).label.lower()}
+        )
     if paused:
-        raise NotHandedOut("You are paused in this project; please talk to its manager.")
+        raise NotHandedOut(gettext("You are paused in this project; please talk to its manager."))
     if pass_mark > 0:
         quiz.require_pass(project, annotator)
 
@@ -160,7 +164,12 @@ def _tell_of_pause(membership: Membership, reason: str) -> None:
         "annotator_paused",
         writing.members(project),
         event=f"annotator_paused:{membership.pk}:{uuid.uuid4()}",
-        title=f"{membership.user.username} is paused in {project.name}: {reason}",
+        title=format_lazy(
+            gettext_lazy("{name} is paused in {project}: {reason}"),
+            name=membership.user.username,
+            project=project.name,
+            reason=gettext_lazy(reason) if reason else "",
+        ),
         link=reverse("annotation:annotator", args=[project.slug, membership.user_id]),
         project=project,
     )
@@ -213,7 +222,9 @@ def renew(annotator: User, token: uuid.UUID) -> Assignment:
         if assignment.state == Assignment.State.EXPIRED:
             if assignment.counts:
                 if not comparison.take_slot():
-                    raise LeaseLost("It took too long, and somebody else has this comparison now.")
+                    raise LeaseLost(
+                        gettext("It took too long, and somebody else has this comparison now.")
+                    )
                 comparison.save(update_fields=["open_slots"])
             assignment.state = Assignment.State.OPEN
             assignment.ended_at = None

@@ -7,6 +7,24 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
+KIND_NAMES = {
+    "object": gettext_noop("object"),
+    "attribute": gettext_noop("attribute"),
+    "number": gettext_noop("number"),
+    "position": gettext_noop("position"),
+    "action": gettext_noop("action"),
+    "text": gettext_noop("text"),
+    "other": gettext_noop("other"),
+}
+"""SPAN_KINDS (annotation.answers), as people read them."""
+
+
+def kind_name(kind: str) -> str:
+    """What a mark of that kind says is wrong, for people; others are called as they are."""
+    return gettext(KIND_NAMES[kind]) if kind in KIND_NAMES else kind
+
 
 def agreed(number: int, people: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Marks of response ``number`` that at least half of ``people`` made: start, end and kind.

@@ -19,6 +19,8 @@ from typing import Any
 
 from django.utils.html import escape
 
+from annotation.marks import kind_name
+
 SOURCE = "source"
 LONGEST_ADDRESS = 2000
 _STYLES = {"*": "em", "_": "em", "**": "strong", "__": "strong", "~~": "s"}
@@ -181,7 +183,8 @@ def _styled(text: str, styles: Container[str]) -> str:
 
 def _marked(piece: str, kinds: Counter[str], *, ended: bool) -> str:
     """A mark says what it is at its end alone, in however many pieces it lies."""
-    label = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in sorted(kinds.items()))
+    named = [(kind_name(kind), n) for kind, n in sorted(kinds.items())]
+    label = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in named)
     more = "" if ended else " data-more"
     return f'<mark data-kind="{escape(label)}" data-marks="{kinds.total()}"{more}>{piece}</mark>'
 

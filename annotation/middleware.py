@@ -11,6 +11,7 @@ from django.contrib.auth import logout
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from annotation import second_factor
 from annotation.models import User
@@ -48,8 +49,8 @@ class AdministratorsShowSecondFactor:
         ):
             return self._get_response(request)
         if request.path_info.startswith("/api/"):
-            detail = "Administrators need a second factor on this site."
-            return errors.answer(request, 403, "A second factor is needed", detail)
+            detail = gettext("Administrators need a second factor on this site.")
+            return errors.answer(request, 403, gettext("A second factor is needed"), detail)
         if second_factor.device_of(request.user) is not None:
             # A session from before it was set up: the log-in asks for the code.
             logout(request)
@@ -70,5 +71,7 @@ class SaysStorageTrouble:
         if not isinstance(error, StorageTrouble):
             return None
         log.error("%s: %s", request.path, error, exc_info=error)
-        lost = "What you sent was not saved. If it stays so, tell the person who runs this site."
+        lost = gettext(
+            "What you sent was not saved. If it stays so, tell the person who runs this site."
+        )
         return errors.answer(request, 503, error.title, f"{error.detail}. {lost}")

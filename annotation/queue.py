@@ -30,6 +30,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
+from django.utils.translation import gettext, gettext_noop
 
 from annotation import checks
 from annotation.answers import Answer, InvalidAnswer, check_note
@@ -72,8 +73,9 @@ __all__ = [
 ]
 
 EDITABLE_ANSWERS = 20
-REUSED = "This UUID was used for another answer; make a new one."
+REUSED = gettext_noop("This UUID was used for another answer; make a new one.")
 
+WRONG_TOO_OFTEN = gettext_noop("Too many answers to comparisons with a known answer were wrong.")
 LISTS = ("spans", "corrections")
 SENT = Statement("SELECT 1 FROM annotation_judgmentversion WHERE client_uuid = %(client_uuid)s")
 _ANSWER = ", ".join(ANSWER_FIELDS)
@@ -161,7 +163,7 @@ def _pause_if_below_bar(assignment: Assignment) -> None:
     # After the answer's transaction: a pause locks the person first, as every claim does.
     membership = checks.below_bar(assignment.project, assignment.annotator_id)
     if membership is not None:
-        pause(membership, reason="Too many answers to comparisons with a known answer were wrong.")
+        pause(membership, reason=WRONG_TOO_OFTEN)
 
 
 def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> Assignment:
@@ -208,11 +210,15 @@ def edit(
             return judgment
         if judgment.version != version:
             raise VersionMismatch(
-                f"You saw version {version}; it is at version {judgment.version}.",
+                gettext("You saw version %(seen)s; it is at version %(now)s.")
+                % {"seen": version, "now": judgment.version},
                 version=judgment.version,
             )
         if not editable_judgments(assignment.project, annotator).filter(pk=judgment.pk).exists():
-            raise TooOldToEdit(f"Only your last {EDITABLE_ANSWERS} answers can be changed.")
+            raise TooOldToEdit(
+                gettext("Only your last %(most)s answers can be changed.")
+                % {"most": EDITABLE_ANSWERS}
+            )
         answer.check(assignment.project, comparison)
         answer.check_all_asked(assignment.project)
         judgment.version += 1
@@ -243,7 +249,7 @@ def _sent_before(assignment: Assignment, answer: Answer, client_uuid: uuid.UUID)
         return None
     before = JudgmentVersion.objects.get(client_uuid=client_uuid)
     if before.judgment.assignment_id != assignment.pk or not answer.says_the_same_as(before):
-        raise ClientUuidReused(REUSED)
+        raise ClientUuidReused(gettext(REUSED))
     return before.judgment
 
 
@@ -258,7 +264,7 @@ def _judged(assignment: Assignment, answer: Answer) -> Judgment | None:
 
 def _already_judged(judgment: Judgment) -> AlreadyJudged:
     return AlreadyJudged(
-        "You have answered this one already; change that answer instead.",
+        gettext("You have answered this one already; change that answer instead."),
         judgment=judgment.pk,
         version=judgment.version,
     )
@@ -312,4 +318,4 @@ def _uuid_used_once() -> Iterator[None]:
     except IntegrityError as error:
         if "client_uuid" not in str(error):
             raise
-        raise ClientUuidReused(REUSED) from None
+        raise ClientUuidReused(gettext(REUSED)) from None

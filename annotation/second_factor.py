@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from annotation.models import RecoveryCode, User
@@ -27,8 +28,8 @@ RECOVERY_CODE_LETTERS = 16
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 """32 signs, none of which looks like another: 16 of them hold 80 bits, beyond guessing."""
 
-WRONG = "That is not a code of now, or it was used already."
-PATIENCE = "Too many wrong codes. Wait a little before the next."
+WRONG = gettext_noop("That is not a code of now, or it was used already.")
+PATIENCE = gettext_noop("Too many wrong codes. Wait a little before the next.")
 
 
 def device_of(user: User) -> TOTPDevice | None:
@@ -60,7 +61,7 @@ def confirm(user: User, code: str) -> tuple[list[str], str]:
     """Turns the second factor on if ``code`` is right: (recovery codes, "") or ([], why not)."""
     device = _locked(user, confirmed=False)
     if device is None or _locked(user, confirmed=True) is not None:
-        return [], "Nothing is being set up. Begin again."
+        return [], gettext("Nothing is being set up. Begin again.")
     problem = _try(device, lambda: device.verify_token(_plain(code)))
     if problem:
         return [], problem
@@ -77,7 +78,7 @@ def check(user: User, code: str) -> str:
     """
     device = _locked(user, confirmed=True)
     if device is None:
-        return WRONG
+        return gettext(WRONG)
     plain = _plain(code)
     if len(plain) == RECOVERY_CODE_LETTERS:
         return _try(device, lambda: _spend_recovery_code(device, plain))
@@ -115,8 +116,8 @@ def _locked(user: User, *, confirmed: bool) -> TOTPDevice | None:
 def _try(device: TOTPDevice, verify: Callable[[], Any]) -> str:
     allowed, _ = device.verify_is_allowed()
     if not allowed:
-        return PATIENCE
-    return "" if verify() else WRONG
+        return gettext(PATIENCE)
+    return "" if verify() else gettext(WRONG)
 
 
 def _spend_recovery_code(device: TOTPDevice, plain: str) -> bool:

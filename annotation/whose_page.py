@@ -14,12 +14,15 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, gettext_noop
 
 from annotation.models import User
 
 PERSON_HEADER = "X-Person"
 STORED_HEADER = "X-Stored"
-SESSION_ENDED = "Your session had ended, so nothing was stored. Please do it once more."
+SESSION_ENDED = gettext_noop(
+    "Your session had ended, so nothing was stored. Please do it once more."
+)
 
 
 def says_stored(response: HttpResponse) -> HttpResponse:
@@ -50,13 +53,19 @@ class PagesSpeakForTheirPerson:
         here = str(request.user.pseudonym) if isinstance(request.user, User) else ""
         if named and named == here:
             return self._get_response(request)
-        said = "Somebody else is logged in in this browser." if here else "You are logged out."
+        said = (
+            gettext("Somebody else is logged in in this browser.")
+            if here
+            else gettext("You are logged out.")
+        )
         headers = {
             PERSON_HEADER: "other" if here else "nobody",
             "WWW-Authenticate": "Session",
             "Cache-Control": "no-store",
         }
-        return HttpResponse(said, status=401, content_type="text/plain", headers=headers)
+        return HttpResponse(
+            said, status=401, content_type="text/plain; charset=utf-8", headers=headers
+        )
 
 
 class LogInLeadsBackToThePage:
@@ -76,7 +85,7 @@ class LogInLeadsBackToThePage:
             return response
         if request.POST.get("next") == location:  # There it was to lead: the form stands on it.
             return response
-        messages.warning(request, SESSION_ENDED)
+        messages.warning(request, gettext(SESSION_ENDED))
         page = request.headers.get("Referer", "")
         if not url_has_allowed_host_and_scheme(page, {request.get_host()}, request.is_secure()):
             return redirect(log_in)

@@ -16,56 +16,75 @@ from django.core.exceptions import (
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.translation import gettext, gettext_noop
 
 PROBLEM = "application/problem+json"
 WORDS = {
     400: (
-        "This request cannot be read",
-        "Something in the address, or in what was sent, has a form that nothing here has.",
+        gettext_noop("This request cannot be read"),
+        gettext_noop(
+            "Something in the address, or in what was sent, has a form that nothing here has."
+        ),
     ),
     403: (
-        "You may not open this page",
-        "Your role in the project does not include it. A manager of the project can change that.",
+        gettext_noop("You may not open this page"),
+        gettext_noop(
+            "Your role in the project does not include it. A manager of the project can change "
+            "that."
+        ),
     ),
     404: (
-        "Nothing is here",
-        "The address may be wrong, or you are not a member of the project it belongs to.",
+        gettext_noop("Nothing is here"),
+        gettext_noop(
+            "The address may be wrong, or you are not a member of the project it belongs to."
+        ),
     ),
     405: (
-        "This address is not a page",
-        "It takes only what a form sends. If you have just logged in: what you sent before that "
-        "has not been saved. Go back, reload the page and send it again.",
+        gettext_noop("This address is not a page"),
+        gettext_noop(
+            "It takes only what a form sends. If you have just logged in: what you sent before "
+            "that has not been saved. Go back, reload the page and send it again."
+        ),
     ),
-    413: ("Too much at once", "What was sent is larger than this page takes."),
-    429: ("Too many requests", "Try again in a minute."),
+    413: (
+        gettext_noop("Too much at once"),
+        gettext_noop("What was sent is larger than this page takes."),
+    ),
+    429: (gettext_noop("Too many requests"), gettext_noop("Try again in a minute.")),
     500: (
-        "Something went wrong on the server",
-        "The error is in the server's log. What you sent may not have been saved.",
+        gettext_noop("Something went wrong on the server"),
+        gettext_noop("The error is in the server's log. What you sent may not have been saved."),
     ),
 }
 OTHER_SESSION = (
-    "This form belongs to another session",
-    "You have logged in or out since the page was opened, or the browser keeps no cookies. Nothing "
-    "was saved. Go back, reload the page and send it again.",
+    gettext_noop("This form belongs to another session"),
+    gettext_noop(
+        "You have logged in or out since the page was opened, or the browser keeps no cookies. "
+        "Nothing was saved. Go back, reload the page and send it again."
+    ),
 )
 OTHER_ADDRESS = (
-    "This form was sent from an address that this site does not know",
-    "Nothing was saved. Open the page anew under its usual address and send it again. If that is "
-    "how you came here, the administrator can help: the proxy in front has to pass on the host "
-    "with its port (proxy_set_header Host $http_host), or the address belongs into "
-    "CSRF_TRUSTED_ORIGINS.",
+    gettext_noop("This form was sent from an address that this site does not know"),
+    gettext_noop(
+        "Nothing was saved. Open the page anew under its usual address and send it again. If that "
+        "is how you came here, the administrator can help: the proxy in front has to pass on the "
+        "host with its port (proxy_set_header Host $http_host), or the address belongs into "
+        "CSRF_TRUSTED_ORIGINS."
+    ),
 )
 PLAIN_HTTP = (
-    "The proxy in front says http, and the browser came by https",
-    "Sent to https it would come back here for ever. The proxy has to pass on what the one before "
-    "it says: proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto.",
+    gettext_noop("The proxy in front says http, and the browser came by https"),
+    gettext_noop(
+        "Sent to https it would come back here for ever. The proxy has to pass on what the one "
+        "before it says: proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto."
+    ),
 )
 TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 def answer(request: HttpRequest, status: int, title: str = "", detail: str = "") -> HttpResponse:
     """An error; without ``title`` and ``detail`` in the usual words for its status."""
-    title, detail = title or WORDS[status][0], detail or WORDS[status][1]
+    title, detail = gettext(title or WORDS[status][0]), gettext(detail or WORDS[status][1])
     if request.path_info.startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return JsonResponse(problem, status=status, content_type=PROBLEM)

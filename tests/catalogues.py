@@ -31,6 +31,7 @@ SCRIPTS = ROOT / "static" / "js"
 PYTHON = ("annotation", "benchmark", "config", "demo", "training")
 WITHOUT_WORDS = ("migrations", "management", "rlhf", "demo")
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
+    "_": None,  # of templates
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,

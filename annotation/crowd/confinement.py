@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from annotation.models import Participant, User
 from config import errors
@@ -49,5 +50,8 @@ class ParticipantsStayInTheirStudy:
             if mine is not None:
                 return redirect("annotation:label", mine.project.slug)
         return errors.answer(
-            request, 403, "This is not part of the study", "Your browser's Back leads to it again."
+            request,
+            403,
+            gettext("This is not part of the study"),
+            gettext("Your browser's Back leads to it again."),
         )

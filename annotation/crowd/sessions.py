@@ -20,6 +20,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from annotation.crowd.platforms import LONGEST_ID, PLATFORMS
 from annotation.errors import DomainError
@@ -33,22 +34,22 @@ class NotByThisLink(DomainError):
     """The link lacks who comes, or the platform has not let them begin."""
 
     status = 422
-    title = "Please open the study from its platform"
+    title = gettext_noop("Please open the study from its platform")
 
 
 class TakenPart(DomainError):
     status = 409
-    title = "You have taken part already"
+    title = gettext_noop("You have taken part already")
 
 
 class StudyClosed(DomainError):
     status = 410
-    title = "This study takes nobody any more"
+    title = gettext_noop("This study takes nobody any more")
 
 
 class GuidelinesFirst(DomainError):
     status = 409
-    title = "The guidelines come first"
+    title = gettext_noop("The guidelines come first")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +89,22 @@ def visit(study: Study, parameters: Mapping[str, str]) -> Visit:
     found = {kind: parameters.get(name, "").strip() for kind, name in names.items() if name}
     platform = PLATFORMS[study.platform]
     if platform.unaccepted and found.get("session") == platform.unaccepted:
-        raise NotByThisLink("You are only looking at it: accept the task first, then open it.")
+        raise NotByThisLink(
+            gettext("You are only looking at it: accept the task first, then open it.")
+        )
     untouched = dict(zip(("participant", "study", "session"), platform.placeholders, strict=True))
     for kind, text in found.items():
         if not text or text == untouched[kind]:
             if kind == "study":
                 continue
             raise NotByThisLink(
-                f"The address lacks {names[kind]}, by which the platform names you."
+                gettext("The address lacks %(name)s, by which the platform names you.")
+                % {"name": names[kind]}
             )
         if len(text) > LONGEST_ID or not is_storable(text) or not text.isprintable():
-            raise NotByThisLink(f"What the address says as {names[kind]} is no id.")
+            raise NotByThisLink(
+                gettext("What the address says as %(name)s is no id.") % {"name": names[kind]}
+            )
     return Visit(**found)
 
 
@@ -124,15 +130,17 @@ def begin(study: Study, who: Visit, *, here: User | None = None) -> Participant:
                 return _new(locked, who)
             if not who.session and known.user != here:
                 raise TakenPart(
-                    "Somebody with your id has begun. If it was you, go on in the browser in which "
-                    "you began."
+                    gettext(
+                        "Somebody with your id has begun. If it was you, go on in the browser in "
+                        "which you began."
+                    )
                 )
             return _again(locked, known, who)
     except IntegrityError as error:
         # The same person in two studies of the project at once.
         if "participant_once_in_a_project" not in str(error):
             raise
-        raise TakenPart("You take part in a study of this project already.") from None
+        raise TakenPart(gettext("You take part in a study of this project already.")) from None
 
 
 def _new(study: Study, who: Visit) -> Participant:
@@ -155,7 +163,7 @@ def _new(study: Study, who: Visit) -> Participant:
 def _again(study: Study, known: Participant, who: Visit) -> Participant:
     same = known.study_id == study.pk and known.session == who.session
     if not same or (known.finished_at and not known.session):
-        raise TakenPart("Everybody takes part once, and you have. Thank you.")
+        raise TakenPart(gettext("Everybody takes part once, and you have. Thank you."))
     if known.finished_at is None:
         mine = Participant.objects.holding_places(study).filter(pk=known.pk)
         if not mine.exists():
@@ -167,7 +175,11 @@ def _again(study: Study, known: Participant, who: Visit) -> Participant:
 
 def _require_place(study: Study) -> None:
     if state := closed(study):
-        raise StudyClosed(f"It {state}. Please return your place on the platform.")
+        raise StudyClosed(
+            gettext("It is full. Please return your place on the platform.")
+            if state == "is full"
+            else gettext("It has ended. Please return your place on the platform.")
+        )
 
 
 def closed(study: Study) -> str:
@@ -207,7 +219,7 @@ def may_have_more(project: Project, user: User) -> bool:
     if participant is None:
         return False
     if guidelines_unread(project, user):
-        raise GuidelinesFirst("Read the guidelines first; work comes after them.")
+        raise GuidelinesFirst(gettext("Read the guidelines first; work comes after them."))
     now = standing(participant)
     if now.is_over:
         finish(participant)

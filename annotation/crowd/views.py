@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -196,7 +197,9 @@ def _no_such_link(request: HttpRequest) -> HttpResponse:
     stranger = proxies.counted_address(request)
     if not rate_limits.within(f"stranger.{stranger}", rate_limits.OF_A_STRANGER):
         return errors.answer(request, 429)
-    gone = sessions.StudyClosed("Its link opens nothing. Please return your place on the platform.")
+    gone = sessions.StudyClosed(
+        gettext("Its link opens nothing. Please return your place on the platform.")
+    )
     return _arrival(request, None, refusal=gone, status=gone.status)
 
 

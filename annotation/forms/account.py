@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from annotation.models import ApiToken
 
@@ -11,6 +12,7 @@ class CodeForm(forms.Form):
     """A code of an authenticator app, or a recovery code in its place."""
 
     code = forms.CharField(
+        label=gettext_lazy("Code"),
         max_length=40,
         widget=forms.TextInput(
             attrs={
@@ -28,21 +30,30 @@ class OwnPasswordForm(forms.Form):
     password = forms.CharField(
         max_length=4096,
         strip=False,
-        label="Your password",
+        label=gettext_lazy("Your password"),
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=100, help_text="What uses it, such as “export script”.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        help_text=gettext_lazy("What uses it, such as “export script”."),
+    )
     scopes = forms.MultipleChoiceField(
         choices=ApiToken.Scope.choices,
         widget=forms.CheckboxSelectMultiple,
-        label="It may",
+        label=gettext_lazy("It may"),
     )
     days = forms.TypedChoiceField(
         coerce=int,
-        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year")],
+        choices=[
+            (7, gettext_lazy("7 days")),
+            (30, gettext_lazy("30 days")),
+            (90, gettext_lazy("90 days")),
+            (365, gettext_lazy("1 year")),
+        ],
         initial=90,
-        label="Expires after",
+        label=gettext_lazy("Expires after"),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from annotation.answers import Answer
 from annotation.leases import MOST_BESIDE
@@ -39,7 +40,7 @@ class UUIDsField(forms.Field):
 
     def validate(self, value: list[uuid.UUID]) -> None:
         if len(value) > self.most:
-            raise ValidationError(f"At most {self.most}.")
+            raise ValidationError(gettext("At most %(most)s.") % {"most": self.most})
 
 
 class AheadForm(forms.Form):
@@ -68,7 +69,7 @@ class AnswerForm(forms.Form):
     def clean_spans(self) -> list[Any]:
         spans = self.cleaned_data["spans"]
         if spans is not None and not isinstance(spans, list):
-            raise ValidationError("Must be a list.")
+            raise ValidationError(gettext("Must be a list."))
         return spans or []
 
     def clean_corrected(self) -> str:
@@ -82,7 +83,9 @@ class AnswerForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if given.get("more_hallucinated") == Choice.TIE and not given.get("more_helpful"):
-            self.add_error("more_helpful", ValidationError("Asked after a tie.", code="after_tie"))
+            self.add_error(
+                "more_helpful", ValidationError(gettext("Asked after a tie."), code="after_tie")
+            )
         return given
 
     def lacks_only_helpfulness(self) -> bool:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 TOKEN_PREFIX = "fl_"
 DEFAULT_TOKEN_DAYS = 90
@@ -55,10 +56,10 @@ class ApiToken(models.Model):
     """A secret of one person or service. Only its SHA-256 is kept: the text is shown once."""
 
     class Scope(models.TextChoices):
-        READ = "read", "Read projects, releases and scores"
-        ANNOTATE = "annotate", "Take and answer assignments"
-        MANAGE = "manage", "Create projects, comparisons and releases"
-        TRAIN = "train", "Start and cancel runs"
+        READ = "read", gettext_lazy("Read projects, releases and scores")
+        ANNOTATE = "annotate", gettext_lazy("Take and answer assignments")
+        MANAGE = "manage", gettext_lazy("Create projects, comparisons and releases")
+        TRAIN = "train", gettext_lazy("Start and cancel runs")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, pgettext_lazy
 
 from annotation.errors import DomainError
 from annotation.models.people import User, digest_of
@@ -22,20 +23,24 @@ INVITATION_DAYS = 14
 LONGEST_GUIDELINES = 50_000
 
 
+QUESTION = gettext_noop("Which response hallucinates more?")
+"""Where a project asks no other."""
+
+
 class Role(models.TextChoices):
     """What a member may do; each role may also do what the ones before it may."""
 
-    ANNOTATOR = "annotator", "Annotator"
-    REVIEWER = "reviewer", "Reviewer"
-    MANAGER = "manager", "Manager"
+    ANNOTATOR = "annotator", gettext_lazy("Annotator")
+    REVIEWER = "reviewer", gettext_lazy("Reviewer")
+    MANAGER = "manager", gettext_lazy("Manager")
 
 
 class Correct(models.TextChoices):
     """Which response of a pair is to be corrected, once somebody has chosen."""
 
     NEITHER = "", "No"
-    BETTER = "better", "The better one"
-    WORSE = "worse", "The one that hallucinates more"
+    BETTER = "better", gettext_lazy("The better one")
+    WORSE = "worse", gettext_lazy("The one that hallucinates more")
 
 
 class OneProjectOnly(DomainError):
@@ -47,17 +52,17 @@ class Project(models.Model):
     """One body of comparisons with one question, one set of rules and its own members."""
 
     class State(models.TextChoices):
-        OPEN = "open", "Open"
-        PAUSED = "paused", "Paused"
-        CLOSED = "closed", "Closed"
-        ARCHIVED = "archived", "Archived"
+        OPEN = "open", pgettext_lazy("project", "Open")
+        PAUSED = "paused", pgettext_lazy("project", "Paused")
+        CLOSED = "closed", pgettext_lazy("project", "Closed")
+        ARCHIVED = "archived", pgettext_lazy("project", "Archived")
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     question = models.CharField(
         max_length=200,
-        default="Which response hallucinates more?",
+        default=QUESTION,
         help_text="Asked above the two responses; the answer names the worse one.",
     )
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
@@ -168,6 +173,11 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def asked(self) -> str:
+        """The question as people read it: what managers wrote stays as they wrote it."""
+        return gettext(QUESTION) if self.question == QUESTION else self.question
 
     def get_absolute_url(self) -> str:
         return reverse("annotation:project", args=[self.slug])

@@ -14,6 +14,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from annotation.models.items import Comparison
 from annotation.models.projects import Project
@@ -85,10 +86,10 @@ class Assignment(ShownInOrder):
         REPEAT = "repeat", "Own answer, asked again with the sides exchanged"
 
     class SkipReason(models.TextChoices):
-        IMAGE_BROKEN = "image_broken", "The image is broken or missing"
-        LANGUAGE = "language", "I do not know the language"
-        SENSITIVE = "sensitive", "The content is sensitive"
-        CANNOT_TELL = "cannot_tell", "I cannot tell"
+        IMAGE_BROKEN = "image_broken", gettext_lazy("The image is broken or missing")
+        LANGUAGE = "language", gettext_lazy("I do not know the language")
+        SENSITIVE = "sensitive", gettext_lazy("The content is sensitive")
+        CANNOT_TELL = "cannot_tell", gettext_lazy("I cannot tell")
 
     # No index of their own: each begins one of the composite ones below.
     project = models.ForeignKey(

@@ -10,6 +10,9 @@ from typing import Any
 
 from django.db import transaction
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from annotation.models import Comparison, Condition, Figures, Judgment, Project, User
 from annotation.models.projects import Role
@@ -29,7 +32,7 @@ def holds(
     now: bool,
     people: Callable[[], list[User]],
     *,
-    title: str,
+    title: str | Promise,
     link: str,
     project: Project | None = None,
     over: bool | None = None,
@@ -67,12 +70,16 @@ def _look(project: Project, kept: Figures) -> None:
     done = figures.progress(kept)
     disputed = Comparison.objects.filter(project=project, outcome=Comparison.Outcome.DISPUTED)
     number = disputed.count()
-    wait = "1 dispute waits" if number == 1 else f"{number:,} disputes wait"
     holds(
         "disputes_waiting",
         number > 0,
         lambda: members(project, Role.REVIEWER, Role.MANAGER),
-        title=f"{wait} for a ruling in {project.name}",
+        title=ngettext_lazy(
+            "%(number)s dispute waits for a ruling in %(project)s",
+            "%(number)s disputes wait for a ruling in %(project)s",
+            number,
+        )
+        % {"number": f"{number:,}", "project": project.name},
         link=reverse("annotation:disputes", args=[project.slug]),
         project=project,
     )
@@ -81,12 +88,21 @@ def _look(project: Project, kept: Figures) -> None:
         "project_nearly_done",
         share >= NEARLY,
         lambda: members(project),
-        title=f"{project.name} is nearly done: {done.judgments:,} of {done.wanted:,} answers",
+        title=format_lazy(
+            gettext_lazy("{project} is nearly done: {done} of {wanted} answers"),
+            project=project.name,
+            done=f"{done.judgments:,}",
+            wanted=f"{done.wanted:,}",
+        ),
         link=project.get_absolute_url(),
         over=share < NEARLY - 0.1,
         project=project,
     )
     _look_at_agreement(project, kept.data.get("agreement") or {})
+
+
+def _signed(figure: float) -> str:
+    return f"{figure:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _look_at_agreement(project: Project, agreement: dict[str, Any]) -> None:
@@ -95,12 +111,16 @@ def _look_at_agreement(project: Project, agreement: dict[str, Any]) -> None:
         return
     if (agreement.get("comparisons") or 0) < FEWEST_COMPARISONS:
         return
-    told = f"alpha {alpha:.2f} ({low:.2f} to {high:.2f})".replace("-", "\N{MINUS SIGN}")
     holds(
         "agreement_low",
         high < AGREEMENT_BAR,
         lambda: members(project),
-        title=f"Agreement in {project.name} is under {AGREEMENT_BAR}: {told}",
+        title=format_lazy(
+            gettext_lazy("Agreement in {project} is under {bar}: alpha {alpha} ({low} to {high})"),
+            project=project.name,
+            bar=AGREEMENT_BAR,
+            **{name: _signed(agreement[name]) for name in ("alpha", "low", "high")},
+        ),
         link=reverse("annotation:quality", args=[project.slug]),
         over=alpha >= AGREEMENT_BAR,
         project=project,

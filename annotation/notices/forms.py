@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from annotation.models import NoticeChoice, User, Webhook
 from annotation.notices import kinds
@@ -20,7 +22,7 @@ class ChoicesForm(forms.Form):
         chosen = {one.kind: one for one in person.notice_choices.all()}
         webhooks = Webhook.objects.filter(enabled=True)
         self.fields["email"] = forms.EmailField(
-            required=False, initial=person.email, label="Address of your mails"
+            required=False, initial=person.email, label=gettext_lazy("Address of your mails")
         )
         for kind, words in self.kinds.items():
             had = chosen.get(kind) or NoticeChoice(person=person, kind=kind)
@@ -28,22 +30,26 @@ class ChoicesForm(forms.Form):
             self.fields[f"{kind}-inbox"] = forms.BooleanField(
                 required=False,
                 initial=had.inbox,
-                widget=forms.CheckboxInput(attrs={"aria-label": f"On this site: {words}"}),
+                widget=forms.CheckboxInput(
+                    attrs={"aria-label": format_lazy("{}: {}", gettext_lazy("On this site"), words)}
+                ),
             )
             self.fields[f"{kind}-email"] = forms.BooleanField(
                 required=False,
                 initial=had.email,
-                widget=forms.CheckboxInput(attrs={"aria-label": f"By mail: {words}"}),
+                widget=forms.CheckboxInput(
+                    attrs={"aria-label": format_lazy("{}: {}", gettext_lazy("By mail"), words)}
+                ),
             )
             self.fields[f"{kind}-webhook"] = forms.ModelChoiceField(
                 webhooks,
                 required=False,
-                empty_label="none",
+                empty_label=gettext_lazy("none"),
                 initial=had.webhook_id,
                 widget=forms.Select(attrs={**says, "class": "select-small"}),
             )
 
-    def rows(self) -> list[tuple[str, Any, Any, Any]]:
+    def rows(self) -> list[tuple[Any, Any, Any, Any]]:
         """What a kind is called, and its three fields."""
         return [
             (words, self[f"{kind}-inbox"], self[f"{kind}-email"], self[f"{kind}-webhook"])

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -56,7 +57,7 @@ def choices(request: PersonRequest) -> HttpResponse:
         with transaction.atomic():
             choosing.choose(request.user, form.chosen())
             User.objects.filter(pk=request.user.pk).update(email=form.cleaned_data["email"])
-        messages.success(request, "Saved.")
+        messages.success(request, gettext("Saved."))
         return redirect("annotation:notice-choices")
     context = {"form": form, "mails": choosing.sends_mails()}
     status = 422 if form.errors else 200

@@ -15,11 +15,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.functional import Promise
 
 from annotation.models import Delivery, Notice, NoticeChoice, Project, User
 from annotation.models.projects import Role
 from annotation.notices.kinds import KINDS
-from config import wakeup
+from config import languages, wakeup
 from config.outside import storable
 
 TASK = "annotation.tasks.deliver_notice"
@@ -30,12 +31,13 @@ def tell(
     people: Iterable[User],
     *,
     event: str,
-    title: str,
+    title: str | Promise,
     link: str,
     project: Project | None = None,
 ) -> None:
     """Tells ``people`` of ``event``; those who were told of it are not told again.
 
+    ``title`` is read in the language of each of them, where it is lazy (``format_lazy``).
     Call it in the transaction of what happened. Raises ValueError for a kind that is not listed.
     """
     if kind not in KINDS:
@@ -49,10 +51,12 @@ def tell(
                 continue
             choice = chosen.get(person.pk) or NoticeChoice(person=person, kind=kind)
             about: dict[str, Any] = {"kind": kind, "project": project, "link": link[:300]}
+            with languages.spoken_to(person):
+                words = storable(str(title))[:300]
             notice, is_new = Notice.objects.get_or_create(
                 person=person,
                 event=event[:120],
-                defaults={**about, "title": storable(title)[:300], "in_inbox": choice.inbox},
+                defaults={**about, "title": words, "in_inbox": choice.inbox},
             )
             if is_new:
                 _send(notice, choice, person)

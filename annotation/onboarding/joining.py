@@ -7,6 +7,7 @@ import logging
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation import leases
 from annotation.errors import DomainError
@@ -53,7 +54,9 @@ def accept(raw: str, user: User) -> Project:
         matching = usable.select_for_update(of=("self",))
         invitation = matching.first()
         if invitation is None:
-            raise InvitationUsed("This link does not let anybody in any more. Ask for a new one.")
+            raise InvitationUsed(
+                gettext("This link does not let anybody in any more. Ask for a new one.")
+            )
         invitation.accepted_by = user
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_by", "accepted_at"])

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation.errors import DomainError
 from annotation.models import (
@@ -108,9 +109,12 @@ def require_pass(project: Project, person: User) -> None:
     if standing is None:
         return
     raise QuizFirst(
-        f"Answer {standing.questions} questions first; {standing.needed} right answers are needed."
+        gettext("Answer %(questions)s questions first; %(needed)s right answers are needed.")
+        % {"questions": standing.questions, "needed": standing.needed}
         if standing.attempts_left or standing.attempt
-        else "You have no attempt left at the entry quiz; a manager can grant one, or let you in.",
+        else gettext(
+            "You have no attempt left at the entry quiz; a manager can grant one, or let you in."
+        ),
         questions=standing.questions,
         needed=standing.needed,
         attempts_left=standing.attempts_left,
@@ -169,11 +173,13 @@ def begin(project: Project, person: User) -> QuizAttempt:
         mine.select_for_update(no_key=True).first()
         standing = standing_of(project, person)
         if standing is None:
-            raise NoQuiz("You need no quiz in this project.")
+            raise NoQuiz(gettext("You need no quiz in this project."))
         if standing.attempt is not None:
             return standing.attempt
         if not standing.attempts_left:
-            raise NoQuiz("You have no attempt left; a manager can grant one, or let you in.")
+            raise NoQuiz(
+                gettext("You have no attempt left; a manager can grant one, or let you in.")
+            )
         attempt = standing.membership.quiz_attempts.create(
             number=standing.membership.quiz_attempts.count() + 1,
             pass_mark=standing.membership.project.quiz_pass_mark,
@@ -215,7 +221,9 @@ def answer(question: QuizAnswer, given: str) -> QuizAnswer:
         stored = shown(QuizAnswer.objects.all()).get(pk=question.pk)
         if stored.given:
             if stored.given != given:
-                raise AnsweredAlready("You have answered this question; its answer is shown.")
+                raise AnsweredAlready(
+                    gettext("You have answered this question; its answer is shown.")
+                )
             return stored
         stored.given, stored.answered_at = given, timezone.now()
         stored.save(update_fields=["given", "answered_at"])

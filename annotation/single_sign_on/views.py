@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -88,10 +89,15 @@ def disconnect(request: PersonRequest) -> HttpResponse:
         return _page(request, form=form)
     if not _may_disconnect(request):
         return errors.answer(
-            request, 409, "Nothing else would let you in", "You have no password on this site."
+            request,
+            409,
+            gettext("Nothing else would let you in"),
+            gettext("You have no password on this site."),
         )
     mine(request).delete()
-    messages.success(request, f"{settings.OIDC_NAME} logs you in no more.")
+    messages.success(
+        request, gettext("%(name)s logs you in no more.") % {"name": settings.OIDC_NAME}
+    )
     return redirect("annotation:single-sign-on")
 
 
@@ -152,7 +158,9 @@ def _away(request: HttpRequest, error: Exception) -> HttpResponse:
     return errors.answer(
         request,
         503,
-        f"{settings.OIDC_NAME} does not answer",
-        "Nobody can log in through it at the moment. Try again in a minute; whoever runs this "
-        "site finds the reason in its log.",
+        gettext("%(name)s does not answer") % {"name": settings.OIDC_NAME},
+        gettext(
+            "Nobody can log in through it at the moment. Try again in a minute; whoever runs this "
+            "site finds the reason in its log."
+        ),
     )

@@ -126,6 +126,12 @@ def sides(comparison: Comparison) -> list[tuple[str, int, str]]:
 
 
 @register.filter
+def kind_of_mark(kind: str) -> str:
+    """What is wrong with marked words, in a word."""
+    return marks.kind_name(kind)
+
+
+@register.filter
 def longest_correction(text: str) -> int:
     """How many characters a correction of a response may have."""
     return corrections.longest(text)
@@ -162,7 +168,11 @@ def mark_list(comparison: Comparison, spans: list[dict[str, Any]]) -> dict[str, 
     """What one person marked, in words."""
     texts = {1: comparison.response_1, 2: comparison.response_2}
     found = [
-        (span["response"], marks.words(texts[span["response"]], span), span["kind"])
+        (
+            span["response"],
+            marks.words(texts[span["response"]], span),
+            marks.kind_name(span["kind"]),
+        )
         for span in spans
     ]
     return {"marks": found}

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -36,7 +37,9 @@ def tokens(request: PersonRequest) -> HttpResponse:
 def revoke(request: PersonRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(request.user.api_tokens, pk=pk)
     token.revoke()
-    messages.success(request, f"The token “{token.name}” can no longer be used.")
+    messages.success(
+        request, gettext("The token “%(name)s” can no longer be used.") % {"name": token.name}
+    )
     return redirect("annotation:tokens")
 
 
@@ -48,12 +51,17 @@ def password(request: PersonRequest) -> HttpResponse:
     """A new password for whoever knows the old one; other browsers are logged out by it."""
     if not request.user.has_usable_password():
         return errors.answer(
-            request, 409, "You have no password here", "Something else logs you in."
+            request,
+            409,
+            gettext("You have no password here"),
+            gettext("Something else logs you in."),
         )
     form = PasswordChangeForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         update_session_auth_hash(request, form.save())
-        messages.success(request, "Your password is changed. Other browsers are logged out.")
+        messages.success(
+            request, gettext("Your password is changed. Other browsers are logged out.")
+        )
         return redirect("home")
     status = 422 if form.errors else 200
     return render(request, "annotation/password.html", {"form": form}, status=status)

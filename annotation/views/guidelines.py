@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import get_language
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access
@@ -24,16 +25,21 @@ GUIDE = Path(guidelines.__file__).with_name("annotator-guide.md")
 
 
 @cache
-def guide_text() -> str:
-    """The annotator's guide without its title; the documents have the same file."""
-    return GUIDE.read_text(encoding="utf-8").partition("\n")[2]
+def guide_text(language: str = "") -> str:
+    """The annotator's guide without its title, in English where ``language`` has none.
+
+    The documents have the English file.
+    """
+    own = GUIDE.with_suffix(f".{language}.md")
+    text = (own if own.exists() else GUIDE).read_text(encoding="utf-8")
+    return text.partition("\n")[2]
 
 
 @login_required
 @require_GET
 def guide(request: PersonRequest) -> HttpResponse:
     """How annotating goes, whatever the project."""
-    return render(request, "annotation/guide.html", {"text": guide_text()})
+    return render(request, "annotation/guide.html", {"text": guide_text(get_language() or "")})
 
 
 @login_required

@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -30,15 +31,15 @@ from annotation.whose_page import says_stored
 from config.requests import PersonRequest
 
 CONFIDENCES = [
-    (1, "A guess"),
-    (2, "Unsure"),
-    (3, "Fairly sure"),
-    (4, "Sure"),
-    (5, "Certain"),
+    (1, gettext_lazy("A guess")),
+    (2, gettext_lazy("Unsure")),
+    (3, gettext_lazy("Fairly sure")),
+    (4, gettext_lazy("Sure")),
+    (5, gettext_lazy("Certain")),
 ]
 NOTHING = {
-    "work": "There is no work for you right now",
-    "earlier": "There is no earlier answer that can be changed",
+    "work": gettext_lazy("There is no work for you right now"),
+    "earlier": gettext_lazy("There is no earlier answer that can be changed"),
 }
 
 

@@ -20,6 +20,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -39,8 +40,10 @@ class LogIn(LoginView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not settings.LOCAL_LOGIN:
-            detail = f"{settings.OIDC_NAME} logs people in here."
-            return errors.answer(request, 403, "Passwords do not log in on this site", detail)
+            detail = gettext("%(name)s logs people in here.") % {"name": settings.OIDC_NAME}
+            return errors.answer(
+                request, 403, gettext("Passwords do not log in on this site"), detail
+            )
         return super().post(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

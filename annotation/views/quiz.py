@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import access
@@ -99,7 +100,9 @@ def answer(request: PersonRequest, pk: int) -> HttpResponse:
     project = access.require(request.user, question.attempt.membership.project, "annotate")
     form = QuizAnswerForm(request.POST)
     if not form.is_valid():
-        return HttpResponse("No such answer.", status=422, content_type="text/plain")
+        return HttpResponse(
+            gettext("No such answer."), status=422, content_type="text/plain; charset=utf-8"
+        )
     try:
         quiz.answer(question, form.cleaned_data["more_hallucinated"])
     except quiz.AnsweredAlready as error:

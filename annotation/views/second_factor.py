@@ -12,6 +12,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -20,7 +21,7 @@ from annotation import second_factor
 from annotation.forms.account import CodeForm, OwnPasswordForm
 from config.requests import PersonRequest
 
-WRONG_PASSWORD = "That is not your password."
+WRONG_PASSWORD = gettext_lazy("That is not your password.")
 
 
 @login_required
@@ -82,7 +83,7 @@ def turn_off(request: PersonRequest) -> HttpResponse:
         return _page(request, password_form=form)
     second_factor.turn_off(request.user)
     request.session.pop(second_factor.SESSION_MARK, None)
-    messages.success(request, "Your password alone logs you in now.")
+    messages.success(request, gettext("Your password alone logs you in now."))
     return redirect("annotation:second-factor")
 
 

@@ -1,6 +1,7 @@
 // What every page has: theme toggle, messages that can be put away, menus that close.
 // Nothing imports this file: under hashed names it would then run twice.
 
+import { gettext } from "./texts.js";
 import { toast } from "./toast.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -64,10 +65,10 @@ document.addEventListener("submit", (event) => {
   row.className = "row";
   const yes = document.createElement("button");
   yes.className = submitter?.classList.contains("button-danger") ? "button button-danger" : "button button-primary";
-  yes.textContent = submitter?.textContent.trim() || "Go on";
+  yes.textContent = submitter?.textContent.trim() || gettext("Go on");
   const no = document.createElement("button");
   no.className = "button";
-  no.textContent = "Cancel";
+  no.textContent = gettext("Cancel");
   no.autofocus = true;
   for (const button of [yes, no]) button.type = "button";
   row.append(yes, no);
@@ -90,7 +91,7 @@ document.addEventListener("submit", (event) => {
 // because logging in again in another tab changes it.
 const owner = document.body.dataset.owner ?? "";
 const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
-const LOGGED_OUT = "You are logged out. Nothing on this page is lost: log in again in another tab, then do this once more.";
+const LOGGED_OUT = gettext("You are logged out. Nothing on this page is lost: log in again in another tab, then do this once more.");
 
 document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (!owner) return;
@@ -111,7 +112,7 @@ document.addEventListener("submit", async (event) => {
   asked.add(form);
   const answer = await fetch("/healthz/live", { headers: { "X-Person": owner } }).catch(() => null);
   if (answer?.status === 401) toast(LOGGED_OUT, { error: true });
-  else if (!answer) toast("The server cannot be reached. Nothing on this page is lost: try again.", { error: true });
+  else if (!answer) toast(gettext("The server cannot be reached. Nothing on this page is lost: try again."), { error: true });
   else {
     form.elements.csrfmiddlewaretoken.value = csrfToken();
     form.requestSubmit(submitter);
@@ -138,11 +139,11 @@ document.addEventListener("click", async (event) => {
   const label = button.textContent;
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(source.textContent.trim());
-    button.textContent = "Copied";
+    button.textContent = gettext("Copied");
   } else {
     // Browsers lend the clipboard to pages under HTTPS only.
     getSelection().selectAllChildren(source);
-    button.textContent = "Selected: copy it";
+    button.textContent = gettext("Selected: copy it");
   }
   setTimeout(() => (button.textContent = label), 1500);
 });
@@ -202,14 +203,14 @@ document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 401 && isPolled(event.detail)) location.reload(); // to the log-in, which leads back here
   else if (status === 401) complain(event, LOGGED_OUT);
-  else if (status === 403) complain(event, "You may not do that any more. Reload the page and log in again.");
-  else if (status === 404) complain(event, "This no longer exists. Reload the page.");
-  else complain(event, wordsOf(event.detail.xhr) || `The server answered with error ${status}.`);
+  else if (status === 403) complain(event, gettext("You may not do that any more. Reload the page and log in again."));
+  else if (status === 404) complain(event, gettext("This no longer exists. Reload the page."));
+  else complain(event, wordsOf(event.detail.xhr) || gettext("The server answered with error %(status)s.", { status }));
 });
-document.addEventListener("htmx:sendError", (event) => complain(event, "The server cannot be reached."));
+document.addEventListener("htmx:sendError", (event) => complain(event, gettext("The server cannot be reached.")));
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (!detail.successful || !failing.delete(pathAsked(detail))) return;
-  if (!failing.size) toast("The server answers again.");
+  if (!failing.size) toast(gettext("The server answers again."));
 });
 
 // Somebody who is logged out meanwhile is sent to log in, and comes back to this page.

@@ -4,6 +4,9 @@
  * answer: a closed tab, a step back, an answer taken back or a lost session loses none of it.
  */
 
+import { kindName } from "./kinds.js";
+import { gettext } from "./texts.js";
+
 const PREFIX = "factloop-correction";
 const KEPT_DAYS = 30;
 const OTHER = { 1: "2", 2: "1" };
@@ -166,7 +169,7 @@ export class Corrector {
     for (const { start, end, kind } of this.marks) {
       const mark = document.createElement("mark");
       mark.textContent = text.slice(start, end);
-      mark.title = kind;
+      mark.title = kindName(kind);
       parts.push(text.slice(done, start), mark);
       done = end;
     }
@@ -174,9 +177,10 @@ export class Corrector {
     const same = words(text) === words(this.original);
     const button = this.fieldset.querySelector('[value="made"] [data-words]');
     button.textContent = same ? button.dataset.same : button.dataset.changed;
-    const left = this.marks.map((mark) => `“${text.slice(mark.start, mark.end)}” (${mark.kind})`);
-    this.fieldset.querySelector("[data-correction-left]").textContent = left.length ? `Marked: ${left.join(", ")}. ` : "";
-    this.fieldset.querySelector("[data-correction-length]").textContent = `${text.length} of ${this.field.maxLength} characters`;
+    const left = this.marks.map((mark) => `“${text.slice(mark.start, mark.end)}” (${kindName(mark.kind)})`);
+    const marked = gettext("Marked: %(words)s.", { words: left.join(", ") });
+    this.fieldset.querySelector("[data-correction-left]").textContent = left.length ? marked + " " : "";
+    this.fieldset.querySelector("[data-correction-length]").textContent = gettext("%(length)s of %(most)s characters", { length: text.length, most: this.field.maxLength });
   }
 
   follow() {

@@ -12,6 +12,7 @@ import { Marker } from "./marks.js";
 import { freshUuid, LoggedOut, Outbox, postFragment } from "./outbox.js";
 import { tellPending } from "./pending.js";
 import { isMeant, shown } from "./presses.js";
+import { gettext } from "./texts.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
 
@@ -171,7 +172,7 @@ function answer(name, value) {
   const step = nextStep();
   if (!step) {
     send(current.querySelector("form"), chosen);
-    status.textContent = "Answer recorded.";
+    status.textContent = gettext("Answer recorded.");
     return;
   }
   setStep(step);
@@ -195,7 +196,7 @@ function skip(reason) {
   const id = freshUuid();
   remember({ id, skipped: true });
   outbox.add(current.querySelector("form").dataset.skipUrl, { client_uuid: id, reason }, current.dataset.task);
-  status.textContent = "Skipped.";
+  status.textContent = gettext("Skipped.");
   advance();
 }
 
@@ -210,12 +211,12 @@ async function undo() {
   const before = current;
   try {
     const article = (await takeBack()) ?? (await fetchPrevious());
-    if (!article) return toast("There is no earlier answer that can be changed.");
+    if (!article) return toast(gettext("There is no earlier answer that can be changed."));
     if (isNew(before)) ahead.unshift(before);
     show(article);
-    status.textContent = "Your earlier answer. Choose again to change it.";
+    status.textContent = gettext("Your earlier answer. Choose again to change it.");
   } catch {
-    toast("The earlier answer cannot be fetched just now.", { error: true });
+    toast(gettext("The earlier answer cannot be fetched just now."), { error: true });
   } finally {
     holder.removeAttribute("aria-busy");
   }
@@ -318,7 +319,7 @@ addEventListener(
     if (!event.target.closest("[data-place], [data-command], [data-skip-reason], [data-retry]") || isMeant(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    status.textContent = "That click came too early and answered nothing.";
+    status.textContent = gettext("That click came too early and answered nothing.");
   },
   true,
 );
@@ -371,7 +372,7 @@ outbox.addEventListener("sent", ({ detail }) => {
 });
 outbox.addEventListener("refused", ({ detail }) => {
   for (const act of acts) act.sent ||= act.id === detail.entry.id;
-  toast(`An answer was not accepted: ${detail.text}`, { error: true });
+  toast(gettext("An answer was not accepted: %(reason)s", { reason: detail.text }), { error: true });
   if (detail.entry.url === quizForm()?.action) location.reload();
 });
 

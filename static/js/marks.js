@@ -5,6 +5,9 @@
  * field, as the server counts.
  */
 
+import { kindName } from "./kinds.js";
+import { gettext } from "./texts.js";
+
 const SETTLE_MS = 250; // a selection made with handles or by a screen reader has no "end" event
 
 function wordsOf(text) {
@@ -49,6 +52,7 @@ function wrap(element, { start, end, kind }) {
     const inside = from < start ? node.splitText(start - from) : node;
     const mark = document.createElement("mark");
     mark.dataset.kind = kind;
+    mark.dataset.words = kindName(kind);
     mark.toggleAttribute("data-more", node !== pieces.at(-1).node);
     inside.replaceWith(mark);
     mark.append(inside);
@@ -158,7 +162,8 @@ export class Marker {
     const marked = this.spans.find((span) => overlap(span, target));
     this.menu.querySelector('[data-kind=""]').disabled = !marked;
     const words = target.response.text.slice(target.start, target.end);
-    this.say(`${words}, response ${target.response.letter}${marked ? `, marked as ${marked.kind}` : ""}`);
+    const about = { words, letter: target.response.letter, kind: marked && kindName(marked.kind) };
+    this.say(marked ? gettext("%(words)s, response %(letter)s, marked as %(kind)s", about) : gettext("%(words)s, response %(letter)s", about));
   }
 
   /** Where an offset of the target's response lies in the page. */
@@ -219,7 +224,7 @@ export class Marker {
     if (this.byKeys) this.moveTo(this.head + (kind ? 1 : 0));
     else this.close();
     const words = target.response.text.slice(target.start, target.end);
-    this.say(kind ? `Marked as ${kind}: ${words}` : `Mark removed: ${words}`);
+    this.say(kind ? gettext("Marked as %(kind)s: %(words)s", { kind: kindName(kind), words }) : gettext("Mark removed: %(words)s", { words }));
   }
 
   /** The key: marking by keys begins at the words selected by mouse, or at the first word. */

@@ -9,6 +9,7 @@
  * "stored" and the owner's own word take an answer out of this browser.
  */
 
+import { gettext } from "./texts.js";
 import { Waiting } from "./waiting.js";
 
 const RETRY_SECONDS = [1, 2, 4, 8, 15, 30];
@@ -197,7 +198,7 @@ export class Outbox extends EventTarget {
 
 /** What the server said against an answer, for people. */
 function reasonOf(status, text) {
-  return status === 404 ? "You may no longer answer in this project." : text.slice(0, 300) || `Error ${status}.`;
+  return status === 404 ? gettext("You may no longer answer in this project.") : text.slice(0, 300) || gettext("Error %(status)s.", { status });
 }
 
 /** The person whom the page was made for is not logged in any more. */

@@ -4,13 +4,13 @@
  * of other people, which wait until those log in here again.
  */
 
+import { gettext, ngettext } from "./texts.js";
+
 const LATE_MS = 1500;
 const WHY = {
-  login: "You are logged out. Log in again in another tab: ",
-  other: "Somebody else is logged in in this browser. Log in again in another tab: ",
+  login: gettext("You are logged out. Log in again in another tab:"),
+  other: gettext("Somebody else is logged in in this browser. Log in again in another tab:"),
 };
-
-const answers = (count) => (count === 1 ? "1 answer" : `${count} answers`);
 
 function write(element, words) {
   element.hidden = !words;
@@ -20,13 +20,15 @@ function write(element, words) {
 function waitingWords({ waiting, trouble, unkept }) {
   const late = waiting.some((entry) => Date.now() - entry.at > LATE_MS);
   if (!waiting.length || !(trouble || late)) return "";
-  const verb = waiting.length === 1 ? "is" : "are";
-  const after = unkept ? ". This browser has no room to keep answers: leave this tab open until they are sent" : "";
-  return `${WHY[trouble] ?? ""}${answers(waiting.length)} ${verb} waiting to be sent${after}`;
+  const wait = ngettext("%(count)s answer is waiting to be sent", "%(count)s answers are waiting to be sent", waiting.length);
+  const after = unkept && gettext("This browser has no room to keep answers: leave this tab open until they are sent");
+  return [...(WHY[trouble] ? [`${WHY[trouble]} `] : []), wait, ...(after ? [`. ${after}`] : [])].join("");
 }
 
 function othersWords(others) {
-  return others.map(([name, count]) => `${answers(count)} of ${name}: kept in this browser, sent when ${name} logs in here`).join("; ");
+  return others
+    .map(([name, count]) => ngettext("%(count)s answer of %(name)s: kept in this browser, sent when %(name)s logs in here", "%(count)s answers of %(name)s: kept in this browser, sent when %(name)s logs in here", count, { name }))
+    .join("; ");
 }
 
 /** place: the element of components/_pending.html. */
@@ -34,7 +36,7 @@ export function tellPending(outbox, place) {
   const [waiting, refused, others, dialog] = ["waiting", "refused", "others", "dialog"].map((part) => place.querySelector(`[data-pending="${part}"]`));
   const tell = () => {
     write(waiting, waitingWords(outbox));
-    write(refused, outbox.refused.length ? `${answers(outbox.refused.length)} not accepted` : "");
+    write(refused, outbox.refused.length ? ngettext("%(count)s answer not accepted", "%(count)s answers not accepted", outbox.refused.length) : "");
     write(others, othersWords(outbox.others));
     if (dialog.open) list();
   };
@@ -54,7 +56,7 @@ export function tellPending(outbox, place) {
 /** One answer that was not accepted: when it was given, why not, and the words that were written. */
 function line(dialog, entry) {
   const item = dialog.querySelector("template").content.firstElementChild.cloneNode(true);
-  item.querySelector("time").textContent = new Date(entry.at).toLocaleString();
+  item.querySelector("time").textContent = new Date(entry.at).toLocaleString(document.documentElement.lang);
   item.querySelector("[data-reason]").textContent = entry.refused.reason;
   item.querySelector("[data-written]").textContent = entry.fields.note ?? "";
   item.querySelector("[data-again]").dataset.again = entry.id;

@@ -3,6 +3,8 @@
  * moves by dragging. Positions are in pixels of the frame; scale 1 is "fits".
  */
 
+import { gettext } from "./texts.js";
+
 const LARGEST = 12;
 
 export class Viewer {
@@ -52,7 +54,7 @@ export class Viewer {
     const fits = this.scale === 1;
     this.image.style.transform = fits ? "" : `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
     this.frame.toggleAttribute("data-zoomed", !fits);
-    this.level.textContent = fits ? "Fit" : `${Math.round(this.scale * 100)} %`;
+    this.level.textContent = fits ? gettext("Fit") : `${Math.round(this.scale * 100)} %`;
   }
 
   place(event) {
@@ -105,7 +107,7 @@ export class Viewer {
   onError() {
     const words = document.createElement("p");
     words.className = "viewer-failed";
-    words.textContent = "This image cannot be shown. Reload the page; if it stays so, skip the comparison with that reason.";
+    words.textContent = gettext("This image cannot be shown. Reload the page; if it stays so, skip the comparison with that reason.");
     this.frame.replaceChildren(words);
   }
 }

@@ -7,6 +7,8 @@
  * transaction, so that two tabs do not send the same one; the server would know it by its UUID.
  */
 
+import { gettext } from "./texts.js";
+
 const NAME = "factloop";
 const STORE = "waiting";
 const TAKEN_MS = 15_000;
@@ -50,7 +52,7 @@ export class Waiting {
     for (const { owner, name } of kept) {
       if (owner === this.owner) continue;
       const [, count] = counts.get(owner) ?? [name, 0];
-      counts.set(owner, [name || "somebody else", count + 1]);
+      counts.set(owner, [name || gettext("somebody else"), count + 1]);
     }
     return [...counts.values()];
   }

@@ -1,2 +1,60 @@
 // Made of locale/ar/LC_MESSAGES/djangojs.po by make languages.
-globalThis.texts = { form: (n) => Number(n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 && n%100<=99 ? 4 : 5), told: {} };
+globalThis.texts = { form: (n) => Number(n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 && n%100<=99 ? 4 : 5), told: {
+ "%(count)s answer is waiting to be sent": [
+  "لا إجابات تنتظر الإرسال",
+  "إجابة واحدة تنتظر الإرسال",
+  "إجابتان تنتظران الإرسال",
+  "%(count)s إجابات تنتظر الإرسال",
+  "%(count)s إجابة تنتظر الإرسال",
+  "%(count)s إجابة تنتظر الإرسال"
+ ],
+ "%(count)s answer not accepted": [
+  "لا إجابات مرفوضة",
+  "إجابة واحدة لم تُقبل",
+  "إجابتان لم تُقبلا",
+  "%(count)s إجابات لم تُقبل",
+  "%(count)s إجابة لم تُقبل",
+  "%(count)s إجابة لم تُقبل"
+ ],
+ "%(count)s answer of %(name)s: kept in this browser, sent when %(name)s logs in here": [
+  "لا إجابات من %(name)s",
+  "إجابة واحدة من %(name)s: محفوظة في هذا المتصفح، تُرسل حين يسجّل %(name)s الدخول هنا",
+  "إجابتان من %(name)s: محفوظتان في هذا المتصفح، تُرسلان حين يسجّل %(name)s الدخول هنا",
+  "%(count)s إجابات من %(name)s: محفوظة في هذا المتصفح، تُرسل حين يسجّل %(name)s الدخول هنا",
+  "%(count)s إجابة من %(name)s: محفوظة في هذا المتصفح، تُرسل حين يسجّل %(name)s الدخول هنا",
+  "%(count)s إجابة من %(name)s: محفوظة في هذا المتصفح، تُرسل حين يسجّل %(name)s الدخول هنا"
+ ],
+ "%(length)s of %(most)s characters": "‏%(length)s من %(most)s محرف",
+ "%(words)s, response %(letter)s": "‏%(words)s، الإجابة %(letter)s",
+ "%(words)s, response %(letter)s, marked as %(kind)s": "‏%(words)s، الإجابة %(letter)s، معلَّم: %(kind)s",
+ "An answer was not accepted: %(reason)s": "لم تُقبل إجابة: %(reason)s",
+ "Answer recorded.": "سُجّلت الإجابة.",
+ "Cancel": "إلغاء",
+ "Copied": "تم النسخ",
+ "Dismiss this message": "إخفاء هذه الرسالة",
+ "Error %(status)s.": "خطأ %(status)s.",
+ "Fit": "ملاءمة",
+ "Go on": "متابعة",
+ "Mark removed: %(words)s": "أُزيلت العلامة: %(words)s",
+ "Marked as %(kind)s: %(words)s": "عُلّم «%(kind)s»: ‏%(words)s",
+ "Marked: %(words)s.": "المعلَّم: %(words)s.",
+ "Selected: copy it": "تم التحديد: انسخه",
+ "Skipped.": "تم التخطي.",
+ "Somebody else is logged in in this browser. Log in again in another tab:": "شخص آخر مسجّل الدخول في هذا المتصفح. سجّل الدخول ثانية في لسان آخر:",
+ "That click came too early and answered nothing.": "جاءت النقرة مبكرة جدًا ولم تُجب عن شيء.",
+ "The earlier answer cannot be fetched just now.": "لا يمكن جلب الإجابة السابقة الآن.",
+ "The server answered with error %(status)s.": "ردّ الخادم بالخطأ %(status)s.",
+ "The server answers again.": "عاد الخادم يستجيب.",
+ "The server cannot be reached.": "تعذّر الوصول إلى الخادم.",
+ "The server cannot be reached. Nothing on this page is lost: try again.": "تعذّر الوصول إلى الخادم. لم يضع شيء في هذه الصفحة: حاول مجددًا.",
+ "There is no earlier answer that can be changed.": "لا توجد إجابة سابقة يمكن تغييرها.",
+ "This browser has no room to keep answers: leave this tab open until they are sent": "لا مساحة في هذا المتصفح لحفظ الإجابات: أبقِ هذا اللسان مفتوحًا حتى تُرسل",
+ "This image cannot be shown. Reload the page; if it stays so, skip the comparison with that reason.": "لا يمكن عرض هذه الصورة. أعد تحميل الصفحة؛ وإن بقيت كذلك فتخطَّ المقارنة لهذا السبب.",
+ "This no longer exists. Reload the page.": "لم يعد هذا موجودًا. أعد تحميل الصفحة.",
+ "You are logged out. Log in again in another tab:": "انتهت جلستك. سجّل الدخول ثانية في لسان آخر:",
+ "You are logged out. Nothing on this page is lost: log in again in another tab, then do this once more.": "انتهت جلستك. لم يضع شيء في هذه الصفحة: سجّل الدخول ثانية في لسان آخر ثم أعد هذا مرة أخرى.",
+ "You may no longer answer in this project.": "لم يعد يحق لك الإجابة في هذا المشروع.",
+ "You may not do that any more. Reload the page and log in again.": "لم يعد يحق لك ذلك. أعد تحميل الصفحة وسجّل الدخول ثانية.",
+ "Your earlier answer. Choose again to change it.": "إجابتك السابقة. اختر من جديد لتغييرها.",
+ "somebody else": "شخص آخر"
+} };
