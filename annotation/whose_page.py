@@ -63,9 +63,7 @@ class PagesSpeakForTheirPerson:
             "WWW-Authenticate": "Session",
             "Cache-Control": "no-store",
         }
-        return HttpResponse(
-            said, status=401, content_type="text/plain; charset=utf-8", headers=headers
-        )
+        return HttpResponse(said, status=401, content_type="text/plain", headers=headers)
 
 
 class LogInLeadsBackToThePage:

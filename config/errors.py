@@ -16,9 +16,16 @@ from django.core.exceptions import (
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 PROBLEM = "application/problem+json"
+
+
+def gettext_noop(text: str) -> str:
+    """Marks a text; Django's own would read the settings, which are still reading this module."""
+    return text
+
+
 WORDS = {
     400: (
         gettext_noop("This request cannot be read"),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 KINDS = {
@@ -29,8 +28,10 @@ KINDS = {
 FOR_SUPERUSERS = {"disk_nearly_full"}
 
 
-def of(*, is_superuser: bool) -> dict[str, Promise]:
+def of(*, is_superuser: bool) -> dict[str, str]:
     """The kinds that can happen to somebody, with what they are called."""
     return {
-        name: words for name, words in KINDS.items() if is_superuser or name not in FOR_SUPERUSERS
+        name: str(words)
+        for name, words in KINDS.items()
+        if is_superuser or name not in FOR_SUPERUSERS
     }

@@ -100,9 +100,7 @@ def answer(request: PersonRequest, pk: int) -> HttpResponse:
     project = access.require(request.user, question.attempt.membership.project, "annotate")
     form = QuizAnswerForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(
-            gettext("No such answer."), status=422, content_type="text/plain; charset=utf-8"
-        )
+        return HttpResponse(gettext("No such answer."), status=422, content_type="text/plain")
     try:
         quiz.answer(question, form.cleaned_data["more_hallucinated"])
     except quiz.AnsweredAlready as error:

@@ -53,7 +53,7 @@ def test_choices_are_kept_and_shown(person: User, webhook: Webhook) -> None:
     client, path = logged_in(person), reverse("annotation:notice-choices")
     page = client.get(path).content.decode()
     assert "no mail server" in page
-    assert KINDS["disk_nearly_full"] not in page
+    assert str(KINDS["disk_nearly_full"]) not in page
     given: Any = {"email": "me@example.org", "run_failed-webhook": webhook.pk}
     client.post(path, {**given, "run_failed-inbox": "on"})
     person.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,13 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy, to_locale
 
-from annotation.models import Invitation, User
-from tests import factories
+from annotation.models import Invitation, Notice, Project, User
+from annotation.notices.writing import tell
+from tests import catalogues, factories
 
 pytestmark = pytest.mark.django_db
 LOG_IN = {
@@ -131,3 +136,99 @@ def test_who_joins_is_written_to_in_the_language_of_the_invitation_page() -> Non
         {"username": "wei", "password1": password, "password2": password},
     )
     assert User.objects.get(username="wei").language == "zh-hans"
+
+
+# --- Every page of an annotator, in every language ------------------------------------------------
+
+OTHERS = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
+PLAIN = re.compile(r"[^%<>&\"']{12,}")
+
+
+def english_of(language: str) -> list[str]:
+    """Texts that ``language`` says in other words, long enough to be found in a page by chance
+    nowhere."""
+    path = catalogues.FOLDER / to_locale(language) / "LC_MESSAGES" / "django.po"
+    return [
+        message.id
+        for message in catalogues.read(path)
+        if isinstance(message.id, str)
+        and PLAIN.fullmatch(message.id)
+        and " " in message.id
+        and message.string not in ("", message.id)
+    ]
+
+
+@pytest.fixture(scope="module")
+def project(rows_of_the_module: None) -> Project:
+    project = factories.make_project(
+        k=1, mark_spans=True, ask_confidence=True, ask_correction="better", guidelines=""
+    )
+    factories.make_comparisons(project, 3)
+    return project
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_annotators_pages_say_nothing_in_english(project: Project, language: str) -> None:
+    person = factories.make_member(project)
+    User.objects.filter(pk=person.pk).update(language=language)
+    client = logged_in(person)
+    inside = {
+        name: reverse(f"annotation:{name}", args=[project.slug])
+        for name in ("label", "my-answers", "project", "guidelines")
+    }
+    alone = {
+        name: reverse(f"annotation:{name}")
+        for name in ("guide", "notices", "notice-choices", "password", "second-factor", "language")
+    }
+    shown = {**inside, **alone, "projects": "/projects/", "forbidden": "/new-project/",
+             "none": "/nowhere/", "method": "/account/second-factor/off/"}  # fmt: skip
+    english = english_of(language)
+    assert len(english) > 200
+    for name, path in shown.items():
+        page = client.get(path).content.decode()
+        assert [text for text in english if f">{text}<" in page or f'"{text}"' in page] == [], name
+    assert f"js/texts/{language}" in client.get(inside["label"]).content.decode()
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_strangers_pages_say_nothing_in_english(project: Project, language: str) -> None:
+    _, study = factories.make_study(project)
+    manager = factories.make_member(project, "manager")
+    _, invitation = Invitation.create(project, role="annotator", created_by=manager)
+    client = Client(headers={"accept-language": language})
+    who = "?PROLIFIC_PID=a&STUDY_ID=b&SESSION_ID=c"
+    english = english_of(language)
+    for path in ("/login/", f"/join/{invitation}/", "/join/none/", f"/study/{study}/{who}",
+                 f"/study/{study}/", "/study/none/", "/nowhere/"):  # fmt: skip
+        page = client.get(path).content.decode()
+        assert [text for text in english if f">{text}<" in page] == [], path
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_an_answer_is_refused_for_is_said_in_the_persons_language(
+    project: Project, language: str
+) -> None:
+    person = factories.make_member(project)
+    User.objects.filter(pk=person.pk).update(language=language)
+    client = logged_in(person)
+    project.memberships.filter(user=person).update(paused=True)
+    said = client.post(
+        reverse("annotation:label-next", args=[project.slug]), headers={"hx-request": "true"}
+    ).content.decode()
+    assert said and not said.isascii()
+
+
+def test_mails_are_in_the_language_of_whom_they_reach(settings: Any, mailoutbox: Any) -> None:
+    settings.EMAIL_HOST = "mail.example.org"
+    project = factories.make_project(name="Streets")
+    people = {code: factories.make_member(project, "manager") for code in ("", "ar", "zh-hans")}
+    for code, person in people.items():
+        User.objects.filter(pk=person.pk).update(language=code, email=f"{code or 'en'}@example.org")
+    title = format_lazy(gettext_lazy("{name} is paused in {project}: {reason}"),
+                        name="jun", project=project.name, reason="")  # fmt: skip
+    with translation.override("es"):  # of whoever caused it
+        tell("annotator_paused", list(User.objects.filter(memberships__project=project)),
+             event="e", title=title, link="/")  # fmt: skip
+    told = {one.person.language: one.title for one in Notice.objects.filter(event="e")}
+    assert told[""] == "jun is paused in Streets: "
+    assert told["ar"].startswith("أُوقف jun") and "已被暂停" in told["zh-hans"]
