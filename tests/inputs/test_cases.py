@@ -84,7 +84,7 @@ CASES = [
     (
         "07-mmhal-one-empty-answer",
         "full.json answers.jsonl --format mmhal --images images",
-        "answers, all 2 lines: question is missing",
+        "answers, all 2 lines: image_src is missing",
     ),
     (
         "12-u2028-and-bom",

@@ -97,6 +97,66 @@ def test_two_members_that_say_the_same_are_taken(case):
 # --- answers of two files -----------------------------------------------------------------------
 
 
+def files_of(*lists):
+    return [io.BytesIO(json.dumps(records).encode()) for records in lists]
+
+
+def asked(text, image, answer, **more):
+    record = {"question_id": 7, "prompt": f"<image>\n{text}", "text": answer, "image": image}
+    return {**record, **more}
+
+
+def test_answers_of_other_benchmarks_are_compared_side_by_side():
+    first = [asked(ASKED, "a.png", GOOD, model_id="m"), asked("Else?", "b.png", "x", question_id=8)]
+    second = [asked(ASKED, "a.png", BAD, model_id="n"), asked("Else?", "b.png", "y", question_id=8)]
+    pairs = read("mmhal", *files_of(first, second), names=("answers", "others"))
+    assert [(one.response_1, one.response_2, one.model_1, one.model_2) for one in pairs] == [
+        (GOOD, BAD, "m", "n"),
+        ("x", "y", "answers", "others"),
+    ]
+    assert pairs[0].prompt.conversation == [human(f"<image>\n{ASKED}")]
+    assert [one.prompt.id for one in pairs] == ["question-7", "question-8"]
+
+
+OTHER = {
+    "another question": ({"prompt": "Else?"}, "question: differs"),
+    "another number": ({"question_id": 8}, "question_id: differs"),
+    "another picture": ({"image": "b.png"}, "image_src: differs"),
+    "no picture": ({"image": None}, "image_src: is missing"),
+    "two answers": ({"answer": "It is two."}, "text: is not surely the model's answer"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_answers_to_other_questions_are_no_pair(kind):
+    change, reason = OTHER[kind]
+    with pytest.raises(ImportRefused) as refused:
+        first, second = ([{**asked(ASKED, "a.png", GOOD), **more}] for more in ({}, change))
+        read("mmhal", *files_of(first, second), names=("a", "b"))
+    assert reason in str(refused.value)
+
+
+def test_a_question_may_stand_under_text_where_the_answer_has_a_member_of_its_own():
+    first, second = ([{"text": ASKED, "image": "a.png", "response": r}] for r in (GOOD, BAD))
+    [pair] = read("mmhal", *files_of(first, second), names=("a", "b"))
+    assert pair.prompt.conversation == [human(f"<image>\n{ASKED}")]
+    assert (pair.response_1, pair.response_2) == (GOOD, BAD)
+
+
+def test_pictures_of_one_name_in_two_folders_keep_their_folders():
+    first, second = (
+        [asked(f"{n}?", f"run/cam{n}/x.png", r, question_id=n) for n in (1, 2)] for r in (GOOD, BAD)
+    )
+    pairs = read("mmhal", *files_of(first, second), names=("a", "b"))
+    assert [one.prompt.image for one in pairs] == ["run/cam1/x.png", "run/cam2/x.png"]
+
+
+def test_two_files_of_one_name_say_that_their_models_are_not_told_apart():
+    [pair] = read("mmhal", answers(), answers(model_answer=BAD), names=("answers", "answers"))
+    [said] = [str(warning) for warning in pair.warnings()]
+    assert "both files are of 'answers'" in said
+
+
 def answers(**about):
     record = {"question": ASKED, "model_answer": GOOD, "image_src": "a.png", **about}
     return io.BytesIO(json.dumps([record]).encode())
