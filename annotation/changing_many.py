@@ -17,12 +17,16 @@ from django.db.models.functions import Greatest
 
 from annotation import priorities
 from annotation.errors import DomainError
+from annotation.machine.labelling import with_priority_told
 from annotation.models import Adjudication, Comparison, MachineLabel, Project
 from annotation.preferences import settle
 
 MOST_AT_ONCE = 5_000
 """Of one request; the command takes any number, so many at a time."""
 MOST_POINTS = 1_000_000
+MOST_PRIORITY = 1_000_000_000
+"""Either way, by changes: so far from the ends of the column that nothing is ever cut off, by which
+who is in a sample would stand out."""
 MOST_ANSWERS = 20
 
 Outcome = Comparison.Outcome
@@ -89,13 +93,13 @@ def chosen(rows: QuerySet[Comparison]) -> list[int]:
 
 def foreseen(project: Project, ids: Iterable[int], change: Change) -> Changed:
     """What ``carry_out`` would do now; one query, nothing is changed."""
-    return _sorted(_looked_at(project, ids, change.action))[1]
+    return _sorted(_looked_at(project, ids, change))[1]
 
 
 def carry_out(project: Project, ids: Iterable[int], change: Change) -> Changed:
     """Changes those of ``ids`` that belong to the project and fit."""
     with transaction.atomic():
-        rows = _looked_at(project, ids, change.action)
+        rows = _looked_at(project, ids, change)
         fitting, done = _sorted(rows.select_for_update(no_key=True))
         _CHANGES[change.action](project, fitting, change.amount)
     return done
@@ -109,15 +113,18 @@ def _sorted(rows: Iterable[tuple[int, str]]) -> tuple[list[int], Changed]:
 
 
 def _looked_at(
-    project: Project, ids: Iterable[int], action: Action
+    project: Project, ids: Iterable[int], change: Change
 ) -> QuerySet[Comparison, tuple[int, str]]:
     """Each id with why that comparison cannot be changed; empty where it can."""
+    reasons = _REASONS[change.action]
+    if change.action == Action.PRIORITY:
+        reasons = (*reasons, _too_far(change.amount))
     why = Case(
-        *(When(condition, then=Value(said)) for condition, said in _REASONS[action]),
+        *(When(condition, then=Value(said)) for condition, said in reasons),
         default=Value(""),
         output_field=CharField(),
     )
-    rows = Comparison.objects.filter(project=project, pk__in=list(ids))
+    rows = with_priority_told(Comparison.objects.filter(project=project, pk__in=list(ids)))
     return rows.annotate(why=why).order_by("pk").values_list("pk", "why")
 
 
@@ -140,6 +147,12 @@ _REASONS = {
     Action.BRING_BACK: ((~Q(outcome=Outcome.RETIRED), "not taken out"),),
     Action.HAND_OUT_AGAIN: (_GOLD, _OUT, _WAITING, _RULED, _WITHOUT_VOTES),
 }
+
+
+def _too_far(points: int) -> tuple[Q, str]:
+    """Asked of the priority that people are told, so that the answer tells no sample either."""
+    near = Q(priority_told__gte=-MOST_PRIORITY - points, priority_told__lte=MOST_PRIORITY - points)
+    return ~near, f"their priority would pass {MOST_PRIORITY:,}"
 
 
 # --- What is done ---------------------------------------------------------------------------------

@@ -171,6 +171,18 @@ def test_an_amount_that_an_action_cannot_have_is_refused(action: str, amount: in
     assert refused.value.extra == {"field": "amount"}
 
 
+@pytest.mark.parametrize(("at", "points"), [(10**9 - 1, 2), (1 - 10**9, -2), (2**31 - 1, 1)])
+def test_no_priority_comes_near_the_ends_of_its_column(
+    project: Project, at: int, points: int
+) -> None:
+    comparison = factories.make_comparison(project, priority=at)
+    change = Change(action=Action.PRIORITY, amount=points)
+    assert act(project, comparison, change).left == {"their priority would pass 1,000,000,000": 1}
+    assert comparison.priority == at
+    back = Change(action=Action.PRIORITY, amount=-points)
+    assert act(project, comparison, back).changed == (abs(at - points) <= 10**9)
+
+
 def test_other_projects_are_never_changed(project: Project) -> None:
     foreign = waiting(factories.make_project())
     assert act(project, foreign, RETIRE) == changing_many.Changed(changed=0, left={})
