@@ -1,6 +1,9 @@
-"""What PPO on a LLaVA in the shape of LLaVA-1.5-7B takes in memory, reckoned without weights.
+"""What PPO takes in memory, reckoned without weights.
 
     python -m perf.reckoning [--rank 64]
+    python -m perf.reckoning --base qwen2.5-vl-32b --gpus 8
+
+The first is about LLaVA-1.5-7B, the second about each of several GPUs and a larger base.
 
 The engine's own model and adapters are made on PyTorch's meta device, which knows shapes and types
 but no numbers, and an update's forward and backward pass goes through them. Attention is taken to
@@ -21,7 +24,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from perf import shape
-from training.rlhf.adapters import POLICY
+from training.rlhf.adapters import POLICY, AdaptedBase
+from training.rlhf.bases import layers
 from training.rlhf.contract import LoraSettings
 from training.rlhf.models import VisionLanguageModel
 
@@ -31,8 +35,20 @@ GIB, MIB = 2**30, 2**20
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rank", type=int, default=64, help="rank of the adapters")
-    for name, value in figures(model(LoraSettings(rank=parser.parse_args().rank))).items():
-        print(f"{name:76}{value:10.2f}")
+    parser.add_argument("--base", choices=sorted(shape.LARGE), help="a larger base")
+    parser.add_argument("--gpus", type=int, default=8, help="GPUs that the larger base is cut over")
+    options = parser.parse_args()
+    lora = LoraSettings(rank=options.rank)
+    if options.base is None:
+        for name, value in figures(model(lora)).items():
+            print(f"{name:76}{value:10.2f}")
+        return
+    print(f"{'on each GPU':76}{'whole':>10}{'sharded':>10}")
+    made = large(options.base, lora)
+    for name, values in shared_figures(made, options.gpus).items():
+        print(f"{name:76}{values[0]:10.2f}{values[1]:10.2f}")
+    each = (Pass(made, 200).kept_bytes - Pass(made, 100).kept_bytes) / 100 / MIB
+    print(f"{'kept for the backward pass, MiB a token':76}{each:10.2f}{each:10.2f}")
 
 
 def model(lora: LoraSettings) -> VisionLanguageModel:
@@ -49,6 +65,50 @@ def model(lora: LoraSettings) -> VisionLanguageModel:
         made.add_adapter(POLICY, lora)
     made.train_only(made.trainable(POLICY))
     return made
+
+
+def large(name: str, lora: LoraSettings) -> AdaptedBase:
+    """A larger base in bfloat16 with an adapter that is trained, on the meta device."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("meta"):
+            base = shape.LARGE[name]()
+    finally:
+        torch.set_default_dtype(before)
+    made = AdaptedBase(base, device=torch.device("meta"))
+    with torch.device("meta"):
+        made.add_adapter(POLICY, lora)
+    made.train_only(made.trainable(POLICY))
+    return made
+
+
+def shared_figures(made: AdaptedBase, gpus: int) -> dict[str, tuple[float, float]]:
+    """What each of ``gpus`` holds with the base whole, and with its layers cut."""
+    cut = [[p for n, p in one.named_parameters() if ".lora_" not in n] for one in layers(made.base)]
+    adapter = _bytes(made.trainable(POLICY).values())
+    whole = (_bytes(made.base.parameters()) - adapter) / GIB
+    in_layers = sum(map(_bytes, cut)) / GIB
+    # Gathered in one buffer and copied out of it, the next one beside it while this one computes.
+    passing = 4 * max(map(_bytes, cut)) / GIB
+    base = whole - in_layers + in_layers / gpus
+    trained = 2 * 3 * adapter / GIB
+    text = made.base.config.get_text_config()
+    head = text.hidden_size // text.num_attention_heads
+    cache = 2 * 2 * text.num_hidden_layers * text.num_key_value_heads * head / MIB
+    adapters = 4 * adapter / GIB
+    return {
+        "base, GiB": (whole, base),
+        "of it embeddings, output layer, vision tower and projector, GiB": (
+            whole - in_layers,
+            whole - in_layers,
+        ),
+        "layers that are whole for a while, at most, GiB": (0.0, passing),
+        "adapters of policy, reference, value and reward, GiB": (adapters, adapters),
+        "gradients and AdamW of policy and value, GiB": (trained, trained),
+        "all of these, GiB": (whole + adapters + trained, base + passing + adapters + trained),
+        "keys and values, MiB a token": (cache, cache),
+    }
 
 
 def figures(made: VisionLanguageModel) -> dict[str, float]:
@@ -76,7 +136,7 @@ def figures(made: VisionLanguageModel) -> dict[str, float]:
 class Pass(TorchDispatchMode):
     """One sequence of ``tokens`` forward and backward through the language model."""
 
-    def __init__(self, made: VisionLanguageModel, tokens: int) -> None:
+    def __init__(self, made: AdaptedBase, tokens: int) -> None:
         super().__init__()
         self.operations: Counter[torch.dtype] = Counter()
         kept: dict[int, Tensor] = {}

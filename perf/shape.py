@@ -23,6 +23,8 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -123,6 +125,41 @@ class Shape:
             num_additional_image_tokens=1,
             chat_template=CHAT_TEMPLATE,
         )
+
+
+def qwen_32b() -> Qwen2_5_VLForConditionalGeneration:
+    """In the shape of Qwen2.5-VL-32B, on torch's default device and in its default type."""
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 5120,
+            "intermediate_size": 27648,
+            "num_hidden_layers": 64,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 8,
+            "vocab_size": 152064,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24]},
+        },
+        vision_config={
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3456,
+            "num_heads": 16,
+            "out_hidden_size": 5120,
+        },
+        tie_word_embeddings=False,
+    )
+    return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def llava_34b() -> LlavaForConditionalGeneration:
+    """In the shape of LLaVA-1.6-34B, whose language model is a Yi-34B."""
+    config = Shape(hidden=7168, intermediate=20480, layers=60, heads=56, vocabulary=64064).config()
+    config.text_config.num_key_value_heads = 8
+    return LlavaForConditionalGeneration(config).eval()
+
+
+LARGE = {"qwen2.5-vl-32b": qwen_32b, "llava-34b": llava_34b}
+"""Bases that fit no GPU of 80 GiB together with what training takes."""
 
 
 def model(shape: Shape) -> VisionLanguageModel:

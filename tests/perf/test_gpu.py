@@ -87,6 +87,23 @@ def test_what_an_update_of_the_large_shape_takes() -> None:
     assert 5 < found["kept for the backward pass, MiB a token"] < 5.5
 
 
+def test_a_larger_base_is_cut_over_gpus() -> None:
+    """The figures of docs/performance.md, in the shape of Qwen2.5-VL-32B."""
+    made = reckoning.large("qwen2.5-vl-32b", LoraSettings())
+    assert sum(p.numel() for n, p in made.base.named_parameters() if ".lora_" not in n) == (
+        pytest.approx(33.45e9, rel=0.005)
+    )
+    layer = 5120 * (2 * 5120 + 2 * 1024) + 3 * 5120 * 27648 + 2 * 5120 + (5120 + 2 * 1024)
+    found = reckoning.shared_figures(made, 8)
+    whole, cut = found["base, GiB"]
+    assert whole - cut == pytest.approx(2 * 64 * layer * 7 / 8 / 2**30, rel=1e-6)
+    assert found["layers that are whole for a while, at most, GiB"][1] == 4 * 2 * layer / 2**30
+    assert found["keys and values, MiB a token"] == (0.25, 0.25)
+    assert (round(whole, 1), round(cut, 1)) == (62.3, 11.4)
+    whole, cut = found["all of these, GiB"]
+    assert (round(whole, 1), round(cut, 1)) == (82.3, 35.1)
+
+
 def test_a_reckoned_round_counts_steps_and_kernels() -> None:
     """Refilled, a place is empty only at the end; a step has kernels for each of 32 layers."""
     ends = [round_on_gpu.steps(512, 16, refilled=refilled) for refilled in (False, True)]
