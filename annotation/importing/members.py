@@ -9,6 +9,7 @@ they are.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,6 +80,8 @@ _RATED = re.compile(
     r"|(?:hallucinat(?:ion|ions|ed)|helpful(?:ness)?|honest(?:y)?|faithful(?:ness)?|quality|correct"
     r"|grade|votes?)_?[12ab]"
 )
+_LONGEST_NAME = 100
+"""Letters of a member that is read here."""
 _MOST_OF_PYTHON = 100_000
 """Letters; reading them takes a hundred times as much memory."""
 _LISTED = (*IMAGES, *LISTS, RANKING, "models")
@@ -142,13 +145,12 @@ def _is_filled(row: Mapping[str, Any], pair: _Pair) -> bool:
 
 def further_answers(row: Mapping[str, Any], pair: Iterable[str]) -> list[str]:
     """Members beside a first and a second answer that are named as a third is."""
-    names = {name: _ONE_OF_SEVERAL.fullmatch(_spelled(name)) for name in row}
-    nouns = {found["noun"] for name in pair if (found := names[name])}
+    nouns = {_one_of_several(name) for name in pair} - {""}
     return [
         name
-        for name, found in names.items()
-        if found and found["noun"] in nouns and name not in pair
-        if isinstance(row[name], str | list | dict) and is_said(row[name])
+        for name, value in row.items()
+        if len(name) <= _LONGEST_NAME and _one_of_several(name) in nouns and name not in pair
+        if isinstance(value, str | list | dict) and is_said(value)
     ]
 
 
@@ -156,9 +158,9 @@ def unread_answers(row: Mapping[str, Any]) -> list[str]:
     """Members that seem to be answers of several, under names that are not read here."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in row.items():
-        match = _ONE_OF_SEVERAL.fullmatch(_spelled(name))
-        if match and isinstance(value, str | list | dict):
-            found[match["noun"]].append(name)
+        noun = _one_of_several(name) if len(name) <= _LONGEST_NAME else ""
+        if noun and isinstance(value, str | list | dict):
+            found[noun].append(name)
     return [name for names in found.values() if len(names) > 1 for name in names]
 
 
@@ -202,7 +204,19 @@ def _spelled(name: str) -> str:
     return _ALIASES.get(plain, plain)
 
 
+@functools.lru_cache(1024)  # the records of a file share their names
+def _one_of_several(name: str) -> str:
+    """The noun of one of several answers ("Response 3"); empty for any other name."""
+    found = _ONE_OF_SEVERAL.fullmatch(_spelled(name))
+    return found["noun"] if found else ""
+
+
 def _plain(name: str) -> str:
+    return name if len(name) > _LONGEST_NAME else _plain_of(name)
+
+
+@functools.lru_cache(1024)
+def _plain_of(name: str) -> str:
     return "_".join(name.lower().replace("-", " ").split())
 
 

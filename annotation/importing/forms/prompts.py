@@ -79,11 +79,11 @@ def asks_alone(data: Any) -> bool:
 
 def _unread(row: Mapping[str, Any]) -> list[str]:
     """Members that say something in words, or in turns, and are read as nothing."""
+    read = {*_READ, *picture_members(row)}
     return [
         name
         for name, value in row.items()
-        if name not in _READ
-        and name not in picture_members(row)
+        if name not in read
         and ((isinstance(value, str) and len(value.split()) > 2) or _is_talk(value))
     ]
 
