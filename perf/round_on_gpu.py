@@ -48,6 +48,10 @@ def main() -> None:
         "refilled, 16 at once": reckoned(count, 16, kernels, refilled=True, ahead=True),
         "refilled, 64 at once": reckoned(count, 64, kernels, refilled=True, ahead=True),
     }
+    for at_once in (16, 64):
+        seconds = dict(columns[f"refilled, {at_once} at once"])
+        seconds["decoding"] = max(seconds["decoding"] - seconds["updates"], 0.0)
+        columns[f"the same on a GPU of its own, a round ahead, {at_once} at once"] = seconds
     for name, seconds in columns.items():
         total = sum(seconds.values())
         parts = ", ".join(f"{what} {value:.0f} s" for what, value in seconds.items())

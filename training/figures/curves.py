@@ -38,6 +38,7 @@ UNITS = {
     "kl_per_token": "nats/token",
     "entropy": "nats/token",
     "sampler_gap": "nats/token",
+    "rounds_behind": "rounds",
 }
 """Of figures that have one; the others are shares, rewards and losses."""
 

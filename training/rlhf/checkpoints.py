@@ -23,6 +23,8 @@ from training.rlhf.tensors import read_tensors, write_tensors
 
 STATE = "state.json"
 OPTIMIZER = "{name}.optimizer.safetensors"
+SAMPLED_WITH = "sampled_with"
+"""A folder: the adapter that answers the round after the checkpoint, where it is an older one."""
 RESUMABLE = 2
 """How many of the newest checkpoints keep the (large) state needed to resume."""
 
@@ -84,6 +86,7 @@ def saving(
     for old in _complete(root)[:-RESUMABLE]:
         for path in old.folder.glob(OPTIMIZER.format(name="*")):
             path.unlink()
+        shutil.rmtree(old.folder / SAMPLED_WITH, ignore_errors=True)
 
 
 def save_optimizer(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> None:

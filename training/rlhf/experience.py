@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from training.rlhf.data import TokenSequence
 from training.rlhf.finite import check_finite
 from training.rlhf.logprobs import token_entropy, token_logprobs
 from training.rlhf.models import VisionLanguageModel
-from training.rlhf.optimization import Optimizer
+from training.rlhf.optimization import Optimizer, seed_of
 from training.rlhf.prefixes import Prefix
 from training.rlhf.processes import processes
 from training.rlhf.reward_model import RewardModel
@@ -90,10 +91,7 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
 
     responses = learner.sampler.sample(
         learner.model,
-        [
-            Question(record, prompt, learner.run.image_files(record))
-            for record, prompt in zip(records, prompts, strict=True)
-        ],
+        _questions(learner, records, prompts),
         settings,
         before_batch=learner.run.check_termination,
         after_batch=measure_batch,
@@ -103,6 +101,31 @@ def rollout(learner: Learner, records: list[PromptRecord]) -> tuple[Trajectory, 
     scores = scores_of(learner, records, prompts, responses)
     trajectory = _trajectory(learner, records, prompts, responses, found)
     return replace(trajectory, value_prompts=value_prompts), scores
+
+
+def expect_answers(
+    learner: Learner,
+    records: Sequence[PromptRecord],
+    *,
+    round_number: int,
+    policy: Path | None = None,
+) -> None:
+    """Let the sampler begin with the rollout of ``records``, with the policy as it is now.
+
+    Or with the adapter ``policy``, from which a run that was broken off had begun.
+    """
+    questions = _questions(learner, records, prompts_of(learner, records))
+    seed = seed_of(learner.run.spec.seed, "rollout ahead", round_number)
+    learner.sampler.expect(learner.model, questions, seed=seed, policy=policy)
+
+
+def _questions(
+    learner: Learner, records: Sequence[PromptRecord], prompts: Sequence[TokenSequence]
+) -> list[Question]:
+    return [
+        Question(record, prompt, learner.run.image_files(record))
+        for record, prompt in zip(records, prompts, strict=True)
+    ]
 
 
 def order_of_facts(learner: Learner) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.rlhf.advantages import groups_without_spread
+from training.rlhf.advantages import groups_without_spread, truncated_importance_weights
 from training.rlhf.credit import response_rewards
 from training.rlhf.experience import Learner
 from training.rlhf.losses import masked_mean
@@ -36,6 +36,12 @@ def round_figures(
         "ppo/finished": sum(responses.finished) / len(responses.finished),
         "ppo/sampler_gap": trajectory.sampler_gap,
     }
+    cap = learner.settings.importance_cap
+    if cap and responses.drawn_with is not None:
+        weights = truncated_importance_weights(
+            trajectory.logprobs, responses.drawn_with, responses.mask, cap=cap
+        )
+        figures["ppo/importance_cut"] = float(masked_mean((weights >= cap).float(), responses.mask))
     if scores.spread is not None:
         figures["ppo/spread"] = float(scores.spread.mean())
     if scores.marked is not None:

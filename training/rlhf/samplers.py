@@ -17,6 +17,7 @@ from typing import Protocol
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import PpoSettings, PromptRecord
 from training.rlhf.data import TokenSequence
+from training.rlhf.errors import EngineError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import Prefix
 from training.rlhf.rollout import Responses, sample
@@ -38,6 +39,26 @@ class Question:
 class Sampler(Protocol):
     """Answers questions with the policy as it is now."""
 
+    drawn_from: Path | None
+    """The adapter that answers a round which was asked for ahead, if there is such a round."""
+
+    def expect(
+        self,
+        model: VisionLanguageModel,
+        questions: Sequence[Question],
+        *,
+        seed: int,
+        policy: Path | None = None,
+    ) -> None:
+        """Begin with what the next ``sample`` will ask for, beside this process.
+
+        The policy as it is now answers, or the adapter ``policy``. Only where ``sampler_of`` allows
+        ``rollout_ahead``.
+        """
+
+    def close(self) -> None:
+        """Give up what was begun."""
+
     def sample(
         self,
         model: VisionLanguageModel,
@@ -54,7 +75,27 @@ class Sampler(Protocol):
         """
 
 
-class TransformersSampler:
+class NotAhead:
+    """What a sampler that shares the device with the updates has to say of sampling ahead."""
+
+    drawn_from: Path | None = None
+
+    def expect(
+        self,
+        model: VisionLanguageModel,
+        questions: Sequence[Question],
+        *,
+        seed: int,
+        policy: Path | None = None,
+    ) -> None:
+        """Never asked for: ``sampler_of`` refuses it."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See ``Sampler``."""
+
+
+class TransformersSampler(NotAhead):
     """The model in this process; what it sampled behind is measured while it is at hand."""
 
     def sample(
@@ -89,5 +130,10 @@ def sampler_of(run: Run, model: VisionLanguageModel, settings: PpoSettings) -> S
             return VllmServers(run, settings, addresses)
         from training.rlhf.vllm_sampler import VllmSampler
 
+        if settings.rollout_ahead:
+            raise EngineError(
+                f"settings.rollout_ahead needs vLLM in servers of its own ({SERVERS}): in the "
+                "run's process it has the GPU that updates"
+            )
         return VllmSampler(run, model, settings)
     return TransformersSampler()

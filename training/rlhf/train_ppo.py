@@ -7,6 +7,7 @@ the adapters off.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, EngineError, Interrupted, ModelError
 from training.rlhf.experience import (
     Learner,
+    expect_answers,
     expect_images,
     prompts_of,
     rollout,
@@ -51,6 +53,7 @@ def train_ppo(run: Run) -> None:
     try:
         _train(run, settings, learner, records)
     finally:
+        learner.sampler.close()
         for model in learner.models:
             model.encode_images.close()
 
@@ -67,28 +70,38 @@ def _train(run: Run, settings: PpoSettings, learner: Learner, records: list[Prom
         done, stopped, metrics = checkpoint.step, state["stopped"], state["metrics"]
         _resume(learner, checkpoint)
     saved = done
+    order, count = EndlessOrder(len(records), run.spec.seed), prompts_in(settings)
+
+    def prompts_of_round(number: int) -> list[PromptRecord]:
+        return [records[i] for _, i in order.slice(number * count, count)]
+
+    def responses_of_round(number: int) -> list[PromptRecord]:
+        each = settings.responses_per_prompt
+        return [record for record in prompts_of_round(number) for _ in range(each)]
 
     # 3. Rounds
     run.events.stage(_plan(settings, total, len(records)))
-    order, count = EndlessOrder(len(records), run.spec.seed), prompts_in(settings)
+    older = None if checkpoint is None else checkpoint.folder / checkpoints.SAMPLED_WITH
+    if older is not None and older.is_dir() and done < total and not stopped:
+        expect_answers(learner, responses_of_round(done), round_number=done, policy=older)
     while done < total and not stopped:
         run.begin_step(done, unit="round")
-        chosen = [records[i] for _, i in order.slice(done * count, count)]
         run.events.stage(f"rollout {done + 1}/{total}")
         try:
-            trajectory, scores = rollout(
-                learner,
-                [record for record in chosen for _ in range(settings.responses_per_prompt)],
-            )
+            trajectory, scores = rollout(learner, responses_of_round(done))
         except Interrupted:
             if done > saved:
                 _save(learner, step=done, stopped=False, metrics=metrics)
             raise
         _watch_sampler(run, settings, trajectory.sampler_gap, first=done == 0)
-        if done + 1 < total:
-            following = order.slice((done + 1) * count, count)
-            expect_images(learner, [records[i] for _, i in following])
+        learner.sampler.close()
+        if settings.rollout_ahead and done + 1 < total:
+            expect_answers(learner, responses_of_round(done + 1), round_number=done + 1)
+        if (following := done + 1 + settings.rollout_ahead) < total:
+            expect_images(learner, prompts_of_round(following))
         metrics = update(learner, trajectory, scores, round_number=done)
+        if settings.rollout_ahead:
+            metrics["ppo/rounds_behind"] = float(done > 0)
         done += 1
         stopped = 0 < settings.kl_stop < metrics["ppo/kl"]
         run.events.metrics(done, metrics)
@@ -288,6 +301,8 @@ def _save(learner: Learner, *, step: int, stopped: bool, metrics: dict[str, floa
             checkpoints.save_optimizer(folder, name, optimizer.state())
         if learner.value is not None:
             learner.valuing.save_head(VALUE, folder / VALUE)
+        if (older := learner.sampler.drawn_from) is not None:
+            shutil.copytree(older, folder / checkpoints.SAMPLED_WITH)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
 
 

@@ -7,8 +7,9 @@ compared with ours token by token, since another image or template would go unno
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from training.rlhf.prefixes import family_batches, key_of
 from training.rlhf.processes import processes
 from training.rlhf.rollout import Responses, cut_at_stop
 from training.rlhf.run_directory import Run
+from training.rlhf.samplers import NotAhead
 
 if TYPE_CHECKING:
     from training.rlhf.samplers import AfterBatch, Question
@@ -48,7 +50,7 @@ Ask = Callable[
 """Rows with their questions, all rows' seeds, what may raise to give up; rows as they end."""
 
 
-class VllmRounds(ABC):
+class VllmRounds(NotAhead, ABC):
     """A ``Sampler`` whose answers come from vLLM; subclasses know where that runs."""
 
     def __init__(self, run: Run, settings: PpoSettings) -> None:
@@ -66,19 +68,15 @@ class VllmRounds(ABC):
         after_batch: AfterBatch,
     ) -> Responses:
         """See ``Sampler``; ModelError when vLLM makes other tokens of a prompt than we do."""
-        everyone = processes()
-        keys = [key_of(question.prompt) for question in questions]
-        lengths = [len(question.prompt) for question in questions]
-        size = everyone.part_size(settings.rollout_micro_batch_size, len(questions))
-        mine = everyone.share([*family_batches(keys, lengths, size)])
+        mine = self._parts(questions)
         ids = torch.zeros((len(questions), settings.sampling.response_length), dtype=torch.long)
         logprobs = torch.zeros(ids.shape)
         seeds = torch.randint(2**31, (len(questions),)).tolist()  # drawn by all, so all agree
         before_batch()
-        self._round += 1
         own = {row: questions[row] for rows in mine for row in rows}
-        with undrawn(), self._policy(model) as ask:
-            for row, answer in ask(own, seeds, before_batch):
+        answered = self._answered(model, own, seeds, before_batch)
+        with undrawn(), contextlib.closing(answered) as answers:
+            for row, answer in answers:
                 question = questions[row]
                 if [*answer.prompt_ids] != question.prompt.ids:
                     raise ModelError(
@@ -90,8 +88,28 @@ class VllmRounds(ABC):
         for rows in mine:
             before_batch()
             after_batch(rows, cut_at_stop(model, ids[rows]), None)
-        everyone.sum_(ids, logprobs)
+        processes().sum_(ids, logprobs)
         return cut_at_stop(model, ids, logprobs)
+
+    def _parts(self, questions: Sequence[Question]) -> list[list[int]]:
+        """Rows that this process asks and measures, by what it measures at once."""
+        everyone = processes()
+        keys = [key_of(question.prompt) for question in questions]
+        lengths = [len(question.prompt) for question in questions]
+        size = everyone.part_size(self._settings.rollout_micro_batch_size, len(questions))
+        return everyone.share([*family_batches(keys, lengths, size)])
+
+    def _answered(
+        self,
+        model: VisionLanguageModel,
+        questions: Mapping[int, Question],
+        seeds: Sequence[int],
+        before_step: Callable[[], None],
+    ) -> Generator[tuple[int, Answer]]:
+        """The answers of the policy as it is now."""
+        self._round += 1
+        with self._policy(model) as ask:
+            yield from ask(questions, seeds, before_step)
 
     @abstractmethod
     def _policy(self, model: VisionLanguageModel) -> AbstractContextManager[Ask]:
@@ -100,10 +118,14 @@ class VllmRounds(ABC):
 
 def prompt_of(model: VisionLanguageModel, question: Question) -> tuple[list[int], Image.Image]:
     """Tokens with one for the image, and the picture; EngineError for several images."""
+    return short_prompt_of(model, question), model.encode_images.picture(question.images[0])
+
+
+def short_prompt_of(model: VisionLanguageModel, question: Question) -> list[int]:
+    """Tokens with one for the image; EngineError for several images."""
     if len(question.images) > 1:
         raise EngineError(f"record {question.record.id}: the vllm sampler takes one image")
-    ids = model.chat.short_prompt_ids(question.record.conversation)
-    return ids, model.encode_images.picture(question.images[0])
+    return model.chat.short_prompt_ids(question.record.conversation)
 
 
 def parameters_of(

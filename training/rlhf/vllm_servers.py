@@ -15,22 +15,33 @@ import io
 import logging
 import os
 import shutil
+import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import torch
 from PIL import Image
 
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import PpoSettings
-from training.rlhf.errors import EngineError
+from training.rlhf.errors import EngineError, Interrupted
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
-from training.rlhf.vllm_rounds import Answer, Ask, VllmRounds, longest, parameters_of, prompt_of
+from training.rlhf.vllm_rounds import (
+    Answer,
+    Ask,
+    VllmRounds,
+    longest,
+    parameters_of,
+    short_prompt_of,
+)
 
 if TYPE_CHECKING:
     from training.rlhf.samplers import Question
@@ -63,9 +74,66 @@ class VllmServers(VllmRounds):
         }
         self._prefix = f"factloop-{_digest(str(run.directory.resolve()))}-"
         self._start = ""
+        self._coming: _Coming | None = None
+
+    # ---- ahead -------------------------------------------------------------------------------
+
+    def expect(
+        self,
+        model: VisionLanguageModel,
+        questions: Sequence[Question],
+        *,
+        seed: int,
+        policy: Path | None = None,
+    ) -> None:
+        """See ``Sampler``."""
+        if policy is None:
+            policy = self._run.directory / "sampler_ahead"
+            if processes().leads:
+                shutil.rmtree(policy, ignore_errors=True)
+                model.save_adapter(POLICY, policy)
+        self.drawn_from = policy
+        drawn = torch.randint(
+            2**31, (len(questions),), generator=torch.Generator().manual_seed(seed)
+        )
+        own = {row: questions[row] for rows in self._parts(questions) for row in rows}
+        self._round += 1
+        opened = contextlib.ExitStack()
+        ask = opened.enter_context(self._policy(model, policy))
+        self._coming = _Coming(opened, own, partial(ask, own, drawn.tolist()))
+
+    def close(self) -> None:
+        """See ``Sampler``."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.give_up()
+        if self.drawn_from is not None and processes().leads:
+            shutil.rmtree(self._run.directory / "sampler_ahead", ignore_errors=True)
+        self.drawn_from = None
+
+    def _answered(
+        self,
+        model: VisionLanguageModel,
+        questions: Mapping[int, Question],
+        seeds: Sequence[int],
+        before_step: Callable[[], None],
+    ) -> Generator[tuple[int, Answer]]:
+        coming = self._coming
+        if coming is None:
+            yield from super()._answered(model, questions, seeds, before_step)
+            return
+        if not coming.answers(questions):
+            raise RuntimeError("other questions were asked ahead than are to be answered")
+        answers = coming.wait(before_step)
+        self._coming = None
+        with coming.policy:
+            yield from answers
+
+    # ---- a round -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _policy(self, model: VisionLanguageModel) -> Iterator[Ask]:
+    def _policy(self, model: VisionLanguageModel, folder: Path | None = None) -> Iterator[Ask]:
+        """The model's policy, or the one that lies in ``folder``."""
         everyone = processes()
         if not self._start:
             # What an earlier start called by the same name must not be taken for this one's.
@@ -74,7 +142,10 @@ class VllmServers(VllmRounds):
         name = f"{self._prefix}{self._start}-{self._round}"
         if everyone.leads:
             shutil.rmtree(self._adapters, ignore_errors=True)
-            model.save_adapter(POLICY, self._adapters / name)
+            if folder is None:
+                model.save_adapter(POLICY, self._adapters / name)
+            else:
+                shutil.copytree(folder, self._adapters / name)
             self._load(name)
         everyone.wait()
         try:
@@ -132,13 +203,16 @@ class VllmServers(VllmRounds):
         seeds: Sequence[int],
         before_step: Callable[[], None],
     ) -> Iterator[tuple[int, Answer]]:
-        yield from asyncio.run(self._ask_all(model, name, questions, seeds, before_step))
+        # Before a thread begins: a tokenizer must not be used by two of them.
+        ids = {row: short_prompt_of(model, question) for row, question in questions.items()}
+        return _all(self._ask_all(model, name, questions, ids, seeds, before_step))
 
     async def _ask_all(
         self,
         model: VisionLanguageModel,
         name: str,
         questions: Mapping[int, Question],
+        ids: Mapping[int, list[int]],
         seeds: Sequence[int],
         before_step: Callable[[], None],
     ) -> list[tuple[int, Answer]]:
@@ -151,10 +225,10 @@ class VllmServers(VllmRounds):
         async def serve(client: httpx.AsyncClient, address: str) -> None:
             while waiting:
                 row = waiting.popleft()
-                ids, picture = prompt_of(model, questions[row])
+                picture = model.encode_images.picture(questions[row].images[0])
                 body = {
                     "model": name,
-                    "token_ids": ids,
+                    "token_ids": ids[row],
                     "content_parts": [{"type": "image_url", "url": _data_url(picture)}],
                     "sampling_params": parameters_of(model, self._settings.sampling, seeds[row]),
                     "return_token_ids": True,
@@ -185,6 +259,51 @@ class VllmServers(VllmRounds):
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         return found
+
+
+def _all(asking: Coroutine[Any, Any, list[tuple[int, Answer]]]) -> Iterator[tuple[int, Answer]]:
+    yield from asyncio.run(asking)
+
+
+class _Coming:
+    """A round that a thread asks for while this one does something else."""
+
+    def __init__(
+        self,
+        policy: contextlib.ExitStack,
+        questions: Mapping[int, Question],
+        ask: Callable[[Callable[[], None]], Iterator[tuple[int, Answer]]],
+    ) -> None:
+        self.policy = policy
+        """To be left when the answers are there, or given up."""
+        self._given_up = threading.Event()
+        self._records = {row: question.record.id for row, question in questions.items()}
+        answers = ask(self._check)
+        with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="rollout-ahead")
+        self._found = with_one_thread.submit(lambda: [*answers])
+        with_one_thread.shutdown(wait=False)
+
+    def answers(self, questions: Mapping[int, Question]) -> bool:
+        """Whether it is these that were asked."""
+        return self._records == {row: question.record.id for row, question in questions.items()}
+
+    def wait(self, before_step: Callable[[], None]) -> list[tuple[int, Answer]]:
+        """All answers; ``before_step`` may raise to give up."""
+        while not self._found.done():
+            before_step()
+            wait([self._found], timeout=_LOOK_AROUND_SECONDS)
+        return self._found.result()
+
+    def give_up(self) -> None:
+        """End the thread and take the policy from the servers; among several processes, alone."""
+        self._given_up.set()
+        wait([self._found])
+        with contextlib.suppress(Interrupted), self.policy:
+            raise Interrupted  # nobody waits for the others
+
+    def _check(self) -> None:
+        if self._given_up.is_set():
+            raise Interrupted
 
 
 _GENERATE = "/inference/v1/generate"

@@ -59,6 +59,11 @@ def test_bad_spec_names_the_field(path: tuple[str, ...], value: Any, message: st
         ({"responses_per_prompt": 3}, r"settings\.rollout_batch_size: must be a multiple"),
         ({"responses_per_prompt": 512}, r"settings\.batch_size: must be a multiple"),
         ({"epochs": 4.0}, r"settings\.epochs: is 4 and steps 100: one of both must be 0"),
+        ({"rollout_ahead": True}, r"settings\.rollout_ahead: needs sampler 'vllm', in servers"),
+        (
+            {"rollout_ahead": True, "sampler": "vllm", "importance_cap": 0.0},
+            r"settings\.rollout_ahead: needs importance_cap",
+        ),
         ({"steps": 0}, r"settings\.epochs: is 0 and steps 0: one of both must be 0"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import threading
@@ -18,8 +19,22 @@ from PIL import Image
 
 from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import LORA, MakeRun, events
+from tests.training.rlhf.resuming import (
+    PowerCut,
+    assert_same_weights,
+    cut_power,
+    interrupt_at,
+    last_metrics,
+    terminate,
+)
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, PpoSettings, PromptRecord, SamplingSettings
+from training.rlhf.contract import (
+    Kind,
+    OptimizerSettings,
+    PpoSettings,
+    PromptRecord,
+    SamplingSettings,
+)
 from training.rlhf.errors import EngineError, Interrupted, ModelError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.presets import preset_spec
@@ -39,8 +54,11 @@ class Server:
     room: int = 4096
     key: str = ""
     waits: bool = False
-    adapters: dict[str, list[str]] = field(default_factory=dict)
-    """By name, the files that lay there when it was loaded."""
+    replies: Callable[[str, int], list[int]] = lambda policy, seed: ANSWER
+    adapters: dict[str, str] = field(default_factory=dict)
+    """By name, a digest of the weights that lay there when it was loaded."""
+    policies: list[str] = field(default_factory=list)
+    """Digests of all that were loaded, in turn."""
     told: list[tuple[str, Any]] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -53,8 +71,9 @@ class Server:
                 names = [{"id": name} for name in self.adapters]
                 return 200, {"data": [{"id": "base", "max_model_len": self.room}, *names]}
             case "/v1/load_lora_adapter":
-                files = sorted(each.name for each in Path(body["lora_path"]).iterdir())
-                self.adapters[body["lora_name"]] = files
+                weights = Path(body["lora_path"], "adapter_model.safetensors").read_bytes()
+                self.adapters[body["lora_name"]] = hashlib.sha256(weights).hexdigest()
+                self.policies.append(self.adapters[body["lora_name"]])
                 return 200, "loaded"
             case "/v1/unload_lora_adapter":
                 return (200, "gone") if self.adapters.pop(body["lora_name"], None) else (404, "")
@@ -64,8 +83,9 @@ class Server:
                     self.released.wait(60)
                 if body["model"] not in self.adapters:
                     return 404, "no such adapter"
-                steps = [{"token_id": t, "logprob": -0.5 - n} for n, t in enumerate(ANSWER)]
-                choice = {"index": 0, "token_ids": ANSWER, "logprobs": {"content": steps}}
+                ids = self.replies(self.adapters[body["model"]], body["sampling_params"]["seed"])
+                steps = [{"token_id": t, "logprob": -0.5 - n} for n, t in enumerate(ids)]
+                choice = {"index": 0, "token_ids": ids, "logprobs": {"content": steps}}
                 expanded = self.expand(body["token_ids"])
                 return 200, {"choices": [choice], "prompt_token_ids": expanded}
         return 404, "no such path"
@@ -207,7 +227,7 @@ def test_what_a_killed_start_left_is_not_taken_for_the_policy_and_goes(
     kept.__enter__()
     [left] = server.adapters
     another = f"factloop-{'0' * 12}-1"
-    server.adapters[another] = []  # of another run
+    server.adapters[another] = ""  # of another run
     sampled(client(tmp_path, [server]), model, questions)
     assert [*server.adapters] == [another]
     assert left not in {body["model"] for body in server.questions}
@@ -283,6 +303,104 @@ def test_a_run_says_which_server_is_not_there(
     )
 
 
+AHEAD = {
+    "steps": 4,
+    "rollout_batch_size": 6,
+    "rollout_micro_batch_size": 4,
+    "batch_size": 6,
+    "checkpoint_every": 2,
+    "sampling": SHORT,
+    "policy_optimizer": OptimizerSettings(learning_rate=0.01),
+    "sampler": "vllm",
+    "sampler_gap_limit": 0.0,
+    "rollout_ahead": True,
+}
+
+
+def words_of(policy: str, seed: int) -> list[int]:
+    """An answer that depends on who is asked, and with which random numbers."""
+    digest = hashlib.sha256(f"{policy} {seed}".encode()).digest()
+    return [*(5 + number % 8 for number in digest[:3]), 2]
+
+
+@pytest.fixture
+def ahead(
+    serve: Callable[..., Server],
+    model: VisionLanguageModel,
+    image_files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Server:
+    """A server whose answers depend on the adapter, named to runs."""
+    [one] = [PromptRecord.from_json(each) for each in tiny.prompt_records([image_files[0].name])]
+    [image] = model.encode_images(image_files[:1])
+    short = model.chat.short_prompt_ids(one.conversation)
+    more = len(model.chat.prompt(one.conversation, image).ids) - len(short)
+
+    def expand(ids: list[int]) -> list[int]:
+        at = ids.index(model.chat.image_token_id)
+        return [*ids[:at], *[model.chat.image_token_id] * more, *ids[at:]]
+
+    server = serve(expand=expand, replies=words_of)
+    monkeypatch.setenv(SERVERS, server.address)
+    return server
+
+
+def test_the_next_round_is_asked_while_this_one_updates_and_corrected(
+    make_run: MakeRun, reward_folder: Path, ahead: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = make_run(Kind.PPO, reward_model=reward_folder, **AHEAD)
+    second = threading.Event()
+    answer = ahead.answer
+
+    def answered(path: str, body: Any) -> tuple[int, Any]:
+        found = answer(path, body)
+        if len(ahead.questions) > 6:
+            second.set()
+        return found
+
+    monkeypatch.setattr(ahead, "answer", answered)
+    asked: list[bool] = []
+    interrupt_at(monkeypatch, 1, lambda: asked.append(second.wait(60)))
+    assert main(["ppo", "--run-dir", str(directory)]) == 0
+    assert asked == [True]
+    first, again, third, fourth = ahead.policies
+    assert first == again  # the second round is answered by the policy of the first
+    assert len({first, third, fourth}) == 3
+    figures = last_metrics(events(directory))
+    assert [figures[step]["ppo/rounds_behind"] for step in (1, 2, 3, 4)] == [0, 1, 1, 1]
+    assert all(0 <= figures[step]["ppo/importance_cut"] <= 1 for step in figures)
+    assert not ahead.adapters
+    assert not (directory / "sampler_ahead").exists()
+    kept = [each.name for each in directory.glob("checkpoints/*/sampled_with")]
+    assert kept == ["sampled_with"]  # nothing comes after the last
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(cut_power, None), (terminate, 143)])
+def test_a_run_ahead_that_was_broken_off_goes_on_as_if_it_had_not(
+    make_run: MakeRun,
+    reward_folder: Path,
+    ahead: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupt: Callable[[], None],
+    code: int | None,
+) -> None:
+    whole, parts = (
+        make_run(Kind.PPO, name, reward_model=reward_folder, **AHEAD) for name in ("whole", "parts")
+    )
+    assert main(["ppo", "--run-dir", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, interrupt)
+        if code is None:
+            with pytest.raises(PowerCut):
+                main(["ppo", "--run-dir", str(parts)])
+        else:
+            assert main(["ppo", "--run-dir", str(parts)]) == code
+    assert not ahead.adapters
+    assert main(["ppo", "--run-dir", str(parts)]) == 0
+    assert_same_weights(whole / "final", parts / "final")
+    assert last_metrics(events(whole)) == last_metrics(events(parts))
+
+
 def test_servers_are_named_by_the_environment(
     model: VisionLanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,3 +410,7 @@ def test_servers_are_named_by_the_environment(
     found = sampler_of(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]
     assert isinstance(found, VllmServers)
     assert found._addresses == ["http://one:8000", "http://two:8000"]
+    monkeypatch.delenv(SERVERS)
+    settings = PpoSettings(sampler="vllm", rollout_ahead=True)
+    with pytest.raises(EngineError, match="rollout_ahead needs vLLM in servers of its own"):
+        sampler_of(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]

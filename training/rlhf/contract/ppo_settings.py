@@ -212,6 +212,12 @@ class PpoSettings:
     sampler_rows: int = setting(
         256, "Responses that vllm samples at once, as memory for keys and values allows.", minimum=1
     )
+    rollout_ahead: bool = setting(
+        False,
+        "Sample the next round while this one updates, with the policy before the update; "
+        "importance_cap corrects for that. Needs vllm in servers of its own.",
+        source="arXiv 2410.18252 (one step off); paper: off",
+    )
     importance_cap: float = setting(
         2.0,
         "The most that a token counts for being likelier to the policy than to its sampler, whose "
@@ -254,6 +260,16 @@ class PpoSettings:
             )
         if 0 < self.importance_cap < 1:
             raise ContractError("importance_cap", f"is {self.importance_cap:g}, neither 0 nor >= 1")
+        if self.rollout_ahead and self.sampler != "vllm":
+            raise ContractError(
+                "rollout_ahead",
+                "needs sampler 'vllm', in servers of its own: the run's own process cannot sample "
+                "while it updates",
+            )
+        if self.rollout_ahead and not self.importance_cap:
+            raise ContractError(
+                "rollout_ahead", "needs importance_cap above 0: answers are a round old"
+            )
         for name in ("rollout_batch_size", "batch_size"):
             if getattr(self, name) % self.responses_per_prompt:
                 raise ContractError(name, "must be a multiple of responses_per_prompt")
