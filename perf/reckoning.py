@@ -2,8 +2,10 @@
 
     python -m perf.reckoning [--rank 64]
     python -m perf.reckoning --base qwen2.5-vl-32b --gpus 8
+    python -m perf.reckoning --full
 
-The first is about LLaVA-1.5-7B, the second about each of several GPUs and a larger base.
+The first is about LLaVA-1.5-7B, the second about each of several GPUs and a larger base, the third
+about the paper's first fine-tuning, in which all weights of the 7B language model are trained.
 
 The engine's own model and adapters are made on PyTorch's meta device, which knows shapes and types
 but no numbers, and an update's forward and backward pass goes through them. Attention is taken to
@@ -26,8 +28,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from perf import shape
 from training.rlhf.adapters import POLICY, AdaptedBase
 from training.rlhf.bases import layers
-from training.rlhf.contract import LoraSettings
+from training.rlhf.contract import Kind, LoraSettings, SftSettings
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.presets import PAPER_FULL, preset_spec
 
 GIB, MIB = 2**30, 2**20
 
@@ -37,7 +40,12 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=64, help="rank of the adapters")
     parser.add_argument("--base", choices=sorted(shape.LARGE), help="a larger base")
     parser.add_argument("--gpus", type=int, default=8, help="GPUs that the larger base is cut over")
+    parser.add_argument("--full", action="store_true", help="all weights of LLaVA-1.5-7B")
     options = parser.parse_args()
+    if options.full:
+        for name, value in full_figures(whole(), options.gpus).items():
+            print(f"{name:76}{value:10.2f}")
+        return
     lora = LoraSettings(rank=options.rank)
     if options.base is None:
         for name, value in figures(model(lora)).items():
@@ -65,6 +73,45 @@ def model(lora: LoraSettings) -> VisionLanguageModel:
         made.add_adapter(POLICY, lora)
     made.train_only(made.trainable(POLICY))
     return made
+
+
+def whole() -> VisionLanguageModel:
+    """The large shape in float32 whose language model is trained itself, on the meta device."""
+    form = shape.Shape()
+    with torch.device("meta"):
+        base = form.base()
+    made = VisionLanguageModel(base, form.processor(), device=torch.device("meta"))
+    made.train_only(made.language_parameters())
+    return made
+
+
+def full_figures(made: VisionLanguageModel, gpus: int) -> dict[str, float]:
+    """What each GPU holds of a model trained whole, by the engine and as others would cut it.
+
+    With checkpointing a layer keeps what goes into it, and one layer at a time what it computes.
+    """
+    settings = preset_spec(Kind.SFT, PAPER_FULL).settings
+    assert isinstance(settings, SftSettings)
+    tokens = settings.max_length
+    learnt = _bytes(made.language_parameters().values())
+    frozen = (_bytes(made.base.parameters()) - learnt) / GIB
+    one, other = (Pass(made, count, adapter=None) for count in (100, 200))
+    each = (other.kept_bytes - one.kept_bytes) / 100
+    depth = len(layers(made.base))
+    checkpointed = each / depth + 4 * made.hidden_size * depth
+    held, cut = 4 * learnt / GIB, 4 * learnt / gpus / GIB
+    kept, less = tokens * each / GIB, tokens * checkpointed / GIB
+    return {
+        "vision tower and projector, GiB": frozen,
+        "weights, gradients and AdamW in float32, GiB": held,
+        "kept for the backward pass, MiB a token": each / MIB,
+        f"kept of a conversation of {tokens} tokens, GiB": kept,
+        "all of these, GiB": frozen + held + kept,
+        f"weights, gradients and AdamW cut over {gpus} GPUs, GiB": cut,
+        "cut, GiB": frozen + cut + kept,
+        "kept with checkpointing, MiB a token": checkpointed / MIB,
+        "cut and with checkpointing, GiB": frozen + cut + less,
+    }
 
 
 def large(name: str, lora: LoraSettings) -> AdaptedBase:
@@ -136,7 +183,8 @@ def figures(made: VisionLanguageModel) -> dict[str, float]:
 class Pass(TorchDispatchMode):
     """One sequence of ``tokens`` forward and backward through the language model."""
 
-    def __init__(self, made: AdaptedBase, tokens: int) -> None:
+    def __init__(self, made: AdaptedBase, tokens: int, *, adapter: str | None = POLICY) -> None:
+        """``adapter`` gets gradients, or the language model itself."""
         super().__init__()
         self.operations: Counter[torch.dtype] = Counter()
         kept: dict[int, Tensor] = {}
@@ -147,13 +195,14 @@ class Pass(TorchDispatchMode):
                 kept[_storage(tensor)] = tensor
             return tensor
 
-        inputs = torch.empty(1, tokens, made.hidden_size, dtype=torch.bfloat16, device="meta")
+        inputs = torch.empty(1, tokens, made.hidden_size, dtype=made.base.dtype, device="meta")
         positions = torch.arange(tokens, device="meta")[None]
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
         decoder = made.base.get_decoder()
-        with self, hooks, made.using(POLICY), _fused_attention():
+        with self, hooks, made.using(adapter), _fused_attention():
             hidden = decoder(inputs_embeds=inputs, position_ids=positions).last_hidden_state
-            torch.autograd.grad(hidden.sum(), list(made.trainable(POLICY).values()))
+            learnt = made.trainable(adapter) if adapter else made.language_parameters()
+            torch.autograd.grad(hidden.sum(), list(learnt.values()), allow_unused=adapter is None)
         self.kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
         self.total = sum(self.operations.values())
 

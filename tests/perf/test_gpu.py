@@ -104,6 +104,21 @@ def test_a_larger_base_is_cut_over_gpus() -> None:
     assert (round(whole, 1), round(cut, 1)) == (82.3, 35.1)
 
 
+def test_what_training_the_whole_language_model_takes() -> None:
+    found = reckoning.full_figures(reckoning.whole(), gpus=8)
+    weights = 16 * (6.476e9 + 2 * 32064 * 4096 + 65 * 4096) / 2**30
+    assert found["weights, gradients and AdamW in float32, GiB"] == pytest.approx(weights, rel=1e-3)
+    cut = found["weights, gradients and AdamW cut over 8 GPUs, GiB"]
+    assert cut == pytest.approx(weights / 8, rel=1e-3)
+    kept = found["kept for the backward pass, MiB a token"]
+    # Two norms' inputs and outputs, queries, keys, values, attention's result; gate, up, product.
+    assert kept > 32 * 4 * (8 * 4096 + 3 * 11008) / 2**20
+    assert found["kept with checkpointing, MiB a token"] == pytest.approx(kept / 32 + 0.5)
+    assert found["all of these, GiB"] == pytest.approx(114.6, abs=0.1)
+    assert found["cut, GiB"] == pytest.approx(26.8, abs=0.1)
+    assert found["cut and with checkpointing, GiB"] == pytest.approx(14.8, abs=0.1)
+
+
 def test_a_reckoned_round_counts_steps_and_kernels() -> None:
     """Refilled, a place is empty only at the end; a step has kernels for each of 32 layers."""
     ends = [round_on_gpu.steps(512, 16, refilled=refilled) for refilled in (False, True)]
