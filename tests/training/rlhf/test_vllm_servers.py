@@ -27,6 +27,7 @@ from tests.training.rlhf.resuming import (
     last_metrics,
     terminate,
 )
+from training.rlhf import vllm_servers
 from training.rlhf.__main__ import main
 from training.rlhf.contract import (
     Kind,
@@ -399,6 +400,35 @@ def test_a_run_ahead_that_was_broken_off_goes_on_as_if_it_had_not(
     assert main(["ppo", "--run-dir", str(parts)]) == 0
     assert_same_weights(whole / "final", parts / "final")
     assert last_metrics(events(whole)) == last_metrics(events(parts))
+
+
+def test_a_run_that_waits_for_what_was_asked_ahead_is_told_to_end(
+    make_run: MakeRun, reward_folder: Path, ahead: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = AHEAD | {"checkpoint_every": 9}
+    whole, parts = (
+        make_run(Kind.PPO, name, reward_model=reward_folder, **settings)
+        for name in ("whole", "parts")
+    )
+    assert main(["ppo", "--run-dir", str(whole)]) == 0
+    waits = vllm_servers._Coming.wait
+    before = len(ahead.policies)
+
+    def wait(self: Any, before_step: Callable[[], None]) -> Any:
+        if len(ahead.policies) < before + 3:
+            return waits(self, before_step)
+        monkeypatch.setattr(self._found, "done", lambda: False)
+        terminate()
+        return waits(self, before_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vllm_servers._Coming, "wait", wait)
+        assert main(["ppo", "--run-dir", str(parts)]) == 143
+    assert not ahead.adapters
+    [kept] = parts.glob("checkpoints/*")
+    assert kept.name == "step-2" and (kept / "sampled_with").is_dir()
+    assert main(["ppo", "--run-dir", str(parts)]) == 0
+    assert_same_weights(whole / "final", parts / "final")
 
 
 def test_servers_are_named_by_the_environment(
