@@ -1,24 +1,50 @@
 """Comparisons can be taken out, and people be asked about them again.
 
-Going back, what is taken out is decided by the label it has, or waits with the votes it has.
+Going back, what is taken out is decided by the label it has; what has none is what its votes make of
+it, and waits where they are too few.
 """
 
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 BRING_BACK = """
+WITH votes AS (
+    SELECT out.id,
+           count(*) FILTER (WHERE more_hallucinated = '1') AS first,
+           count(*) FILTER (WHERE more_hallucinated = '2') AS second,
+           count(*) FILTER (WHERE more_hallucinated = 'tie') AS tie,
+           count(*) FILTER (WHERE more_helpful = '1') AS helpful_first,
+           count(*) FILTER (WHERE more_helpful = '2') AS helpful_second,
+           count(*) FILTER (WHERE more_helpful = 'tie') AS helpful_tie
+    FROM annotation_comparison AS out
+    LEFT JOIN annotation_judgment AS judgment
+        ON judgment.comparison_id = out.id AND NOT judgment.surplus
+    WHERE out.outcome = 'retired'
+    GROUP BY out.id
+), now AS (
+    SELECT out.id,
+           CASE WHEN out.preference IS NOT NULL THEN 'decided'
+                WHEN out.response_1 = out.response_2 OR EXISTS (
+                    SELECT 1 FROM annotation_adjudication AS ruling
+                    WHERE ruling.comparison_id = out.id
+                ) OR out.judgment_count >= project.judgments_per_comparison
+                    AND tie > greatest(first, second)
+                    AND helpful_tie > greatest(helpful_first, helpful_second) THEN 'undecided'
+                WHEN out.judgment_count >= project.max_judgments THEN 'disputed'
+                ELSE 'waiting' END AS outcome,
+           -- One more settles what has had the usual number already.
+           greatest(project.judgments_per_comparison, out.judgment_count + 1) AS wanted
+    FROM annotation_comparison AS out
+    JOIN votes ON votes.id = out.id
+    JOIN annotation_project AS project ON project.id = out.project_id
+)
 UPDATE annotation_comparison AS comparison
-SET outcome = CASE
-        WHEN preference IS NOT NULL THEN 'decided'
-        WHEN wanted_judgments = 0 OR judgment_count >= project.max_judgments THEN 'undecided'
-        ELSE 'waiting' END,
-    open_slots = CASE WHEN preference IS NOT NULL OR wanted_judgments = 0 THEN 0
-        ELSE greatest(project.judgments_per_comparison - wanted_judgments, 0) END,
-    wanted_judgments = CASE WHEN preference IS NOT NULL OR wanted_judgments = 0
-        THEN wanted_judgments
-        ELSE greatest(project.judgments_per_comparison, wanted_judgments) END
-FROM annotation_project AS project
-WHERE project.id = comparison.project_id AND outcome = 'retired'
+SET outcome = now.outcome,
+    open_slots = CASE WHEN now.outcome = 'waiting'
+        THEN greatest(now.wanted - wanted_judgments, 0) ELSE 0 END,
+    wanted_judgments = CASE WHEN now.outcome = 'waiting'
+        THEN greatest(now.wanted, wanted_judgments) ELSE wanted_judgments END
+FROM now WHERE now.id = comparison.id
 """
 
 
