@@ -199,9 +199,10 @@ class Project:
         dry_run: bool = False,
         **filters: str,
     ) -> dict[str, Any]:
-        """``priority`` by ``amount`` points, ``retire``, ``bring_back``, or ``hand_out_again`` for
-        ``amount`` further answers: those with these ids, or all that ``filters`` find, 5,000 at
-        most. How many are ``changed``, and how many are ``left`` for which reason."""
+        """``priority`` by ``amount`` points, ``retire``, ``bring_back``, ``hand_out_again`` for
+        ``amount`` further answers, or ``stop_asking`` for them: those with these ids, or all that
+        ``filters`` find, 5,000 at most. How many are ``changed``, and how many are ``left`` for
+        which reason."""
         body = {"action": action, "amount": amount, "dry_run": dry_run}
         body |= {"all": True} if comparisons is None else {"comparisons": comparisons}
         path = f"{self.path}/comparisons/changes"

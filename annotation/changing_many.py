@@ -1,4 +1,4 @@
-"""What a manager does to many comparisons at once: another priority, out, back in, out again.
+"""What a manager does to many comparisons at once: another priority, out, back in, asked again.
 
 Each is one transaction over rows that are locked in the order of their ids, and leaves alone what
 it does not fit, saying why. No vote is ever lost by it.
@@ -37,6 +37,7 @@ class Action(Choices):
     RETIRE = "retire", "Take out"
     BRING_BACK = "bring_back", "Bring back"
     HAND_OUT_AGAIN = "hand_out_again", "Ask again, further answers:"
+    STOP_ASKING = "stop_asking", "Stop asking again"
 
 
 class NoSuchChange(DomainError):
@@ -99,8 +100,10 @@ def foreseen(project: Project, ids: Iterable[int], change: Change) -> Changed:
 def carry_out(project: Project, ids: Iterable[int], change: Change) -> Changed:
     """Changes those of ``ids`` that belong to the project and fit."""
     with transaction.atomic():
-        rows = _looked_at(project, ids, change)
-        fitting, done = _sorted(rows.select_for_update(no_key=True))
+        mine = Comparison.objects.filter(project=project, pk__in=list(ids)).order_by("pk")
+        locked = list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
+        # Looked at afterwards: a ruling that was waited for is seen by a new statement only.
+        fitting, done = _sorted(_looked_at(project, locked, change))
         _CHANGES[change.action](project, fitting, change.amount)
     return done
 
@@ -146,6 +149,9 @@ _REASONS = {
     Action.RETIRE: (_GOLD, (Q(outcome=Outcome.RETIRED), "taken out already")),
     Action.BRING_BACK: ((~Q(outcome=Outcome.RETIRED), "not taken out"),),
     Action.HAND_OUT_AGAIN: (_GOLD, _OUT, _WAITING, _RULED, _WITHOUT_VOTES),
+    Action.STOP_ASKING: (
+        (Q(asked_judgments__isnull=True) | ~Q(outcome=Outcome.WAITING), "not being asked again"),
+    ),
 }
 
 
@@ -178,9 +184,16 @@ def _bring_back(project: Project, ids: list[int], amount: int) -> None:
             comparison.outcome = Outcome.DECIDED
             comparison.save(update_fields=["outcome"])
             continue
-        comparison.outcome = Outcome.WAITING
-        comparison.want(comparison.usual_judgments)
-        settle(comparison)
+        _settle_by_votes(comparison)
+
+
+def _settle_by_votes(comparison: Comparison) -> None:
+    """What a locked comparison's votes make of it, with the slots that it then needs."""
+    comparison.outcome = Outcome.WAITING
+    comparison.wanted_judgments -= comparison.open_slots
+    comparison.open_slots = 0
+    comparison.want(comparison.usual_judgments)
+    settle(comparison)
 
 
 def _hand_out_again(project: Project, ids: list[int], amount: int) -> None:
@@ -201,9 +214,18 @@ def _hand_out_again(project: Project, ids: list[int], amount: int) -> None:
     )
 
 
+def _stop_asking(project: Project, ids: list[int], amount: int) -> None:
+    """The answers that there are decide; a machine's vote does not come back."""
+    rows = Comparison.objects.filter(pk__in=ids)
+    rows.update(asked_judgments=None)
+    for comparison in rows.select_related("project", "adjudication").order_by("pk").iterator():
+        _settle_by_votes(comparison)
+
+
 _CHANGES = {
     Action.PRIORITY: priorities.raise_all,
     Action.RETIRE: _retire,
     Action.BRING_BACK: _bring_back,
     Action.HAND_OUT_AGAIN: _hand_out_again,
+    Action.STOP_ASKING: _stop_asking,
 }

@@ -148,13 +148,15 @@ def take_its_place(assignment: Assignment, comparison: Comparison) -> None:
 def make_gold(comparison: Comparison, *, more_hallucinated: str, explanation: str = "") -> None:
     """States the known answer. From now on the comparison measures people and is no preference.
 
-    Raises NotGold for an answer that is none. Answers under way are kept, as votes that decide
-    nothing.
+    Raises NotGold for an answer that is none, and for what is taken out. Answers under way are
+    kept, as votes that decide nothing.
     """
     if more_hallucinated not in Choice.values:
         raise NotGold("the answer must be 1, 2 or tie", field="more_hallucinated")
     with transaction.atomic():
         locked = Comparison.objects.select_for_update(no_key=True).get(pk=comparison.pk)
+        if locked.outcome == Comparison.Outcome.RETIRED:
+            raise NotGold("It is taken out; bring it back first.")
         helpful = "tie" if more_hallucinated == "tie" else ""
         known = decide(Votes.count([(more_hallucinated, helpful)]))
         locked.gold_more_hallucinated = more_hallucinated

@@ -167,7 +167,10 @@ def settle(comparison: Comparison) -> None:
         elif comparison.judgment_count >= comparison.wanted_judgments:
             comparison.wanted_judgments += 1
             comparison.open_slots += 1
-    elif verdict is not None:
+    elif verdict is None:
+        # The project may want more by now than when it had its outcome.
+        comparison.want(comparison.usual_judgments)
+    else:
         decided = verdict.verdict == Verdict.DECIDED
         outcome = Comparison.Outcome.DECIDED if decided else Comparison.Outcome.UNDECIDED
     if outcome != Comparison.Outcome.WAITING:
@@ -210,27 +213,27 @@ WITH free AS (
 UPDATE annotation_machinelabel AS label SET stands = true FROM free WHERE label.id = free.label
 """
 WITHDRAW_MACHINE_VOTES = """
-WITH withdrawn AS (
-    UPDATE annotation_machinelabel SET stands = false
-    WHERE labelling_id = %(labelling)s AND stands
-    RETURNING comparison_id
-), locked AS (
-    SELECT comparison.id, comparison.outcome = 'retired' AS retired,
-           coalesce(comparison.asked_judgments, project.judgments_per_comparison) AS usual,
+WITH locked AS (
+    SELECT comparison.id, label.id AS label, comparison.outcome = 'retired' AS retired,
+           comparison.machine_vote <> '' AS by_machine,
+           greatest(comparison.asked_judgments, project.judgments_per_comparison) AS usual,
            comparison.wanted_judgments - comparison.open_slots AS taken
-    FROM annotation_comparison AS comparison
+    FROM annotation_machinelabel AS label
+    JOIN annotation_comparison AS comparison ON comparison.id = label.comparison_id
     JOIN annotation_project AS project ON project.id = comparison.project_id
-    WHERE comparison.id IN (SELECT comparison_id FROM withdrawn)
-      AND comparison.machine_vote <> ''
+    WHERE label.labelling_id = %(labelling)s AND label.stands
     ORDER BY comparison.id
     FOR NO KEY UPDATE OF comparison
+), withdrawn AS (
+    UPDATE annotation_machinelabel AS label SET stands = false
+    FROM locked WHERE label.id = locked.label
 )
 UPDATE annotation_comparison AS comparison
 SET machine_vote = '', preference = NULL, hallucination = NULL, margin = NULL,
     outcome = CASE WHEN retired THEN 'retired' ELSE 'waiting' END,
     open_slots = CASE WHEN retired THEN 0 ELSE greatest(usual - taken, 0) END,
     wanted_judgments = CASE WHEN retired THEN taken ELSE greatest(usual, taken) END
-FROM locked WHERE comparison.id = locked.id
+FROM locked WHERE comparison.id = locked.id AND by_machine
 """
 
 

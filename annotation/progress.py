@@ -71,7 +71,8 @@ class MemberProgress:
     own: OwnProgress
 
 
-_IN = ~Q(outcome=Comparison.Outcome.RETIRED)
+NOT_RETIRED = ~Q(outcome=Comparison.Outcome.RETIRED)
+_OF_WHAT_IS_IN = ~Q(comparison__outcome=Comparison.Outcome.RETIRED)
 OUTCOMES = {
     str(outcome): Count("pk", filter=Q(outcome=outcome)) for outcome in Comparison.Outcome.values
 }
@@ -90,10 +91,10 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
         .order_by()
         .values("project")
         .annotate(
-            comparisons=Count("pk", filter=_IN),
-            counted=Sum("judgment_count", filter=_IN, default=0),
-            wanted=Sum("wanted_judgments", filter=_IN, default=0),
-            by_machine=Count("pk", filter=_IN & ~Q(machine_vote="")),
+            comparisons=Count("pk", filter=NOT_RETIRED),
+            counted=Sum("judgment_count", filter=NOT_RETIRED, default=0),
+            wanted=Sum("wanted_judgments", filter=NOT_RETIRED, default=0),
+            by_machine=Count("pk", filter=NOT_RETIRED & ~Q(machine_vote="")),
             **OUTCOMES,
         )
     )
@@ -101,7 +102,7 @@ def progress_of_many(projects: list[Project]) -> dict[int, Progress]:
     empty = dict.fromkeys(("comparisons", "counted", "wanted", "by_machine", *OUTCOMES), 0)
     surplus = dict(
         Judgment.objects.filter(
-            comparison__project__in=names, surplus=True, assignment__purpose="work"
+            _OF_WHAT_IS_IN, comparison__project__in=names, surplus=True, assignment__purpose="work"
         )
         .order_by()
         .values_list("comparison__project")
@@ -126,7 +127,7 @@ def _corrected(asking: list[Project]) -> dict[int, int]:
     if not asking:
         return {}
     names = [project.pk for project in asking]
-    found = Judgment.objects.filter(comparison__project__in=names, surplus=False)
+    found = Judgment.objects.filter(_OF_WHAT_IS_IN, comparison__project__in=names, surplus=False)
     rows = found.exclude(corrections=[]).order_by().values_list("comparison__project")
     return {**dict.fromkeys(names, 0), **dict(rows.annotate(Count("pk")))}
 
@@ -157,12 +158,14 @@ def size(project: Project) -> int:
 
 
 def _count(project: Project) -> int:
-    return Comparison.objects.filter(_IN, project=project).count()
+    return Comparison.objects.filter(NOT_RETIRED, project=project).count()
 
 
 def sizes(projects: list[Project]) -> dict[int, int]:
     """``size`` of each, by primary key; one query."""
-    rows = Comparison.objects.filter(_IN, project__in=[one.pk for one in projects]).order_by()
+    rows = Comparison.objects.filter(
+        NOT_RETIRED, project__in=[one.pk for one in projects]
+    ).order_by()
     found = dict(rows.values_list("project").annotate(Count("pk")))
     return {one.pk: found.get(one.pk, 0) for one in projects}
 

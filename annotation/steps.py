@@ -12,6 +12,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.urls import reverse
 
 from annotation.models import Comparison, Membership, Project, Release
+from annotation.progress import NOT_RETIRED
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def page(route: str) -> Callable[[Project], str]:
 
 
 def register_own() -> None:
-    work = Comparison.objects.filter(project=OuterRef("pk"), gold_more_hallucinated="").order_by()
+    of_project = Comparison.objects.filter(project=OuterRef("pk")).order_by()
+    work = of_project.filter(NOT_RETIRED, gold_more_hallucinated="")
     members: QuerySet[Membership] = Membership.objects.filter(project=OuterRef("pk"))
     register(
         Step(

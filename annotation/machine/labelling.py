@@ -57,10 +57,14 @@ SAMPLE_POINTS = 10_000
 OPEN = Q(comparison__outcome=Comparison.Outcome.WAITING)
 SETTLED = ~OPEN & ~Q(comparison__outcome=Comparison.Outcome.RETIRED)
 """What a manager takes out is settled by nobody: of a sample it is waited for no longer, and counts
-as wrong."""
-RIGHT = Q(comparison__outcome=Comparison.Outcome.DECIDED, comparison__hallucination=True) & (
-    Q(more_hallucinated="1", comparison__preference=2)
-    | Q(more_hallucinated="2", comparison__preference=1)
+as what it was settled as, if it was."""
+RIGHT = (
+    ~OPEN
+    & Q(comparison__hallucination=True)
+    & (
+        Q(more_hallucinated="1", comparison__preference=2)
+        | Q(more_hallucinated="2", comparison__preference=1)
+    )
 )
 METHOD = (
     "Fixed-sequence exact binomial tests (Learn then Test, arXiv 2110.01052) from the most "
@@ -92,7 +96,7 @@ class Answer:
 
 
 def candidates(project: Project) -> QuerySet[Comparison]:
-    """What a machine may be asked about: waiting, and begun by nobody."""
+    """What a machine may be asked about: waiting, begun by nobody, and asked of nobody again."""
     begun = Assignment.objects.filter(comparison=OuterRef("pk"))
     kept = MachineLabel.objects.filter(
         comparison=OuterRef("pk"), use=Use.AUDIT, labelling__state=State.CERTIFIED
@@ -104,6 +108,7 @@ def candidates(project: Project) -> QuerySet[Comparison]:
         outcome=Comparison.Outcome.WAITING,
         gold_more_hallucinated="",
         judgment_count=0,
+        asked_judgments__isnull=True,
     )
 
 
@@ -412,9 +417,11 @@ def _keep_watch(labelling: MachineLabelling) -> None:
     audit = audit.exclude(more_hallucinated="")
     answers, right = audit.count(), audit.filter(RIGHT).count()
     evidence = evidence_against(answers - right, answers, labelling.level)
-    sample = [one for one in _answered(labelling, Use.SAMPLE) if one[0] >= threshold]
-    errors = sum(not is_right for _, is_right in sample)
-    bound = upper_bound(errors, len(sample), labelling.confidence)
+    sample = labelling.labels.filter(use=Use.SAMPLE, confidence__gte=threshold)
+    # What people are asked again is wrong only once they have said so.
+    errors = sample.exclude(OPEN).exclude(RIGHT).count()
+    size = sample.count()
+    bound = upper_bound(errors, size, labelling.confidence)
     seen = {
         **{"answers": answers, "errors": answers - right, "evidence": evidence},
         **{"needed": 1 / (1 - labelling.confidence), "bound": bound, "sample_errors": errors},
@@ -428,7 +435,7 @@ def _keep_watch(labelling: MachineLabelling) -> None:
         )
     elif bound > labelling.level:
         reason = (
-            f"Answers to the sample were changed: {errors:,} of {len(sample):,} are wrong now, and "
+            f"Answers to the sample were changed: {errors:,} of {size:,} are wrong now, and "
             f"up to {bound:.1%} of its labels may be."
         )
     else:

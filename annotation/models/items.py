@@ -290,7 +290,7 @@ class Comparison(models.Model):
     @property
     def usual_judgments(self) -> int:
         """How many counted votes decide it, unless they are split."""
-        return self.asked_judgments or self.project.judgments_per_comparison
+        return max(self.asked_judgments or 0, self.project.judgments_per_comparison)
 
     @property
     def most_judgments(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -9,13 +10,15 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from annotation import adjudication, changing_many, checks, progress
+from annotation import adjudication, changing_many, checks, leases, progress, steps
 from annotation.answers import Answer
 from annotation.changing_many import Action, Change, NoSuchChange, TooMany
-from annotation.models import Comparison, MachineLabel, Project
+from annotation.machine import labelling
+from annotation.models import Comparison, Judgment, MachineLabel, Project
 from annotation.preferences import withdraw_machine_votes
 from annotation.releases.snapshot import snapshot
 from tests import factories
@@ -25,6 +28,9 @@ RETIRE = Change(action=Action.RETIRE)
 BRING_BACK = Change(action=Action.BRING_BACK)
 AGAIN = Change(action=Action.HAND_OUT_AGAIN, amount=2)
 LABEL = {"outcome": "decided", "preference": 1, "hallucination": True, "margin": 1.0}
+GOING_BACK = importlib.import_module(
+    "annotation.migrations.0027_taken_out_and_asked_again"
+).BRING_BACK
 NOBODY = {"wanted_judgments": 0, "open_slots": 0}
 
 
@@ -69,9 +75,9 @@ def ruled(project: Project) -> Comparison:
 
 def by_machine(project: Project) -> Comparison:
     comparison = factories.make_comparison(project, machine_vote="2", **LABEL, **NOBODY)
-    labelling = factories.make_machine_labelling(project)
+    made = factories.make_machine_labelling(project)
     MachineLabel.objects.create(
-        **{"labelling": labelling, "comparison": comparison, "use": "vote", "stands": True},
+        **{"labelling": made, "comparison": comparison, "use": "vote", "stands": True},
         **{"more_hallucinated": "2", "confidence": 1.0},
     )
     return comparison
@@ -123,6 +129,27 @@ def test_what_is_taken_out_is_in_no_count_and_no_release(project: Project) -> No
     done = progress.progress_of(project)
     assert (done.comparisons, done.decided, done.retired) == (1, 1, 1)
     assert progress.sizes([project]) == {project.pk: 1}
+    assert step_is_done(project, "Label")
+    act(project, stays, RETIRE)
+    assert not step_is_done(project, "Label")
+
+
+def test_corrections_of_what_is_taken_out_are_not_counted(project: Project) -> None:
+    project.ask_correction = "worse"
+    judged(project)
+    late = factories.judge(factories.make_comparison(project, source="other"))
+    Judgment.objects.update(corrections=[{"response": 1, "text": "A star."}])
+    Judgment.objects.filter(pk=late.pk).update(surplus=True)
+    before = progress.progress_of(project)
+    assert (before.corrected, before.surplus) == (1, 1)
+    for one in project.comparisons.all():
+        act(project, one, RETIRE)
+    done = progress.progress_of(project)
+    assert (done.judgments, done.corrected, done.surplus) == (0, 0, 0)
+
+
+def step_is_done(project: Project, title: str) -> bool:
+    return {step.title: step.done for step in steps.of([project])[project.pk]}[title]
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -146,6 +173,59 @@ def test_asking_again_takes_what_votes_have_settled(project: Project, make: Any)
     factories.judge(comparison, "1")
     comparison.refresh_from_db()
     assert (comparison.outcome, comparison.preference) == ("decided", 2)
+
+
+def test_who_stops_asking_again_has_what_the_votes_say(project: Project) -> None:
+    stop = Change(action=Action.STOP_ASKING)
+    voted, guessed, never = judged(project), by_machine(project), waiting(project)
+    voted.refresh_from_db()
+    before = state(voted)
+    for comparison in (voted, guessed):
+        act(project, comparison, AGAIN)
+        assert act(project, comparison, stop).changed == 1
+    assert state(voted) == before
+    # The machine's vote is gone, so it waits as any other does.
+    assert (guessed.outcome, guessed.open_slots, guessed.asked_judgments) == ("waiting", 1, None)
+    assert act(project, never, stop).left == {"not being asked again": 1}
+
+
+def test_a_project_that_wants_more_asks_as_much_of_what_is_asked_again(project: Project) -> None:
+    comparison = judged(project)
+    act(project, comparison, Change(action=Action.HAND_OUT_AGAIN, amount=1))
+    leases.change_overlap(project, usual=5, maximum=5)
+    comparison.refresh_from_db()
+    assert (comparison.wanted_judgments, comparison.open_slots) == (5, 4)
+
+
+def test_what_is_taken_out_becomes_no_gold(project: Project) -> None:
+    comparison = waiting(project)
+    act(project, comparison, RETIRE)
+    with pytest.raises(checks.NotGold, match="taken out"):
+        checks.make_gold(comparison, more_hallucinated="1")
+    assert not comparison.is_gold
+
+
+def test_no_machine_is_asked_what_people_are_asked_again(project: Project) -> None:
+    comparison = by_machine(project)
+    act(project, comparison, AGAIN)
+    assert (comparison.outcome, comparison.judgment_count) == ("waiting", 0)
+    assert not labelling.candidates(project).filter(pk=comparison.pk).exists()
+
+
+@pytest.mark.parametrize("votes", [[], [("1", "")], [("tie", "tie")] * 2, [("1", ""), ("2", "")]])
+def test_going_back_a_migration_leaves_what_is_taken_out_to_its_votes(votes: Any) -> None:
+    """Nobody has found equal what nobody was asked about, and what waits has a free slot."""
+    project = factories.make_project(k=2, maximum=3)
+    comparison = waiting(project)
+    for vote in votes:
+        factories.judge(comparison, *vote)
+    comparison.refresh_from_db()
+    before = state(comparison)
+    act(project, comparison, RETIRE)
+    with connection.cursor() as cursor:
+        cursor.execute(GOING_BACK)
+    comparison.refresh_from_db()
+    assert state(comparison) == before
 
 
 def test_a_machines_votes_withdrawn_meanwhile_do_not_bring_back(project: Project) -> None:

@@ -524,6 +524,16 @@ def test_edit_adds_a_version_and_settles_again():
     assert comparison.preference == 1
 
 
+def test_edit_of_an_answer_to_what_gets_more_by_now_has_others_asked():
+    project = make_project(k=1)
+    comparison = make_comparison(project)
+    judgment = judge(comparison, "1")
+    queue.change_overlap(project, usual=3, maximum=3)
+    edit(judgment, WORSE_2)
+    comparison.refresh_from_db()
+    assert (comparison.outcome, comparison.open_slots) == ("waiting", 2)
+
+
 def test_edit_of_a_version_that_is_not_current_is_refused():
     project = make_project(k=1)
     judgment = judge(make_comparison(project), "1")

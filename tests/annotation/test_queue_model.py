@@ -37,6 +37,7 @@ class Item:
 
     wanted: int = K
     usual: int = K
+    most_ever: int = MAXIMUM
     outcome: str = "waiting"
     states: dict[int, str] = field(default_factory=dict)
     due: set[int] = field(default_factory=set)
@@ -73,8 +74,15 @@ class Item:
 
     def ask_again(self, more):
         self.usual = max(len(self.counted) + more, K)
+        self.most_ever = max(self.most_ever, self.most)
         self.outcome = "waiting"
         self.want(self.usual)
+
+    def stop_asking(self):
+        self.usual = K
+        self.wanted -= self.open_slots
+        self.want(K)
+        self.settle()
 
     def vote(self, who, given):
         if self.states[who] != "open" and self.open_slots == 0:
@@ -291,6 +299,7 @@ class QueueMachine(RuleBasedStateMachine):
             "retire": item.outcome != "retired",
             "bring_back": item.outcome == "retired",
             "hand_out_again": settled,
+            "stop_asking": item.outcome == "waiting" and item.usual > K,
         }
         assert (done.changed, sum(done.left.values())) == (fits[action], not fits[action])
         if action == "retire" and fits[action]:
@@ -299,6 +308,8 @@ class QueueMachine(RuleBasedStateMachine):
             item.bring_back()
         elif action == "hand_out_again" and fits[action]:
             item.ask_again(more)
+        elif action == "stop_asking" and fits[action]:
+            item.stop_asking()
 
     @invariant()
     def both_are_in_one_state(self):
@@ -306,7 +317,7 @@ class QueueMachine(RuleBasedStateMachine):
             row = Comparison.objects.get(pk=key)
             found = (row.wanted_judgments, row.open_slots, row.judgment_count, row.outcome)
             assert found == (item.wanted, item.open_slots, len(item.counted), item.outcome)
-            assert item.open_slots >= 0 and len(item.counted) <= item.most
+            assert item.open_slots >= 0 and len(item.counted) <= item.most_ever
             states = Assignment.objects.filter(comparison=row).values_list("annotator", "state")
             assert dict(states) == {self.people[w].pk: state for w, state in item.states.items()}
         late = Judgment.objects.filter(surplus=True, comparison__in=self.keys).count()

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import F
 
 from annotation import checks, preferences, queue
+from annotation.changing_many import Action, Change, carry_out
 from annotation.machine import labelling
 from annotation.machine.labelling import Answer, CannotLabel, NotAtThisStage
 from annotation.models import Comparison, MachineLabelling, Notice
@@ -143,6 +144,22 @@ def test_deciding_early_counts_what_is_open_as_wrong():
     settle(of(found, "sample")[:10])
     labelling.decide(found)
     assert (found.state, found.certificate["unsettled"]) == (State.REFUSED, 12)
+
+
+def test_what_is_taken_out_or_asked_again_speaks_against_no_certificate():
+    found = certified(make_project(k=1), waiting=60)
+    sample = [row.comparison_id for row in of(found, "sample")]
+    project = found.project
+    assert carry_out(project, sample[:2], Change(action=Action.RETIRE)).changed == 2
+    again = Change(action=Action.HAND_OUT_AGAIN, amount=1)
+    assert carry_out(project, sample[2:4], again).changed == 2
+    labelling.look(found)
+    found.refresh_from_db()
+    assert (found.state, found.audit["sample_errors"]) == (State.CERTIFIED, 0)
+    settle(of(found, "sample")[2:4], lambda _: "tie")
+    labelling.look(found)
+    found.refresh_from_db()
+    assert (found.state, found.audit["sample_errors"]) == (State.WITHDRAWN, 2)
 
 
 def test_further_answers_that_contradict_it_give_everything_back():
