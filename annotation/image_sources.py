@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 
 from annotation.images import MOST_BYTES, BadImage, Decoder, check_size, is_whole, prepare
 from annotation.models import Image
-from annotation.reading.files import asian_encoding
+from annotation.reading.encodings import asian_encoding
 from annotation.reading.names import Ambiguous, Names, excerpt, key, leaves_its_folder, normal
 
 UTF_8_FLAG = 0x800

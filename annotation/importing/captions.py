@@ -10,7 +10,8 @@ from typing import IO, Any
 from annotation.importing.forms.fields import listed
 from annotation.importing.record_files import BadField, Faults, Problem
 from annotation.importing.the_picture import IMAGES, name_of_picture
-from annotation.reading.files import Fault, Unreadable, document, text_lines, values
+from annotation.reading.faults import Fault, Unreadable
+from annotation.reading.files import document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by
 from config.outside import is_storable
 

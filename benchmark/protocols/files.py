@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from annotation.reading.files import Unreadable, is_array, read_all, read_document
+from annotation.reading.faults import Unreadable
+from annotation.reading.files import is_array, read_all, read_document
 from benchmark.protocols.protocol import Refused
 
 T = TypeVar("T")

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from annotation.reading import names
-from annotation.reading.files import Unreadable, read_all
+from annotation.reading.faults import Unreadable
+from annotation.reading.files import read_all
 from tests.inputs.test_files import FORMS, LINES, TWO
 from training.rlhf import names as engine_names
 from training.rlhf.converters.reading import entries, lines

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from annotation.reading import files
-from annotation.reading.files import Unreadable, document, read_all, values
+from annotation.reading import json_records, tables
+from annotation.reading.faults import Unreadable
+from annotation.reading.files import document, read_all, values
 
 TWO = [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
 LINES = "\n".join(json.dumps(one) for one in TWO)
@@ -182,11 +183,11 @@ def test_a_record_that_does_not_end_is_read_in_linear_time(begins, monkeypatch):
             looked_at.append(len(text) - at)
             return super().raw_decode(text, at)
 
-    monkeypatch.setattr(files._Text, "CHUNK", 64)
-    monkeypatch.setattr(files, "json_decoder", lambda **_: Counting(parse_int=float))
+    monkeypatch.setattr(json_records._Text, "CHUNK", 64)
+    monkeypatch.setattr(json_records, "json_decoder", lambda **_: Counting(parse_int=float))
     for most in (2**16, 2**12):
         looked_at.clear()
-        monkeypatch.setattr(files, "MOST_RECORD_BYTES", most)
+        monkeypatch.setattr(json_records, "MOST_RECORD_BYTES", most)
         found, [(line, reason)] = read(begins.encode() + b"1" * 2**16)
         assert (found, line) == ([], 0) and "in record 1" in reason
         assert sum(looked_at) < 6 * most
@@ -194,7 +195,7 @@ def test_a_record_that_does_not_end_is_read_in_linear_time(begins, monkeypatch):
 
 @pytest.mark.parametrize("long", ["header", "row", "cell over lines"])
 def test_a_line_of_a_table_is_no_longer_than_a_record(long, monkeypatch):
-    monkeypatch.setattr(files, "MOST_RECORD_BYTES", 1000)
+    monkeypatch.setattr(tables, "MOST_RECORD_BYTES", 1000)
     head = "id,text" + (",a" * 3000 if long == "header" else "")
     row = {"row": "1," + "a" * 2000, "cell over lines": '1,"' + "a\n" * 2000 + '"'}.get(long, "1,a")
     found, faults = read(f"{head}\n{row}\n".encode())
@@ -204,7 +205,7 @@ def test_a_line_of_a_table_is_no_longer_than_a_record(long, monkeypatch):
 
 @pytest.mark.parametrize("lines", [1, 3, 400])
 def test_the_line_that_is_no_utf_8_is_named_wherever_pieces_end(lines, monkeypatch):
-    monkeypatch.setattr(files._Text, "CHUNK", 7)
+    monkeypatch.setattr(json_records._Text, "CHUNK", 7)
     text = "id,text\n" + "".join(f"{n},süß\n" for n in range(lines - 1)) + "9,"
     _, [(line, reason)] = read(text.encode() + "süß\n".encode("latin-1"))
     assert line == 0 and reason.endswith(f"in line {lines + 1} of its text")

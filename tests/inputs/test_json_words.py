@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation.reading.files import Unreadable, document, values
+from annotation.reading.faults import Unreadable
+from annotation.reading.files import document, values
 from config import json_words
 from config.outside import NotJson, parse_json
 from training.checkpoints import bases

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.reading.files import Unreadable, is_array, read_all, read_document
+from annotation.reading.faults import Unreadable
+from annotation.reading.files import is_array, read_all, read_document
 from annotation.reading.names import normal, quoted
 
 TYPES = (
