@@ -11,6 +11,12 @@ register = template.Library()
 
 
 @register.simple_tag
+def known_languages() -> list[tuple[str, str]]:
+    """Codes and names; Django's own tag would translate the names."""
+    return list(settings.LANGUAGES)
+
+
+@register.simple_tag
 def texts_of_scripts() -> str:
     """The address of the texts that scripts of the page say; "" in English, which they speak.
 

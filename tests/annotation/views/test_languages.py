@@ -53,6 +53,9 @@ def test_strangers_are_spoken_to_as_their_browser_asks(asked: str, spoken: str) 
     right_to_left = ' dir="rtl"' if spoken == "ar" else ""
     assert f'<html lang="{spoken}"{right_to_left}>' in page
     assert LOG_IN[spoken] in page
+    assert all(
+        f'lang="{code}"' in page and f">{name}<" in page for code, name in settings.LANGUAGES
+    )
     assert answer["Content-Language"] == spoken
     assert "Accept-Language" in answer["Vary"]
 
