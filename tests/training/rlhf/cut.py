@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
@@ -18,7 +19,7 @@ from training.rlhf import train_sft
 from training.rlhf.__main__ import ENTRY_POINTS, _entry_point
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings, ModelSettings, Turn
-from training.rlhf.errors import EngineError
+from training.rlhf.errors import EngineError, ModelError
 from training.rlhf.identity import _of_tensor
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes, together
@@ -68,6 +69,8 @@ def compare(base: str, image: Path, dtype: str) -> None:
                 two, one, rtol=1e-4, atol=1e-4 * float(one.detach().abs().max())
             )
         assert 2 * held(cut) == held(plain)  # nothing is left whole
+    with pytest.raises(ModelError, match=r"model\.sharded: DoRA"):
+        cut._inject("dora", LoraConfig(target_modules=["q_proj"], use_dora=True))
     own, others = (
         [(name, _of_tensor(weight, 1024)) for name, weight in model.base_weights()]
         for model in (plain, cut)

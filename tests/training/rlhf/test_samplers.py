@@ -380,11 +380,19 @@ def test_without_the_package_the_run_says_so(make_run: MakeRun, reward_folder: P
     assert failure["message"] == "settings.sampler: 'vllm' needs the vllm package"
 
 
-def test_a_quantised_base_is_not_shared(model: VisionLanguageModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loading", "reason"),
+    [
+        (ModelSettings(quantization="nf4"), "not quantised"),
+        (ModelSettings(sharded=True), "name servers"),
+    ],
+)
+def test_a_base_that_is_not_plain_and_whole_is_not_shared(
+    model: VisionLanguageModel, tmp_path: Path, loading: ModelSettings, reason: str
+) -> None:
     settings = PpoSettings(sampler="vllm")
-    loading = ModelSettings(quantization="nf4")
     spec = preset_spec(Kind.PPO, "default", settings=settings, model=loading)
-    with pytest.raises(EngineError, match="not quantised"):
+    with pytest.raises(EngineError, match=reason):
         VllmSampler(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]
 
 
