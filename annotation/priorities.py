@@ -127,15 +127,27 @@ def _votes_for(comparisons: set[int]) -> Counter[tuple[int, int]]:
 
 
 def _add(project: Project, moved: dict[int, int]) -> None:
+    """Locks in the order of ids what is not locked yet."""
     if not moved:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             """
+            WITH locked AS (
+                SELECT id FROM annotation_comparison
+                WHERE id = ANY(%(moved)s::bigint[]) AND project_id = %(project)s
+                ORDER BY id FOR NO KEY UPDATE
+            )
             UPDATE annotation_comparison AS comparison
-            SET priority = greatest(%s, least(%s, comparison.priority::bigint + change.points))
-            FROM unnest(%s::bigint[], %s::integer[]) AS change (id, points)
-            WHERE comparison.id = change.id AND comparison.project_id = %s
+            SET priority = greatest(
+                %(lowest)s, least(%(highest)s, comparison.priority::bigint + change.points)
+            )
+            FROM locked JOIN unnest(%(moved)s::bigint[], %(points)s::integer[])
+                AS change (id, points) USING (id)
+            WHERE comparison.id = locked.id
             """,
-            [LOWEST, HIGHEST, list(moved), list(moved.values()), project.pk],
+            {
+                **{"moved": list(moved), "points": list(moved.values()), "project": project.pk},
+                **{"lowest": LOWEST, "highest": HIGHEST},
+            },
         )

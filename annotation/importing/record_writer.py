@@ -27,10 +27,11 @@ COMPARISON_FIELDS = (
 )
 _KEPT = (
     *("imported_marks", "imported_corrections", "imported_votes"),
-    *("preference", "hallucination", "margin", "wanted_judgments"),
+    *("preference", "hallucination", "margin", "wanted_judgments", "outcome"),
 )
-"""Of a comparison that is here, what a file may say anew of it."""
+"""Of a comparison that is here, what a file may say anew of it, and how it stands."""
 MARKED, CORRECTED, LABEL = "marked words", "corrections", "label and votes"
+TAKEN_OUT = "the pair is here already, taken out by a manager, who can bring it back"
 _FIELDS = {MARKED: "marks", CORRECTED: "corrections", LABEL: "preference"}
 
 
@@ -136,7 +137,10 @@ class RecordWriter:
             if there != content:
                 reason = f"{pair.id!r} is here already with other responses"
                 self.faults.add(Problem(pair.line, "id", reason))
-            elif self.keep_labels:
+                continue
+            if kept["outcome"] == Comparison.Outcome.RETIRED:
+                self.warnings.add(Problem(pair.line, "id", TAKEN_OUT))
+            if self.keep_labels:
                 self._say_what_is_not_taken(pair, kept)
         if fresh and not self.faults:
             keys = self._comparison_table.new_keys(len(fresh))

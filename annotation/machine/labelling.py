@@ -347,6 +347,7 @@ def decide(labelling: MachineLabelling) -> None:
         to = State.CERTIFIED if chosen else State.REFUSED
         if not _move(labelling, State.SAMPLING, to=to, decided_at=Now()):
             raise NotAtThisStage("The sample is not being answered just now.")
+        _lock_all(labelling)
         _raise_sample(labelling, -SAMPLE_POINTS)
         taken = take_machine_votes(labelling.pk, threshold=chosen.threshold) if chosen else 0
         certificate = _certificate(labelling, tested, taken)
@@ -358,6 +359,12 @@ def decide(labelling: MachineLabelling) -> None:
         )
         _tell(labelling, "machine_labelling", said)
     labelling.refresh_from_db()
+
+
+def _lock_all(labelling: MachineLabelling) -> None:
+    """At once and in the order of their ids, as everybody who locks several comparisons."""
+    its = Comparison.objects.filter(pk__in=labelling.labels.values("comparison")).order_by("pk")
+    list(its.select_for_update(no_key=True).values_list("pk"))
 
 
 def _test(labelling: MachineLabelling) -> Tested:

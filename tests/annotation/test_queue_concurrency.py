@@ -10,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, F
 from django.test import Client
 
-from annotation import queue
+from annotation import adjudication, changing_many, preferences, priorities, queue
+from annotation.changing_many import Action, Change
 from annotation.models import (
     Assignment,
     Comparison,
     Judgment,
     JudgmentVersion,
+    MachineLabel,
     Project,
     Release,
     User,
@@ -28,6 +30,7 @@ from tests.factories import (
     judge,
     make_comparison,
     make_comparisons,
+    make_machine_labelling,
     make_member,
     make_project,
     make_token,
@@ -52,6 +55,28 @@ def at_once(action: Callable[[Any], Any], arguments: list[Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(arguments)) as pool:
         return list(pool.map(run, arguments))
+
+
+def while_it_waits(action: Callable[[], Any], meanwhile: Callable[[], None]) -> Any:
+    """What ``action`` gives, on a connection its own; ``meanwhile`` runs here, in the transaction
+    that it waits for, once it does."""
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            list(Comparison.objects.order_by("pk").select_for_update(no_key=True)[:1])
+            begun = pool.submit(at_once, lambda _: action(), [None])
+            while not begun.done() and not waits_for_a_lock():
+                pass
+            meanwhile()
+        return begun.result(timeout=60)[0]
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_stat_clear_snapshot(), EXISTS (SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[1])
 
 
 def work_until_done(project: Project, annotator: User) -> list[uuid.UUID]:
@@ -235,3 +260,50 @@ def test_one_idempotency_key_sent_many_times_at_once_makes_one_release():
     assert [status for status, _ in answers] == [201] * 10
     assert len({body["id"] for _, body in answers}) == 1
     assert Release.objects.count() == 1
+
+
+@pytest.mark.parametrize("who", ["a score", "a withdrawal", "a manager"])
+def test_many_comparisons_are_locked_in_the_order_of_their_ids(who):
+    """While the first is somebody else's, none of what comes after it is held."""
+    project = make_project(k=1)
+    first, second = make_comparisons(project, 2)
+    Comparison.objects.filter(pk=first.pk).update(priority=1)
+    judge(first)
+    found = make_machine_labelling(project)
+    Comparison.objects.filter(pk=first.pk).update(machine_vote="2")
+    said = {"use": "vote", "stands": True, "more_hallucinated": "2", "confidence": 1.0}
+    for one in (first, second):
+        MachineLabel.objects.create(labelling=found, comparison=one, **said)
+    opinions = [
+        priorities.Opinion(comparison=pk, probability_1=0.5, points_before=points)
+        for pk, points in ((first.pk, 7), (second.pk, 0))
+    ]
+    change = Change(action=Action.RETIRE)
+    act = {
+        "a score": lambda: priorities.reprioritise(project, opinions),
+        "a withdrawal": lambda: transaction.atomic(preferences.withdraw_machine_votes)(found.pk),
+        "a manager": lambda: changing_many.carry_out(project, [second.pk, first.pk], change),
+    }[who]
+
+    def nothing_else_is_held() -> None:
+        for rows in (Comparison.objects.filter(pk=second.pk), MachineLabel.objects.all()):
+            assert list(rows.select_for_update(nowait=True, of=("self",)))
+
+    while_it_waits(act, nothing_else_is_held)
+
+
+def test_a_ruling_that_was_waited_for_is_not_asked_about_again():
+    project = make_project(k=1)
+    comparison = make_comparison(project)
+    judge(comparison, "tie", "tie")
+    Comparison.objects.update(outcome="disputed")
+    reviewer = make_member(project, "reviewer")
+    ruling = queue.Answer(more_hallucinated="1")
+    change = Change(action=Action.HAND_OUT_AGAIN, amount=1)
+    done = while_it_waits(
+        lambda: changing_many.carry_out(project, [comparison.pk], change),
+        lambda: adjudication.rule(comparison, reviewer, ruling) and None,
+    )
+    assert (done.changed, sum(done.left.values())) == (0, 1)
+    comparison.refresh_from_db()
+    assert comparison.outcome == "decided"
