@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotation import queue
+from annotation.changing_many import Action, Change, carry_out
 from annotation.image_sources import Folder
 from annotation.importing import Options, import_files, one_import, spool
 from annotation.importing.record_files import ImportRefused
@@ -76,6 +77,17 @@ def test_importing_again_changes_nothing(project, folder):
     done = run(project, folder, record(1), record(2), record(3))
     assert (done.created, done.unchanged) == (1, 2)
     assert list(Comparison.objects.order_by("pk").values())[:2] == before
+
+
+def test_a_pair_that_was_taken_out_stays_out_and_the_file_is_told(project, folder):
+    run(project, folder, record(1), record(2))
+    taken_out = [Comparison.objects.get(external_id="r2").pk]
+    carry_out(project, taken_out, Change(action=Action.RETIRE))
+    done = run(project, folder, record(1), record(2))
+    assert (done.created, done.unchanged) == (0, 2)
+    assert [(one.line, one.field) for one in done.warnings] == [(2, "id")]
+    assert "taken out" in done.warnings[0].reason
+    assert Comparison.objects.get(pk=taken_out[0]).outcome == "retired"
 
 
 def test_the_same_id_with_other_content_is_refused(project, folder):
