@@ -70,7 +70,9 @@ def rule(comparison: Comparison, reviewer: User, answer: Answer) -> Adjudication
                 raise RuledDifferently("Somebody has ruled on this comparison meanwhile.")
             return before
         if locked.outcome != Comparison.Outcome.DISPUTED:
-            raise NotDisputed("Its votes gave a majority, or more votes are on their way.")
+            raise NotDisputed(
+                "Its votes gave a majority, more votes are on their way, or a manager took it out."
+            )
         ruling = Adjudication.objects.create(
             comparison=locked,
             adjudicator=reviewer,

@@ -183,8 +183,10 @@ def _require_place(study: Study) -> None:
 
 
 def closed(study: Study) -> str:
-    """Why nobody new is taken: "is full", or "has ended"; empty while somebody may come."""
-    if study.ended_at is not None:
+    """Why nobody new is taken: "is full", or "has ended", as it has with its project; empty while
+    somebody may come."""
+    over = (Project.State.CLOSED, Project.State.ARCHIVED)
+    if study.ended_at is not None or study.project.state in over:
         return "has ended"
     taken = Participant.objects.holding_places(study).count()
     return "is full" if taken >= study.places else ""
