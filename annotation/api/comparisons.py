@@ -43,6 +43,9 @@ class ComparisonSerializer(serializers.ModelSerializer):
         help_text="Higher is handed out first; what a machine labelling under way adds is left "
         "out.",
     )
+    preference = serializers.IntegerField(
+        source="better", allow_null=True, help_text="The better response, 1 or 2, once decided."
+    )
     decided_by = serializers.CharField(
         help_text="people, machine, file (its label came with it), rule (equal texts), or empty."
     )

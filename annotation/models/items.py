@@ -288,6 +288,11 @@ class Comparison(models.Model):
         return bool(self.gold_more_hallucinated)
 
     @property
+    def better(self) -> int | None:
+        """The better response, 1 or 2, while it is decided; what is taken out keeps its label."""
+        return self.preference if self.outcome == self.Outcome.DECIDED else None
+
+    @property
     def usual_judgments(self) -> int:
         """How many counted votes decide it, unless they are split."""
         return max(self.asked_judgments or 0, self.project.judgments_per_comparison)
