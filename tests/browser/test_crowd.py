@@ -9,7 +9,7 @@ from annotation import checks
 from annotation.models import Judgment, Participant, Project
 from annotation.onboarding import quiz
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import PAINTED, Visitor
 from tests.browser.labelling import press_and_leave
 from tests.browser.test_accessibility import SCHEMES, findings
 from tests.browser.test_run_end import until
@@ -55,6 +55,7 @@ def test_a_study_from_the_link_to_the_pay(visit: Visitor, project: Project, sche
     page.get_by_role("button", name="I have read them").click()
     page.get_by_role("button", name="Begin the quiz").click()
     expect(page.get_by_text("question 1 of 1")).to_be_visible()
+    page.evaluate(PAINTED)
     page.keyboard.press("0")
     expect(page.get_by_text("You passed: 1 of 1 right.")).to_be_visible()
     page.keyboard.press("Enter")
