@@ -25,11 +25,13 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from django.core.management import call_command  # noqa: E402
 from django.test import override_settings  # noqa: E402
 
 from annotation import exporting  # noqa: E402
 from annotation.models import Project, Release  # noqa: E402
 from annotation.releases.artefact import canonical, sha256_of  # noqa: E402
+from config import embedded  # noqa: E402
 
 RECORDS_PER_IMAGE = 10
 RESPONSE = (
@@ -43,6 +45,8 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--formats", default=",".join(exporting.FORMATS))
     options = parser.parse_args()
+    embedded.start_or_say()
+    call_command("migrate", verbosity=0)
     with tempfile.TemporaryDirectory() as folder, override_settings(MEDIA_ROOT=folder):
         release = _release(Path(folder), options.records)
         size = Path(folder, str(release.artefact.name)).stat().st_size

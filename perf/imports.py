@@ -30,6 +30,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from django.core.management import call_command  # noqa: E402
 from django.test import override_settings  # noqa: E402
 from PIL import Image as Picture  # noqa: E402
 
@@ -38,6 +39,7 @@ from annotation.images import Decoder, prepare, save  # noqa: E402
 from annotation.importing import import_files  # noqa: E402
 from annotation.importing.bulk import Table  # noqa: E402
 from annotation.models import Comparison, Project, Prompt  # noqa: E402
+from config import embedded  # noqa: E402
 
 RESPONSE = (
     "The image shows a wooden desk with a laptop, a cup of coffee and two books. A lamp stands in "
@@ -51,6 +53,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--ratio", action="store_true")
     options = parser.parse_args()
+    embedded.start_or_say()
+    call_command("migrate", verbosity=0)
     with tempfile.TemporaryDirectory() as name, override_settings(MEDIA_ROOT=name):
         folder = Path(name)
         path = _written(folder, options.records, options.images)
