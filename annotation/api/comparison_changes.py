@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, changing_many
+from annotation import access, bulk_actions
 from annotation.api.base import KnownParameters, idempotent
 from annotation.api.comparisons import FILTERS, asked_for
-from annotation.changing_many import MOST_AT_ONCE, Action, Change
+from annotation.bulk_actions import MOST_AT_ONCE, Action, Change
 
 
 class ChangeInSerializer(serializers.Serializer):
@@ -69,12 +69,12 @@ class ComparisonChanges(KnownParameters, APIView):
         change = Change(action=Action(asked["action"]), amount=asked["amount"])
         rows = asked_for(project, request)
         named = set(asked.get("comparisons", ()))
-        ids = changing_many.chosen(rows if asked["all"] else rows.filter(pk__in=named))
+        ids = bulk_actions.chosen(rows if asked["all"] else rows.filter(pk__in=named))
         absent = sorted(named.difference(ids))
         if absent and not asked["all"]:
             few = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
             raise ValidationError(
                 {"comparisons": f"{len(absent):,} of {len(named):,} are not found here: {few}"}
             )
-        do = changing_many.foreseen if asked["dry_run"] else changing_many.carry_out
+        do = bulk_actions.foreseen if asked["dry_run"] else bulk_actions.carry_out
         return Response(ChangedSerializer(asdict(do(project, ids, change))).data)

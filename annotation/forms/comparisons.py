@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation import searching
-from annotation.changing_many import Action, Change
+from annotation.bulk_actions import Action, Change
 from annotation.models import Comparison, Project, User
 
 MOST_DIGITS = 18

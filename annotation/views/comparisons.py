@@ -10,8 +10,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, changing_many
-from annotation.changing_many import Changed, NoSuchChange
+from annotation import access, bulk_actions
+from annotation.bulk_actions import Changed, NoSuchChange
 from annotation.forms.comparisons import ComparisonChangeForm, ComparisonFilterForm
 from annotation.models import Comparison
 from annotation.models.work import Choice
@@ -59,11 +59,11 @@ def change(request: PersonRequest, slug: str) -> HttpResponse:
     rows = filtering.chosen(project)
     if not asked["all"]:
         rows = rows.filter(pk__in=asked["comparison"])
-    ids = changing_many.chosen(rows)
+    ids = bulk_actions.chosen(rows)
     if not ids:
         raise NoSuchChange("No comparison is chosen: tick some, or take all that were found.")
     if asked["sure"]:
-        messages.success(request, _told(changing_many.carry_out(project, ids, wanted)))
+        messages.success(request, _told(bulk_actions.carry_out(project, ids, wanted)))
         back = reverse("annotation:comparisons", args=[project.slug])
         return redirect(f"{back}?{query_without_page(request)}")
     return project_page(
@@ -72,7 +72,7 @@ def change(request: PersonRequest, slug: str) -> HttpResponse:
         "annotation/change_comparisons.html",
         tab="comparisons",
         change=wanted,
-        foreseen=changing_many.foreseen(project, ids, wanted),
+        foreseen=bulk_actions.foreseen(project, ids, wanted),
         sent=[(name, value) for name in form.fields for value in request.POST.getlist(name)],
         query=query_without_page(request),
     )

@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Count, F
 from django.test import Client
 
-from annotation import adjudication, changing_many, preferences, priorities, queue
-from annotation.changing_many import Action, Change
+from annotation import adjudication, bulk_actions, preferences, priorities, queue
+from annotation.bulk_actions import Action, Change
 from annotation.models import (
     Assignment,
     Comparison,
@@ -282,7 +282,7 @@ def test_many_comparisons_are_locked_in_the_order_of_their_ids(who):
     act = {
         "a score": lambda: priorities.reprioritise(project, opinions),
         "a withdrawal": lambda: transaction.atomic(preferences.withdraw_machine_votes)(found.pk),
-        "a manager": lambda: changing_many.carry_out(project, [second.pk, first.pk], change),
+        "a manager": lambda: bulk_actions.carry_out(project, [second.pk, first.pk], change),
     }[who]
 
     def nothing_else_is_held() -> None:
@@ -301,7 +301,7 @@ def test_a_ruling_that_was_waited_for_is_not_asked_about_again():
     ruling = queue.Answer(more_hallucinated="1")
     change = Change(action=Action.HAND_OUT_AGAIN, amount=1)
     done = while_it_waits(
-        lambda: changing_many.carry_out(project, [comparison.pk], change),
+        lambda: bulk_actions.carry_out(project, [comparison.pk], change),
         lambda: adjudication.rule(comparison, reviewer, ruling) and None,
     )
     assert (done.changed, sum(done.left.values())) == (0, 1)

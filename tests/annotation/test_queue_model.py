@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from annotation import queue
-from annotation.changing_many import Action, Change, carry_out
+from annotation.bulk_actions import Action, Change, carry_out
 from annotation.models import Assignment, Comparison, Judgment, JudgmentVersion
 from tests.factories import make_comparisons, make_member, make_project
 

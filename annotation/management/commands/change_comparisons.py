@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation import changing_many, searching
-from annotation.changing_many import MOST_AT_ONCE, Action, Change
+from annotation import bulk_actions, searching
+from annotation.bulk_actions import MOST_AT_ONCE, Action, Change
 from annotation.errors import DomainError
 from annotation.models import Comparison, Project
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         asked = {name: options[name] for name in names if options[name] is not None}
         rows = searching.found(project, **asked).order_by("pk")
         total = rows.count()
-        do = changing_many.foreseen if options["dry_run"] else changing_many.carry_out
+        do = bulk_actions.foreseen if options["dry_run"] else bulk_actions.carry_out
         changed, seen, last, left = 0, 0, 0, Counter[str]()
         # By number, since what is changed may not be found by the options any more.
         while ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:MOST_AT_ONCE]):

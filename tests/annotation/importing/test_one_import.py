@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotation import queue
-from annotation.changing_many import Action, Change, carry_out
+from annotation.bulk_actions import Action, Change, carry_out
 from annotation.image_sources import Folder
 from annotation.importing import Options, import_files, one_import, spool
 from annotation.importing.record_files import ImportRefused

@@ -8,7 +8,7 @@ import pytest
 from django.db.models import F
 
 from annotation import checks, preferences, queue
-from annotation.changing_many import Action, Change, carry_out
+from annotation.bulk_actions import Action, Change, carry_out
 from annotation.machine import labelling
 from annotation.machine.labelling import Answer, CannotLabel, NotAtThisStage
 from annotation.models import Comparison, MachineLabelling, Notice

@@ -14,9 +14,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from annotation import adjudication, changing_many, checks, leases, progress, steps
+from annotation import adjudication, bulk_actions, checks, leases, progress, steps
 from annotation.answers import Answer
-from annotation.changing_many import Action, Change, NoSuchChange, TooMany
+from annotation.bulk_actions import Action, Change, NoSuchChange, TooMany
 from annotation.machine import labelling
 from annotation.models import Comparison, Judgment, MachineLabel, Project
 from annotation.preferences import withdraw_machine_votes
@@ -88,9 +88,9 @@ KINDS: list[Callable[[Project], Comparison]] = [
 ]
 
 
-def act(project: Project, comparison: Comparison, change: Change) -> changing_many.Changed:
-    foreseen = changing_many.foreseen(project, [comparison.pk], change)
-    done = changing_many.carry_out(project, [comparison.pk], change)
+def act(project: Project, comparison: Comparison, change: Change) -> bulk_actions.Changed:
+    foreseen = bulk_actions.foreseen(project, [comparison.pk], change)
+    done = bulk_actions.carry_out(project, [comparison.pk], change)
     assert foreseen == done
     comparison.refresh_from_db()
     return done
@@ -265,17 +265,17 @@ def test_no_priority_comes_near_the_ends_of_its_column(
 
 def test_other_projects_are_never_changed(project: Project) -> None:
     foreign = waiting(factories.make_project())
-    assert act(project, foreign, RETIRE) == changing_many.Changed(changed=0, left={})
+    assert act(project, foreign, RETIRE) == bulk_actions.Changed(changed=0, left={})
     assert foreign.outcome == "waiting"
 
 
 def test_more_than_go_at_once_are_refused_whole(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changing_many, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
     factories.make_comparisons(project, 3)
     with pytest.raises(TooMany):
-        changing_many.chosen(project.comparisons.all())
+        bulk_actions.chosen(project.comparisons.all())
 
 
 def test_the_command_changes_any_number_by_portions(
