@@ -38,12 +38,15 @@ def lines() -> Iterator[list[str]]:
             written.append(PlainFormatter().format(record))
 
     handler, root = Handler(), logging.getLogger()
-    before = root.level
+    # The engine, which is in this process in tests alone, has httpx tell less.
+    before = {logger: logger.level for logger in (root, logging.getLogger("httpx"))}
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    for logger in before:
+        logger.setLevel(logging.DEBUG)
     yield written
     root.removeHandler(handler)
-    root.setLevel(before)
+    for logger, level in before.items():
+        logger.setLevel(level)
 
 
 def use(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
