@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,8 @@ class Build:
         self.folder = folder
         self.directory = folder
         self.variables = {
-            "PATH": os.environ["PATH"],
+            # Debian's own has python3 alone; the image has python.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             # setuptools is here already.
             "PIP_NO_BUILD_ISOLATION": "0",
