@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Sum
 from django.db.models.functions import TruncWeek
+from django.utils.translation import gettext
 
 from annotation.models import Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
@@ -92,50 +93,50 @@ def annotator_report(project: Project, user: User, *, own: bool = False) -> Anno
 
 
 def _plots(project: Project, weeks: Sequence[Mapping[str, Any]]) -> tuple[list[Plot], list[str]]:
-    bar = [(project.pause_below, "project's bar")] if project.pause_below else []
-    fair = [(0.5, "no preference")]
+    bar = [(project.pause_below, gettext("project's bar"))] if project.pause_below else []
+    fair = [(0.5, gettext("no preference"))]
     kinds: list[tuple[str, str, str, list[tuple[float, str]], str]] = [
         (
             "gold",
-            "Right on gold",
-            "of comparisons with a known answer",
+            gettext("Right on gold"),
+            gettext("of comparisons with a known answer"),
             bar,
-            "Right on gold: no comparison with a known answer has come up.",
+            gettext("Right on gold: no comparison with a known answer has come up."),
         ),
         (
             "agreed",
-            "Agreement with others",
-            "votes on the same comparisons that say the same",
+            gettext("Agreement with others"),
+            gettext("votes on the same comparisons that say the same"),
             [],
-            "Agreement: nobody else has voted on the same comparisons.",
+            gettext("Agreement: nobody else has voted on the same comparisons."),
         ),
         (
             "consistent",
-            "Same answer again",
-            "own comparisons, sides exchanged",
+            gettext("Same answer again"),
+            gettext("own comparisons, sides exchanged"),
             [],
-            "Same answer again: no own comparison has come up a second time.",
+            gettext("Same answer again: no own comparison has come up a second time."),
         ),
         (
             "first_named",
-            "Names the first shown",
-            "of answers that name a response",
+            gettext("Names the first shown"),
+            gettext("of answers that name a response"),
             fair,
-            "Position: no answer names a response.",
+            gettext("Position: no answer names a response."),
         ),
         (
             "longer_won",
-            "Favours the longer",
-            "of answers about responses of unequal length",
+            gettext("Favours the longer"),
+            gettext("of answers about responses of unequal length"),
             fair,
-            "Length: no answer is about responses of unequal length.",
+            gettext("Length: no answer is about responses of unequal length."),
         ),
     ]
     plots, missing = [], []
     for name, title, note, guides, absent in kinds:
         points = [point for week in weeks if (point := _share_point(week, name)) is not None]
         if points:
-            plots.append(line(title, note, points, unit="share", top=1.0, guides=guides))
+            plots.append(line(title, note, points, unit=gettext("share"), top=1.0, guides=guides))
         else:
             missing.append(absent)
     seconds = [
@@ -144,8 +145,10 @@ def _plots(project: Project, weeks: Sequence[Mapping[str, Any]]) -> tuple[list[P
         if week["timed"]
     ]
     if seconds:
-        note = "mean active time, seconds an answer; no race"
-        plots.append(line("Time for an answer", note, seconds, unit="seconds", digits=0))
+        note = gettext("mean active time, seconds an answer; no race")
+        plots.append(
+            line(gettext("Time for an answer"), note, seconds, unit=gettext("seconds"), digits=0)
+        )
     return plots, missing
 
 

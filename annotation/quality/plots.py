@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from django.utils.translation import gettext
+
 WIDTH, HEIGHT = 360.0, 164.0
 LEFT, RIGHT, TOP, BOTTOM = 36.0, 8.0, 10.0, 22.0
 
@@ -117,9 +119,10 @@ def line(
     bottom: float = 0.0,
     guides: Sequence[tuple[float, str]] = (),
     digits: int = 2,
-    counted: str = "Answers",
+    counted: str = "",
 ) -> Plot:
     """A line over time from ``bottom`` to ``top`` (by itself: above all values), with intervals."""
+    counted = counted or gettext("Answers")
     ends = [point.high if point.high is not None else point.value for point in points]
     above = top if top is not None else nice_top(max(ends, default=0.0))
     places = _places([point.day for point in points])
@@ -135,7 +138,7 @@ def line(
     return Plot(
         title=title,
         note=note,
-        headings=("Week of", unit, "95 % interval", counted),
+        headings=(gettext("Week of"), unit, gettext("95 % interval"), counted),
         rows=[_row(point, digits) for point in points],
         x_ticks=_x_ticks([point.day for point in points], places),
         y_ticks=_y_ticks(bottom, above),

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db.models import Sum
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from annotation.models import Figures, Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
@@ -157,11 +159,12 @@ def tested(rows: list[dict[str, Any]], kept: Figures) -> dict[int, dict[str, Sha
 
 def advice(person: Person, project: Project, *, own: bool = False) -> list[str]:
     """What to do about what the figures show beyond chance; ``own`` is said to the person."""
-    found = [said[own] for name, said in ADVICE.items() if name in person.beyond_chance]
+    found = [str(said[own]) for name, said in ADVICE.items() if name in person.beyond_chance]
     if "first_named" in person.beyond_chance:
-        side = "first" if person.first_named.part * 2 > person.first_named.whole else "second"
+        first = person.first_named.part * 2 > person.first_named.whole
+        side = "first" if first else "second"
         found.append(
-            f"The response shown {side} is named too often: read both before answering."
+            str(SIDE_NAMED[side])
             if own
             else f"They name the response shown {side} too often: ask them to read both."
         )
@@ -182,20 +185,35 @@ ADVICE = {
     "too_fast": (
         f"Most answers came faster than {WORDS_A_SECOND:.0f} words a second, too fast to have "
         "read both responses: talk with them before you use these answers.",
-        f"Most answers came faster than {WORDS_A_SECOND:.0f} words a second: take the time to "
-        "read both responses.",
+        format_lazy(
+            gettext_lazy(
+                "Most answers came faster than {words} words a second: take the time to read both "
+                "responses."
+            ),
+            words=f"{WORDS_A_SECOND:.0f}",
+        ),
     ),
     "gold": (
         "Go through the gold comparisons they got wrong together.",
-        "Several known answers were missed: read the guidelines again, or ask a reviewer.",
+        gettext_lazy(
+            "Several known answers were missed: read the guidelines again, or ask a reviewer."
+        ),
     ),
     "consistent": (
         "They answer the same comparison differently: ask whether they hurry.",
-        "The same comparison got different answers: take the time that it needs.",
+        gettext_lazy("The same comparison got different answers: take the time that it needs."),
     ),
     "longer_won": (
         "They favour longer responses: remind them that length is no merit.",
-        "Longer responses are favoured: length is no merit.",
+        gettext_lazy("Longer responses are favoured: length is no merit."),
     ),
 }
 """For shares beyond chance, what reviewers are told and what the person is told."""
+SIDE_NAMED = {
+    "first": gettext_lazy(
+        "The response shown first is named too often: read both before answering."
+    ),
+    "second": gettext_lazy(
+        "The response shown second is named too often: read both before answering."
+    ),
+}

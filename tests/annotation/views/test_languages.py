@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import translation
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy, to_locale
 
+from annotation import queue
 from annotation.models import Invitation, Notice, Project, User
 from annotation.notices.writing import tell
 from tests import catalogues, factories
@@ -161,6 +163,14 @@ def english_of(language: str) -> list[str]:
     ]
 
 
+def queue_answer(project: Project, person: User) -> None:
+    factories.make_member(project, user=person)
+    assignment = queue.claim(project, person)
+    assert assignment is not None
+    answer = queue.Answer(more_hallucinated="1", active_seconds=9.0)
+    queue.submit(person, assignment.token, answer, client_uuid=uuid.uuid4())
+
+
 @pytest.fixture(scope="module")
 def project(rows_of_the_module: None) -> Project:
     project = factories.make_project(
@@ -183,6 +193,10 @@ def test_annotators_pages_say_nothing_in_english(project: Project, language: str
         name: reverse(f"annotation:{name}")
         for name in ("guide", "notices", "notice-choices", "password", "second-factor", "language")
     }
+    answered = factories.make_project(k=1)
+    factories.make_comparison(answered)
+    queue_answer(answered, person)
+    inside["own figures"] = reverse("annotation:annotator", args=[answered.slug, person.pk])
     shown = {**inside, **alone, "projects": "/projects/", "forbidden": "/new-project/",
              "none": "/nowhere/", "method": "/account/second-factor/off/"}  # fmt: skip
     english = english_of(language)
