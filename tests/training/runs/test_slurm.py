@@ -331,6 +331,8 @@ def test_a_preempted_training_ends_with_the_weights_of_an_uninterrupted_one(
         saved = execution.run_directory(preempted) / "checkpoints"
         wait_for(lambda: list(saved.glob("step-*")), seconds=120)
         job = job_of(preempted)
+        # It stands still until Slurm takes it away, by a signal to go on and one to end.
+        subprocess.run(["scancel", "--full", "--signal=STOP", job], check=True)
         other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
         wait_for(lambda: "for the second time" in stage_of(preempted))
         slurm_commands.cancel(other)
