@@ -323,8 +323,8 @@ def test_a_preempted_training_ends_with_the_weights_of_an_uninterrupted_one(
     release = make_release(project, held_out_share=0.3)
     base = registry.register_base("tiny", folder=tiny.save_base(tmp_path / "tiny"))
     common = make_common(project, base=base, release=release, preset="small-world", seed=3)
-    changes = {"lora": {"rank": 4, "alpha": 4}, "max_steps": 12, "checkpoint_every": 2}
-    batches = {"batch_size": 2, "micro_batch_size": 2, "evaluate_every": 100, "epochs": 20}
+    changes = {"lora": {"rank": 4, "alpha": 4}, "max_steps": 120, "checkpoint_every": 8}
+    batches = {"batch_size": 2, "micro_batch_size": 2, "evaluate_every": 1000, "epochs": 200}
     step = Step("reward", changes={**changes, **batches})
     preempted, whole = (requests.request_run(common, step) for _ in range(2))
     with executing(preempted):
