@@ -67,9 +67,7 @@ class _OneProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         [gradient] = gradients
         narrow, up = ctx.saved_tensors
-        of_x = gradient @ ctx.weight if ctx.needs_input_grad[0] else None
-        of_up = gradient.flatten(0, -2).T @ narrow.flatten(0, -2)
-        return of_x, gradient @ up, of_up, None, None
+        return _of_one_product(ctx, gradient, narrow, up, ctx.weight)
 
 
 class _GatheredProduct(torch.autograd.Function):
@@ -87,9 +85,16 @@ class _GatheredProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         [gradient] = gradients
         narrow, up, weight = ctx.saved_tensors
-        of_x = gradient @ weight if ctx.needs_input_grad[0] else None
-        of_up = gradient.flatten(0, -2).T @ narrow.flatten(0, -2)
-        return of_x, gradient @ up, of_up, None, None
+        return _of_one_product(ctx, gradient, narrow, up, weight)
+
+
+def _of_one_product(
+    ctx: Any, gradient: Tensor, narrow: Tensor, up: Tensor, weight: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of ``x``, ``narrow`` and ``up`` in ``x @ weight.T + narrow @ up.T + bias``."""
+    of_x = gradient @ weight if ctx.needs_input_grad[0] else None
+    of_up = gradient.flatten(0, -2).T @ narrow.flatten(0, -2)
+    return of_x, gradient @ up, of_up, None, None
 
 
 class _MergedProduct(torch.autograd.Function):
