@@ -15,6 +15,12 @@ MOST_DIGITS = 18
 """So that a number fits a signed 64-bit integer."""
 
 
+def _search(placeholder: str, *, label: str) -> forms.CharField:
+    attributes = {"type": "search", "placeholder": placeholder, "aria-label": label}
+    widget = forms.TextInput(attrs=attributes)
+    return forms.CharField(max_length=200, required=False, widget=widget)
+
+
 class ComparisonFilterForm(forms.Form):
     """The only parameters by which comparisons can be filtered."""
 
@@ -23,35 +29,9 @@ class ComparisonFilterForm(forms.Form):
         required=False,
         widget=forms.Select(attrs={"aria-label": "Outcome"}),
     )
-    text = forms.CharField(
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(
-            attrs={
-                "type": "search",
-                "placeholder": "Words of question, answers or id…",
-                "aria-label": "Words of question, answers or id",
-            }
-        ),
-    )
-    model = forms.CharField(
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Model…", "aria-label": "Model that answered"}
-        ),
-    )
-    source = forms.CharField(
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(
-            attrs={
-                "type": "search",
-                "placeholder": "Import or run…",
-                "aria-label": "Import or run that it came from",
-            }
-        ),
-    )
+    text = _search("Words of question, answers or id…", label="Words of question, answers or id")
+    model = _search("Model…", label="Model that answered")
+    source = _search("Import or run…", label="Import or run that it came from")
     person = forms.ModelChoiceField(
         User.objects.none(),
         required=False,
