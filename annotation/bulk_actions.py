@@ -100,8 +100,8 @@ def foreseen(project: Project, ids: Iterable[int], change: Change) -> Changed:
 def carry_out(project: Project, ids: Iterable[int], change: Change) -> Changed:
     """Changes those of ``ids`` that belong to the project and fit."""
     with transaction.atomic():
-        mine = Comparison.objects.filter(project=project, pk__in=list(ids)).order_by("pk")
-        locked = list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
+        mine = Comparison.objects.filter(project=project, pk__in=list(ids))
+        locked = list(mine.locked_in_order().values_list("pk", flat=True))
         # Looked at afterwards: a ruling that was waited for is seen by a new statement only.
         fitting, done = _sorted(_looked_at(project, locked, change))
         _CHANGES[change.action](project, fitting, change.amount)
@@ -190,9 +190,7 @@ def _bring_back(project: Project, ids: list[int], amount: int) -> None:
 def _settle_by_votes(comparison: Comparison) -> None:
     """What a locked comparison's votes make of it, with the slots that it then needs."""
     comparison.outcome = Outcome.WAITING
-    comparison.wanted_judgments -= comparison.open_slots
-    comparison.open_slots = 0
-    comparison.want(comparison.usual_judgments)
+    comparison.want_usual()
     settle(comparison)
 
 

@@ -185,7 +185,6 @@ def withdraw_gold(comparison: Comparison) -> None:
         if locked.worked_examples.filter(removed_in__isnull=True).exists():
             raise NotGold("It is an example in the guidelines; take it out of them first.")
         locked.gold_more_hallucinated = locked.gold_explanation = ""
-        locked.want(locked.usual_judgments)
         locked.save(update_fields=["gold_more_hallucinated", "gold_explanation"])
         settle(locked)
     comparison.refresh_from_db()

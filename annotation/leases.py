@@ -203,10 +203,9 @@ def change_overlap(project: Project, *, usual: int, maximum: int) -> None:
         project.max_judgments = maximum
         project.save(update_fields=["judgments_per_comparison", "max_judgments"])
         waiting = Comparison.objects.filter(project=project, outcome=Comparison.Outcome.WAITING)
-        ordered = waiting.select_for_update(no_key=True).order_by("pk")
-        for comparison in ordered.iterator():
+        for comparison in waiting.locked_in_order().iterator():
             comparison.project = project
-            comparison.want(comparison.usual_judgments)
+            comparison.want_usual()
             comparison.save(update_fields=["wanted_judgments", "open_slots"])
             if comparison.judgment_count >= comparison.usual_judgments:
                 settle(comparison)

@@ -169,7 +169,7 @@ def settle(comparison: Comparison) -> None:
             comparison.open_slots += 1
     elif verdict is None:
         # The project may want more by now than when it had its outcome.
-        comparison.want(comparison.usual_judgments)
+        comparison.want_usual()
     else:
         decided = verdict.verdict == Verdict.DECIDED
         outcome = Comparison.Outcome.DECIDED if decided else Comparison.Outcome.UNDECIDED

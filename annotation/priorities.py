@@ -99,11 +99,9 @@ def raise_all(project: Project, comparisons: Iterable[int], points: int) -> None
 
 
 def _lock_waiting(project: Project, asked: Iterable[int]) -> set[int]:
-    """Which of ``asked`` wait. All of them are locked, since others lose their points: in the
-    order of their ids, as everybody who locks several."""
-    rows = Comparison.objects.filter(project=project, pk__in=asked).order_by("pk")
-    locked = rows.select_for_update(no_key=True)
-    found = locked.values_list("pk", "outcome", "gold_more_hallucinated")
+    """Which of ``asked`` wait. All of them are locked, since others lose their points."""
+    rows = Comparison.objects.filter(project=project, pk__in=asked)
+    found = rows.locked_in_order().values_list("pk", "outcome", "gold_more_hallucinated")
     return {
         pk for pk, outcome, gold in found if (outcome, gold) == (Comparison.Outcome.WAITING, "")
     }

@@ -362,9 +362,8 @@ def decide(labelling: MachineLabelling) -> None:
 
 
 def _lock_all(labelling: MachineLabelling) -> None:
-    """At once and in the order of their ids, as everybody who locks several comparisons."""
-    its = Comparison.objects.filter(pk__in=labelling.labels.values("comparison")).order_by("pk")
-    list(its.select_for_update(no_key=True).values_list("pk"))
+    its = Comparison.objects.filter(pk__in=labelling.labels.values("comparison"))
+    list(its.locked_in_order().values_list("pk"))
 
 
 def _test(labelling: MachineLabelling) -> Tested:

@@ -139,6 +139,12 @@ class Prompt(models.Model):
         return self.external_id
 
 
+class ComparisonQuerySet(models.QuerySet["Comparison"]):
+    def locked_in_order(self) -> ComparisonQuerySet:
+        """Locked in the order of their ids: so no two who lock several wait for each other."""
+        return self.order_by("pk").select_for_update(no_key=True)
+
+
 class Comparison(models.Model):
     """Two responses to one prompt, and what people made of them.
 
@@ -223,6 +229,8 @@ class Comparison(models.Model):
         help_text="The known answer of a gold item; empty for all others.",
     )
     gold_explanation = models.TextField(blank=True)
+
+    objects = ComparisonQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
@@ -314,10 +322,10 @@ class Comparison(models.Model):
             return "people"
         return "file" if self.outcome == self.Outcome.DECIDED else "rule"
 
-    def want(self, judgments: int) -> None:
-        """Opens slots up to so many judgments, leases that are out among them; not saved."""
+    def want_usual(self) -> None:
+        """Opens slots up to ``usual_judgments``, leases that are out among them; not saved."""
         taken = self.wanted_judgments - self.open_slots
-        self.wanted_judgments = max(judgments, taken)
+        self.wanted_judgments = max(self.usual_judgments, taken)
         self.open_slots = self.wanted_judgments - taken
 
     def take_slot(self) -> bool:
