@@ -88,8 +88,7 @@ async function fetchNext() {
   if (ahead.length >= AHEAD) return ahead.at(-1);
   // The server knows what is answered only once it has the answer; until then it would hand the
   // same comparison out again.
-  await outbox.flush();
-  mustBeEmpty();
+  await allSent();
   const held = [current, ...ahead].filter(isNew).map((article) => article.dataset.task);
   const article = parse(await postFragment(page.dataset.nextUrl, new URLSearchParams(held.map((token) => ["beside", token]))));
   if (!isTask(article)) return article;
@@ -98,7 +97,12 @@ async function fetchNext() {
   return article;
 }
 
-function mustBeEmpty() {
+/** An answer given meanwhile, or one that another tab is sending, is waited for: it is no trouble. */
+async function allSent() {
+  await outbox.flush();
+  while (outbox.waiting.length && !outbox.trouble) {
+    await new Promise((resolve) => outbox.addEventListener("change", resolve, { once: true }));
+  }
   if (outbox.trouble === "login" || outbox.trouble === "other") throw new LoggedOut();
   if (outbox.waiting.length) throw new Error("Answers wait to be sent.");
 }
@@ -236,8 +240,7 @@ async function takeBack() {
 }
 
 async function fetchPrevious() {
-  await outbox.flush();
-  mustBeEmpty();
+  await allSent();
   const before = current.dataset.editing ?? "";
   const article = parse(await postFragment(page.dataset.previousUrl, before ? { before } : {}));
   return isTask(article) ? article : null;
