@@ -1,0 +1,129 @@
+"""Exports of Label Studio and Argilla: what their people said of two answers."""
+
+import pytest
+
+from annotation.importing.formats import parse_any_pair
+from annotation.importing.record_files import BadField, ImportRefused
+from annotation.models import Comparison
+from tests.inputs.forms.records import LABELLED, imported
+
+
+def test_the_votes_of_a_labelling_tool_come_along():
+    label = parse_any_pair(1, LABELLED["Label Studio"]).label
+    assert (label.votes, label.margin) == ({"1": 2, "2": 1, "tie": 0}, pytest.approx(1 / 3))
+
+
+def result(said, name="better"):
+    return {"from_name": name, "type": "choices", "value": {"choices": [said]}}
+
+
+def task(*annotations):
+    data = LABELLED["Label Studio"]["data"]
+    return {"id": 5, "data": data, "annotations": [{"result": list(one)} for one in annotations]}
+
+
+def argilla(**questions):
+    responses = {
+        name: [{"value": value, "status": "submitted"} for value in values]
+        for name, values in questions.items()
+    }
+    return {**LABELLED["Argilla 2"], "responses": responses}
+
+
+def json_min(**members):
+    return {**LABELLED["Label Studio, JSON-MIN"], "better_one": None, **members}
+
+
+COUNTED = {
+    "choices in words": task([result("Response A")], [result("Response A")], [result("B")]),
+    "beside another question": task([result("Blurry", "quality"), result("left")]),
+    "Argilla": argilla(better=["response-1", "response-1"], quality=["poor", "fine"]),
+    "JSON-MIN of a pairwise control": json_min(pw=[{"selected": "left"}]),
+    "JSON-MIN of choices": json_min(best="Response 1", quality="Terrible"),
+    "JSON-MIN beside names of models": json_min(best="left", model_1="A", model_2="B"),
+    "JSON-MIN as CSV": json_min(best="left", lead_time="2.0", row="2", image_path="2"),
+    "JSON-MIN with none beside it": json_min(best="left", mistakes="None"),
+}
+UNTOLD = {
+    "choices of another kind": (task([result("Terrible")]), "Terrible"),
+    "one of several": (task([result("left")], [result("cannot say")]), "cannot say"),
+    "two questions about the answers": (
+        task([result("left", "honest"), result("right", "helpful")]),
+        "several questions: honest",
+    ),
+    "Argilla": (argilla(better=["response-1", "dunno"]), "dunno"),
+    "JSON-MIN": (json_min(quality="Terrible"), "no answer of its people"),
+    "JSON-MIN of numbers": (json_min(lead_time="1.0", row="1"), "no answer of its people"),
+}
+
+
+@pytest.mark.parametrize("export", COUNTED)
+def test_the_answers_of_people_are_told_by_what_they_say(export):
+    label = parse_any_pair(1, COUNTED[export]).label
+    wanted = 2 if export == "Argilla 2" else 1
+    assert label.preference == wanted and label.votes[str(wanted)] >= 1
+
+
+def test_a_number_in_a_column_of_answers_is_an_answer():
+    assert parse_any_pair(1, json_min(preference=2)).label.preference == 2
+
+
+@pytest.mark.parametrize("export", UNTOLD)
+def test_an_answer_that_cannot_be_told_is_never_a_tie(export):
+    record, shown = UNTOLD[export]
+    with pytest.raises(BadField, match="preference: does not say which") as refused:
+        parse_any_pair(1, record)
+    assert shown in str(refused.value)
+
+
+def rows_of(*answers, **members):
+    """JSON-MIN: a row for each annotation of one task."""
+    return [
+        {**json_min(best=answer), "id": 7, "annotation_id": 40 + number, **members}
+        for number, answer in enumerate(answers)
+    ]
+
+
+COUNTED_TOGETHER = {
+    "all alike": (["left", "left", "left"], 1, {"1": 3, "2": 0, "tie": 0}, 1.0),
+    "a majority": (["right", "left", "right"], 2, {"1": 1, "2": 2, "tie": 0}, 1 / 3),
+    "with a tie among them": (["right", "Tie", "right"], 2, {"1": 0, "2": 2, "tie": 1}, 2 / 3),
+    "as many for each": (["left", "right"], None, {}, None),
+    "most for a tie": (["same", "both", "left"], None, {}, None),
+    "one alone": (["left"], 1, {"1": 1, "2": 0, "tie": 0}, 1.0),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", COUNTED_TOGETHER)
+@pytest.mark.parametrize("form", ["a row for each", "one task"])
+def test_the_votes_of_several_annotators_are_kept(tmp_path, kind, form):
+    answers, preference, votes, margin = COUNTED_TOGETHER[kind]
+    rows = rows_of(*answers)
+    if form == "one task":
+        rows = [task(*([result(answer)] for answer in answers))]
+        rows[0]["data"]["image"] = "a.png"
+    project, done = imported(tmp_path, rows, "rlhf_v")
+    [comparison] = Comparison.objects.filter(project=project)
+    assert (done.created, done.left_out) == (1, 0)
+    assert (comparison.preference, comparison.imported_votes) == (preference, votes)
+    assert comparison.margin == (None if margin is None else pytest.approx(margin))
+    told = [str(one) for one in done.warnings]
+    assert any("is a tie" in one for one in told) == (preference is None)
+    further = [one for one in told if "counted as its votes" in one]
+    assert len(further) == (form == "a row for each" and len(answers) > 1)
+
+
+@pytest.mark.django_db
+def test_the_same_answer_of_one_annotator_twice_is_no_second_vote(tmp_path):
+    rows = rows_of("left", "left", annotation_id=3)
+    with pytest.raises(ImportRefused, match="is the id of line 1 too"):
+        imported(tmp_path, rows, "rlhf_v")
+
+
+@pytest.mark.django_db
+def test_answers_to_other_texts_are_no_votes_for_these(tmp_path):
+    rows = [*rows_of("left", "right"), {**rows_of("left")[0], "answer2": "Another."}]
+    rows[-1]["annotation_id"] = 99
+    _, done = imported(tmp_path, rows, "rlhf_v")
+    assert done.created == 2
