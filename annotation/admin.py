@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from annotation import second_factor
-from annotation.machine.labelling import told, with_priority_told
+from annotation.machine.disclosure import told, with_priority_told
 from annotation.models import (
     Adjudication,
     ApiToken,

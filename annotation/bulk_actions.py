@@ -17,7 +17,7 @@ from django.db.models.functions import Greatest
 
 from annotation import priorities
 from annotation.errors import DomainError
-from annotation.machine.labelling import with_priority_told
+from annotation.machine.disclosure import with_priority_told
 from annotation.models import Adjudication, Comparison, MachineLabel, Project
 from annotation.preferences import settle
 

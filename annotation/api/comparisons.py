@@ -24,7 +24,7 @@ from annotation.image_sources import Stored
 from annotation.importing.formats import parse_any_pair
 from annotation.importing.forms.prompts import parse_any_prompt
 from annotation.importing.records import PairIn, PromptIn
-from annotation.machine.labelling import with_priority_told
+from annotation.machine.disclosure import with_priority_told
 from annotation.models import Comparison, Judgment, Project
 
 MOST_RECORDS = 1000

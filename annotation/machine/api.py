@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 
 from annotation import access
 from annotation.api.base import ById, KnownParameters, idempotent, user_of
-from annotation.machine import labellers, labelling
+from annotation.machine import deciding, disclosure, labellers, labelling
 from annotation.machine.forms import ACTIONS
-from annotation.machine.labelling import DECIDED, RIGHT, SETTLED
+from annotation.machine.stages import DECIDED, RIGHT, SETTLED
 from annotation.machine.views import carry_out
 from annotation.models import MachineLabel, MachineLabelling, User
 from annotation.models.machine import (
@@ -186,8 +186,8 @@ class MachineLabels(KnownParameters, generics.ListAPIView):
             output_field=BooleanField(null=True),
         )
         labels = found.labels.all()
-        if not labelling.may_follow_sample(user_of(self.request), found.project):
-            labels = labelling.told(labels)
+        if not disclosure.may_follow_sample(user_of(self.request), found.project):
+            labels = disclosure.told(labels)
         rows = labels.select_related("comparison").annotate(people_agree=agree)
         return rows if use is None else rows.filter(use=use)
 
@@ -206,7 +206,7 @@ def _found(request: Request, slug: str, number: int, permission: str) -> Machine
 def _told(found: MachineLabelling, user: User) -> dict[str, Any]:
     project = found.project
     found.refresh_from_db()
-    may_follow = found.state in DECIDED or labelling.may_follow_sample(user, project)
-    settled = labelling.sample_progress(found)["settled"] if may_follow else None
+    may_follow = found.state in DECIDED or disclosure.may_follow_sample(user, project)
+    settled = deciding.sample_progress(found)["settled"] if may_follow else None
     found.sample_settled = settled  # type: ignore[attr-defined]
     return dict(MachineLabellingDetailSerializer(found).data)

@@ -19,9 +19,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access
 from annotation.errors import DomainError
-from annotation.machine import labellers, labelling
+from annotation.machine import deciding, disclosure, labellers, labelling
 from annotation.machine.forms import ActionForm, LabellingForm
-from annotation.machine.labelling import DECIDED, RIGHT, SETTLED, Use
+from annotation.machine.stages import DECIDED, RIGHT, SETTLED, Use
 from annotation.models import MachineLabel, MachineLabelling
 from annotation.views.shared import one_page, project_page, says_domain_errors
 from config.requests import PersonRequest
@@ -70,8 +70,8 @@ def detail(request: PersonRequest, slug: str, number: int) -> HttpResponse:
         "labelling": found,
         "told": labellers.of(found).told(found),
         "sample": (
-            labelling.sample_progress(found)
-            if labelling.may_follow_sample(request.user, project)
+            deciding.sample_progress(found)
+            if disclosure.may_follow_sample(request.user, project)
             else None
         ),
         "page": one_page(request, contradicted(found), size=ON_A_PAGE),
@@ -114,12 +114,12 @@ def act(request: PersonRequest, slug: str, number: int) -> HttpResponse:
 def carry_out(found: MachineLabelling, action: str, who: str) -> str:
     """One of ``forms.ACTIONS``; what to say of it. Raises NotAtThisStage and what resuming does."""
     if action == "withdraw":
-        number = labelling.withdraw(found, reason=f"{who} withdrew it.")
+        number = deciding.withdraw(found, reason=f"{who} withdrew it.")
         return f"Withdrawn: {number:,} comparisons are with people again."
     do: dict[str, tuple[Any, str]] = {
         "cancel": (labelling.cancel, "Cancelled. What people have answered stays."),
         "resume": (labelling.resume, "The machine goes on with what it has not answered."),
-        "decide": (labelling.decide, "Decided by the sample as it is."),
+        "decide": (deciding.decide, "Decided by the sample as it is."),
     }
     carry, said = do[action]
     carry(found)

@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from annotation import checks, exporting, priorities, queue
 from annotation.machine import labellers
-from annotation.machine.labelling import SAMPLE_POINTS, with_priority_told
+from annotation.machine.disclosure import with_priority_told
+from annotation.machine.stages import SAMPLE_POINTS
 from annotation.models import Membership
 from tests import factories
 from tests.annotation.machine.factories import Oracle, certified, make_labelling

@@ -30,7 +30,7 @@ from django.utils import timezone
 
 from annotation import checks, leases, progress, queue
 from annotation.api.labelling import AssignmentSerializer
-from annotation.machine import labelling
+from annotation.machine import labelling, stages
 from annotation.models import Assignment, Comparison, MachineLabelling, Project, User
 from annotation.quality import figures
 from tests import factories
@@ -158,7 +158,7 @@ def sample(project: Project, said: str, *, certified: bool) -> None:
         answer = {"more_hallucinated": said, "confidence": 0.9, "answered_at": timezone.now()}
         found.labels.create(comparison=comparison, use=use, **answer)
     if not certified:
-        project.comparisons.update(priority=labelling.SAMPLE_POINTS)
+        project.comparisons.update(priority=stages.SAMPLE_POINTS)
 
 
 def add(project: Project, hidden: Hidden, name: str, place: int) -> Comparison:

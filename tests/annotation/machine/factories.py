@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from annotation.machine import labellers, labelling
+from annotation.machine import deciding, labellers, labelling
 from annotation.machine.labellers import Choice
 from annotation.machine.labelling import Answer
 from annotation.models import Comparison, MachineLabel, MachineLabelling, Project
@@ -85,7 +85,7 @@ def certified(project: Project, *, waiting: int = 260, **changes: Any) -> Machin
     found = make_labelling(project, waiting=waiting, **changes)
     say(found, second_is_worse)
     settle(of(found, "sample"))
-    labelling.look(found)
+    deciding.look(found)
     found.refresh_from_db()
     assert found.state == "certified"
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from annotation import exporting
 from annotation.exporting.dataset_card import dataset_card
-from annotation.machine import labelling
+from annotation.machine import deciding
 from annotation.progress import progress_of
 from annotation.releases import freezing
 from tests.annotation.machine.factories import certified
@@ -71,7 +71,7 @@ def test_the_certificate_goes_with_the_release_and_stays(project):
     assert re.search(r"A machine decided \d+ of \d+ preferences: Oracle, at most 10.0%", told)
     assert "certified on" in dataset_card(release)
     assert freezing.freeze_again(release), "the same bytes"
-    labelling.withdraw(found, reason="Enough.")
+    deciding.withdraw(found, reason="Enough.")
     release.refresh_from_db()
     assert release.machine_labels == [found.certificate]
     assert exporting.make_release(project).machine_labels == []

@@ -9,8 +9,9 @@ from django.db.models import F
 
 from annotation import checks, preferences, queue
 from annotation.bulk_actions import Action, Change, carry_out
-from annotation.machine import labelling
-from annotation.machine.labelling import Answer, CannotLabel, NotAtThisStage
+from annotation.machine import deciding, labelling, stages
+from annotation.machine.labelling import Answer, CannotLabel
+from annotation.machine.stages import NotAtThisStage
 from annotation.models import Comparison, MachineLabelling, Notice
 from tests.annotation.machine.factories import (
     certified,
@@ -91,7 +92,7 @@ def test_a_good_machine_is_certified_and_decides_what_nobody_has_begun():
     assert found.state == State.SAMPLING
     sample = of(found, "sample")
     settle(sample[1:])
-    labelling.look(found)
+    deciding.look(found)
     assert found.state == State.SAMPLING, "one of the sample is open"
     begun = of(found, "vote")[0].comparison
     Comparison.objects.filter(pk=begun.pk).update(priority=99_999)
@@ -99,7 +100,7 @@ def test_a_good_machine_is_certified_and_decides_what_nobody_has_begun():
     lease = queue.claim(project, ana)
     assert lease.comparison_id == begun.pk
     settle(sample[:1])
-    labelling.look(found)
+    deciding.look(found)
     found.refresh_from_db()
     assert found.state == State.CERTIFIED
     told = found.certificate
@@ -117,7 +118,7 @@ def test_a_good_machine_is_certified_and_decides_what_nobody_has_begun():
         .exists()
     )
     assert (
-        not project.comparisons.filter(priority__gte=labelling.SAMPLE_POINTS)
+        not project.comparisons.filter(priority__gte=stages.SAMPLE_POINTS)
         .exclude(pk=begun.pk)
         .exists()
     )
@@ -130,7 +131,7 @@ def test_a_machine_that_people_contradict_gets_nothing(otherwise):
     found = make_labelling(make_project(k=1), waiting=60)
     say(found, second_is_worse)
     settle(of(found, "sample"), lambda place: otherwise if place % 4 == 0 else "2")
-    labelling.look(found)
+    deciding.look(found)
     found.refresh_from_db()
     assert (found.state, found.certificate["passed"]) == (State.REFUSED, False)
     assert not decided(found.project).exists()
@@ -139,10 +140,10 @@ def test_a_machine_that_people_contradict_gets_nothing(otherwise):
 def test_deciding_early_counts_what_is_open_as_wrong():
     found = make_labelling(make_project(k=1), waiting=60)
     with pytest.raises(NotAtThisStage):
-        labelling.decide(found)
+        deciding.decide(found)
     say(found, second_is_worse)
     settle(of(found, "sample")[:10])
-    labelling.decide(found)
+    deciding.decide(found)
     assert (found.state, found.certificate["unsettled"]) == (State.REFUSED, 12)
 
 
@@ -153,11 +154,11 @@ def test_what_is_taken_out_or_asked_again_speaks_against_no_certificate():
     assert carry_out(project, sample[:2], Change(action=Action.RETIRE)).changed == 2
     again = Change(action=Action.HAND_OUT_AGAIN, amount=1)
     assert carry_out(project, sample[2:4], again).changed == 2
-    labelling.look(found)
+    deciding.look(found)
     found.refresh_from_db()
     assert (found.state, found.audit["sample_errors"]) == (State.CERTIFIED, 0)
     settle(of(found, "sample")[2:4], lambda _: "tie")
-    labelling.look(found)
+    deciding.look(found)
     found.refresh_from_db()
     assert (found.state, found.audit["sample_errors"]) == (State.WITHDRAWN, 2)
 
@@ -198,9 +199,9 @@ def test_changed_answers_to_its_own_sample_withdraw_it():
 
 def test_a_manager_may_withdraw_once():
     found = certified(make_project(k=3), waiting=60)
-    assert labelling.withdraw(found, reason="Enough.") == found.certificate["taken"]
+    assert deciding.withdraw(found, reason="Enough.") == found.certificate["taken"]
     with pytest.raises(NotAtThisStage):
-        labelling.withdraw(found, reason="Again.")
+        deciding.withdraw(found, reason="Again.")
     judge_of = found.project.comparisons.filter(outcome="waiting").first()
     assert judge_of.open_slots == 3
 
@@ -214,7 +215,7 @@ def test_people_stand_above_the_machine():
     assert (one.outcome, one.preference, one.machine_vote) == ("decided", 1, "2"), "it stays"
     checks.make_gold(one, more_hallucinated="1")
     assert (one.preference, one.machine_vote) == (2, "")
-    labelling.withdraw(found, reason="Enough.")
+    deciding.withdraw(found, reason="Enough.")
     one.refresh_from_db()
     assert (one.outcome, one.preference, one.open_slots) == ("decided", 2, 0), "gold is no vote"
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import queue
-from annotation.machine import labellers, labelling
+from annotation.machine import deciding, labellers
 from annotation.models import MachineLabelling
 from tests.annotation.machine.factories import (
     ASKED,
@@ -96,7 +96,7 @@ def test_what_people_have_still_to_settle_is_told_to_managers_who_do_not_annotat
     audit = of(found, "audit")
     settle(audit[:2])
     if state == "withdrawn":
-        labelling.withdraw(found, reason="It is a test.")
+        deciding.withdraw(found, reason="It is a test.")
     elif state == "refused":
         project.machine_labellings.update(state=state)
     at = f"/api/v1/projects/{project.slug}/machine-labellings/1/labels"
