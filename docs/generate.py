@@ -92,7 +92,7 @@ def command() -> str:
 
 
 def settings() -> str:
-    """Every variable that ``config/settings.py`` reads, under the headings that stand there."""
+    """Every variable that ``config/settings/`` reads, under the headings that stand there."""
     lines = ["# Settings", "", "All of them are variables of the environment.", ""]
     for heading, found in _settings():
         lines += [f"## {heading}", "", "| variable | meaning | default |", "|---|---|---|"]
@@ -111,7 +111,11 @@ class Setting:
 
 
 def _settings() -> Iterator[tuple[str, list[Setting]]]:
-    text = (ROOT / "config" / "settings.py").read_text()
+    folder = ROOT / "config" / "settings"
+    order = re.findall(
+        r"^from config\.settings\.(\w+) ", (folder / "__init__.py").read_text(), re.M
+    )
+    text = "\n".join((folder / f"{name}.py").read_text() for name in order)
     lines = text.splitlines()
     by_heading: dict[str, list[Setting]] = {}
     seen: set[str] = set()

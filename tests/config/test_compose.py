@@ -110,7 +110,7 @@ def test_workers_see_the_folder_that_base_models_are_imported_from() -> None:
 
 
 def test_how_long_things_are_kept_is_passed_on() -> None:
-    settings = (ROOT / "config" / "settings.py").read_text()
+    settings = (ROOT / "config" / "settings" / "retention.py").read_text()
     asked = set(re.findall(r'env\.float\("(\w+_(?:DAYS|HOURS))"', settings))
     assert len(asked) > 3
     assert asked <= services(DOT_ENV)["worker-cpu"]["environment"].keys()

@@ -20,7 +20,7 @@ from tests.factories import judge, make_comparison, make_project, picture_bytes
 
 ROOT = Path(settings.BASE_DIR)
 APART = ROOT / "annotation" / "storage"
-READS_ITSELF = {"config/settings.py", "training/figures/health.py"}
+READS_ITSELF = {"config/settings/files.py", "training/figures/health.py"}
 """Where MEDIA_ROOT is set, and where the room on its disk is measured."""
 
 
