@@ -86,7 +86,7 @@ def whole() -> VisionLanguageModel:
 
 
 def full_figures(made: VisionLanguageModel, gpus: int) -> dict[str, float]:
-    """What each GPU holds of a model trained whole, by the engine and as others would cut it.
+    """What each GPU holds of a model trained whole, with its layers whole and cut.
 
     With checkpointing a layer keeps what goes into it, and one layer at a time what it computes.
     """
@@ -99,7 +99,11 @@ def full_figures(made: VisionLanguageModel, gpus: int) -> dict[str, float]:
     each = (other.kept_bytes - one.kept_bytes) / 100
     depth = len(layers(made.base))
     checkpointed = each / depth + 4 * made.hidden_size * depth
-    held, cut = 4 * learnt / GIB, 4 * learnt / gpus / GIB
+    sizes = [_bytes(layer.parameters()) for layer in layers(made.base)]
+    held, outside = 4 * learnt / GIB, 4 * (learnt - sum(sizes)) / GIB
+    cut = outside + 4 * sum(sizes) / gpus / GIB
+    # As in shared_figures; and a layer's gradients, the same laid out, and what others lay out.
+    passing = (4 + 3) * max(sizes) / GIB
     kept, less = tokens * each / GIB, tokens * checkpointed / GIB
     return {
         "vision tower and projector, GiB": frozen,
@@ -108,9 +112,11 @@ def full_figures(made: VisionLanguageModel, gpus: int) -> dict[str, float]:
         f"kept of a conversation of {tokens} tokens, GiB": kept,
         "all of these, GiB": frozen + held + kept,
         f"weights, gradients and AdamW cut over {gpus} GPUs, GiB": cut,
-        "cut, GiB": frozen + cut + kept,
+        "of it embeddings, last norm and output layer, GiB": outside,
+        "layers and gradients that are whole for a while, at most, GiB": passing,
+        "cut, GiB": frozen + cut + passing + kept,
         "kept with checkpointing, MiB a token": checkpointed / MIB,
-        "cut and with checkpointing, GiB": frozen + cut + less,
+        "cut and with checkpointing, GiB": frozen + cut + passing + less,
     }
 
 

@@ -8,9 +8,10 @@ trained is said once, by ``train_only``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from training.rlhf import bases, heads, library_internals
 from training.rlhf.contract import LoraSettings
@@ -49,6 +51,7 @@ class AdaptedBase:
             base = base.to(device)
         self.base = base
         self.device = device
+        self.computes_again = False
         self.heads = nn.ModuleDict()
         self._injected: PeftModel | None = None
         self._layers: list[Any] = []
@@ -250,6 +253,15 @@ class AdaptedBase:
         head = self.base.get_output_embeddings()
         return found | {f"head.{k}": p for k, p in head.named_parameters() if id(p) not in known}
 
+    def compute_again(self) -> None:
+        """From now on keep only what goes into a layer, and compute the rest again backward."""
+        if self.computes_again:
+            return
+        self.computes_again = True
+        for layer in bases.layers(self.base):
+            # Within what FSDP does around a layer, so that it stays whole meanwhile.
+            layer.forward = functools.partial(_checkpointed, layer.forward)
+
     def train_only(self, *groups: dict[str, nn.Parameter]) -> None:
         """Freeze everything but these parameters; called once, before the optimiser is made."""
         self.base.requires_grad_(False)
@@ -310,6 +322,12 @@ class AdaptedBase:
         for layer in self._layers:
             add_once(layer, name, sharded=self.pieces is not None)
         self.base.requires_grad_(False)
+
+
+def _checkpointed(forward: Callable[..., Any], *given: Any, **more: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*given, **more)
+    return checkpoint(forward, *given, use_reentrant=False, **more)
 
 
 def _lora_fields(config: Any) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def layers(base: Any) -> nn.ModuleList:
     """The layers of the language model inside ``base``."""
     found = getattr(base.get_decoder(), "layers", None)
     if not isinstance(found, nn.ModuleList):
-        raise ModelError(f"model.sharded: {type(base).__name__} has no list of layers to cut")
+        raise ModelError(f"{type(base).__name__} has no list of layers")
     return found
 
 

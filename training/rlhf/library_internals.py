@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from peft.tuners.lora.layer import LoraVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.fsdp._fully_shard._fsdp_api import AllGather
 from torch.distributed.tensor.debug import _clear_sharding_prop_cache
 from transformers.cache_utils import Cache, DynamicLayer
@@ -148,8 +148,22 @@ def forget_layouts() -> None:
 
 def piece_of(layer: Any) -> Tensor:
     """What this process gives when a layer in pieces or whole is put together, flat."""
+    return torch.cat([part._sharded_param_data for part in _parts(layer)])
+
+
+def pieces_of(layer: Any) -> list[nn.Parameter]:
+    """The weights of a layer in pieces, as its modules have them then."""
+    return [part.sharded_param for part in _parts(layer)]
+
+
+def whole_of(layer: Any) -> list[nn.Parameter]:
+    """The same weights whole, of a layer that has been so before."""
+    return [part.unsharded_param for part in _parts(layer)]
+
+
+def _parts(layer: Any) -> Any:
     [group] = layer._get_fsdp_state()._fsdp_param_groups
-    return torch.cat([part._sharded_param_data for part in group.fsdp_params])
+    return group.fsdp_params
 
 
 # ---- bitsandbytes ----------------------------------------------------------------------------

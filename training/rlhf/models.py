@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
@@ -114,18 +115,26 @@ class VisionLanguageModel(AdaptedBase):
 
     @property
     def checkpoints_activations(self) -> bool:
-        return library_internals.checkpoints_activations(self.base)
+        """Whether a forward pass with gradients is computed again in the backward pass."""
+        return self.computes_again or library_internals.checkpoints_activations(self.base)
 
     def speaks_like(self, other: VisionLanguageModel) -> bool:
         """Whether a token means the same text to both."""
         mine, theirs = self.processor.tokenizer, other.processor.tokenizer
         return bool(mine.get_vocab() == theirs.get_vocab())
 
-    def save_base(self, folder: Path) -> None:
-        """Write the whole model with its processor, loadable by transformers alone."""
+    def save_base(self, folder: Path, language: Mapping[str, Tensor]) -> None:
+        """Write the whole model with its processor, loadable by transformers alone.
+
+        What is in pieces is taken from ``language``, which has the ``language_parameters`` whole.
+        """
+        state = {
+            name: language[name] if isinstance(tensor, DTensor) else tensor
+            for name, tensor in self.base.state_dict().items()
+        }
         empty, self.base.generation_config = self.base.generation_config, self._generation_config
         try:
-            self.base.save_pretrained(str(folder))
+            self.base.save_pretrained(str(folder), state_dict=state)
         finally:
             self.base.generation_config = empty
         with library_internals.images_only():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from training.rlhf.contract import OptimizerSettings
 from training.rlhf.errors import CheckpointError
 from training.rlhf.finite import check_finite
 from training.rlhf.processes import processes
+from training.rlhf.trained_pieces import TrainedPieces
 
 
 class Optimizer:
@@ -32,9 +33,11 @@ class Optimizer:
         *,
         total_steps: int,
     ) -> None:
+        """Of parameters in pieces this process trains its own."""
         self.settings = settings
         self.total_steps = total_steps
-        self.parameters = dict(parameters)
+        self._pieces = TrainedPieces(parameters)
+        self.parameters = self._pieces.parameters
         self._adamw = torch.optim.AdamW(
             self.parameters.values(),
             lr=settings.learning_rate,
@@ -44,6 +47,12 @@ class Optimizer:
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``: all of them or, when memory runs out, none."""
         parameters = list(self.parameters.values())
+        if self._pieces:
+            try:
+                self._pieces.accumulate(loss)
+            finally:
+                sharding.tidy()
+            return
         try:
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         finally:
@@ -58,14 +67,15 @@ class Optimizer:
 
     def gather(self) -> None:
         """Add up what all processes have accumulated."""
-        processes().sum_gradients(self.parameters.values())
+        processes().sum_gradients(self._pieces.whole.values())
 
     def clip(self) -> float:
         """Clip the gradient norm as the settings say; returns the norm before.
 
         Raises NonFinite when it is not finite.
         """
-        return clip_gradients(self.parameters, self.settings.gradient_norm)
+        together = self._pieces.norm() if self._pieces else None
+        return clip_gradients(self.parameters, self.settings.gradient_norm, together=together)
 
     def step(self, number: int) -> float:
         """Apply the gradients as step ``number`` (from 0), forget them; returns the rate used.
@@ -82,14 +92,39 @@ class Optimizer:
         check_finite("norm of the weights", torch.stack([norm.float() for norm in norms]))
         return rate
 
+    def weights(self) -> dict[str, Tensor]:
+        """What is trained, whole, by name; nothing where another process is to write it.
+
+        All processes ask for it together.
+        """
+        return self._joined(((name, name, p) for name, p in self.parameters.items()))
+
     def state(self) -> dict[str, Tensor]:
-        """All state as tensors named ``parameter/what``."""
+        """All state as tensors named ``parameter/what``, as ``weights`` are had."""
         state = self._adamw.state
-        return {
-            f"{name}/{key}": torch.as_tensor(value)
+        return self._joined(
+            (f"{name}/{key}", name, torch.as_tensor(value))
             for name, parameter in self.parameters.items()
             for key, value in state.get(parameter, {}).items()
-        }
+        )
+
+    def _joined(self, named: Iterable[tuple[str, str, Tensor]]) -> dict[str, Tensor]:
+        """Tensors by their names, which are of the parameters named second."""
+        if not self._pieces:
+            return {called: tensor for called, _, tensor in named}
+        processes().wait()
+        leads, found = processes().leads, {}
+        for called, name, tensor in named:
+            whole = self._pieces.joined(name, tensor)
+            if leads:
+                found[called] = whole.cpu()  # all of them at once may not fit the device
+        return found
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what ``weights`` gave."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self._pieces.piece(name, tensors[name]))
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take back what ``state`` gave; CheckpointError when it is of other parameters."""
@@ -99,18 +134,26 @@ class Optimizer:
             name, _, what = key.rpartition("/")
             if name not in self.parameters:
                 raise CheckpointError(f"optimiser state of an unknown parameter {name}")
-            per_parameter.setdefault(names.index(name), {})[what] = tensor
+            mine = self._pieces.piece(name, tensor)
+            per_parameter.setdefault(names.index(name), {})[what] = mine
         groups = self._adamw.state_dict()["param_groups"]
         self._adamw.load_state_dict({"state": per_parameter, "param_groups": groups})
 
 
-def clip_gradients(parameters: Mapping[str, nn.Parameter], norm: float) -> float:
+def clip_gradients(
+    parameters: Mapping[str, nn.Parameter], norm: float, *, together: float | None = None
+) -> float:
     """Scale gradients down to ``norm`` together (0 only measures); returns the norm before.
 
-    Raises NonFinite when that is not finite.
+    ``together`` is that norm where others have gradients, too. Raises NonFinite when it is not
+    finite.
     """
-    limit = norm if norm > 0 else math.inf
-    before = float(torch.nn.utils.clip_grad_norm_(list(parameters.values()), limit))
+    limit, trained = norm if norm > 0 else math.inf, list(parameters.values())
+    if together is None:
+        before = float(nn.utils.clip_grad_norm_(trained, limit))
+    else:
+        before = together
+        nn.utils.clip_grads_with_norm_(trained, limit, torch.tensor(before))
     check_finite("norm of the gradient", before)
     return before
 

@@ -279,6 +279,7 @@ def response_hidden(
     wanted = mask if slots is None else slots
     first, owners = owners_of([key_of(prompt) for prompt in prompts])
     whole = len(first) == len(prompts) and not runs_apart(model, [len(p) - 1 for p in prompts])
+    whole = whole or model.checkpoints_activations
     # What stands on padding depends on how it is computed, so where it counts there is one way.
     whole = whole and not bool((wanted > mask).any())
     if prefix is None and whole:

@@ -6,6 +6,7 @@ order. Ours do not: shares differ in size, sampling goes on until its longest an
 a part that does not fit in memory is halved. So before a layer is put together every process says
 which one it wants, or that it waits for the others, and all put together the one that is lowest of
 those wanted; who does not want it gives its piece and waits on. Nothing else has to be the same.
+Gradients of a layer that is trained itself are added up the same way: who has none gives zeros.
 
 FSDP puts a layer together again in the backward pass when a gradient of its output arrives. Where
 only its keys and values were used none does. So whatever a layer keeps for the backward pass is
@@ -17,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, distributed, nn
@@ -27,6 +28,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from training.rlhf import library_internals
 from training.rlhf.errors import LeftAlone
 from training.rlhf.processes import processes, serve_before_meetings
+
+_SUMS = 2**32
+"""From here on a number says that gradients are added up, below it that a layer is wanted."""
 
 _WAITS, _LEAVES = -1, -2
 """What a process says that wants no layer: it has come to a meeting, or to the end of the run."""
@@ -89,23 +93,43 @@ def _with_its_layer(kept: tuple[FSDPModule | None, Tensor]) -> Tensor:
     return tensor
 
 
+class Learner(Protocol):
+    """The gradients of one layer; a line of them is as FSDP cuts weights, process by process."""
+
+    def nothing(self) -> Tensor:
+        """Zeros of all processes' pieces."""
+
+    def take(self, gradients: Tensor) -> None:
+        """Add those of this process's pieces."""
+
+
 class Gatherings:
     """Which layer all processes put together next."""
 
     def __init__(self) -> None:
         self._talk = distributed.new_group(backend="gloo")  # words travel beside a GPU's work
-        self._layers: list[FSDPModule] = []  # until all part: who is done gives its pieces still
+        self.layers: list[FSDPModule] = []  # until all part: who is done gives its pieces still
+        self._learners: dict[int, Learner] = {}
         self._alone = False
 
     def add(self, layer: FSDPModule) -> None:
         """Let ``layer`` be put together here; in one order in all processes."""
-        gather = functools.partial(self._gather, len(self._layers))
+        gather = functools.partial(self._gather, len(self.layers))
         layer.set_custom_all_gather(library_internals.AskingFirst(gather))
-        self._layers.append(layer)
+        self.layers.append(layer)
+
+    def learn(self, number: int, learner: Learner) -> None:
+        """Let gradients of a layer be added up; in all processes."""
+        self._learners[number] = learner
+
+    def add_up(self, number: int, gradients: Tensor) -> None:
+        """Gradients of a layer here and, if it has them, in every other process."""
+        self._come_to(_SUMS + number)
+        self._sum(number, gradients)
 
     def tidy(self) -> None:
         """Every layer in pieces and at rest, whatever became of the pass before."""
-        for layer in self._layers:
+        for layer in self.layers:
             layer.reset_iter_state()
 
     def serve(self, *, leaving: bool) -> None:
@@ -127,15 +151,30 @@ class Gatherings:
                 raise LeftAlone("another process of this run has ended before this one")
 
     def _gather(self, number: int, whole: Tensor, piece: Tensor, group: Any) -> None:
-        while (turn := min(one for one in self._say(number) if one >= 0)) != number:
-            self._give(turn)
+        self._come_to(number)
         self._exchange(whole, piece, group)
 
+    def _come_to(self, number: int) -> None:
+        """Give to the others what they want until it is the turn of ``number``."""
+        while (turn := min(one for one in self._say(number) if one >= 0)) != number:
+            self._give(turn)
+
     def _give(self, number: int) -> None:
+        if number >= _SUMS:
+            self._sum(number - _SUMS)
+            return
         with self._broken_off_for_good():
-            piece = library_internals.piece_of(self._layers[number])
+            piece = library_internals.piece_of(self.layers[number])
             whole = piece.new_empty(piece.numel() * processes().count)
         self._exchange(whole, piece)
+
+    def _sum(self, number: int, gradients: Tensor | None = None) -> None:
+        learner = self._learners[number]
+        with self._broken_off_for_good():
+            line = learner.nothing() if gradients is None else gradients
+            mine = line.new_empty(line.numel() // processes().count)
+            distributed.reduce_scatter_single(mine, line)
+            learner.take(mine)
 
     def _say(self, mine: int) -> list[int]:
         said = torch.empty(processes().count, dtype=torch.long)

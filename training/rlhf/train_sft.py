@@ -84,11 +84,12 @@ def train_sft(run: Run) -> None:
             raise Interrupted
 
     # 4. What others begin from
+    weights = optimizer.weights() if settings.full_model else {}
     if not processes().leads:
         return
     with checkpoints.atomic_folder(run.final) as folder:
         if settings.full_model:
-            model.save_base(folder)
+            model.save_base(folder, weights)
         else:
             model.save_adapter(POLICY, folder)
         _keep_table(run, folder)
@@ -126,8 +127,6 @@ def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
         raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
     if settings.full_model and run.spec.model.quantization != "none":
         raise EngineError("settings.full_model: a 4-bit base cannot be trained itself")
-    if settings.full_model and run.spec.model.sharded:
-        raise EngineError("settings.full_model: what is trained is not cut; use sharded false")
     if settings.full_model and run.spec.policy_adapter is not None:
         raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)
@@ -137,6 +136,8 @@ def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
         model.load_adapter(POLICY, folder)
     elif not settings.full_model:
         model.add_adapter(POLICY, settings.lora)
+    if settings.gradient_checkpointing:
+        model.compute_again()
     return model
 
 
@@ -225,6 +226,8 @@ def _save(
     step: int,
     loss: float | None,
 ) -> None:
+    weights = optimizer.weights() if settings.full_model else {}
+    state = optimizer.state()
     if not processes().leads:
         return
     merit = None if loss is None else -loss
@@ -232,10 +235,10 @@ def _save(
         run.checkpoints, step, {}, keep=settings.keep_checkpoints, merit=merit
     ) as folder:
         if settings.full_model:
-            write_tensors(folder / _FULL_WEIGHTS, optimizer.parameters)
+            write_tensors(folder / _FULL_WEIGHTS, weights)
         else:
             model.save_adapter(POLICY, folder / POLICY)
-        checkpoints.save_optimizer(folder, POLICY, optimizer.state())
+        checkpoints.save_optimizer(folder, POLICY, state)
     run.events.checkpoint(step, f"{run.checkpoints.name}/step-{step}")
 
 
@@ -246,10 +249,7 @@ def _resume(
     checkpoint: checkpoints.Checkpoint,
 ) -> None:
     if settings.full_model:
-        weights = read_tensors(checkpoint.folder / _FULL_WEIGHTS)
-        with torch.no_grad():
-            for name, parameter in optimizer.parameters.items():
-                parameter.copy_(weights[name])
+        optimizer.load_weights(read_tensors(checkpoint.folder / _FULL_WEIGHTS))
     else:
         weights = read_tensors(checkpoint.folder / POLICY / ADAPTER_WEIGHTS)
         model.load_adapter_weights(POLICY, weights)

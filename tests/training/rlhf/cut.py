@@ -18,10 +18,11 @@ from tests.training.rlhf.launched import carry_out, threads
 from training.rlhf import train_sft
 from training.rlhf.__main__ import ENTRY_POINTS, _entry_point
 from training.rlhf.adapters import POLICY
-from training.rlhf.contract import LoraSettings, ModelSettings, Turn
+from training.rlhf.contract import LoraSettings, ModelSettings, OptimizerSettings, Turn
 from training.rlhf.errors import EngineError, ModelError
 from training.rlhf.identity import _of_tensor
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.optimization import Optimizer, clip_gradients
 from training.rlhf.processes import processes, together
 from training.rlhf.rollout import response_hidden
 
@@ -40,15 +41,26 @@ def loaded(base: str, dtype: str, *, sharded: bool) -> VisionLanguageModel:
     return model
 
 
-def learnt(model: VisionLanguageModel, image: Path, rows: int) -> list[Tensor]:
-    """Hidden states of so many answers to one prompt, computed once, and what they teach."""
+def answered(model: VisionLanguageModel, adapter: str | None, image: Path, rows: int) -> Tensor:
+    """Hidden states of so many answers to one prompt, computed once."""
     [encoded] = model.encode_images([image])
     prompt = model.chat.prompt((Turn(speaker="human", text="<image>\nwhat ?"),), encoded)
     ids = torch.tensor(ANSWERS[:rows])
-    hidden = response_hidden(model, POLICY, [prompt] * rows, ids, (ids != 0).long())
+    hidden = response_hidden(model, adapter, [prompt] * rows, ids, (ids != 0).long())
+    return hidden * (ids != 0)[..., None]
+
+
+def learnt(model: VisionLanguageModel, image: Path, rows: int) -> list[Tensor]:
+    """Those under an adapter, and what they teach."""
+    hidden = answered(model, POLICY, image, rows)
     parameters = list(model.trainable(POLICY).values())
-    hidden = hidden * (ids != 0)[..., None]
     return [hidden, *torch.autograd.grad(hidden.float().square().sum(), parameters)]
+
+
+def squares(model: VisionLanguageModel, image: Path, rows: int) -> Tensor:
+    """Something that those without an adapter make."""
+    logits = model.logits(answered(model, None, image, rows), suppress=False)
+    return logits.square().sum()
 
 
 def held(model: VisionLanguageModel) -> int:
@@ -79,6 +91,53 @@ def compare(base: str, image: Path, dtype: str) -> None:
     processes().wait()  # the second waits here, and gives its pieces
 
 
+def train_all_of_it(base: str, image: Path) -> None:
+    """A step of the language model itself, by processes that make unlike numbers of passes."""
+
+    def made(*, sharded: bool) -> tuple[VisionLanguageModel, Optimizer]:
+        model = VisionLanguageModel.load(base, ModelSettings(dtype="float32", sharded=sharded))
+        weights = model.language_parameters()
+        model.train_only(weights)
+        return model, Optimizer(weights, OptimizerSettings(), total_steps=1)
+
+    (plain, alone), (cut, together) = (made(sharded=sharded) for sharded in (False, True))
+    cut.compute_again()
+    for rows in (1, 3, 2, 3):
+        alone.accumulate(squares(plain, image, rows))
+    for rows in (1, 3, 2) if processes().leads else (3,):
+        failing = squares(cut, image, rows)
+        failing.register_hook(out_of_memory)
+        with pytest.raises(torch.OutOfMemoryError):
+            together.accumulate(failing)
+        together.accumulate(squares(cut, image, rows))
+    together.gather()
+    norm = clip_gradients(alone.parameters, 1.0)
+    assert norm > 1 and together.clip() == pytest.approx(norm, rel=1e-4)
+    rate = alone.step(0)
+    assert together.step(0) == rate
+    for whole, found in (
+        (alone.weights(), together.weights()),
+        (alone.state(), together.state()),
+    ):
+        assert found.keys() == (whole.keys() if processes().leads else set())
+        for name, tensor in found.items():
+            expected = whole[name].detach()
+            most = float(expected.abs().max())
+            torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-4 * most)
+    assert 2 * held(cut) == held(plain)
+    in_layers = [name for name in alone.parameters if ".layers." in name]
+    for kind in ("exp_avg", "exp_avg_sq"):
+        mine, all_ = (
+            sum(one._adamw.state[one.parameters[name]][kind].numel() for name in in_layers)
+            for one in (together, alone)
+        )
+        assert 2 * mine == all_ > 0
+
+
+def out_of_memory(gradient: Tensor) -> None:
+    raise torch.OutOfMemoryError
+
+
 def fail_in_the_second(patch: pytest.MonkeyPatch) -> None:
     original, steps = train_sft._loss, [0]
 
@@ -99,6 +158,7 @@ if __name__ == "__main__":
     with together():
         for dtype in ("float32", "bfloat16"):
             compare(base, Path(image), dtype)
+        train_all_of_it(base, Path(image))
         codes = [carry_out(Path(name)) for name in runs]
         with pytest.MonkeyPatch.context() as patch:
             fail_in_the_second(patch)

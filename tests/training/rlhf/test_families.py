@@ -23,6 +23,7 @@ from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
 from training.rlhf.logprobs import token_logprobs
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.prefixes import prefix_of
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import response_hidden, sample
 
@@ -206,6 +207,27 @@ def test_several_pictures_and_turns_are_those_of_the_family_itself(
     torch.testing.assert_close(
         model.hidden_states(batch)[0, -len(prompt) :], plain, atol=2e-5, rtol=1e-5
     )
+
+
+def test_layers_computed_again_teach_the_same(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    """Of equal prompts, too, whose keys and values nothing shares then."""
+    first, second, _ = prompts_of(model, pictures)
+    ids, mask = padded_ids(model, ["a red circle", "no", "yes"])
+    model.train_only(model.language_parameters())
+
+    def learnt() -> tuple[Tensor, ...]:
+        hidden = response_hidden(model, None, [first, second, first], ids, mask)
+        told = (model.logits(hidden) * mask[..., None]).square().sum()
+        return torch.autograd.grad(told, list(model.language_parameters().values()))
+
+    expected = learnt()
+    model.compute_again()
+    with pytest.raises(ModelError, match="gradient checkpointing"):
+        prefix_of(model, [first])
+    for one, two in zip(learnt(), expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5 * float(two.abs().max()))
 
 
 @torch.no_grad()

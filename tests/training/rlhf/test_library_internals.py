@@ -34,6 +34,7 @@ PRIVATE = {
     *("_attn_implementation", "is_activation_checkpointing", "get_attributes"),
     "support_avx512bf16_for_cpu",
     *("_get_fsdp_state", "_lazy_init", "_fsdp_param_groups", "_sharded_param_data"),
+    *("sharded_param", "unsharded_param"),
     *("get_rope_index", "rope_deltas", "deepstack_features", "mm_encoder_outputs"),
 }
 
@@ -73,7 +74,7 @@ def test_that_module_uses_what_is_named_here() -> None:
         (ProcessorMixin, ["get_attributes"]),
         (PreTrainedModel, ["is_activation_checkpointing"]),
         (FSDPState, ["_lazy_init", "_fsdp_param_groups"]),
-        (FSDPParam, ["_sharded_param_data"]),
+        (FSDPParam, ["_sharded_param_data", "sharded_param", "unsharded_param"]),
         (Qwen2_5_VLModel, ["get_rope_index"]),
         (Qwen3VLModel, ["get_rope_index"]),
     ],

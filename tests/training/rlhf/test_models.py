@@ -263,7 +263,7 @@ def test_end_token_stays_samplable_when_it_is_also_the_padding(base_folder: Path
 def test_whole_model_is_saved_with_its_generation_defaults(
     model: VisionLanguageModel, tmp_path: Path
 ) -> None:
-    model.save_base(tmp_path)
+    model.save_base(tmp_path, {})
     again = VisionLanguageModel.load(str(tmp_path), ModelSettings(dtype="float32"))
     assert again.stop_ids == model.stop_ids
     assert json.loads((tmp_path / "generation_config.json").read_text())["eos_token_id"] == 2

@@ -18,7 +18,7 @@ from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import last_metrics
 from tests.training.rlhf.test_processes import ROOT, SETTINGS, lines
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, ModelSettings
+from training.rlhf.contract import Kind, ModelSettings, OptimizerSettings
 from training.rlhf.errors import ModelError
 from training.rlhf.models import VisionLanguageModel
 
@@ -73,38 +73,57 @@ def test_a_base_in_pieces_gives_what_a_whole_one_gives(
     image_files: list[Path],
     tmp_path: Path,
 ) -> None:
-    """Every kind of training, resumed either way between two in pieces and one; and a failure."""
+    """Every kind of training, resumed either way between two in pieces and one; and a failure.
 
-    def make(kind: Kind, name: str) -> Path:
+    Of fine-tuning also that of all weights, in pieces with layers computed again.
+    """
+
+    def make(kind: Kind, name: str, *, all_weights: bool, **more: object) -> Path:
         extra = {"reward_model": reward_folder} if kind is Kind.PPO else {"held_out": 3}
-        return make_run(kind, f"{kind}-{name}", **extra, **SETTINGS[kind])
+        if all_weights:
+            more |= {"full_model": True, "optimizer": OptimizerSettings(learning_rate=1e-4)}
+        name = f"{kind}-{all_weights}-{name}"
+        return make_run(kind, name, **extra, **SETTINGS[kind], **more)
 
-    whole = {kind: make(kind, "whole") for kind in SETTINGS}
-    for kind, directory in whole.items():
+    def in_pieces(kind: Kind, name: str, *, all_weights: bool) -> Path:
+        more = {"gradient_checkpointing": True} if all_weights else {}
+        return sharded(make(kind, name, all_weights=all_weights, **more))
+
+    trained = [(kind, False) for kind in SETTINGS] + [(Kind.SFT, True)]
+    whole = {(kind, all_): make(kind, "whole", all_weights=all_) for kind, all_ in trained}
+    for (kind, _), directory in whole.items():
         assert main([kind, "--run-dir", str(directory)]) == 0
-    cut = {kind: sharded(make(kind, "cut")) for kind in SETTINGS}
-    later = [begun(sharded(make(kind, "later")), whole[kind]) for kind in SETTINGS]
+    cut = {(kind, all_): in_pieces(kind, "cut", all_weights=all_) for kind, all_ in trained}
+    later = [
+        begun(in_pieces(kind, "later", all_weights=all_), whole[kind, all_])
+        for kind, all_ in trained
+    ]
     answering = [make_run(Kind.GENERATE, name, batch_size=5) for name in ("answers", "answers-cut")]
     assert main(["generate", "--run-dir", str(answering[0])]) == 0
-    failing = sharded(make(Kind.SFT, "failing"))
+    failing = in_pieces(Kind.SFT, "failing", all_weights=True)
     told = launch(
         tmp_path,
         *(base_folder, image_files[0]),
         *(*cut.values(), *later, sharded(answering[1]), failing),
     )
-    assert told.count(f"codes of process {[0] * 9 + [1]}") == 2
+    assert told.count(f"codes of process {[0] * 11 + [1]}") == 2
     assert [event["message"] for event in events(failing, "error")] == ["broken on purpose"]
 
-    for kind, resumed in zip(SETTINGS, later, strict=True):
-        alone = begun(make(kind, "alone"), cut[kind])
+    for (kind, all_), resumed in zip(trained, later, strict=True):
+        alone = begun(make(kind, "alone", all_weights=all_), cut[kind, all_])
         assert main([kind, "--run-dir", str(alone)]) == 0
-        expected = last_metrics(events(whole[kind]))
-        for directory, steps in ((cut[kind], {1, 2, 3, 4}), (resumed, {3, 4}), (alone, {3, 4})):
+        expected = last_metrics(events(whole[kind, all_]))
+        for directory, steps in (
+            (cut[kind, all_], {1, 2, 3, 4}),
+            (resumed, {3, 4}),
+            (alone, {3, 4}),
+        ):
             found = last_metrics(events(directory))
             assert set(found) == steps
             for step in steps:
                 assert found[step] == pytest.approx(expected[step], **TOLERANCE), (directory, step)
-            for one, two in zip(*(files(d) for d in (whole[kind], directory)), strict=True):
+            same = (files(d) for d in (whole[kind, all_], directory))
+            for one, two in zip(*same, strict=True):
                 assert one.name == two.name
                 first, second = load_file(one), load_file(two)
                 for name in first.keys() | second.keys():
@@ -122,10 +141,7 @@ def test_one_process_has_a_sharded_base_whole(base_folder: Path) -> None:
     assert model.pieces is None
 
 
-def test_what_cannot_be_cut_is_refused(base_folder: Path, make_run: MakeRun) -> None:
+def test_what_cannot_be_cut_is_refused(base_folder: Path) -> None:
     settings = ModelSettings(sharded=True)
     with pytest.raises(ModelError, match=r"model\.sharded: a base in 4 bits"):
         VisionLanguageModel.load(str(base_folder), replace(settings, quantization="nf4"))
-    directory = sharded(make_run(Kind.SFT, full_model=True))
-    assert main(["sft", "--run-dir", str(directory)]) == 1
-    assert "full_model: what is trained is not cut" in events(directory, "error")[0]["message"]

@@ -131,6 +131,12 @@ class SftSettings:
         "Train all language-model weights instead of an adapter.",
         source="paper: both, one after the other",
     )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Keep only what goes into a layer for the backward pass, which computes the rest again: "
+        "a third more work for a small part of the memory.",
+        source="paper's code: on",
+    )
     max_length: int = setting(
         1024,
         "Longest sequence in text tokens; longer ones are cut.",

@@ -58,7 +58,7 @@ class ModelSettings:
     sharded: bool = setting(
         False,
         "Of several processes each keeps a piece of every layer of the language model (FSDP2), for "
-        "bases that do not fit one GPU. Not with 4 bits, full_model, or vLLM in the run's process.",
+        "bases that do not fit one GPU. Not with 4 bits, or vLLM in the run's process.",
         source="ours",
     )
     pad_images_to_square: bool = setting(
