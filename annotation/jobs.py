@@ -27,6 +27,7 @@ from annotation.image_sources import Archive, Either, ImageSource, Stored
 from annotation.importing.record_files import ImportRefused, Problem
 from annotation.models import ImportJob, Project, Release, User
 from annotation.models.exchange import left_out_path, upload_hash
+from annotation.models.projects import still_managed_by
 from annotation.releases import freezing
 from config import attempts, wakeup
 from config.heartbeats import LOST_AFTER, beating
@@ -38,6 +39,13 @@ IMPORT = "annotation.tasks.run_import"
 RELEASE = "annotation.tasks.build_release"
 
 MOST_PROBLEMS_KEPT = 1000
+
+
+class NoLongerAllowed(DomainError):
+    """Whoever asked for an import may not manage the project any more."""
+
+    status = 403
+    title = "The import is not allowed any more"
 
 
 # --------------------------------------------------------------------------------------------
@@ -82,9 +90,10 @@ def run_import(job_id: int) -> None:
             listed = _keep_left_out(job, left_out) if done.left_out else {}
     except ImportRefused as refused:
         _refuse_import(job, refused.problems)
+    except (storage.StorageTrouble, NoLongerAllowed) as error:
+        _refuse_import(job, [Problem(0, "", str(error))])
     except DomainError as error:
-        field = "" if isinstance(error, storage.StorageTrouble) else "images"
-        _refuse_import(job, [Problem(0, field, str(error))])
+        _refuse_import(job, [Problem(0, "images", str(error))])
     except Exception:
         # Whatever it was, it would be the same next time: say so instead of trying for ever.
         _refuse_import(job, [Problem(0, "", attempts.FAULT)])
@@ -104,6 +113,12 @@ def run_import(job_id: int) -> None:
 
 
 def _import(job: ImportJob, left_out: Path) -> importing.Imported:
+    """Raises ImportRefused, and NoLongerAllowed: a request is worth what its maker is worth now."""
+    if not ImportJob.objects.filter(still_managed_by("created_by"), pk=job.pk).exists():
+        raise NoLongerAllowed(
+            "Whoever asked for this import may not manage the project any more; nothing was "
+            "imported. A manager can ask for it again."
+        )
     with contextlib.ExitStack() as stack:
 
         def here(upload: FieldFile) -> Path:

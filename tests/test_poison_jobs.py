@@ -29,7 +29,14 @@ from benchmark.labelling import work as labelling_work
 from config import attempts, wakeup
 from config.celery import app
 from tests.benchmark.factories import make_judge, waiting
-from tests.factories import judge, make_comparison, make_comparisons, make_project, make_user
+from tests.factories import (
+    judge,
+    make_admin,
+    make_comparison,
+    make_comparisons,
+    make_project,
+    make_user,
+)
 from training.checkpoints import base_imports
 from training.models import BaseImport
 
@@ -56,7 +63,8 @@ class Kind:
 
 def an_import() -> ImportJob:
     records = ContentFile(b"{}", name="pairs.jsonl")
-    return ImportJob.objects.create(project=make_project(), name="pairs.jsonl", records=records)
+    asking = {"project": make_project(), "created_by": make_admin()}
+    return ImportJob.objects.create(**asking, name="pairs.jsonl", records=records)
 
 
 def a_release() -> Release:

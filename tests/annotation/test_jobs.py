@@ -24,6 +24,7 @@ from tests.annotation.importing.test_one_import import record
 from tests.announcing import keep_announcements
 from tests.factories import (
     judge,
+    make_admin,
     make_comparison,
     make_member,
     make_project,
@@ -52,7 +53,9 @@ def uploads(*records, images=None):
 
 
 def run(project, **fields):
-    job = ImportJob.objects.create(project=project, created_by=make_user(), **fields)
+    job = ImportJob.objects.create(
+        project=project, created_by=make_member(project, "manager"), **fields
+    )
     stored = [job.records.name, job.images.name]
     tasks.run_import(job.pk)
     job.refresh_from_db()
@@ -73,7 +76,7 @@ def test_an_import_job_imports_and_cleans_up():
 def test_an_upload_that_storage_lost_a_part_of_is_imported_in_no_part(upload):
     project = make_project()
     fields = uploads(record(1), record(2), images={"a.png": picture_bytes()})
-    job = jobs.request_import(project, make_user(), **fields)
+    job = jobs.request_import(project, make_member(project, "manager"), **fields)
     path = Path(getattr(job, upload).path)
     whole = path.read_bytes()
     # The records end after a line, so that nothing in them tells.
@@ -99,6 +102,28 @@ def test_an_archive_that_is_none_is_a_problem_of_the_job():
     assert (job.state, job.problems[0]["field"]) == ("failed", "images")
 
 
+@pytest.mark.parametrize("gone", ["removed", "demoted", "deactivated", "deleted"])
+def test_an_import_is_worth_what_its_maker_is_worth_when_it_runs(gone):
+    project = make_project()
+    manager = make_member(project, "manager")
+    fields = uploads(record(1), images={"a.png": picture_bytes()})
+    job = jobs.request_import(project, manager, **fields)
+    if gone == "removed":
+        project.memberships.filter(user=manager).delete()
+    elif gone == "demoted":
+        project.memberships.filter(user=manager).update(role="reviewer")
+    elif gone == "deactivated":
+        type(manager).objects.filter(pk=manager.pk).update(is_active=False)
+    else:
+        manager.delete()
+    tasks.run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.created_count) == ("failed", 0)
+    assert "may not manage the project any more" in job.problems[0]["reason"]
+    assert not Comparison.objects.exists()
+    assert not default_storage.exists(job.records.name)
+
+
 def test_two_answer_files_are_imported_by_their_names():
     answer = {
         "question": "What?",
@@ -106,8 +131,10 @@ def test_two_answer_files_are_imported_by_their_names():
         "model_answer": "Red.",
         "image_content": [],
     }
+    project = make_project()
     job = ImportJob.objects.create(
-        project=make_project(),
+        project=project,
+        created_by=make_member(project, "manager"),
         format="mmhal",
         name="one.json, two.json",
         records=ContentFile(json.dumps([answer]).encode(), name="one.json"),
@@ -131,7 +158,9 @@ def test_a_job_is_carried_out_once():
 
 def test_an_error_of_the_program_ends_the_job_and_is_raised(monkeypatch):
     monkeypatch.setattr("annotation.importing.import_files", lambda *a, **k: 1 / 0)
-    job = ImportJob.objects.create(project=make_project(), **uploads(record(1)))
+    job = ImportJob.objects.create(
+        project=make_project(), created_by=make_admin(), **uploads(record(1))
+    )
     with pytest.raises(ZeroDivisionError):
         tasks.run_import(job.pk)
     job.refresh_from_db()
@@ -189,7 +218,9 @@ def test_beat_announces_what_was_forgotten(sent, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_an_import_that_takes_long_says_meanwhile_that_its_worker_lives(monkeypatch):
-    job = ImportJob.objects.create(project=make_project(), **uploads(record(1)))
+    job = ImportJob.objects.create(
+        project=make_project(), created_by=make_admin(), **uploads(record(1))
+    )
     beats = []
 
     def slow(*arguments, **options):

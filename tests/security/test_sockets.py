@@ -97,8 +97,9 @@ def test_an_import_asks_no_address_of_its_records(world: World, asked: list[str]
         lines = [json.dumps({**line, **dict.fromkeys(members, one)}) for one in ADDRESSES]
         file = ContentFile("\n".join(lines).encode(), "new.jsonl")
         two = {"second_records": file} if format in ImportJob.TWO_FILES else {}
+        asking = {"project": world.project, "created_by": world.people["admin"]}
         job = ImportJob.objects.create(
-            project=world.project, name="one, two", format=format, records=file, **two
+            **asking, name="one, two", format=format, records=file, **two
         )
         jobs.run_import(job.pk)
         job.refresh_from_db()

@@ -130,7 +130,7 @@ def test_a_base_model_s_pickle_is_not_opened(canary: Path, base: Path, tmp_path:
 
 @pytest.mark.django_db
 def test_an_upload_s_pickle_is_not_opened(canary: Path, tmp_path: Path) -> None:
-    project = factories.make_project()
+    project, maker = factories.make_project(), factories.make_admin()
     uploads = ("records", "second_records", "images", "captions")
     for file in pickled(canary, tmp_path):
         data = file.read_bytes()
@@ -139,9 +139,8 @@ def test_an_upload_s_pickle_is_not_opened(canary: Path, tmp_path: Path) -> None:
         for format in ImportJob.Format.values:
             for name in ("new.jsonl", "new.parquet"):
                 files = {one: ContentFile(data, name) for one in uploads}
-                job = ImportJob.objects.create(
-                    project=project, name=f"{name}, {name}", format=format, **files
-                )
+                asking = {"project": project, "created_by": maker, "format": format}
+                job = ImportJob.objects.create(name=f"{name}, {name}", **asking, **files)
                 jobs.run_import(job.pk)
                 job.refresh_from_db()
                 assert job.state == "failed"

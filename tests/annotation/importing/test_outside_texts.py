@@ -25,7 +25,7 @@ from annotation.models import Comparison, ImportJob, Prompt
 from config import attempts
 from tests.annotation.importing.test_foreign_records import ROW
 from tests.annotation.importing.test_records import PAIR
-from tests.factories import make_admin, make_project, make_user, picture_bytes
+from tests.factories import make_admin, make_project, picture_bytes
 
 pytestmark = pytest.mark.django_db
 
@@ -93,7 +93,7 @@ def carried_out(format: str, records: bytes, **fields: Any) -> ImportJob:
         archive.writestr("a.png", picture_bytes())
     job = jobs.request_import(
         make_project(),
-        make_user(),
+        make_admin(),
         format=format,
         records=ContentFile(records, name="r.jsonl"),
         images=ContentFile(packed.getvalue(), name="i.zip"),
