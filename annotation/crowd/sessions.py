@@ -47,6 +47,11 @@ class StudyClosed(DomainError):
     title = gettext_noop("This study takes nobody any more")
 
 
+class StudyPaused(StudyClosed):
+    status = 409
+    title = gettext_noop("This study is paused")
+
+
 class GuidelinesFirst(DomainError):
     status = 409
     title = gettext_noop("The guidelines come first")
@@ -174,22 +179,14 @@ def _again(study: Study, known: Participant, who: Visit) -> Participant:
 
 
 def _require_place(study: Study) -> None:
-    if state := closed(study):
-        raise StudyClosed(
-            gettext("It is full. Please return your place on the platform.")
-            if state == "is full"
-            else gettext("It has ended. Please return your place on the platform.")
-        )
-
-
-def closed(study: Study) -> str:
-    """Why nobody new is taken: "is full", or "has ended", as it has with its project; empty while
-    somebody may come."""
+    project = study.project
     over = (Project.State.CLOSED, Project.State.ARCHIVED)
-    if study.ended_at is not None or study.project.state in over:
-        return "has ended"
-    taken = Participant.objects.holding_places(study).count()
-    return "is full" if taken >= study.places else ""
+    if study.ended_at is not None or project.state in over:
+        raise StudyClosed(gettext("It has ended. Please return your place on the platform."))
+    if project.state == Project.State.PAUSED:
+        raise StudyPaused(gettext("Please come back later, or return your place on the platform."))
+    if Participant.objects.holding_places(study).count() >= study.places:
+        raise StudyClosed(gettext("It is full. Please return your place on the platform."))
 
 
 def participant_of(user: User, project: Project) -> Participant | None:

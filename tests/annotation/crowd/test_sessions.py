@@ -36,13 +36,15 @@ def test_the_link_alone_makes_nobody(study: Study) -> None:
     assert not Participant.objects.exists()
 
 
-@pytest.mark.parametrize("state", ["closed", "archived"])
-def test_a_project_that_is_over_takes_nobody_new(
-    project: Project, study: Study, state: str
+@pytest.mark.parametrize(
+    ("state", "said"), [("closed", "ended"), ("archived", "ended"), ("paused", "come back later")]
+)
+def test_a_project_that_hands_nothing_out_takes_nobody_new(
+    project: Project, study: Study, state: str, said: str
 ) -> None:
     """Who began would be paid for a place at which no work is handed out."""
     Project.objects.filter(pk=project.pk).update(state=state)
-    with pytest.raises(sessions.StudyClosed, match="has ended"):
+    with pytest.raises(sessions.StudyClosed, match=said):
         sessions.begin(study, sessions.Visit(participant="p1", session="s1"))
     assert not Participant.objects.exists()
 
