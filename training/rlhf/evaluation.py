@@ -26,6 +26,7 @@ def pair_rewards(
     pairs: Sequence[ResponsePair],
     *,
     batch_size: int,
+    tokens: int = 0,
     swapped: bool = False,
 ) -> Tensor:
     """Raw rewards of ``output_1`` and ``output_2`` of each pair by every head of the reward model.
@@ -33,7 +34,8 @@ def pair_rewards(
     ``[count, 2, heads]`` on the CPU; the reward is the mean of the heads.
 
     ``swapped`` shows the second output first; an accuracy that changes with it betrays that a
-    reward depends on the place in the batch. ``batch_size`` is counted in pairs.
+    reward depends on the place in the batch. ``batch_size`` is counted in pairs; ``tokens``
+    as in ``score_by_head``.
     """
     reward_model.model.base.eval()
     rows = []
@@ -41,7 +43,9 @@ def pair_rewards(
         sequences = []
         for one, two in sequences_of(run, reward_model, group):
             sequences += [two, one] if swapped else [one, two]
-        flat = reward_model.score_by_head(sequences, batch_size=2 * batch_size, shared=True)
+        flat = reward_model.score_by_head(
+            sequences, batch_size=2 * batch_size, tokens=tokens, shared=True
+        )
         scores = flat.view(len(group), 2, -1)
         check_finite("reward", scores, [pair.id for pair in group])
         rows.append(scores.flip(1) if swapped else scores)

@@ -45,13 +45,19 @@ def marked_tokens(
 
 
 def mark_figures(
-    run: Run, reward_model: RewardModel, pairs: Sequence[PreferencePair], *, batch_size: int
+    run: Run,
+    reward_model: RewardModel,
+    pairs: Sequence[PreferencePair],
+    *,
+    batch_size: int,
+    tokens: int = 0,
 ) -> dict[str, float]:
     """How well the tokens that people marked are told from the others; nothing without marks.
 
     ``mark_auc`` is the chance that a marked token is given a higher one than another;
     ``mark_precision`` the share of marked ones among as many tokens of the highest chances as are
-    marked, beside ``marked_share``, which guessing would reach. ``batch_size`` counts pairs.
+    marked, beside ``marked_share``, which guessing would reach. ``batch_size`` counts pairs,
+    ``tokens`` is as in ``score_by_head``.
     """
     looked = [pair for pair in pairs if pair.marks_1 is not None or pair.marks_2 is not None]
     if not looked:
@@ -59,7 +65,7 @@ def mark_figures(
     both = sequences_of(run, reward_model, looked)
     marked, known = marked_tokens(reward_model, looked, both)
     sequences = [sequence for pair in both for sequence in pair]
-    _, chances = reward_model.score_tokens(sequences, batch_size=2 * batch_size)
+    _, chances = reward_model.score_tokens(sequences, batch_size=2 * batch_size, tokens=tokens)
     truth, chance = marked[known > 0].bool(), chances[known > 0]
     if not truth.any() or truth.all():
         return {}

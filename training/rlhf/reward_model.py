@@ -166,20 +166,29 @@ class RewardModel:
 
     @torch.no_grad()
     def score_by_head(
-        self, sequences: Sequence[TokenSequence], *, batch_size: int, shared: bool = False
+        self,
+        sequences: Sequence[TokenSequence],
+        *,
+        batch_size: int,
+        tokens: int = 0,
+        shared: bool = False,
     ) -> Tensor:
-        """As ``score``, what each head says: ``[count, heads]``."""
+        """As ``score``, what each head says: ``[count, heads]``.
+
+        ``tokens`` bounds a batch beside ``batch_size`` (``rows_within``).
+        """
         scores = torch.zeros(len(sequences), self.heads)
 
         def put(rows: list[int]) -> None:
             scores[rows] = self.rewards_by_head([sequences[row] for row in rows]).cpu()
 
-        self._in_batches(sequences, put, batch_size, processes() if shared else Processes(), scores)
+        everyone = processes() if shared else Processes()
+        self._in_batches(sequences, put, (batch_size, tokens), everyone, scores)
         return scores
 
     @torch.no_grad()
     def score_tokens(
-        self, sequences: Sequence[TokenSequence], *, batch_size: int
+        self, sequences: Sequence[TokenSequence], *, batch_size: int, tokens: int = 0
     ) -> tuple[Tensor, Tensor]:
         """``score_by_head`` of all processes together, and the chance of a mark on each token.
 
@@ -195,21 +204,24 @@ class RewardModel:
             for row, sequence, found in zip(rows, part, logits.sigmoid().cpu(), strict=True):
                 chances[row, : sequence.response] = found[: sequence.response]
 
-        self._in_batches(sequences, put, batch_size, processes(), scores, chances)
+        self._in_batches(sequences, put, (batch_size, tokens), processes(), scores, chances)
         return scores, chances
 
     def _in_batches(
         self,
         sequences: Sequence[TokenSequence],
         put: Callable[[list[int]], None],
-        batch_size: int,
+        most: tuple[int, int],
         everyone: Processes,
         *found: Tensor,
     ) -> None:
-        """Calls ``put`` with the rows of each batch, and puts together what all have ``found``."""
-        keys = [beginning_key(sequence) for sequence in sequences]
-        size = everyone.part_size(batch_size, len(sequences))
-        for rows in everyone.share([*family_batches(keys, [len(s) for s in sequences], size)]):
+        """Calls ``put`` with the rows of each batch, and puts together what all have ``found``.
+
+        A batch has at ``most`` so many rows and tokens.
+        """
+        keys, lengths = [beginning_key(s) for s in sequences], [len(s) for s in sequences]
+        size = everyone.part_size(most[0], len(sequences))
+        for rows in everyone.share([*family_batches(keys, lengths, size, most[1])]):
             self.model.fit("scoring").in_parts(rows, put)
         everyone.sum_(*found)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from training.rlhf.contract import PreferencePair, RewardSettings
-from training.rlhf.data import batches
+from training.rlhf.data import batches, length_batches
 from training.rlhf.evaluation import sequences_of
 from training.rlhf.finite import check_finite
 from training.rlhf.heads import spread
@@ -90,6 +90,7 @@ class _Group:
         order = [seed for _, seed in group]
         self._both = sequences_of(run, reward_model, self._pairs, order=order)
         self._weights = bootstrap_weights(self._pairs, reward_model.heads, seed=run.spec.seed)
+        self._lengths = [2 * max(map(len, sequences)) for sequences in self._both]
         self._sign: Tensor | None = None
         if reward_model.knows_marks:
             self._marked, self._known = marked_tokens(reward_model, self._pairs, self._both)
@@ -115,7 +116,13 @@ class _Group:
             sums["mean_reward"] += float((chosen + rejected).sum()) / 2 / total
 
         fit = self._reward_model.model.fit("training the reward model")
-        fit.in_parts(range(len(self._pairs)), part)
+        for rows in self._parts(len(self._pairs)):
+            fit.in_parts(rows, part)
+
+    def _parts(self, size: int) -> list[list[int]]:
+        """What goes through the model at once: at most ``size`` pairs, and tokens as is set."""
+        tokens = self._settings.micro_batch_tokens
+        return [sorted(rows) for rows in length_batches(self._lengths, size, tokens)]
 
     def _rewards(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Of the better and the worse output of each pair, ``[rows, heads]``; log-odds of marks.
@@ -176,7 +183,7 @@ class _Group:
         """
         if self._sign is None:
             found = torch.zeros(self._reward_model.heads)
-            for part in batches(range(len(self._pairs)), size):
+            for part in self._parts(size):
                 chosen, rejected, _ = self._rewards(part)
                 found += (chosen + rejected).sum(0).cpu()
             self._sign = found.sign()

@@ -112,14 +112,21 @@ def _measured(
 
     The latter as ``pair_rewards`` has them.
     """
-    settings = run.spec.settings
-    assert isinstance(settings, RewardSettings)
-    size = settings.micro_batch_size
-    rewards = pair_rewards(run, reward_model, pairs, batch_size=size, swapped=swapped)
+    rewards = _rewards(run, reward_model, pairs, swapped=swapped)
     told, judged = split.figures(
         lambda rows: figures_of(reward_model, rewards[rows], [pairs[row] for row in rows])
     )
     return told, judged, rewards
+
+
+def _rewards(
+    run: Run, reward_model: RewardModel, pairs: Sequence[PreferencePair], *, swapped: bool = False
+) -> Tensor:
+    """``pair_rewards`` in passes as large as those of training."""
+    settings = run.spec.settings
+    assert isinstance(settings, RewardSettings)
+    size, tokens = settings.micro_batch_size, settings.micro_batch_tokens
+    return pair_rewards(run, reward_model, pairs, batch_size=size, tokens=tokens, swapped=swapped)
 
 
 def _check_marks(pairs: Sequence[PreferencePair], settings: RewardSettings) -> None:
@@ -166,8 +173,7 @@ def _finish(
         figures["held_out/pairs"] = float(len(split.reporting))
         figures |= _of_marks(run, reward_model, [held_out[row] for row in split.reporting])
     else:
-        size = settings.micro_batch_size
-        rewards = pair_rewards(run, reward_model, reference, batch_size=size)
+        rewards = _rewards(run, reward_model, reference)
     if settings.normalise:
         reward_model.normalise(rewards[split.choosing] if held_out else rewards)
     _show_samples(run, reference, reward_model.normalised(rewards.mean(-1)), step=step)
@@ -186,7 +192,8 @@ def _of_marks(
     assert isinstance(settings, RewardSettings)
     if not reward_model.knows_marks:
         return {}
-    found = mark_figures(run, reward_model, pairs, batch_size=settings.micro_batch_size)
+    size, tokens = settings.micro_batch_size, settings.micro_batch_tokens
+    found = mark_figures(run, reward_model, pairs, batch_size=size, tokens=tokens)
     return {f"held_out/{name}": value for name, value in found.items()}
 
 

@@ -11,8 +11,10 @@ from tests.training.rlhf.conftest import MakeRun, events
 from tests.training.rlhf.resuming import last_metrics
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, OptimizerSettings, SamplingSettings
+from training.rlhf.data import TokenSequence
 from training.rlhf.memory import Fit
 from training.rlhf.models import VisionLanguageModel
+from training.rlhf.reward_model import RewardModel
 
 STEPS = {"batch_size": 6, "micro_batch_size": 6, "max_steps": 2, "epochs": 9.0}
 SETTINGS: dict[Kind, dict[str, Any]] = {
@@ -115,24 +117,34 @@ def test_running_out_of_memory_changes_no_result(
     assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
 
 
-@pytest.mark.parametrize(("kind", "most"), [(Kind.SFT, 60), (Kind.DPO, 150), (Kind.PPO, 60)])
+@pytest.mark.parametrize(
+    ("kind", "most"), [(Kind.SFT, 60), (Kind.REWARD, 300), (Kind.DPO, 150), (Kind.PPO, 60)]
+)
 def test_passes_of_few_tokens_change_no_result(
     make_run: MakeRun, reward_folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, most: int
 ) -> None:
     extra = {"reward_model": reward_folder} if kind is Kind.PPO else {}
-    settings = SETTINGS[kind] | {"responses_per_prompt": 1} if kind is Kind.PPO else STEPS
+    """Of a reward model also those over held-out pairs, and for the centring of all pairs."""
+    settings = SETTINGS[kind] | ({"responses_per_prompt": 1} if kind is Kind.PPO else {})
     rows = make_run(kind, "rows", **extra, **settings)
     tokens = make_run(kind, "tokens", **extra, **settings, micro_batch_tokens=most)
     sizes: dict[Path, list[tuple[int, int]]] = {rows: [], tokens: []}
-    original = VisionLanguageModel.run
+    run, hidden_of = VisionLanguageModel.run, RewardModel._hidden
 
-    def run(self: VisionLanguageModel, **inputs: Any) -> torch.Tensor:
-        hidden = original(self, **inputs)
+    def learn(self: VisionLanguageModel, **inputs: Any) -> torch.Tensor:
+        hidden = run(self, **inputs)
         if hidden.requires_grad:
             sizes[under_way].append((len(inputs["input_ids"]), inputs["input_ids"].numel()))
         return hidden
 
-    monkeypatch.setattr(VisionLanguageModel, "run", run)
+    def rate(self: RewardModel, sequences: list[TokenSequence]) -> Any:
+        sizes[under_way].append((len(sequences), len(sequences) * max(map(len, sequences))))
+        return hidden_of(self, sequences)
+
+    if kind is Kind.REWARD:
+        monkeypatch.setattr(RewardModel, "_hidden", rate)
+    else:
+        monkeypatch.setattr(VisionLanguageModel, "run", learn)
     for under_way in (rows, tokens):
         assert main([kind, "--run-dir", str(under_way)]) == 0
     assert all(numbers <= most for _, numbers in sizes[tokens])

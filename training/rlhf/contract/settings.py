@@ -238,7 +238,10 @@ class RewardSettings:
     soft_labels: bool = setting(False, "Use the share of votes as the label instead of 0 or 1.")
     epochs: float = setting(1.0, "Passes over the data.", source="paper: 1", minimum=0)
     batch_size: int = setting(32, "Pairs in an optimiser step.", source="paper: 32", minimum=1)
-    micro_batch_size: int = setting(4, "Pairs in a forward pass.", minimum=1)
+    micro_batch_size: int = setting(
+        4, "Pairs in a forward pass; center_coefficient is over so many.", minimum=1
+    )
+    micro_batch_tokens: int = micro_batch_tokens()
     max_steps: int = setting(
         0, "Stop after this many steps; 0 means all epochs.", source="paper: 200", minimum=0
     )
