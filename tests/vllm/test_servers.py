@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import signal
@@ -30,17 +31,16 @@ COMMAND = [
 ]
 
 
-@pytest.fixture(scope="module")
-def servers(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Their addresses."""
-    base, logs = made.base("llava", "float32"), tmp_path_factory.mktemp("servers")
+@contextlib.contextmanager
+def serving(base: Path, logs: Path, count: int, *options: str) -> Iterator[list[str]]:
+    """Addresses of so many servers of ``base``."""
     running = []
-    for number in range(2):
+    for number in range(count):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         process = subprocess.Popen(
-            [*COMMAND, "--model", str(base), "--port", str(port)],
+            [*COMMAND, *options, "--model", str(base), "--port", str(port)],
             env=environment(
                 VLLM_ALLOW_RUNTIME_LORA_UPDATING="1", VLLM_CPU_OMP_THREADS_BIND="nobind"
             ),
@@ -62,6 +62,13 @@ def servers(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
             process.wait(timeout=300)
 
 
+@pytest.fixture(scope="module")
+def servers(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    base, logs = made.base("llava", "float32"), tmp_path_factory.mktemp("servers")
+    with serving(base, logs, 2) as addresses:
+        yield addresses
+
+
 def _answers(address: str) -> bool:
     try:
         return httpx.get(f"{address}/v1/models").is_success
@@ -79,15 +86,16 @@ def counted(address: str, name: str) -> float:
     return sum(float(each) for each in re.findall(rf"^vllm:{name}_total{{.*}} (\S+)$", text, re.M))
 
 
-def test_two_servers_answer_with_the_policy_of_each_round(
-    made: Made, servers: list[str], tell: Callable[[str], None]
-) -> None:
-    """The same prompts each round: keys and values of an earlier adapter would show as a gap."""
+def answered(made: Made, servers: list[str], tell: Callable[[str], None], what: str) -> None:
+    """Three rounds with the policy of each; asks 48 times.
+
+    The same prompts each round: keys and values of an earlier adapter would show as a gap.
+    """
     changes = {"sampling": LONG, "rollout_batch_size": 16, "batch_size": 16}
     directory = made("llava", "float32", long_prompts, responses_per_prompt=2, **changes)
     metrics = finished(directory, SAMPLER_SERVERS=" ".join(servers))
     gaps = [metrics[number]["ppo/sampler_gap"] for number in (1, 2, 3)]
-    tell(f"two servers, llava float32: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
+    tell(f"{what}, llava float32: gaps {', '.join(f'{gap:.2g}' for gap in gaps)}")
     assert all(0 < gap < TOLERANCE["float32"] for gap in gaps)
     assert metrics[1]["ppo/kl"] == 0
     moved = [metrics[number]["ppo/kl_per_token"] for number in (2, 3)]
@@ -95,7 +103,22 @@ def test_two_servers_answer_with_the_policy_of_each_round(
     asked = [counted(address, "request_success") for address in servers]
     assert sum(asked) == 48 and all(asked)
     assert sum(counted(address, "prefix_cache_hits") for address in servers) > 0
-    assert [adapters(address) for address in servers] == [[], []]
+    assert [adapters(address) for address in servers] == [[] for _ in servers]
+
+
+def test_a_server_cut_over_two_processes_answers_with_the_policy_of_each_round(
+    made: Made, tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    base = made.base("llava", "float32")
+    with serving(base, tmp_path, 1, "--tensor-parallel-size", "2") as servers:
+        assert "world_size=2" in (tmp_path / "0").read_text()
+        answered(made, servers, tell, "one server, tensor parallelism of 2")
+
+
+def test_two_servers_answer_with_the_policy_of_each_round(
+    made: Made, servers: list[str], tell: Callable[[str], None]
+) -> None:
+    answered(made, servers, tell, "two servers")
 
 
 def test_a_killed_run_leaves_its_servers_to_the_next(made: Made, servers: list[str]) -> None:
