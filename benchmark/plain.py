@@ -22,7 +22,10 @@ _ASCII = str.maketrans(
         "\u00bd": ".5",
     }
 )
-_DECORATION = re.compile(r"[*_`#$\u200b-\u200f\u2060\ufeff\ufe0f\u20e3]|\\boxed")
+_DECORATION = re.compile(
+    r"[*_`#$\u200b-\u200f\u2060\ufeff\ufe0f\u20e3]|\\boxed"
+    r"|</?(?:b|strong|i|em|u|code|mark|span|font)(?: [^<>\n]{0,80})?>"
+)
 _BLANKS = re.compile(r"\s+")
 
 

@@ -22,6 +22,8 @@ _TAG = re.compile(
     r"|<unused(?P<gemma>9[45])>)",
     re.IGNORECASE,
 )
+_ESCAPED = re.compile(r"&(?:amp;)?(?:(?P<less>lt)|gt);|\\u003(?:(?P<c>c)|e)", re.IGNORECASE)
+"""Angle brackets of a reply that came by way of a page, or of a JSON text in a JSON text."""
 _CHANNEL = re.compile(r"<\|channel\|>\s?(?P<name>[a-z]+)[^<]{0,40}<\|message\|>")
 _CHANNEL_ENDS = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _RESPONSE_BEGINS = re.compile(r"\s{0,9}<\|START_RESPONSE\|>")
@@ -60,6 +62,7 @@ def framed(text: str) -> str | None:
 def final_answer(text: str) -> str | None:
     """What stands after the last thought, without surrounding white space; the whole text where
     nothing was thought aloud, and None where a thought began and never ended."""
+    text = _ESCAPED.sub(lambda bracket: "<" if bracket["less"] or bracket["c"] else ">", text)
     channels = list(_CHANNEL.finditer(text))
     if channels:
         final = [match for match in channels if match["name"] == "final"]

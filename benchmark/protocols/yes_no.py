@@ -16,7 +16,7 @@ from typing import Literal
 import inflection
 
 from benchmark.plain import fold
-from benchmark.protocols import mentions
+from benchmark.protocols import mentions, other_languages
 from benchmark.protocols.answers import FRAMES, final_answer
 from benchmark.protocols.protocol import Mode
 
@@ -27,6 +27,10 @@ Answer = Literal["yes", "no"]
 _FRAMES = (
     *FRAMES,
     re.compile(r"\banswer\b(?: is)?[ \t]{0,4}[:=]?[ \t*_$]{0,4}\n?[ \t]{0,4}([^\n]{0,200})"),
+    re.compile(
+        r"(?:答案|回答|答え)(?:[是为為は](?=[ :\uff1a*]))?[ \t*]{0,4}[:\uff1a]?"
+        r"[ \t*]{0,4}([^\n]{0,200})"
+    ),
 )
 _LEADING = re.compile(r"[^\w]{0,20}(?P<word>yes|no|yeah|yep|yup|nope|nah)\b(?P<rest>[^\n]{0,80})")
 _EITHER = re.compile(r"(?:yes ?(?:/|\|)? ?no|no ?(?:/|\|) ?yes|yes and no)[^\w]{0,5}")
@@ -148,7 +152,7 @@ _UNSURE = re.compile(
     r"|unable|unsure|uncertain|unclear|whether|if|maybe|perhaps|might|may|could be|possibly"
     r"|unless|(?<!\bi )would|would(?! (?:say|answer)\b)|used to|once|otherwise|wrong|incorrect"
     r"|depends"
-    r"|possibility|possible|probably|likely|unlikely|improbable|hardly|barely|seems?|sorry"
+    r"|possibility|possible|probably|likely|unlikely|improbable|hardly|barely|(?<!not )seems?|sorry"
     r"|doubt|doubts|doubtful|expect|expects|expected|resembles?|false|untrue|fail(?:s|ed)? to"
     r"|(?:look|looked|looking|search|searched|searching) for|looks? like (?:an?|the|some)"
     r"|(?:asks?|asked|asking) (?:about|for|after)|not (?:sure|clear|certain|possible))\b"
@@ -332,7 +336,9 @@ def _after_the_word(plain: str) -> str:
 def _by_word(plain: str, names: frozenset[str]) -> Answer | None:
     """A leading yes, or a leading no that is the statement or denies the object itself."""
     leading = _LEADING.match(plain)
-    if leading is None or _ON_CONDITION.match(leading["rest"]):
+    if leading is None:
+        return other_languages.yes_or_no(plain)
+    if _ON_CONDITION.match(leading["rest"]):
         return None
     if leading["word"].startswith("y"):
         return "yes"

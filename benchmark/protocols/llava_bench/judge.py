@@ -19,7 +19,7 @@ _LINE = re.compile(
     rf"\(?\s?{_NUMBER}(?:\s?(?:[,;&|:]|\band\b|\bvs\b\.?)\s?|\s){_NUMBER}\s?\)?[.:]?"
 )
 _SCORES_ARE = re.compile(
-    rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s?{_NUMBER}\s?(?:,|\band\b)\s?{_NUMBER}\s?\)?"
+    rf"\bscores?\b[^.\n\d]{{0,40}}\(?\s?{_NUMBER}\s?(?:,|\band\b|\bvs\b\.?)\s?{_NUMBER}\s?\)?"
 )
 _BOTH = re.compile(
     r"\bassistants?[ #]{0,2}1 ?(?:,|&|/|\band\b) ?(?:assistant)?[ #]{0,2}2\b(?! ?\d)"
@@ -41,6 +41,15 @@ _OTHER_NAMES = re.compile(
 )
 _NAMED = re.compile(r"\"?\bassistant ?([12])\"? ?[|:] ?")
 """A row of a table, a member of JSON."""
+
+_COLUMNS = re.compile(r"\|? ?(?:\w[^|\n]{0,40})?\|? ?assistant 1 ?\| ?assistant 2 ?\|?")
+_OVERALL = re.compile(
+    r"^\|? ?(?:(?:overall|final|total) ?)?(?:scores?|ratings?|overall|total)"
+    r"(?: ?\([^)\n]{0,40}\))? ?\|"
+    r"([^|\n]{1,20}\|[^|\n]{1,20})\|?$",
+    re.MULTILINE,
+)
+"""The row of a table whose columns are the two: those of single aspects are no scores."""
 
 JUDGE_INSTRUCTIONS = """\
 You compare two answers to a question about a picture. You cannot see the picture. You are given, \
@@ -112,6 +121,8 @@ def parse_scores(text: str) -> Pair | None:
     if final is None:
         return None
     plain = _OTHER_NAMES.sub(_as_assistant, fold(final))
+    if any(_COLUMNS.fullmatch(line) for line in plain.splitlines()):
+        plain = _OVERALL.sub(r"\1", plain)
     plain = _FRAME.sub("", _BOTH.sub("assistants", plain))
     plain = _NAMED.sub(r"assistant \1: ", plain)
     lines = [_LINE.fullmatch(line.strip()) for line in plain.splitlines()]

@@ -50,6 +50,10 @@ _PROSE = (
         rf"(?:[a-z'\"]+\s){{0,5}}?{_NUMBER}(?=\s?(?:/|out\sof)\s?6\b)"
     ),
 )
+_IN_THE_WORDS_OF_THE_SCALE = re.compile(
+    rf"^\(?{_NUMBER}\)?\s?[,:-]\s?(?:very|somewhat|not)\sinformative\b", re.MULTILINE
+)
+"""Without a label: "6, very informative, no hallucination". A list of several is the scale."""
 _BARE = re.compile(r"\(?(?P<number>\d+)\)?(?:\s?(?:/|out\sof)\s?6)?\s?\.?")
 
 _OUT_OF_SIX = re.compile(r"\s?[)\]}>\"']*\s?(?:/|\bout\sof\b)\s?6\b(?!\.\d)")
@@ -66,6 +70,11 @@ _NOT_GIVEN = re.compile(r"(?:\bnot|n't|\bcannot|\bno|\bnever)(?: [a-z]+){0,2} ?\
 """Right before its label: "not a rating: 5", "I cannot give a rating: 0 of it can be seen". Not on
 the line above it, where "Hallucination: no" says something else."""
 _ALTERNATIVE = re.compile(r"\b(?:or|maybe|perhaps|possibly)(?:\s(?:a|even))?\s?\Z")
+_SUPPOSED = re.compile(
+    r"\b(?:if(?! i\b)|unless|had (?:it|the|this|they|there)|were (?:it|the|this|they|there))\b"
+    r"[^.!?\n:]{0,120}\Z"
+)
+"""Before a label: what the rating would be of another answer."""
 _DENIED = re.compile(
     r"(?:\bnot\b|n't\b|\bcannot\b|\bnever\b|\bneither\b|\bthan\b|\binstead\sof\b|\babove\b"
     r"|\bbelow\b|\bat\sleast\b|\bat\smost\b|\bbetween\b|\bif\b|\bwere\b)[^.!?\n:]{0,120}\Z"
@@ -117,7 +126,8 @@ def _rating_in_words(final: str) -> int | None:
         found = [
             match
             for match in pattern.finditer(plain)
-            if not _quoted(match, plain) and not _ASPECT.search(_clause_before(match, plain))
+            if not _quoted(match, plain)
+            and not any(one.search(_clause_before(match, plain)) for one in (_ASPECT, _SUPPOSED))
         ]
         stated = _without_the_scale(found, plain)
         if found and not stated:
@@ -176,12 +186,13 @@ def _value_after(label: re.Match[str], text: str) -> int | None:
 def _prose_rating(text: str) -> int | None:
     """The one rating that all plain sentences agree on."""
     found: set[int | None] = set()
-    for pattern in _PROSE:
+    for pattern in (*_PROSE, _IN_THE_WORDS_OF_THE_SCALE):
         for match in pattern.finditer(text):
             if _DENIED.search(_clause_before(match, text)) or _DENIED.search(match[0]):
                 continue
-            settled = _end_of_value(text, match.end()) is not None
-            found.add(_on_scale(match["number"]) if settled else None)
+            end, rating = _end_of_value(text, match.end()), _on_scale(match["number"])
+            unclear = end is None or rating is None or _contradicts(rating, text[end:])
+            found.add(None if unclear else rating)
     return found.pop() if len(found) == 1 else None
 
 

@@ -41,6 +41,9 @@ Close with the line [[A]], [[B]] or [[C]]."""
 
 PROMPT_HASH = hashlib.sha256(f"{INSTRUCTIONS}\n{_MATERIAL}".encode()).hexdigest()
 
+_NUMBERED = re.compile(r"\b(response|assistant|answer|option|candidate) ?#?([12])\b(?![.,]\d)")
+_COMPARED = re.compile(r"(?<![\w>])([ab]) ?([<>≪≫]{1,3}|=|≈) ?([ab])(?![\w<>])")
+"""Arena-Hard's verdicts: "[[A>>B]]", "[[B>A]]", "[[A=B]]"."""
 _WHO = r"(?:(?:response|assistant|answer|option|candidate) )?"
 _BRACKETED = re.compile(rf"(?<![\"'])\[\[ ?{_WHO}([abc]|tie) ?\]\]")
 """Not in quotation marks: there it repeats what a response says."""
@@ -70,9 +73,12 @@ _LABELLED = re.compile(
 )
 _IS_BETTER = re.compile(
     r"(?:(?:so|thus|therefore|hence|overall|in conclusion),? )?"
+    r"(?:(?:my |the )?(?:final |overall )?(?:verdict|judge?ment|conclusion|decision|answer)"
+    r" ?[:-] ?)?"
     r"(?:response|assistant|answer|option|candidate) (?P<said>[ab]) (?:wins|is (?:(?:clearly|much"
-    r"|slightly|overall|therefore) )?(?:the )?(?:better|best|preferred|winner|superior)"
-    r"(?: (?:one|response|answer|option|choice))?)(?: overall)?[.!]?"
+    r"|slightly|significantly|overall|therefore) )?(?:the )?(?:better|best|preferred|winner"
+    r"|superior)(?: (?:one|response|answer|option|choice))?)"
+    r"(?: than (?:response|assistant|answer|option|candidate) [ab])?(?: overall)?[.!]?"
 )
 _ALONE = re.compile(_NAMED)
 _LETTER = re.compile(r"(?P<said>[abc])[.!]?")
@@ -116,7 +122,7 @@ def parse_better(text: str) -> Better | None:
     if final is None:
         return None
     final = without_struck_out(final)
-    plain = fold(final)
+    plain = _in_letters(fold(final))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     if not lines:
         return None
@@ -124,7 +130,7 @@ def parse_better(text: str) -> Better | None:
     for found in (
         _asked_for(plain, lines[-1]),
         _in_brackets(plain),
-        _said(_ALONE, [fold(alone)]) if alone is not None else set(),
+        _said(_ALONE, [_in_letters(fold(alone))]) if alone is not None else set(),
         _said(_ALONE, _JSON.findall(plain)),
         _said(_LABELLED, lines),
         _said(_IS_BETTER, lines[-1:]),
@@ -137,6 +143,21 @@ def parse_better(text: str) -> Better | None:
 
 
 _BETTER: dict[str, Better] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
+
+
+def _in_letters(plain: str) -> str:
+    """With a letter, or "tie", for what compares the two, and for their numbers."""
+    named = _NUMBERED.sub(lambda found: f"{found[1]} {'ab'[int(found[2]) - 1]}", plain)
+    return _COMPARED.sub(_the_better, named)
+
+
+def _the_better(compared: re.Match[str]) -> str:
+    first, sign, second = compared.groups()
+    if first == second or len({*sign}) > 1:
+        return compared[0]
+    if sign in "=≈":
+        return "tie"
+    return first if sign[0] in ">≫" else second
 
 
 def _asked_for(plain: str, last: str) -> set[str]:
