@@ -31,9 +31,14 @@ _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SPECIAL_TOKEN = re.compile(
     r"(?:</?s>|<\uff5c[a-z\u2581]{2,28}\uff5c>|<(?:bos|eos|pad|unk|mask)>|<\|[A-Za-z][A-Za-z0-9_]{1,28}\|>|<(?:start|end)_of_[a-z]{1,12}>"
-    r"|<fake_token_around_image>|<row_\d{1,2}_col_\d{1,2}>|<global-img>|\[/?(?:INST|EOS|PAD)\])\Z"
+    r"|<fake_token_around_image>|<row_\d{1,2}_col_\d{1,2}>|<global-img>|\[/?(?:INST|EOS|PAD)\])\Z",
+    re.IGNORECASE,
 )
 _LONGEST_TOKEN = 34
+_TOKEN_BEFORE = re.compile(
+    r"\s{0,9}(<(?:s|bos)>|<\uff5cbegin\u2581of\u2581sentence\uff5c>|<\|begin_of_text\|>|\[BOS\])",
+    re.IGNORECASE,
+)
 _ROLE = re.compile(
     r"\s{0,9}(?:<\|[a-z_]{1,20}\|>\s{0,3}|#{1,6} {0,3}|\*\*)?"
     r"((?:assistant|gpt|chatbot|bot|human|user)\b(?=[*|>]{0,2} {0,2}:|\n)"
@@ -41,8 +46,9 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _MEDIA = re.compile(
-    r"<(?:image|video|audio|speech|img)(?:[ _]?[0-9]{1,3})?>|<ImageHere>|\[IMG\]"
-    r"|<\|(?:image|video|audio|vision)(?:_[0-9a-z]{1,8})?\|>|<start_of_image>|<image_soft_token>"
+    r"</?(?:image|video|audio|speech|img)(?:[ _]?[0-9]{1,3})?>|<ImageHere>|\[IMG\]"
+    r"|<\|(?:image|video|audio|vision)(?:_[0-9a-z]{1,8})?\|>|<start_of_image>|<image_soft_token>",
+    re.IGNORECASE,
 )
 
 
@@ -79,6 +85,12 @@ def special_token(text: str) -> str | None:
     """
     found = _SPECIAL_TOKEN.search(text.rstrip()[-_LONGEST_TOKEN:])
     return found.group(0) if found else None
+
+
+def token_before(text: str) -> str | None:
+    """The token that ``text`` begins with, which some tokenizers put before every text."""
+    found = _TOKEN_BEFORE.match(text)
+    return found[1] if found else None
 
 
 def role_named(text: str) -> str | None:

@@ -51,7 +51,11 @@ class ImportForm(forms.ModelForm):
         if format == ImportJob.Format.MMHAL and not second:
             self.add_error("second_records", "The second model's answer file is needed.")
         if format not in ImportJob.TWO_FILES and second:
-            self.add_error("second_records", "This format takes one file.")
+            self.add_error(
+                "second_records",
+                "This format takes one file. Answers of two models are compared side by side "
+                "as MMHal-style answer files or as LLaVA conversations.",
+            )
         return given
 
     def uploads(self) -> dict[str, Any]:

@@ -75,6 +75,9 @@ def _told(file: IO[bytes], faults: list[Problem]) -> Iterator[tuple[int, Any, An
         if isinstance(one, dict) and not _is_record(one):
             yield from _of_object(one, faults)
             return
+        if isinstance(one, list) and any(map(_has_regions, one)):
+            yield from _of_regions(one, faults)
+            return
         records = list(enumerate(one if isinstance(one, list) else [one], start=1))
     if not any(_is_record(record) for _, record in records):
         reason = FORMS if records else "holds no captions"
@@ -146,11 +149,33 @@ def _numbered(id: Any) -> Any:
     return f"{id:012d}.jpg" if whole else id
 
 
+def _has_regions(value: Any) -> bool:
+    """Visual Genome's descriptions of regions, a list of them for each picture."""
+    regions = value.get("regions") if isinstance(value, dict) else None
+    return isinstance(regions, list) and all(
+        isinstance(one, dict) and "phrase" in one for one in regions
+    )
+
+
+def _of_regions(pictures: list[Any], faults: list[Problem]) -> Iterator[tuple[int, Any, Any]]:
+    """Its pictures are files named by their number, without COCO's noughts."""
+    for number, picture in enumerate(pictures, start=1):
+        if not _has_regions(picture):
+            faults.append(Problem(number, "", "is not a picture with regions", file="captions"))
+            continue
+        ids = (one.get("image_id") for one in picture["regions"])
+        id = next((one for one in (picture.get("id"), picture.get("image_id"), *ids) if one), None)
+        name = f"{id}.jpg" if isinstance(id, int | str) else id
+        yield number, name, [one["phrase"] for one in picture["regions"]]
+
+
 def _of_object(one: dict[str, Any], faults: list[Problem]) -> Iterable[tuple[int, Any, Any]]:
     if _is_coco(one):
         return _of_coco(one, faults)
     if _has_sentences(one.get("images")):
         return _of_sentences(one["images"])
+    if isinstance(one.get("data"), list) and all(map(_is_of_textcaps, one["data"])):
+        return _of_textcaps(one["data"])
     return ((0, *told) for told in one.items())
 
 
@@ -169,6 +194,20 @@ def _of_sentences(images: list[dict[str, Any]]) -> Iterable[tuple[int, Any, Any]
     for number, image in enumerate(images, start=1):
         texts = [one.get("raw") if isinstance(one, dict) else one for one in image["sentences"]]
         yield number, image.get("filename"), texts
+
+
+def _is_of_textcaps(record: Any) -> bool:
+    return isinstance(record, dict) and {"image_id", "reference_strs"} <= record.keys()
+
+
+def _of_textcaps(records: list[dict[str, Any]]) -> Iterable[tuple[int, Any, Any]]:
+    """TextCaps says all captions of a picture with each of them."""
+    seen = set()
+    for number, record in enumerate(records, start=1):
+        if str(record["image_id"]) not in seen:
+            seen.add(str(record["image_id"]))
+            name = record.get("image_path") or f"{record['image_id']}.jpg"
+            yield number, name, record["reference_strs"]
 
 
 def _is_coco(one: dict[str, Any]) -> bool:

@@ -104,7 +104,8 @@ def read_files(
             yield from parse_each(file, _after(before, ALONE[format]), faults, unusable)
         return
     with files[0].open("rb") as first, files[1].open("rb") as second:
-        yield from _side_by_side(format, (first, second), (names[0], names[1]), faults, unusable)
+        both, called = (first, second), (names[0], names[1])
+        yield from _side_by_side(format, both, called, faults, unusable, before)
 
 
 def _check_number(format: str, files: int) -> None:
@@ -142,12 +143,13 @@ def _side_by_side(
     names: tuple[str, str],
     faults: Faults,
     unusable: Faults,
+    before: Before = lambda value: value,
 ) -> Iterator[PairIn | None]:
     """Pairs of two files, and None for each that has a fault in one of them."""
     parse, pair = SIDE_BY_SIDE[format]
     parsed: list[list[Any]] = []
     for name, file in zip(names, files, strict=True):
-        found = list(parse_each(file, parse, faults, unusable, name))
+        found = list(parse_each(file, _after(before, parse), faults, unusable, name))
         if not found and not faults:
             faults.add(Problem(0, "", "holds no records", file=name))
         parsed.append(found)

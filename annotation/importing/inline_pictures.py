@@ -26,6 +26,9 @@ MOST_LETTERS = MOST_BYTES * 4 // 3 + 200
 _DATA_URI = re.compile(r"data:image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 _MAGIC = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 """How the base64 of PNG, JPEG, GIF and WebP begins."""
+_OF_ADDRESSES = frozenset("-_")
+_AS_USUAL = str.maketrans("-_", "+/")
+"""The other alphabet of base64, which OFA's tables and some tools write, without its padding."""
 LONGEST_NAME = 4096
 _LEAST_LETTERS = 60
 
@@ -89,10 +92,9 @@ class Inlined(ImageSource):
         if isinstance(value, list):
             return [self._replaced(one, field) for one in value]
         if isinstance(value, dict):
-            data = value.get("bytes")
-            return (
-                self._replaced(data, field) if isinstance(data, str) and is_picture(data) else value
-            )
+            held = (value.get(name) for name in ("bytes", "url", "data", "path"))
+            data = next((one for one in held if isinstance(one, str) and is_picture(one)), None)
+            return value if data is None else self._replaced(data, field)
         if isinstance(value, str) and is_picture(value):
             return self._kept(_decoded(value, field))
         if isinstance(value, str) and len(value) > LONGEST_NAME:
@@ -140,7 +142,10 @@ def _decoded(text: str, field: str) -> bytes:
         reason = f"holds a picture that is larger than {MOST_BYTES // 2**20} MiB"
         raise BadField(field, reason)
     try:
-        return base64.b64decode("".join(letters.split()), validate=True)
+        plain = "".join(letters.split())
+        if not _OF_ADDRESSES.isdisjoint(plain):
+            plain = plain.translate(_AS_USUAL) + "=" * (-len(plain) % 4)
+        return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError):
         raise BadField(
             field, "holds a picture, not the name of one, and its base64 is broken"

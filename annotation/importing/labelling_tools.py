@@ -136,7 +136,7 @@ def _min_value(value: Any) -> str | None:
 
 def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
     """``data`` of a task with what its annotations selected."""
-    row = dict(task["data"])
+    row, sides = _items_named(dict(task["data"]))
     if "id" in task:
         row.setdefault("id", f"label-studio-{task['id']}")
     results = [
@@ -146,8 +146,28 @@ def _label_studio(task: dict[str, Any]) -> dict[str, Any]:
         if not annotation.get("was_cancelled")
         for result in _objects(annotation.get("result"))
     ]
-    chosen = [(str(result.get("from_name", "")), _selected(result)) for _, result in results]
+    selected = [(str(result.get("from_name", "")), _selected(result)) for _, result in results]
+    chosen = [(name, sides.get(said or "", said)) for name, said in selected]
     return _with_votes(row, chosen, [*chain.from_iterable(starmap(_rated, results))])
+
+
+def _items_named(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """With two items of a ranking, objects with id and body, as two answers; and the side that
+    each id names."""
+    for name, items in row.items():
+        named = isinstance(items, list) and len(items) == 2 and all(map(_is_item, items))
+        if named and str(items[0]["id"]) != str(items[1]["id"]):
+            bodies = dict(
+                zip(("response_1", "response_2"), (i["body"] for i in items), strict=True)
+            )
+            rest = {other: value for other, value in row.items() if other != name}
+            ids = (str(item["id"]) for item in items)
+            return {**rest, **bodies}, dict(zip(ids, (FIRST, SECOND), strict=True))
+    return row, {}
+
+
+def _is_item(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("body"), str) and "id" in one
 
 
 def _rated(person: int, result: dict[str, Any]) -> Iterator[Rating]:

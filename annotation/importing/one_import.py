@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from annotation.image_sources import Either, ImageSource, absence
 from annotation.images import BadImage, Decoder, save
 from annotation.importing import parquet
+from annotation.importing.asked_before import AskedBefore
 from annotation.importing.captions import Captions
 from annotation.importing.corrected_pairs import with_corrections
 from annotation.importing.formats import read_files
@@ -109,7 +110,7 @@ def import_files(
             paths,
             stems,
             format=format,
-            before=inlined.taken_out,
+            before=_before(project, format, inlined),
             faults=one.faults,
             unusable=one.unusable,
         )
@@ -118,6 +119,14 @@ def import_files(
             with captions.open("rb") as file:
                 one.join_captions(Captions(file, one.faults))
         return one.carry_out(project, report)
+
+
+def _before(project: Project, format: str, inlined: Inlined) -> Callable[[Any], Any]:
+    """What is done to each value of a file before it is read as a record."""
+    if format != ImportJob.Format.MMHAL:
+        return inlined.taken_out
+    asked = AskedBefore(project)
+    return lambda value: asked.with_image(inlined.taken_out(value))
 
 
 def import_values(

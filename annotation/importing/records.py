@@ -16,6 +16,7 @@ from annotation.texts import (
     place_of_media,
     role_named,
     special_token,
+    token_before,
     turns_direction,
     without_placeholder,
 )
@@ -114,6 +115,9 @@ class PairIn:
             token = special_token(text)
             if token is not None:
                 yield Problem(self.line, field, f"ends with a special token: {token}")
+            before = token_before(text)
+            if before is not None:
+                yield Problem(self.line, field, f"begins with a special token: {before}")
             role = role_named(text)
             if role is not None:
                 yield Problem(self.line, field, f"begins with the name of a role: {role}")

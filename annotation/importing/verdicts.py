@@ -39,10 +39,17 @@ _BETTER = (
 )
 _BEHIND = rf"(?:{_BETWEEN}(?:response|answer|output|option|model|one))?"
 _SIDES = {
-    FIRST: re.compile(rf"{_NOUN}(?:1(?:\.0)?|a|one|(?:the )?(?:first|left){_BEHIND}){_BETTER}"),
-    SECOND: re.compile(rf"{_NOUN}(?:2(?:\.0)?|b|two|(?:the )?(?:second|right){_BEHIND}){_BETTER}"),
+    FIRST: re.compile(
+        r"a ?>{1,3} ?b|b ?<{1,3} ?a|"
+        rf"{_NOUN}(?:1(?:\.0)?|a|one|(?:the )?(?:first|left){_BEHIND}){_BETTER}"
+    ),
+    SECOND: re.compile(
+        r"b ?>{1,3} ?a|a ?<{1,3} ?b|"
+        rf"{_NOUN}(?:2(?:\.0)?|b|two|(?:the )?(?:second|right){_BEHIND}){_BETTER}"
+    ),
     TIE: re.compile(
-        "tie[ds]?|draw|same|both|neither|none|(?:about |roughly )?(?:equal|similar)(?: quality)?|"
+        "a ?[=~] ?b|b ?[=~] ?a|tie[ds]?|draw|same|both|neither|none|"
+        "(?:about |roughly )?(?:equal|similar)(?: quality)?|"
         rf"(?:tie{_BETWEEN})?\(?(?:both{_BETWEEN}(?:are )?(?:bad|good)|bothbad|bothgood)\)?|"
         "(?:about )?(?:the )?same|no (?:difference|preference)|equally (?:good|bad)"
     ),

@@ -13,6 +13,7 @@ from django.urls import reverse
 from annotation import jobs
 from annotation.image_sources import Folder
 from annotation.importing import Options, import_files
+from annotation.importing.captions import read_captions
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, Image, ImportJob
 from tests.annotation.importing.test_one_import import record
@@ -203,6 +204,15 @@ CAPTION_FILES = {
             ],
         }
     ),
+    "TextCaps": json.dumps(
+        {
+            "dataset_type": "train",
+            "data": [
+                {"image_id": name, "image_path": f"train/{name}", "reference_strs": [text]}
+                for name, text in zip(PICTURES, ("One.", "Two."), strict=True)
+            ],
+        }
+    ),
     "COCO's annotations": json.dumps(
         {
             "info": {},
@@ -224,6 +234,15 @@ def with_captions(folder, text):
     path.write_text(json.dumps(lines))
     beside.write_text(text)
     return import_files(make_project(), [path], Folder(folder), captions=beside)
+
+
+def test_descriptions_of_regions_are_captions_of_the_picture_with_the_number():
+    regions = [{"region_id": n, "image_id": 2, "phrase": text} for n, text in enumerate("ab")]
+    pictures = [{"id": 2, "regions": regions}, {"regions": [{"image_id": 3, "phrase": "c"}]}, {}]
+    problems: list = []
+    found = read_captions(io.BytesIO(json.dumps(pictures).encode()), problems)
+    assert found == {"2.jpg": ["a", "b"], "3.jpg": ["c"]}
+    assert [(one.line, one.reason) for one in problems] == [(3, "is not a picture with regions")]
 
 
 @pytest.mark.parametrize("form", CAPTION_FILES)

@@ -20,6 +20,7 @@ from torch import Tensor
 from training.rlhf.errors import ModelError
 from training.rlhf.images_ahead import Ahead
 from training.rlhf.pixels import Pixels, Preprocessing
+from training.rlhf.pixels import read_image as read_image
 from training.rlhf.processes import Processes, processes
 
 ENCODE_BATCH = 32

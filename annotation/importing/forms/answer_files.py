@@ -17,7 +17,7 @@ from config.outside import is_storable
 
 _QUESTIONS = ("question", "prompt", "query")
 _ANSWERS = ("model_answer", "response", "text", "answer", "output")
-_IMAGES = ("image_src", "image", "image_path", "image_file")
+IMAGES = ("image_src", "image", "image_path", "image_file")
 _ONE = "their answers cannot be told apart by model (name the files after their models)"
 
 
@@ -30,8 +30,8 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
         raise BadField("image_content", "is not a list of texts")
     for position, name in enumerate(objects):
         check_text(name, f"image_content[{position}]")
-    asked, said = _names(data)
-    image = next((name for name in _IMAGES if data.get(name) is not None), "image_src")
+    asked, said = named_in(data)
+    image = next((name for name in IMAGES if data.get(name) is not None), "image_src")
     model = data.get("model_id")
     return {
         "question": without_placeholder(text_of(data, asked)),
@@ -45,7 +45,7 @@ def parse_answer(line: int, data: Any) -> dict[str, Any]:
     }
 
 
-def _names(data: dict[str, Any]) -> tuple[str, str]:
+def named_in(data: dict[str, Any]) -> tuple[str, str]:
     """The members that hold the question and the model's answer. Raises BadField where two may."""
     asked = next((name for name in _QUESTIONS if data.get(name) is not None), "")
     said = [name for name in _ANSWERS if data.get(name) is not None]

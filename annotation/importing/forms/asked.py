@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from annotation.importing.forms.fields import Row, text_of
-from annotation.importing.forms.turns import SPEAKERS, speaker_of
+from annotation.importing.forms.turns import SPEAKERS, is_empty_system_turn, speaker_of
 from annotation.importing.members import ARENA, BETTER_AND_WORSE, QUESTIONS, REJECTED, TURNS
 from annotation.importing.record_files import BadField
 from annotation.importing.the_picture import ONE_ONLY
@@ -64,7 +64,7 @@ def check_asked_once(
         value = row.get(name)
         if name == field or not isinstance(value, list) or not any(map(_is_object, value)):
             continue
-        turns = [plain_turn(turn, f"{name}[{number}]") for number, turn in enumerate(value)]
+        turns = [plain_turn(turn, where) for turn, where in _told(value, name)]
         if name in TURNS_OF_ANSWERS or (turns and SPEAKERS.get(turns[-1]["from"]) == "gpt"):
             turns.pop()
         before = [(SPEAKERS.get(turn["from"]), _words_of(turn["value"])) for turn in turns]
@@ -98,16 +98,23 @@ def _words_of(text: str) -> str:
 
 def _plain_turns(turns: list[Any], field: str) -> list[Any]:
     """Turns in one spelling, with the image's place in the first, wherever parts have it."""
-    plain = [plain_turn(turn, f"{field}[{number}]") for number, turn in enumerate(turns)]
-    for number, turn in enumerate(plain):
-        speaker_of(turn, f"{field}[{number}]")
-    images = [_images_in(turn) for turn in turns]
+    told = _told(turns, field)
+    plain = [plain_turn(turn, where) for turn, where in told]
+    for turn, (_, where) in zip(plain, told, strict=True):
+        speaker_of(turn, where)
+    images = [_images_in(turn) for turn, _ in told]
     if sum(images) > 1:
         raise BadField(field, f"shows {sum(images)} images; {ONE_ONLY}")
     # Where a part says where the image is, the mark in a text is text.
     if plain and (images[0] or IMAGE_MARK not in plain[0]["value"]):
         plain[0] = {**plain[0], "value": f"{IMAGE_MARK}\n{plain[0]['value']}"}
     return plain
+
+
+def _told(turns: list[Any], field: str) -> list[tuple[Any, str]]:
+    """Each turn that may say something, and where it stands."""
+    places = ((turn, f"{field}[{number}]") for number, turn in enumerate(turns))
+    return [(turn, where) for turn, where in places if not is_empty_system_turn(turn)]
 
 
 def plain_turn(turn: Any, where: str) -> dict[str, Any]:

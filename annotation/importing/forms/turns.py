@@ -17,7 +17,8 @@ SPEAKERS = {
     "model": "gpt",
 }
 """Whom the names of roles mean that are in use."""
-_UNSHOWN_ROLES = ("system", "developer", "tool", "function", "function_call", "observation")
+_SYSTEM = ("system", "developer")
+_UNSHOWN_ROLES = (*_SYSTEM, "tool", "function", "function_call", "observation")
 
 
 def speaker_of(turn: Mapping[str, Any], field: str) -> str:
@@ -28,6 +29,14 @@ def speaker_of(turn: Mapping[str, Any], field: str) -> str:
     if role not in SPEAKERS:
         raise BadField(field, "is neither human nor gpt")
     return SPEAKERS[role]
+
+
+def is_empty_system_turn(turn: Any) -> bool:
+    """Whether a turn is the place of a system prompt that there is not, as templates leave it."""
+    if not isinstance(turn, dict) or turn.get("from", turn.get("role")) not in _SYSTEM:
+        return False
+    said = turn.get("value", turn.get("content"))
+    return said in (None, []) or (isinstance(said, str) and not is_visible(said))
 
 
 def in_our_words(data: Any) -> Any:
@@ -54,19 +63,24 @@ def conversation_of(turns: Any, field: str = "conversations") -> list[dict[str, 
     if not isinstance(turns, list) or not turns:
         raise BadField(field, "is missing" if turns is None else "is not a list of turns")
     conversation: list[dict[str, str]] = []
+    last = len(turns) - 1
     for position, turn in enumerate(turns):
+        if is_empty_system_turn(turn):
+            continue
         where = f"{field}[{position}]"
         if not isinstance(turn, dict):
             raise BadField(where, "is not an object with from and value")
         speaker = speaker_of(turn, f"{where}.from")
-        if position == 0 and speaker != "human":
+        if not conversation and speaker != "human":
             raise BadField(f"{where}.from", "the first turn is not the human's")
         if conversation and conversation[-1]["from"] == speaker:
             raise BadField(f"{where}.from", f"{speaker} follows {speaker}")
         text = text_of(turn, "value", where, empty=True)
-        if position < len(turns) - 1 and not is_visible(_asked(text, position)):
+        if position < last and not is_visible(_asked(text, len(conversation))):
             raise BadField(f"{where}.value", "is empty")
         conversation.append({"from": speaker, "value": text})
+    if not conversation:
+        raise BadField(field, "is not a list of turns")
     if conversation[-1]["from"] == "gpt":
         conversation.pop()
     if not is_visible(_asked(conversation[-1]["value"], len(conversation) - 1)):

@@ -17,6 +17,10 @@ from annotation.importing.record_files import ImportRefused
 from annotation.models import Image, ImportJob, Project
 
 MOST_LINES_SHOWN = 50
+SIDE_BY_SIDE = (
+    "answers of two models are compared side by side, each two files in an import of their own "
+    "(formats mmhal and llava)"
+)
 
 
 class Command(BaseCommand):
@@ -58,7 +62,9 @@ class Command(BaseCommand):
         allowed = {"mmhal": (2,), "llava": (1, 2)}.get(format, (1,))
         if len(files) not in allowed:
             numbers = " or ".join(map(str, allowed))
-            raise CommandError(f"the format {format} takes {numbers} file(s)")
+            more = f"; {SIDE_BY_SIDE}" if len(files) > 1 else ""
+            given = f"the format {format} takes {numbers} file(s), and {len(files)} are given"
+            raise CommandError(f"{given}{more}")
         captions: Path | None = options["captions"]
         if captions is not None and not captions.is_file():
             raise CommandError(f"there is no file {captions}")

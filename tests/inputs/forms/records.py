@@ -71,6 +71,11 @@ LABELLED = {
         "rejected_response": BAD,
         "images": ["a.png"],
     },
+    "ms-swift, no system prompt": {
+        "messages": [{"role": "system", "content": ""}, user(), assistant()],
+        "rejected_messages": [user(), assistant(BAD)],
+        "images": ["a.png"],
+    },
     "ms-swift, messages": {
         "messages": [user(), assistant()],
         "rejected_messages": [user(), assistant(BAD)],
@@ -115,6 +120,13 @@ LABELLED = {
     "Label Studio, choices": {
         "data": {"image": "a.png", "prompt": ASKED, "answer1": BAD, "answer2": GOOD},
         "annotations": [{"result": [{"type": "choices", "value": {"choices": ["right"]}}]}],
+    },
+    "Label Studio, a ranking of items": {
+        "data": {
+            **{"image": "a.png", "prompt": ASKED},
+            "items": [{"id": 7, "title": "One", "body": BAD}, {"id": 9, "body": GOOD}],
+        },
+        "annotations": [{"result": [{"type": "ranker", "value": {"ranker": ["9", "7"]}}]}],
     },
     "Label Studio, JSON-MIN": {
         **{"image": "a.png", "prompt": ASKED, "answer1": GOOD, "answer2": BAD},

@@ -21,14 +21,17 @@ SAID = {
         "The first response",
         "left answer is better",
         "A is significantly better",
+        "A>B",
+        "[[A>>B]]",
+        "B < A",
     ),
     2: (
         *("2", 2.0, "2.0", "b", "right", "answer_b", "Option 2", "[[B]]", "B is slightly better"),
-        *("the second one", "B very much better", "second response wins"),
+        *("the second one", "B very much better", "second response wins", "[[B>A]]"),
     ),
     None: (
         *("tie", "tie (bothbad)", "both_bad", "Equal", "same", "neither"),
-        *("equal quality", "about equal", "similar"),
+        *("equal quality", "about equal", "similar", "[[A=B]]"),
     ),
 }
 TABLE = {**FLAT, "response_1": GOOD, "response_2": BAD}
@@ -41,7 +44,7 @@ def test_a_table_names_the_better_answer_in_many_words(preference, said):
     assert pair.tie == (preference is None)
 
 
-@pytest.mark.parametrize("said", [0, "0", 0.0, -1, 3, "yes", "A>B", "better", True, {"a": 1}])
+@pytest.mark.parametrize("said", [0, "0", 0.0, -1, 3, "yes", "A>C", "A<=>B", True, {"a": 1}])
 def test_what_may_mean_either_is_refused(said):
     with pytest.raises(BadField, match=r"winner: does not say which .* \(write 1, 2 or tie\)"):
         parse_any_pair(1, {**TABLE, "winner": said})

@@ -35,6 +35,14 @@ INLINE = {
     "base64": lambda data: {**LABELLED["RLHF-V"], "image": data},
     "a list of one": lambda data: {**LABELLED["TRL"], "images": [f"data:image/png;base64,{data}"]},
     "bytes": lambda data: {**LABELLED["RLHF-V"], "image": {"bytes": data, "path": None}},
+    "an address": lambda data: {
+        **LABELLED["RLHF-V"],
+        "image": [{"url": f"data:image/png;base64,{data}"}],
+    },
+    "base64 of addresses": lambda data: {
+        **LABELLED["RLHF-V"],
+        "image": data.translate(str.maketrans("+/", "-_")),
+    },
     "OpenAI's part": lambda data: {
         "messages": [
             {
@@ -160,6 +168,8 @@ MARKS = {
     "<video>\nWhat happens?": "holds <video>, which stands for nothing there: it is text",
     "<image>\n<video>What happens?": "holds <video>",
     "<image 1> What is it?": "holds <image 1>",
+    "<Image>\nWhat is it?": "holds <Image>",
+    "<image></image>\nWhat is it?": "holds </image>",
     "<|vision_start|><|image_pad|><|vision_end|>What is it?": "holds <|vision_start|>",
     "<image>\n<image>\nWhat is it?": "has 2 places for the one image",
 }

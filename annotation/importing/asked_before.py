@@ -1,0 +1,54 @@
+"""Answers that name no picture, joined to the questions that the project has.
+
+LLaVA's ``model_vqa`` writes ``question_id``, ``prompt`` and ``text`` alone: the picture stands in
+the file of questions. Where that one was imported as prompts, the id and the question's text
+together say which picture an answer is about.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotation.importing.forms.answer_files import IMAGES, named_in
+from annotation.importing.forms.fields import identifier
+from annotation.importing.record_files import BadField
+from annotation.importing.the_picture import is_absent
+from annotation.models import Project
+from annotation.reading.names import excerpt
+from annotation.texts import without_placeholder
+
+_NO_QUESTION = (
+    "is missing, and the project has no question of this question_id: import the file of "
+    "questions, as prompts, before its answers"
+)
+
+
+class AskedBefore:
+    """The prompts of a project, to be found by the id of an answer's question."""
+
+    def __init__(self, project: Project) -> None:
+        self._prompts = project.prompts.select_related("image")
+
+    def with_image(self, record: Any) -> Any:
+        """The record with the picture of its question; itself where it names one, or no question.
+
+        Raises BadField where the project has no such question, or another one under the id.
+        """
+        if not isinstance(record, dict) or is_absent(record.get("question_id")):
+            return record
+        if any(not is_absent(record.get(name)) for name in IMAGES):
+            return record
+        id, question = identifier(record, "question_id"), record.get(named_in(record)[0])
+        prompt = self._prompts.filter(external_id=id).first()
+        if prompt is None:
+            raise BadField("image_src", _NO_QUESTION)
+        asked = prompt.conversation[-1]["value"]
+        one_turn = len(prompt.conversation) == 1
+        if not one_turn or _words(question) != _words(without_placeholder(asked)):
+            reason = f"asks something else than question {excerpt(id)!r} of this project"
+            raise BadField(named_in(record)[0], f"{reason}: {excerpt(asked)!r}")
+        return {**record, "image_src": prompt.image.filename}
+
+
+def _words(text: Any) -> list[str]:
+    return without_placeholder(text).split() if isinstance(text, str) else []
