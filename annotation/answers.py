@@ -12,7 +12,7 @@ from annotation.errors import DomainError
 from annotation.models import Comparison, Judgment, JudgmentVersion, Project
 from annotation.models.work import ANSWER_FIELDS, Choice
 from annotation.texts import is_visible
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 SPAN_KINDS = ("object", "attribute", "number", "position", "action", "text", "other")
 LONGEST_NOTE = 2000

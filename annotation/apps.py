@@ -3,7 +3,7 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 
-from config.going_back import refuse_to_erase
+from config.reverse_migrations import refuse_to_erase
 
 
 class AnnotationConfig(AppConfig):

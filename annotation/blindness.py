@@ -11,10 +11,11 @@ to. Hence the rules, each kept where it is named:
 3. Settings that say how people are measured are not told (``MEASURING_SETTINGS``).
 4. Ids of records are not told: the file that they come from may name a model in them.
 5. A check is shown by a lease on work, which holds a place of it: it comes, comes back and is lost
-   as that work would (``checks.stand_in``).
+   as that work would (``gold_and_repeats.stand_in``).
 6. Whoever misses too many known answers is paused, and notices that. The moment depends on how
-   many answers they gave, of whatever kind, and on nothing else (``checks.PAUSE_DECIDED_EVERY``):
-   a pause says that at least one of so many answers was wrong and known, never which.
+   many answers they gave, of whatever kind, and on nothing else
+   (``gold_and_repeats.PAUSE_DECIDED_EVERY``): a pause says that at least one of so many answers was
+   wrong and known, never which.
 7. Responses have numbers by the place where they are shown, 1 for A and 2 for B, in pages and over
    REST. The record's own, by which a file names models, are translated here (``meant``, ``told``).
 8. One's own figures are those of all one's answers alike; what compares them with known answers,

@@ -29,9 +29,9 @@ from annotation.models import ImportJob, Project, Release, User
 from annotation.models.exchange import left_out_path, upload_hash
 from annotation.models.projects import still_managed_by
 from annotation.releases import freezing
-from config import attempts, wakeup
+from config import poison_jobs, wakeup
 from config.heartbeats import LOST_AFTER, beating
-from config.outside import storable
+from config.sanitising import storable
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def run_import(job_id: int) -> None:
     """Carries an import out, unless another worker has it already."""
     taken = ImportJob.objects.filter(pk=job_id, state=ImportJob.State.QUEUED)
     now = {"started_at": Now(), "beat_at": Now()}
-    if not attempts.take(taken, state=ImportJob.State.RUNNING, **now):
+    if not poison_jobs.take(taken, state=ImportJob.State.RUNNING, **now):
         return
     job = ImportJob.objects.select_related("project").get(pk=job_id)
     try:
@@ -96,7 +96,7 @@ def run_import(job_id: int) -> None:
         _refuse_import(job, [Problem(0, "images", str(error))])
     except Exception:
         # Whatever it was, it would be the same next time: say so instead of trying for ever.
-        _refuse_import(job, [Problem(0, "", attempts.FAULT)])
+        _refuse_import(job, [Problem(0, "", poison_jobs.FAULT)])
         raise
     else:
         warnings = [warning.to_json() for warning in done.warnings]
@@ -170,10 +170,10 @@ def _report(job: ImportJob) -> importing.Report:
 
 def _refuse_import(job: ImportJob, problems: Sequence[Problem]) -> None:
     def write(why: str) -> None:
-        said = [Problem(0, "", why)] if why == attempts.FAULT else problems[:MOST_PROBLEMS_KEPT]
+        said = [Problem(0, "", why)] if why == poison_jobs.FAULT else problems[:MOST_PROBLEMS_KEPT]
         _end_import(job, ImportJob.State.FAILED, problems=[one.to_json() for one in said])
 
-    attempts.note_failure(write, "its problems")
+    poison_jobs.note_failure(write, "its problems")
 
 
 def _end_import(job: ImportJob, state: str, **fields: Any) -> None:
@@ -219,12 +219,12 @@ def announce_forgotten() -> None:
     none of several workers came to an end with."""
     silent = Q(beat_at__lt=Now() - LOST_AFTER) | Q(beat_at=None)
     lost = ImportJob.objects.filter(silent, state=ImportJob.State.RUNNING)
-    problems = [Problem(0, "", attempts.GIVEN_UP).to_json()]
+    problems = [Problem(0, "", poison_jobs.GIVEN_UP).to_json()]
     ended = {"state": ImportJob.State.FAILED, "finished_at": Now()}
-    attempts.give_up(lost, problems=problems, **ended)
+    poison_jobs.give_up(lost, problems=problems, **ended)
     lost.update(state=ImportJob.State.QUEUED)
     building = Release.objects.filter(state=Release.State.BUILDING)
-    attempts.give_up(building, state=Release.State.FAILED, error=attempts.GIVEN_UP)
+    poison_jobs.give_up(building, state=Release.State.FAILED, error=poison_jobs.GIVEN_UP)
     waiting = ImportJob.objects.filter(
         state=ImportJob.State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)
     )

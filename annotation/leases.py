@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 
-from annotation import checks, lease_statements
+from annotation import gold_and_repeats, lease_statements
 from annotation.crowd import sessions
 from annotation.errors import DomainError
 from annotation.models import Assignment, Comparison, Membership, Project, User
@@ -111,7 +111,7 @@ def _claim_new(project: Project, annotator: User, *, skip_locked: bool) -> int |
         return None
     pk, is_new = row
     if is_new:  # One that comes back shows what it showed before.
-        checks.stand_in(project, annotator, pk)
+        gold_and_repeats.stand_in(project, annotator, pk)
     return int(pk)
 
 

@@ -11,8 +11,8 @@
    number, and one more while the votes are split, up to the project's maximum.
 6. ``edit`` names the version it saw, and adds a version; nothing is overwritten.
 
-7. Gold and repeats (annotation.checks) are shown by leases on work, which hold their place until
-   they are answered or skipped; their judgments do not count.
+7. Gold and repeats (annotation.gold_and_repeats) are shown by leases on work, which hold their
+   place until they are answered or skipped; their judgments do not count.
 
 Locks are taken in one order (person, comparison, assignment), so no two of these functions can
 wait for each other. Times are the database's.
@@ -32,7 +32,7 @@ from django.db.models.functions import Now
 from django.http import Http404
 from django.utils.translation import gettext, gettext_noop
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.answers import Answer, InvalidAnswer, check_note
 from annotation.errors import DomainError
 from annotation.leases import (
@@ -144,10 +144,10 @@ def submit(
         stored = _sent_before(assignment, answer, client_uuid) or _judged(assignment, answer)
         if stored is not None:
             return Submission(stored, created=False)
-        answer.check(assignment.project, checks.shown_by(assignment, comparison))
+        answer.check(assignment.project, gold_and_repeats.shown_by(assignment, comparison))
         answer.check_all_asked(assignment.project)
         # Its slot is still held, or one is free to be taken again.
-        checks.take_its_place(assignment, comparison)
+        gold_and_repeats.take_its_place(assignment, comparison)
         held = assignment.state == Assignment.State.OPEN
         counts = assignment.counts and (held or comparison.take_slot())
         judgment = _store(assignment, answer, client_uuid, surplus=not counts)
@@ -161,7 +161,7 @@ def submit(
 
 def _pause_if_below_bar(assignment: Assignment) -> None:
     # After the answer's transaction: a pause locks the person first, as every claim does.
-    membership = checks.below_bar(assignment.project, assignment.annotator_id)
+    membership = gold_and_repeats.below_bar(assignment.project, assignment.annotator_id)
     if membership is not None:
         pause(membership, reason=WRONG_TOO_OFTEN)
 
@@ -179,7 +179,7 @@ def skip(annotator: User, token: uuid.UUID, *, reason: str, note: str = "") -> A
         assignment, comparison = locked(annotator, token)
         if assignment.state == Assignment.State.JUDGED:
             raise _already_judged(assignment.judgment)
-        checks.take_its_place(assignment, comparison)
+        gold_and_repeats.take_its_place(assignment, comparison)
         if assignment.state == Assignment.State.OPEN and assignment.counts:
             comparison.give_slot_back()
             comparison.save(update_fields=["open_slots", "wanted_judgments"])

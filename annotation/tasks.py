@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from annotation import jobs, queue, tidying
+from annotation import jobs, queue, row_cleanup
 from annotation.machine import labelling
 from annotation.models import Project
 from annotation.notices import conditions, delivering
@@ -68,4 +68,4 @@ def watch_machine_labels() -> None:
 @shared_task
 def tidy() -> None:
     """Delete rows that are of no use any more."""
-    tidying.tidy()
+    row_cleanup.tidy()

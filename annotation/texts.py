@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from config.outside import normalized
+from config.sanitising import normalized
 
 LONGEST_TEXT = 100_000
 """Characters of a turn, an answer or a correction."""

@@ -6,9 +6,9 @@ class BenchmarkConfig(AppConfig):
 
     def ready(self) -> None:
         from annotation.machine import labellers
-        from benchmark import runs, steps
+        from benchmark import evaluation_runs, steps
         from benchmark.labelling.labeller import JudgeLabeller
 
-        runs.register()
+        evaluation_runs.register()
         steps.register_own()
         labellers.register(JudgeLabeller())

@@ -15,10 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import DomainError
-from benchmark import scoring, telling, wordings
+from benchmark import contamination, notices, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from config import wakeup
-from config.outside import storable
+from config.sanitising import storable
 from training.models import ENDED_BADLY
 
 State = Evaluation.State
@@ -109,14 +109,14 @@ def coverage_of(indexes: Iterable[int]) -> str:
 def conclude(evaluation: Evaluation) -> None:
     """Compute the figures and say whether they are complete."""
     summary = scoring.summarise(evaluation)
-    summary |= wordings.of(evaluation)
+    summary |= contamination.of(evaluation)
     headline = summary[evaluation.question_set.headline.name]  # Not defined is not open.
     settled = headline is not None and not summary["unparsed"] + summary["failed"]
     ended = State.COMPLETE if settled else State.INCOMPLETE
     with transaction.atomic():
         concluded = Evaluation.objects.filter(pk=evaluation.pk).exclude(state=State.ANSWERING)
         if concluded.update(state=ended, summary=summary, error="", finished_at=timezone.now()):
-            telling.if_fell(evaluation.pk)
+            notices.if_fell(evaluation.pk)
 
 
 def recompute(evaluation: Evaluation) -> list[str]:

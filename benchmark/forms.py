@@ -14,11 +14,11 @@ from annotation import access as projects_access
 from annotation.access import Permission
 from annotation.errors import DomainError
 from annotation.models import Project
-from benchmark import protocols, reading, scoring
-from benchmark.asking import Wanted, evaluable, judge_evaluation, request_evaluation
+from benchmark import evaluation_queries, protocols, scoring
+from benchmark.evaluation_requests import Wanted, evaluable, judge_evaluation, request_evaluation
+from benchmark.evaluation_runs import EvaluationOptions
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, QuestionSet, SharedLink
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING
-from benchmark.runs import EvaluationOptions
 from training.models import Checkpoint, Run
 from training.rlhf.presets import PRESETS
 from training.runs import requests
@@ -88,9 +88,9 @@ class AnswerFilter(QueryForm):
             rows = rows.filter(question__type=kind)
         show = self.cleaned_data.get("show")
         if show == "addressing":
-            rows = rows.filter(pk__in=reading.addressing_judge(evaluation))
+            rows = rows.filter(pk__in=evaluation_queries.addressing_judge(evaluation))
         elif show:
-            rows = rows.filter(pk__in=reading.answers_that(show, evaluation))
+            rows = rows.filter(pk__in=evaluation_queries.answers_that(show, evaluation))
         return rows.judged_by(evaluation)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from django.db.models import F
 
 from benchmark.models import Answer, Evaluation, Verdict
+from benchmark.protocols.figure_display import Shown
 from benchmark.protocols.protocol import Compared, Given, Judged, Value
-from benchmark.protocols.shown import Shown
 from benchmark.statistics import Measure, PairedTest, estimate
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from annotation.errors import DomainError
 from benchmark import protocols
 from benchmark.protocols.protocol import ReadQuestion, Refused
-from config.outside import find_unstorable
+from config.sanitising import find_unstorable
 
 MOST_REASONS = 20
 MOST_SHOWN = 80

@@ -22,7 +22,7 @@ def allowed(environ: dict[str, Any]) -> int:
     from django.contrib.sessions.middleware import SessionMiddleware
     from django.db import close_old_connections
 
-    from config.guards import Request
+    from config.request_validation import Request
 
     close_old_connections()
     request = Request(environ)

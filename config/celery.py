@@ -14,7 +14,7 @@ from billiard.process import current_process
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 
-from config.parents import die_with_parent
+from config.parent_death import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from config.outside import MOST_NESTING, NotJson, find_unstorable, parse_json
+from config.sanitising import MOST_NESTING, NotJson, find_unstorable, parse_json
 
 
 class _Decoder(json.JSONDecoder):

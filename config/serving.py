@@ -15,7 +15,7 @@ import time
 from types import FrameType
 
 from config import embedded
-from config.parents import die_with_parent
+from config.parent_death import die_with_parent
 
 GRACE_SECONDS = 90
 

@@ -5,7 +5,7 @@ import os
 import django
 from django.core.handlers.wsgi import WSGIHandler
 
-from config.guards import Request
+from config.request_validation import Request
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

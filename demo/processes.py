@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from config.parents import die_with_parent
+from config.parent_death import die_with_parent
 from config.places import CODE
 
 GRACE_SECONDS = 20

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from config.parents import die_with_starter
+from config.parent_death import die_with_starter
 from training.rlhf.contract import (
     CheckpointSaved,
     ContractError,

@@ -192,7 +192,7 @@ class Watcher(threading.Thread):
         }
 
     def of_workers(self) -> set[int]:
-        """Processes of the hosts' workers, their witnesses among them: by their environment."""
+        """Processes of the hosts' workers, their watchdoges among them: by their environment."""
         mark = f"RUNS_ROOT={self.folder}/".encode()
         found = set()
         for name in os.listdir("/proc"):

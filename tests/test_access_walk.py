@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation import checks, exporting, queue
+from annotation import exporting, gold_and_repeats, queue
 from annotation.models import ImportJob, Invitation, Project
 from annotation.onboarding import guidelines
 from tests import factories
@@ -146,7 +146,7 @@ def made(rows_of_the_module: None) -> World:
     ).judgment
     release = exporting.make_release(project)
     gold = make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     invitation, _ = Invitation.create(project, role="annotator", created_by=make_admin())
     example = guidelines.draft(
         make_comparison(project), make_user(), more_hallucinated="2", why="Look.", spans=[]

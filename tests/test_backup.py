@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from annotation import checks, exporting
+from annotation import exporting, gold_and_repeats
 from annotation.models import ImportJob, Invitation, Release
 from annotation.quality import figures
 from tests.factories import (
@@ -84,7 +84,7 @@ def fill() -> Release:
     judge(odd, note="a\\nb", spans=[{"response": 1, "start": 0, "end": 3, "kind": "object"}])
     for _ in range(3):
         judge(make_comparison(project), "1", active_seconds=1 / 3)
-    checks.make_gold(make_comparison(project), more_hallucinated="1")
+    gold_and_repeats.make_gold(make_comparison(project), more_hallucinated="1")
     admin = make_admin()
     make_token(admin)
     Invitation.create(project, role="annotator", created_by=admin)

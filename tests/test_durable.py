@@ -19,7 +19,7 @@ from demo import report
 from tests.power_loss import Disk
 from training.checkpoints import checkpoint_files
 from training.models import Checkpoint
-from training.rlhf import checkpoints, damage, mixture
+from training.rlhf import checkpoints, image_corruption, mixture
 from training.runs import in_job
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ def _checkpoint(folder: Path) -> None:
 
 def _crop(folder: Path) -> None:
     Image.new("RGB", (8, 8)).save(folder / "whole.png")
-    damage._write_crop(folder / "whole.png", folder / "crop.png", random.Random(0))
+    image_corruption._write_crop(folder / "whole.png", folder / "crop.png", random.Random(0))
 
 
 def _adapter(folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_writer_that_trusts_a_rename_is_seen(
 
 NOT_BELIEVED = {
     "training/runs/abandoned.py": "a lock, whose file is empty",
-    "training/runs/leftovers.py": "out of the way, to be deleted",
+    "training/runs/host_cleanup.py": "out of the way, to be deleted",
     "training/rlhf/checkpoints.py": "out of the way, to be deleted",
     "training/runs/builtin_kinds.py": "in a run directory that has no mark yet",
     "factloop.py": "the client is one file that people copy: it forces what it fetches itself",
@@ -145,7 +145,7 @@ WRITTEN_PLAINLY = {
     "benchmark/question_upload.py": A_WHILE,
     "benchmark/report_cards/kind.py": UNMARKED,
     "benchmark/reward_runs.py": UNMARKED,
-    "benchmark/runs.py": UNMARKED,
+    "benchmark/evaluation_runs.py": UNMARKED,
     "config/embedded.py": HIDDEN,
     "config/kept_secrets.py": GROWS,
     "demo/preparing.py": A_WHILE,

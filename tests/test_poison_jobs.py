@@ -26,7 +26,7 @@ from annotation.storage import StorageTrouble
 from benchmark import evaluating
 from benchmark.judging import work
 from benchmark.labelling import work as labelling_work
-from config import attempts, wakeup
+from config import poison_jobs, wakeup
 from config.celery import app
 from tests.benchmark.factories import make_judge, waiting
 from tests.factories import (
@@ -203,7 +203,7 @@ def test_a_poisoned_job_ends_after_a_few_attempts(
 
     monkeypatch.setattr(*kind.place, poisoned)
     if not writable:
-        monkeypatch.setattr(attempts, "reason", lambda error: "half of \ud800")
+        monkeypatch.setattr(poison_jobs, "reason", lambda error: "half of \ud800")
     rows = type(job)._default_manager.filter(pk=job.pk)
     try_it(kind, job.pk)
     for _ in range(BEATS):
@@ -214,9 +214,9 @@ def test_a_poisoned_job_ends_after_a_few_attempts(
             try_it(kind, job.pk)
     ended = rows.get()
     assert ended.state == "failed"
-    assert 1 <= len(tried) <= attempts.MOST_ATTEMPTS
+    assert 1 <= len(tried) <= poison_jobs.MOST_ATTEMPTS
     said = str([getattr(ended, name, "") for name in ("error", "problems", "said")])
-    expected = attempts.GIVEN_UP if isinstance(poison, Killed) else attempts.FAULT
+    expected = poison_jobs.GIVEN_UP if isinstance(poison, Killed) else poison_jobs.FAULT
     told = (
         isinstance(poison, ValueError) and name in ("evaluation", "machine labelling") and writable
     )

@@ -8,7 +8,7 @@ from celery.signals import worker_init, worker_process_init, worker_shutting_dow
 
 from training.checkpoints import base_imports
 from training.figures import health
-from training.runs import execution, retention, scheduling, shutdown, witness
+from training.runs import execution, retention, scheduling, shutdown, worker_watchdog
 from training.runs.guardian import die_with_parent
 
 
@@ -19,9 +19,9 @@ def end_with_the_worker(**_: Any) -> None:
 
 
 @worker_init.connect
-def leave_a_witness(**_: Any) -> None:
+def start_a_watchdog(**_: Any) -> None:
     """In the worker's main process, before it has threads, connections or a pool."""
-    witness.start()
+    worker_watchdog.start()
 
 
 @worker_shutting_down.connect

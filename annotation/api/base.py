@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from annotation.errors import DomainError
 from annotation.models import IdempotentAnswer, User
-from config.outside import NotJson, find_unstorable, parse_json, whole_number
+from config.sanitising import NotJson, find_unstorable, parse_json, whole_number
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 LONGEST_KEY = 100

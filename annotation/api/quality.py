@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import access, checks
+from annotation import access, gold_and_repeats
 from annotation.answers import LONGEST_NOTE
 from annotation.api.base import ById, KnownParameters, idempotent
 from annotation.dashboard import dashboard
@@ -236,7 +236,7 @@ class Gold(KnownParameters, generics.ListAPIView):
         sent.is_valid(raise_exception=True)
         given = {**sent.validated_data}
         comparison = get_object_or_404(project.comparisons, pk=given.pop("comparison"))
-        checks.make_gold(comparison, **given)
+        gold_and_repeats.make_gold(comparison, **given)
         return Response(GoldSerializer(comparison).data, status=status.HTTP_201_CREATED)
 
 
@@ -250,7 +250,7 @@ class GoldDetail(KnownParameters, APIView):
         """Makes it an ordinary comparison again, decided by its votes."""
         project = access.require(request.user, slug, "manage")
         gold = project.comparisons.exclude(gold_more_hallucinated="")
-        checks.withdraw_gold(get_object_or_404(gold, pk=pk))
+        gold_and_repeats.withdraw_gold(get_object_or_404(gold, pk=pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -265,7 +265,7 @@ class PromoteGold(KnownParameters, APIView):
         project = access.require(request.user, slug, "manage")
         sent = PromoteInSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        made = checks.promote_unanimous(project, **sent.validated_data)
+        made = gold_and_repeats.promote_unanimous(project, **sent.validated_data)
         return Response({"made": made}, status=status.HTTP_201_CREATED)
 
 

@@ -27,7 +27,7 @@ from annotation.errors import DomainError
 from annotation.models import Assignment, Membership, Participant, Project, Study, User
 from annotation.models.projects import Role
 from annotation.onboarding import guidelines
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 
 class NotByThisLink(DomainError):

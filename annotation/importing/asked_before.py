@@ -12,7 +12,7 @@ from typing import Any
 from annotation.importing.forms.answer_files import IMAGES, named_in
 from annotation.importing.forms.fields import identifier
 from annotation.importing.record_files import BadField
-from annotation.importing.the_picture import is_absent
+from annotation.importing.record_image import is_absent
 from annotation.models import Project
 from annotation.reading.names import excerpt
 from annotation.texts import without_placeholder

@@ -9,11 +9,11 @@ from typing import IO, Any
 
 from annotation.importing.forms.fields import listed
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.the_picture import IMAGES, name_of_picture
+from annotation.importing.record_image import IMAGES, name_of_picture
 from annotation.reading.faults import Fault, Unreadable
 from annotation.reading.files import document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 TEXTS = ("captions", "caption", "comment", "raw")
 NAMES = ("image_name", "filename")

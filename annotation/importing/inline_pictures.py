@@ -15,9 +15,9 @@ from typing import Any
 
 from annotation.image_sources import ImageSource, Place
 from annotation.images import MOST_BYTES, Decoder, prepare
-from annotation.importing.members import in_our_names
+from annotation.importing.field_names import in_our_names
 from annotation.importing.record_files import BadField
-from annotation.importing.the_picture import ONE_ONLY, name_of_picture, picture_members
+from annotation.importing.record_image import ONE_ONLY, name_of_picture, picture_members
 from annotation.models import Image
 from annotation.reading.names import excerpt, fit, key
 

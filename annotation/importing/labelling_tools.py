@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, starmap
 from typing import Any
 
-from annotation.importing.members import in_our_names
+from annotation.importing.field_names import in_our_names
 from annotation.importing.ratings import Rating, preferences
-from annotation.importing.the_picture import picture_members
+from annotation.importing.record_image import picture_members
 from annotation.importing.verdicts import (
     FIRST,
     FIRST_AND_SECOND,
@@ -29,7 +29,7 @@ from annotation.importing.verdicts import (
     one_of,
     side_of,
 )
-from config.outside import NotJson, finite_number, parse_json
+from config.sanitising import NotJson, finite_number, parse_json
 
 SUBMITTED = "submitted"
 UNREAD = "(what people said besides)"

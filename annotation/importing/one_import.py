@@ -32,7 +32,7 @@ from annotation.importing.records import A_TIE, LONGEST_ID, PairIn, PromptIn
 from annotation.importing.spool import BATCH, Spool
 from annotation.models import Comparison, Image, ImportJob, Project, Prompt
 from annotation.reading.names import OneNameEach, excerpt
-from config.outside import storable
+from config.sanitising import storable
 
 Report = Callable[[int, int], None]
 _MADE = re.compile(r"[ -][0-9a-f]{8}(?:[0-9a-f]{8})?\Z")

@@ -9,7 +9,7 @@ from typing import IO, Any, TextIO, TypeVar
 
 from annotation.errors import DomainError
 from annotation.reading.files import values
-from config.outside import storable
+from config.sanitising import storable
 
 T = TypeVar("T")
 ALL = "all "

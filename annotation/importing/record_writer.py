@@ -13,7 +13,7 @@ from annotation.importing.records import Label, PairIn, PromptIn, digest, prompt
 from annotation.models import Comparison, Image, Project, Prompt
 from annotation.models.items import random_shuffle
 from annotation.texts import look_alike
-from config.outside import storable
+from config.sanitising import storable
 
 PROMPT_FIELDS = (
     *("project", "external_id", "image", "conversation", "captions"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from annotation.importing.the_picture import is_absent
+from annotation.importing.record_image import is_absent
 
 FIRST_AND_SECOND = (
     ("response_1", "response_2"),

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from annotation.models.projects import Project
 from annotation.models.stored_file import StoredFileField
-from config.attempts import Attempted
+from config.poison_jobs import Attempted
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

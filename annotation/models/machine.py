@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from annotation.models.items import MACHINE_ANSWERS, Comparison
 from annotation.models.projects import Project
-from config.attempts import Attempted
+from config.poison_jobs import Attempted
 
 MOST_COMPARISONS = 20_000
 HIGHEST_LEVEL = 0.3

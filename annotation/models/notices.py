@@ -14,7 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.models.people import User
 from annotation.models.projects import Project
-from config.attempts import Attempted
+from config.poison_jobs import Attempted
 
 
 class Notice(models.Model):

@@ -1,6 +1,6 @@
 """Sending what was written: mails, and webhooks with a signature.
 
-A try is counted before it is made (config.attempts), so that a worker that dies of one does not
+A try is counted before it is made (config.poison_jobs), so that a worker that dies of one does not
 make it for ever; between tries the pause grows. A webhook is asked as a judge is: no redirect is
 followed, the whole request has a time, and of the answer little is read. The body is JSON with a
 ``text``, which Slack and what is like it shows.
@@ -32,8 +32,8 @@ from django.utils.translation import gettext
 
 from annotation.models import Delivery, Webhook
 from annotation.notices.writing import TASK
-from config import attempts, deadlines, languages, wakeup
-from config.outside import storable
+from config import deadlines, languages, poison_jobs, wakeup
+from config.sanitising import storable
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +57,18 @@ def deliver(delivery_id: int) -> None:
         pk=delivery_id,
         state=Delivery.State.WAITING,
         next_try_at__lte=timezone.now(),
-        attempts__lt=attempts.MOST_ATTEMPTS,
+        attempts__lt=poison_jobs.MOST_ATTEMPTS,
     )
-    if not attempts.take(rows, next_try_at=timezone.now() + LEASE):
+    if not poison_jobs.take(rows, next_try_at=timezone.now() + LEASE):
         return
     delivery = Delivery.objects.select_related("notice__person", "webhook").get(pk=delivery_id)
     try:
         said = _mail(delivery) if delivery.webhook is None else _post(delivery, delivery.webhook)
     except NotTaken as error:
-        attempts.note_failure(partial(_failed, delivery), error)
+        poison_jobs.note_failure(partial(_failed, delivery), error)
     except Exception:
         log.exception("delivery %s failed", delivery.pk)
-        attempts.note_failure(partial(_failed, delivery), attempts.FAULT)
+        poison_jobs.note_failure(partial(_failed, delivery), poison_jobs.FAULT)
     else:
         ended = {"state": Delivery.State.SENT, "ended_at": Now()}
         Delivery.objects.filter(pk=delivery.pk).update(said=said[:300], **ended)
@@ -77,7 +77,7 @@ def deliver(delivery_id: int) -> None:
 def _failed(delivery: Delivery, reason: str) -> None:
     pause = timedelta(seconds=PAUSE_SECONDS * 5 ** (delivery.attempts - 1))
     told: dict[str, Any] = {"said": reason[:300], "next_try_at": timezone.now() + pause}
-    if delivery.attempts >= attempts.MOST_ATTEMPTS:
+    if delivery.attempts >= poison_jobs.MOST_ATTEMPTS:
         told |= {"state": Delivery.State.FAILED, "ended_at": Now()}
     Delivery.objects.filter(pk=delivery.pk).update(**told)
 
@@ -85,7 +85,7 @@ def _failed(delivery: Delivery, reason: str) -> None:
 def deliver_waiting() -> None:
     """Announces what is due, and gives up what workers came to no end with."""
     due = Delivery.objects.filter(state=Delivery.State.WAITING, next_try_at__lte=timezone.now())
-    attempts.give_up(due, state=Delivery.State.FAILED, ended_at=Now(), said=attempts.GIVEN_UP)
+    poison_jobs.give_up(due, state=Delivery.State.FAILED, ended_at=Now(), said=poison_jobs.GIVEN_UP)
     ids = list(due.order_by("next_try_at").values_list("pk", flat=True)[:AT_ONCE])
     wakeup.announce_unless_pending(TASK, ids)
 

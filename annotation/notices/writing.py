@@ -21,7 +21,7 @@ from annotation.models import Delivery, Notice, NoticeChoice, Project, User
 from annotation.models.projects import Role
 from annotation.notices.kinds import KINDS
 from config import languages, wakeup
-from config.outside import storable
+from config.sanitising import storable
 
 TASK = "annotation.tasks.deliver_notice"
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.answers import Answer
 from annotation.errors import DomainError
 from annotation.models import (
@@ -126,7 +126,9 @@ def draft(
             raise ExampleAlready("It is a question of the entry quiz, which would give it away.")
         comparison.refresh_from_db()
         if not comparison.is_gold:
-            checks.make_gold(comparison, more_hallucinated=more_hallucinated, explanation=why)
+            gold_and_repeats.make_gold(
+                comparison, more_hallucinated=more_hallucinated, explanation=why
+            )
         return project.worked_examples.create(
             comparison=comparison,
             more_hallucinated=more_hallucinated,

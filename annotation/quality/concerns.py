@@ -12,7 +12,7 @@ from typing import Any
 
 from annotation.models import Figures, Project, Release
 from annotation.quality import figures
-from annotation.quality.reading import WORDS_A_SECOND, Reading, together
+from annotation.quality.reading_speed import WORDS_A_SECOND, Reading, together
 
 CHANCE = "agreement_not_above_chance"
 UNMEASURED = "agreement_not_measured"

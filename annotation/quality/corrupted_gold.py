@@ -11,13 +11,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from annotation.checks import NotGold
+from annotation.gold_and_repeats import NotGold
 from annotation.importing.record_writer import comparison_sha256
 from annotation.importing.records import digest
 from annotation.models import Comparison, Project
 from annotation.quality.corruption import Corruption, corruptions
 from annotation.texts import LONGEST_TEXT
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 SOURCE = "corrupted "
 MOST_LOOKED_AT = 50

@@ -23,7 +23,7 @@ from annotation.models import Assignment, Comparison, Figures, Judgment, Project
 from annotation.models.figures import COUNTS
 from annotation.progress import Progress, progress_of
 from annotation.quality.agreement import agreement
-from annotation.quality.reading import Reading, reading
+from annotation.quality.reading_speed import Reading, reading
 from annotation.quality.reliability import Reliability, dawid_skene
 from annotation.quality.shares import Share
 from config import wakeup

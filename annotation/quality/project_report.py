@@ -19,7 +19,7 @@ from annotation.models import Figures, Membership, Project, User, WorkDay
 from annotation.models.figures import COUNTS
 from annotation.quality import figures
 from annotation.quality.concerns import Concern, at_chance, carries_no_information, of_project
-from annotation.quality.reading import WORDS_A_SECOND, Reading
+from annotation.quality.reading_speed import WORDS_A_SECOND, Reading
 from annotation.quality.reliability import Reliability
 from annotation.quality.shares import NONE, Share
 from annotation.quality.significance import FEWEST_ANSWERS, beyond_chance

@@ -18,7 +18,7 @@ from annotation.reading.faults import (
     OnFault,
 )
 from config.json_words import not_json
-from config.outside import MOST_NESTING, NotJson, check_nesting, json_decoder, parse_json
+from config.sanitising import MOST_NESTING, NotJson, check_nesting, json_decoder, parse_json
 
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 _TURNS = {"messages", "conversations"}

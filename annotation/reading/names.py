@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
-from config.outside import normalized
+from config.sanitising import normalized
 
 Key = tuple[str, ...]
 

@@ -27,7 +27,7 @@ from annotation.quality.agreement import agreement
 from annotation.releases.artefact import assemble, held_out_images, sha256_of, write_rows
 from annotation.releases.policy import BadPolicy, Policy
 from annotation.storage import in_words
-from config import attempts
+from config import poison_jobs
 
 
 class NotAboveChance(DomainError):
@@ -118,16 +118,16 @@ def build(release: Release) -> None:
     try:
         with transaction.atomic():
             if mine.first() is not None:
-                attempts.take(waiting)
+                poison_jobs.take(waiting)
         with transaction.atomic():
             locked = mine.first()
             if locked is not None:
                 _freeze(locked)
     except DomainError as error:
-        attempts.note_failure(fail, error)
+        poison_jobs.note_failure(fail, error)
     except Exception:
         # It would be the same next time; a worker that is killed leaves it to the next one.
-        attempts.note_failure(fail, attempts.FAULT)
+        poison_jobs.note_failure(fail, poison_jobs.FAULT)
         raise
     release.refresh_from_db()
 

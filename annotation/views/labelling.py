@@ -25,9 +25,9 @@ from annotation.forms.labelling import AheadForm, AnswerForm, LabelForm, Previou
 from annotation.models import Assignment, Judgment, Membership, Project, QuizAnswer
 from annotation.onboarding import guidelines, quiz
 from annotation.onboarding.quiz import QuizFirst
+from annotation.page_owner import says_stored
 from annotation.progress import own_progress, size
 from annotation.views.shared import project_page, says_domain_errors
-from annotation.whose_page import says_stored
 from config.requests import PersonRequest
 
 CONFIDENCES = [

@@ -10,7 +10,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import access, checks
+from annotation import access, gold_and_repeats
 from annotation.blindness import is_blind
 from annotation.forms.quality import GoldForm, PromoteForm
 from annotation.models import User, WorkDay
@@ -69,7 +69,7 @@ def promote(request: PersonRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Give a number from 1 to 1,000.")
     else:
-        made = checks.promote_unanimous(project, most=form.cleaned_data["most"])
+        made = gold_and_repeats.promote_unanimous(project, most=form.cleaned_data["most"])
         plural = "" if made == 1 else "s"
         messages.success(request, f"{made} comparison{plural} with one opinion became gold.")
     return redirect("annotation:quality", slug)
@@ -86,10 +86,10 @@ def gold(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Choose response 1, response 2 or about the same.")
     elif form.cleaned_data["more_hallucinated"]:
-        checks.make_gold(comparison, **form.cleaned_data)
+        gold_and_repeats.make_gold(comparison, **form.cleaned_data)
         messages.success(request, "It is a gold comparison now.")
     else:
-        checks.withdraw_gold(comparison)
+        gold_and_repeats.withdraw_gold(comparison)
         messages.success(request, "It is an ordinary comparison again.")
     return redirect("annotation:comparison", slug, pk)
 

@@ -16,8 +16,8 @@ from annotation import access
 from annotation.forms.quiz import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
 from annotation.onboarding import quiz, quiz_desk
+from annotation.page_owner import says_stored
 from annotation.views.shared import project_page, says_domain_errors
-from annotation.whose_page import says_stored
 from config.requests import PersonRequest
 
 MOST_CANDIDATES = 200

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from annotation.models import Project
 from benchmark import protocols
-from benchmark.asking import evaluable
+from benchmark.evaluation_requests import evaluable
 from benchmark.importing import LONGEST_NAME
 from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard, Verdict
 from benchmark.report_cards.figures import findings

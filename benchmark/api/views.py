@@ -32,7 +32,7 @@ from benchmark.api.serializers import (
     ReportCardSerializer,
     RunStartedSerializer,
 )
-from benchmark.asking import Wanted, judge_evaluation, request_evaluation
+from benchmark.evaluation_requests import Wanted, judge_evaluation, request_evaluation
 from benchmark.models import Answer, Evaluation, Judge, QuestionSet, ReportCard
 from benchmark.question_upload import QuestionsForm
 from benchmark.report_cards.kind import request_report

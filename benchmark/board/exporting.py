@@ -11,7 +11,7 @@ from typing import Any
 
 from annotation.exporting.formats import csv_line
 from benchmark.board.leaderboard import Group
-from benchmark.board.standing import Standing
+from benchmark.board.significance import Standing
 from benchmark.models import Answer, Evaluation
 from benchmark.templatetags.benchmark_tags import whole_of
 

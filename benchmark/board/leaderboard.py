@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.models import Evaluation, EvaluationQuerySet
-from benchmark.protocols.shown import Shown
+from benchmark.protocols.figure_display import Shown
 
 MOST_SERIES = 6
 """As many as there are colours that can be told apart."""

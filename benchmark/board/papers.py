@@ -13,7 +13,7 @@ from typing import Any
 
 from annotation.exporting.formats import csv_line
 from benchmark.models import Evaluation
-from benchmark.protocols.shown import Shown
+from benchmark.protocols.figure_display import Shown
 from benchmark.statistics import INTERVALS
 from benchmark.templatetags.benchmark_tags import counted, figure, interval, whole_of
 

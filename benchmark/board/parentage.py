@@ -14,11 +14,11 @@ from typing import Any, Literal
 from django.core.cache import cache
 
 from benchmark import scoring
-from benchmark.board import leaderboard, standing
+from benchmark.board import leaderboard, significance
 from benchmark.board.leaderboard import Group
-from benchmark.board.standing import Tested
+from benchmark.board.significance import Tested
 from benchmark.models import Evaluation, EvaluationQuerySet
-from benchmark.protocols.shown import Shown
+from benchmark.protocols.figure_display import Shown
 from benchmark.templatetags.benchmark_tags import difference, figure
 from training.models import Checkpoint
 
@@ -80,8 +80,8 @@ def change_of(evaluation: Evaluation, visible: EvaluationQuerySet) -> Change | N
         if (test := found.get(shown.name)) and test["shown"] and _worse(shown, test["difference"])
     )
     test = found[tested.name]
-    ranked = standing.between(parent, evaluation, visible)
-    alone = standing.alone(test["p_value"])
+    ranked = significance.between(parent, evaluation, visible)
+    alone = significance.alone(test["p_value"])
     return Change(parent=parent, tested=tested, test=test, standing=ranked or alone, worse=worse)
 
 
@@ -141,7 +141,7 @@ def against_parents(groups: Iterable[Group]) -> dict[int, AgainstParent]:
         for row in group.rows
         if (parent := _ranked_parent(group, row, parents)) is not None
     ]
-    tests = standing.of_pairs(found)
+    tests = significance.of_pairs(found)
     return {
         row.pk: AgainstParent(
             parent,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.template.loader import render_to_string
 
 from benchmark.models import Evaluation
-from benchmark.protocols.shown import Shown
+from benchmark.protocols.figure_display import Shown
 from benchmark.statistics import INTERVALS
 from benchmark.templatetags.benchmark_tags import counted, figure, interval, number
 

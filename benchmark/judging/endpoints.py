@@ -30,7 +30,7 @@ import httpx
 
 from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
 from config import deadlines
-from config.outside import finite_number, storable, whole_number
+from config.sanitising import finite_number, storable, whole_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 Away = Callable[[str, float], None]

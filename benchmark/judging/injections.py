@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 
 _SUBJECT = r"(?:answer|response|reply|assistant|model|output)"
 _PATTERNS = tuple(

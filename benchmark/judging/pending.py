@@ -9,7 +9,7 @@ from annotation.models import Image
 from benchmark.judging import endpoints
 from benchmark.models import Answer, Evaluation, Judge, Verdict
 from benchmark.protocols.protocol import Item, Outcome
-from config.outside import storable
+from config.sanitising import storable
 
 
 def unjudged(evaluation: Evaluation) -> list[tuple[Answer, str]]:

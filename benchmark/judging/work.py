@@ -20,10 +20,10 @@ from django.db import InterfaceError, OperationalError, connection
 
 from annotation.errors import DomainError
 from benchmark import evaluating
-from benchmark.judging import absence, endpoints, pending
+from benchmark.judging import endpoints, outages, pending
 from benchmark.models import Evaluation, Judge, Verdict
 from benchmark.protocols.protocol import Item, Mode, Outcome
-from config import attempts
+from config import poison_jobs
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +50,21 @@ def judge(evaluation_id: int) -> None:
 def _attempt(evaluation: Evaluation) -> None:
     row = Evaluation.objects.filter(pk=evaluation.pk)
     failed = partial(evaluating.fail, evaluation)
-    if not attempts.take(row.filter(attempts__lt=attempts.MOST_ATTEMPTS)):
-        failed(attempts.GIVEN_UP)
+    if not poison_jobs.take(row.filter(attempts__lt=poison_jobs.MOST_ATTEMPTS)):
+        failed(poison_jobs.GIVEN_UP)
         return
     try:
         _judge(evaluation)
     except (endpoints.JudgeRefused, ValueError) as error:
         # Ended, not left to be resumed: the same question would be paid for again and again.
         log.warning("evaluation %s: %s", evaluation.pk, error)
-        attempts.note_failure(failed, f"{evaluation.judge}: {error}")
+        poison_jobs.note_failure(failed, f"{evaluation.judge}: {error}")
     except DomainError as error:
-        attempts.note_failure(failed, error)  # Such as a picture that storage does not give.
+        poison_jobs.note_failure(failed, error)  # Such as a picture that storage does not give.
     except (OperationalError, InterfaceError):
         raise  # The database is away; what is missing is asked for when it is back.
     except Exception:
-        attempts.note_failure(failed, attempts.FAULT)
+        poison_jobs.note_failure(failed, poison_jobs.FAULT)
         raise
 
 
@@ -76,7 +76,7 @@ def _judge(evaluation: Evaluation) -> None:
         for item, outcome in _ask(evaluation):
             pending.verdict(evaluation, item, outcome).save(force_insert=True)
             if outcome.state != "failed":
-                absence.over(evaluation)
+                outages.over(evaluation)
             # Whoever gets on is no poison, however often its worker is replaced.
             Evaluation.objects.filter(pk=evaluation.pk, attempts__gt=1).update(attempts=1)
     evaluating.conclude(evaluation)
@@ -91,7 +91,7 @@ def _ask(evaluation: Evaluation) -> Iterator[tuple[Item, Outcome]]:
         items,
         protocol=evaluation.question_set.rules,
         mode=cast(Mode, evaluation.judge.parser),
-        away=partial(absence.note, evaluation),
+        away=partial(outages.note, evaluation),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from annotation.machine.labelling import Answer
 from benchmark.judging.injections import addresses_judge
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols.answers import final_answer
 from benchmark.protocols.protocol import Item, Mode, Protocol, Reading
 

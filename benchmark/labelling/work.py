@@ -23,8 +23,8 @@ from benchmark.judging.work import OF_JUDGE, alone, announce_next, endpoint_of
 from benchmark.labelling import question
 from benchmark.models import Judge
 from benchmark.protocols.protocol import Item, Outcome
-from config import attempts
-from config.outside import storable
+from config import poison_jobs
+from config.sanitising import storable
 
 log = logging.getLogger(__name__)
 
@@ -58,22 +58,22 @@ def label(labelling_id: int) -> None:
 
 
 def _attempt(found: MachineLabelling, judge: Judge) -> None:
-    row = MachineLabelling.objects.filter(pk=found.pk, attempts__lt=attempts.MOST_ATTEMPTS)
+    row = MachineLabelling.objects.filter(pk=found.pk, attempts__lt=poison_jobs.MOST_ATTEMPTS)
     failed = partial(labelling.fail, found)
-    if not attempts.take(row):
-        failed(attempts.GIVEN_UP)
+    if not poison_jobs.take(row):
+        failed(poison_jobs.GIVEN_UP)
         return
     try:
         _ask(found, judge)
     except (endpoints.JudgeRefused, Silent, ValueError) as error:
         log.warning("labelling %s: %s", found.pk, error)
-        attempts.note_failure(failed, f"{judge}: {error}")
+        poison_jobs.note_failure(failed, f"{judge}: {error}")
     except DomainError as error:
-        attempts.note_failure(failed, error)  # Such as a picture that storage does not give.
+        poison_jobs.note_failure(failed, error)  # Such as a picture that storage does not give.
     except (OperationalError, InterfaceError):
         raise  # The database is away; what is missing is asked for when it is back.
     except Exception:
-        attempts.note_failure(failed, attempts.FAULT)
+        poison_jobs.note_failure(failed, poison_jobs.FAULT)
         raise
     else:
         labelling.labelled(found)

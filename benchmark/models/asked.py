@@ -10,8 +10,8 @@ from django.db.models import Q
 
 from benchmark import protocols
 from benchmark.judging.endpoints import KEY_VARIABLE
+from benchmark.protocols.figure_display import Shown
 from benchmark.protocols.protocol import Protocol
-from benchmark.protocols.shown import Shown
 
 SHA256_LENGTH = 64
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from benchmark.models.asked import SHA256_LENGTH, Judge, QuestionSet
-from config.attempts import Attempted
+from config.poison_jobs import Attempted
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):

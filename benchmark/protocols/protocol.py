@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from benchmark.protocols.shown import Axis, Shown, Table
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.statistics import Measure
 
 RATING = ""

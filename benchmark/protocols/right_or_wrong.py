@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from benchmark import plain
+from benchmark import plain_text
 from benchmark.protocols import answers, mentions, yes_no
 from benchmark.protocols.by_id import ById
 from benchmark.protocols.protocol import (
@@ -26,7 +26,7 @@ from benchmark.protocols.protocol import (
 @functools.cache
 def rule_hash() -> str:
     """Names the rule by which answers are read as yes or no."""
-    rule = "".join(map(inspect.getsource, (yes_no, mentions, answers, plain)))
+    rule = "".join(map(inspect.getsource, (yes_no, mentions, answers, plain_text)))
     return hashlib.sha256(rule.encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import inflection
 
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols import mentions, other_languages
 from benchmark.protocols.answers import FRAMES, final_answer
 from benchmark.protocols.protocol import Mode

@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 
 from benchmark import protocols
-from benchmark.protocols.shown import Shown, Style
+from benchmark.protocols.figure_display import Shown, Style
 from benchmark.statistics import INTERVALS
 
 register = template.Library()

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.errors import DomainError
-from benchmark import access, asking, evaluating, reading
+from benchmark import access, evaluating, evaluation_queries, evaluation_requests
 from benchmark.answer_upload import AnswersForm
 from benchmark.board import leaderboard, parentage
 from benchmark.forms import AnswerFilter, StartForm
@@ -56,10 +56,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     evaluation = access.evaluation(request.user, pk)
     form = AnswerFilter(request.GET, evaluation=evaluation)
     visible = access.evaluations(request.user)
-    base = reading.base_of(evaluation, visible)
+    base = evaluation_queries.base_of(evaluation, visible)
     context = {
         "evaluation": evaluation,
-        "progress": reading.progress(evaluation),
+        "progress": evaluation_queries.progress(evaluation),
         "page": Paginator(form.answers(), ANSWERS_ON_A_PAGE).get_page(request.GET.get("page")),
         "form": form,
         "query": form.query,
@@ -70,8 +70,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "expected": None
         if evaluation.ended
         else costs.expected(evaluation.judge, evaluation.question_set),
-        "addressing": len(reading.addressing_judge(evaluation)),
-        "lineage": reading.lineage(evaluation),
+        "addressing": len(evaluation_queries.addressing_judge(evaluation)),
+        "lineage": evaluation_queries.lineage(evaluation),
         "change": parentage.change_of(evaluation, visible),
         "may_manage": access.may_manage(request.user, evaluation),
         "may_share": access.may_share(request.user),
@@ -85,7 +85,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment that polls itself; once it has ended the whole page is asked for again."""
     evaluation = access.evaluation(request.user, pk)
-    context = {"evaluation": evaluation, "progress": reading.progress(evaluation)}
+    context = {"evaluation": evaluation, "progress": evaluation_queries.progress(evaluation)}
     answer = render(request, "benchmark/_progress.html", context)
     if evaluation.ended:
         answer["HX-Refresh"] = "true"
@@ -111,7 +111,7 @@ def repeat(request: HttpRequest, pk: int) -> HttpResponse:
     evaluation = access.evaluation(request.user, pk)
     access.require_manager(request.user, evaluation)
     try:
-        run = asking.repeat(evaluation, request.user)  # type: ignore[arg-type]
+        run = evaluation_requests.repeat(evaluation, request.user)  # type: ignore[arg-type]
     except DomainError as error:
         messages.error(request, str(error))
         return redirect(evaluation)

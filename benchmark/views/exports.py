@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from benchmark import access
-from benchmark.board import exporting, leaderboard, standing
+from benchmark.board import exporting, leaderboard, significance
 
 
 @login_required
@@ -36,7 +36,7 @@ def evaluation_csv(request: HttpRequest, pk: int) -> HttpResponse:
 def leaderboard_json(request: HttpRequest) -> HttpResponse:
     access.require_reader(request.user)
     groups = leaderboard.groups(access.evaluations(request.user))
-    found = exporting.leaderboard_document(groups, standing.standings(groups))
+    found = exporting.leaderboard_document(groups, significance.standings(groups))
     return _json({"groups": found}, "leaderboard.json")
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from benchmark import access, protocols
-from benchmark.board import leaderboard, parentage, standing
+from benchmark.board import leaderboard, parentage, significance
 from benchmark.board.explorer import grid, largest_changes
 from benchmark.forms import CompareForm, EvaluationFilter, ExplorerFilter
 from benchmark.judging import by_hand
@@ -28,7 +28,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "groups": groups,
         "most_series": leaderboard.MOST_SERIES,
-        "standings": standing.standings(groups),
+        "standings": significance.standings(groups),
         "curves": parentage.curves(groups),
         "against_parents": parentage.against_parents(groups),
         "fresh": leaderboard.digest(evaluations),
@@ -110,8 +110,8 @@ def compare(request: HttpRequest) -> HttpResponse:
             "result": form.result,
             "tested": first.question_set.tested_figure,
             "tested_result": tested,
-            "standing": standing.between(first, second, access.evaluations(request.user))
-            or standing.alone(tested["p_value"]),
+            "standing": significance.between(first, second, access.evaluations(request.user))
+            or significance.alone(tested["p_value"]),
             "chart": leaderboard.chart_of([first, second]),
             "changes": largest_changes(first, second),
         }

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.api.images import image_response
-from benchmark import access, reading
+from benchmark import access, evaluation_queries
 from benchmark.question_upload import QuestionsForm
 
 IMAGE_SECONDS = 7 * 24 * 3600
@@ -37,14 +37,14 @@ def bring(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     question = access.question(request.user, pk)
-    answers = reading.answers_to(question, access.evaluations(request.user))
+    answers = evaluation_queries.answers_to(question, access.evaluations(request.user))
     context = {
         "question": question,
         "answers": answers,
         "addressing": sum(
             answer.evaluation.can_be_talked_to and answer.addresses_judge for answer in answers
         ),
-        **reading.neighbours(question),
+        **evaluation_queries.neighbours(question),
     }
     return render(request, "benchmark/question.html", context)
 

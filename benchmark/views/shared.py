@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from annotation import images
 from benchmark import access
-from benchmark.board import leaderboard, standing, summaries
+from benchmark.board import leaderboard, significance, summaries
 from benchmark.forms import AnswerFilter
 from benchmark.models import Evaluation, SharedLink
 from config import errors, proxies, rate_limits
@@ -64,7 +64,7 @@ def index(request: HttpRequest, link: SharedLink, *, token: str) -> HttpResponse
         return _evaluation(request, link, token, group.first.pk)
     context = {
         "group": group,
-        "standings": standing.standings([group]),
+        "standings": significance.standings([group]),
         **_about(request, link, token),
     }
     return render(request, "benchmark/shared/ranking.html", context)

@@ -87,7 +87,7 @@ document.addEventListener("submit", (event) => {
 });
 
 // A page is made for one person, and sends in their name alone: the server answers 401 unless it is
-// they who are logged in (annotation.whose_page). The token of forms is read at the time of sending,
+// they who are logged in (annotation.page_owner). The token of forms is read at the time of sending,
 // because logging in again in another tab changes it.
 const owner = document.body.dataset.owner ?? "";
 const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from annotation import adjudication, bulk_actions, checks, leases, progress, steps
+from annotation import adjudication, bulk_actions, gold_and_repeats, leases, progress, steps
 from annotation.answers import Answer
 from annotation.bulk_actions import Action, Change, NoSuchChange, TooMany
 from annotation.machine import labelling
@@ -60,7 +60,7 @@ def equal(project: Project) -> Comparison:
 
 def gold(project: Project) -> Comparison:
     comparison = factories.make_comparison(project)
-    checks.make_gold(comparison, more_hallucinated="1")
+    gold_and_repeats.make_gold(comparison, more_hallucinated="1")
     return comparison
 
 
@@ -200,8 +200,8 @@ def test_a_project_that_wants_more_asks_as_much_of_what_is_asked_again(project: 
 def test_what_is_taken_out_becomes_no_gold(project: Project) -> None:
     comparison = waiting(project)
     act(project, comparison, RETIRE)
-    with pytest.raises(checks.NotGold, match="taken out"):
-        checks.make_gold(comparison, more_hallucinated="1")
+    with pytest.raises(gold_and_repeats.NotGold, match="taken out"):
+        gold_and_repeats.make_gold(comparison, more_hallucinated="1")
     assert not comparison.is_gold
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation import checks, priorities, queue
+from annotation import gold_and_repeats, priorities, queue
 from annotation.models import Comparison
 from annotation.priorities import Opinion
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
@@ -133,7 +133,7 @@ def test_decided_gold_and_foreign_comparisons_get_no_points() -> None:
     decided = make_comparison(project)
     judge(decided, "2")
     gold = make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     foreign = make_comparison(make_project())
     asked = [decided, gold, foreign]
     changes = priorities.reprioritise(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from annotation import checks, progress
+from annotation import gold_and_repeats, progress
 from annotation.models import Project
 from tests import factories
 
@@ -28,7 +28,7 @@ def project() -> Project:
     project = factories.make_project(k=1)
     factories.judge(factories.make_comparison(project))
     factories.make_comparisons(project, 2)
-    checks.make_gold(factories.make_comparison(project), more_hallucinated="1")
+    gold_and_repeats.make_gold(factories.make_comparison(project), more_hallucinated="1")
     return project
 
 

@@ -25,6 +25,7 @@ from benchmark.board import leaderboard
 from benchmark.importing import import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.protocols.protocol import (
     EXACT,
     Cell,
@@ -39,7 +40,6 @@ from benchmark.protocols.protocol import (
     ReadQuestion,
     Value,
 )
-from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.statistics import MEAN, estimate
 from tests.benchmark.factories import make_judge
 from tests.factories import make_admin

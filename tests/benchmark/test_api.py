@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from annotation.models import Project, User
 from benchmark.models import Evaluation
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
-from tests.benchmark.test_runs import make_base, pictured_questions
+from tests.benchmark.test_evaluation_runs import make_base, pictured_questions
 from tests.factories import make_image, make_member, make_project, make_token, make_user
 from training.models import Run
 

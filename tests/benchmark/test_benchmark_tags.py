@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmark import protocols
+from benchmark.protocols.figure_display import Shown
 from benchmark.protocols.protocol import Protocol
-from benchmark.protocols.shown import Shown
 from benchmark.templatetags import benchmark_tags as tags
 
 FIGURES: dict[str, Shown] = {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmark import evaluating, scoring
-from benchmark.board import exporting, leaderboard, standing
+from benchmark.board import exporting, leaderboard, significance
 from benchmark.evaluating import Said
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
 from tests.benchmark.factories import make_judge, make_question_set
@@ -71,7 +71,7 @@ def test_every_figure_is_what_it_was(kept: dict[str, Any]) -> None:
     assert json.loads(json.dumps(scoring.compare(rows[0], rows[1]))) == kept["compared"]
 
     groups = leaderboard.groups(Evaluation.objects.all())
-    standings = standing.standings(groups)
+    standings = significance.standings(groups)
     # In which order rankings stand on the page is no figure.
     groups = sorted(groups, key=lambda group: [row.model_name for row in group.rows])
     told = sorted(kept["standings"], key=lambda before: before["models"])

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from benchmark import evaluating
 from benchmark.evaluating import Said
-from benchmark.judging import absence, endpoints, pending, work
+from benchmark.judging import endpoints, outages, pending, work
 from benchmark.models import Evaluation, Judge, Verdict
 from tests.benchmark.factories import (
     make_judge,
@@ -50,7 +50,7 @@ def test_a_judge_that_is_away_is_told_on_the_page_until_it_answers() -> None:
     with fake_judge(lambda prompt, before: Reply(status=503)) as server:
         evaluation = waiting(make_judge(base_url=server.url))
         work.judge(evaluation.pk)
-        found = absence.of(evaluation)
+        found = outages.of(evaluation)
         assert found is not None and found.reason == "status 503"
         assert found.since <= found.asked_at <= found.next_at
         server.answer = lambda prompt, before: Reply("Rating: 4")
@@ -60,7 +60,7 @@ def test_a_judge_that_is_away_is_told_on_the_page_until_it_answers() -> None:
         page = client.get(reverse("benchmark:progress", args=[evaluation.pk])).content.decode()
         assert "is away" in page and "status 503" in page and "asked again at" in page
         work.judge(evaluation.pk)
-    assert absence.of(evaluation) is None
+    assert outages.of(evaluation) is None
     page = client.get(reverse("benchmark:progress", args=[evaluation.pk])).content.decode()
     assert "is away" not in page
 

@@ -6,10 +6,10 @@ from benchmark import protocols
 from benchmark.board import leaderboard
 from benchmark.models import Evaluation
 from benchmark.protocols import mmhal
+from benchmark.protocols.figure_display import Table
 from benchmark.protocols.llava_bench.published import PAPER as LLAVA_BENCH
 from benchmark.protocols.mmhal.published import PAPER
 from benchmark.protocols.pope.published import PAPER as POPE
-from benchmark.protocols.shown import Table
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.shared import shared_data
 

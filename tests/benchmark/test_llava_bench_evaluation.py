@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from annotation.image_sources import Folder
 from benchmark import evaluating, scoring
-from benchmark.board import explorer, leaderboard, standing
+from benchmark.board import explorer, leaderboard, significance
 from benchmark.evaluating import EvaluationError, NotSuitable, Said
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
@@ -232,7 +232,7 @@ def test_models_are_tested_against_each_other(question_set: QuestionSet) -> None
         "detailed description",
         "complex reasoning",
     ]
-    found = standing.standings([group])[group.id]
+    found = significance.standings([group])[group.id]
     # Of the 64 ways to exchange six questions, none but the observed and its mirror differ as much.
     assert found.against_best[weak.pk].p_value == pytest.approx(2 / 64)
     assert found.detectable is not None and found.detectable > 0

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 
 from benchmark import evaluating, protocols, scoring
-from benchmark.board import leaderboard, standing
+from benchmark.board import leaderboard, significance
 from benchmark.evaluating import Said
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
@@ -190,7 +190,7 @@ def test_it_is_said_wherever_a_figure_stands(
     # What is not defined is not tested, and says so instead of a p value.
     tested = questions.rules.tested
     if tested in expected:
-        assert standing.standings([group]) == {}
+        assert significance.standings([group]) == {}
         with pytest.raises(ValueError, match="that is defined"):
             scoring.compare(one, two)
     else:
@@ -237,7 +237,7 @@ def test_a_model_without_the_figure_is_ranked_last_and_not_tested() -> None:
     right = evaluated(questions, judge, ["A dog.", "A dog.", "A cat."], model_name="right")
     (group,) = leaderboard.groups(Evaluation.objects.all())
     assert group.rows == [right, wrong, silent]
-    (found,) = standing.standings([group]).values()
+    (found,) = significance.standings([group]).values()
     assert (found.compared, set(found.against_best)) == (2, {wrong.pk})
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project, Release
-from benchmark.board import leaderboard, standing
+from benchmark.board import leaderboard, significance
 from benchmark.models import Evaluation, QuestionSet
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set
 from tests.benchmark.test_parentage import BAD, GOOD, NEAR, evaluate, ppo, run_page
@@ -85,11 +85,11 @@ def test_unrelated_models_change_nothing(project: Project, questions: QuestionSe
     first = evaluate(GOOD, questions, base, project)
     second = evaluate(LOWER, questions, ppo(project, base), project)
     visible = Evaluation.objects.all()
-    before = standing.between(first, second, visible)
+    before = significance.between(first, second, visible)
     assert before is not None and before.verdict == "shown"
     for number in range(14):
         evaluate([*GOOD[:-1], number % 6], questions, make_base(), project)
-    assert standing.between(first, second, visible) == before
+    assert significance.between(first, second, visible) == before
 
 
 def test_an_older_evaluation_is_one_comparison(project: Project, questions: QuestionSet) -> None:
@@ -97,8 +97,8 @@ def test_an_older_evaluation_is_one_comparison(project: Project, questions: Ques
     first = evaluate(BAD, questions, base, project)
     second = evaluate(GOOD, questions, ppo(project, base), project)
     evaluate(GOOD, questions, base, project)
-    assert standing.between(first, second, Evaluation.objects.all()) is None
-    assert standing.alone(0.01).told == "p = 0.010, one comparison"
+    assert significance.between(first, second, Evaluation.objects.all()) is None
+    assert significance.alone(0.01).told == "p = 0.010, one comparison"
 
 
 def test_every_model_is_drawn_or_named_and_can_be_chosen(

@@ -15,7 +15,7 @@ from django.urls import reverse
 from annotation.image_sources import Folder
 from annotation.models import Project
 from benchmark import evaluating, scoring
-from benchmark.board import leaderboard, standing
+from benchmark.board import leaderboard, significance
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet, Verdict
@@ -209,7 +209,7 @@ def test_two_models_are_tested_on_accuracy(
     assert result["accuracy"]["p_value"] == pytest.approx(12 / 32)
     (group,) = leaderboard.groups(Evaluation.objects.all())
     assert [row.model_name for row in group.rows] == ["first", "second"]  # F1 6/9 before 8/14
-    (found,) = standing.standings([group]).values()
+    (found,) = significance.standings([group]).values()
     assert found.against_best[second.pk].p_value == pytest.approx(12 / 32)
 
 

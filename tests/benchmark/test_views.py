@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from annotation.models import Project, User
 from benchmark import evaluating
+from benchmark.evaluation_runs import evaluation_of
 from benchmark.models import Evaluation
-from benchmark.runs import evaluation_of
 from tests.benchmark.factories import make_evaluation, make_judge, make_question_set, record
-from tests.benchmark.test_runs import make_base, make_evaluation_run
+from tests.benchmark.test_evaluation_runs import make_base, make_evaluation_run
 from tests.factories import make_admin, make_image, make_member, make_project, make_user
 from training.models import Run
 

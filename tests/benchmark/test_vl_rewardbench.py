@@ -15,8 +15,8 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.image_sources import Folder
-from benchmark import asking, evaluating, scoring
-from benchmark.board import leaderboard, standing
+from benchmark import evaluating, evaluation_requests, scoring
+from benchmark.board import leaderboard, significance
 from benchmark.importing import NotTaken, import_answers, import_questions
 from benchmark.judging import work
 from benchmark.models import Evaluation, Judge, QuestionSet
@@ -138,7 +138,7 @@ def test_a_judge_is_asked_both_ways_and_stands_in_the_same_ranking(
     reward = judged(question_set, tmp_path, "reward", [1, 0], [0, 1], [1, 0], [1, 0])
     with fake_judge(lambda prompt, before: Reply("[[A]]")) as server:
         judge = make_judge("first", base_url=server.url)
-        evaluation = asking.judge_evaluation(question_set, judge)
+        evaluation = evaluation_requests.judge_evaluation(question_set, judge)
         work.judge(evaluation.pk)
         evaluation.refresh_from_db()
         content = server.requests[0]["messages"][1]["content"]
@@ -163,7 +163,9 @@ def test_what_a_judge_does_not_say_is_no_coin(question_set: QuestionSet) -> None
     with fake_judge(
         lambda prompt, before: Reply("Both are good." if "cup 0" in str(prompt) else "[[A]]")
     ) as server:
-        evaluation = asking.judge_evaluation(question_set, make_judge("j", base_url=server.url))
+        evaluation = evaluation_requests.judge_evaluation(
+            question_set, make_judge("j", base_url=server.url)
+        )
         work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert (evaluation.state, evaluation.summary["unparsed"]) == ("incomplete", 2)
@@ -195,14 +197,14 @@ def test_a_reward_model_is_measured_as_a_run(question_set: QuestionSet, tmp_path
         "gpus": 0,
         "seed": 0,
     }
-    wanted = asking.Wanted(
+    wanted = evaluation_requests.Wanted(
         project=project,
         requested_by=make_admin(),
         checkpoint=reward_model,
         question_set=question_set,
         judge=judge,
     )
-    run = asking.request_evaluation(wanted)
+    run = evaluation_requests.request_evaluation(wanted)
     directory = tmp_path / "run"
     for name in ("data", "images", "final"):
         (directory / name).mkdir(parents=True)
@@ -331,7 +333,7 @@ def test_a_judge_that_never_decides_is_warned_of_and_is_not_the_best(
     other = judged(question_set, tmp_path, "other", [0, 1], [1, 0], [0, 1], [1, 0])
     with fake_judge(lambda prompt, before: Reply(said)) as server:
         judge = make_judge("first", base_url=server.url)
-        evaluation = asking.judge_evaluation(question_set, judge)
+        evaluation = evaluation_requests.judge_evaluation(question_set, judge)
         work.judge(evaluation.pk)
     evaluation.refresh_from_db()
     assert evaluation.summary["overall"]["value"] == 50
@@ -341,7 +343,7 @@ def test_a_judge_that_never_decides_is_warned_of_and_is_not_the_best(
     assert (worse.undecided.count, worse.undecided.title) == (1, "Ties")
     (group,) = leaderboard.groups(Evaluation.objects.all())
     assert group.rows[0] == evaluation  # By its figure; but it is not called the best.
-    (tests,) = standing.standings([group]).values()
+    (tests,) = significance.standings([group]).values()
     assert tests.best == other.pk and evaluation.pk not in tests.against_best
     client = Client()
     client.force_login(make_admin())
@@ -362,18 +364,18 @@ def test_judges_that_share_a_model_are_rows_of_their_own(question_set: QuestionS
         for name in ("seed 1", "seed 2", "seed 2"):  # Asked again, the newest takes its place.
             judge = Judge.objects.filter(name=name).first()
             judge = judge or make_judge(name, base_url=server.url)
-            work.judge(asking.judge_evaluation(question_set, judge).pk)
+            work.judge(evaluation_requests.judge_evaluation(question_set, judge).pk)
     (group,) = leaderboard.groups(Evaluation.objects.all())
     assert sorted(row.judge.name for row in group.rows) == ["seed 1", "seed 2"]
     assert len({row.model_name for row in group.rows}) == 1
-    assert standing.standings([group]) == {}  # Neither decided anything: there is no best one.
+    assert significance.standings([group]) == {}  # Neither decided anything: there is no best one.
     client = Client()
     client.force_login(make_admin())
     board = client.get(reverse("benchmark:leaderboard")).content.decode()
     assert "judge seed 1" in board and "judge seed 2" in board and "best here" not in board
     question_set.questions.update(image=None)
     with pytest.raises(evaluating.NotSuitable, match="None of the pictures"):
-        asking.judge_evaluation(question_set, judge)
+        evaluation_requests.judge_evaluation(question_set, judge)
 
 
 @pytest.mark.parametrize("outcome", [0.3, 2, -1, float("nan")])

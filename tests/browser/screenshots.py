@@ -123,7 +123,7 @@ def arm(project: Project) -> None:
 
 def teach(project: Project, manager: User) -> None:
     """Worked examples, one of them a draft, and an entry quiz that somebody is taking."""
-    from annotation import checks
+    from annotation import gold_and_repeats
     from annotation.marks import words
     from annotation.onboarding import guidelines, quiz
     from tests import factories
@@ -136,7 +136,7 @@ def teach(project: Project, manager: User) -> None:
         worse = 1 if "a cat is sleeping" in comparison.response_1 else 2
         text = comparison.response_1 if worse == 1 else comparison.response_2
         if number > 2:
-            checks.make_gold(comparison, more_hallucinated=str(worse), explanation=why)
+            gold_and_repeats.make_gold(comparison, more_hallucinated=str(worse), explanation=why)
             continue
         start = text.index("a cat")
         spans = [{"response": worse, "start": start, "end": start + 5, "kind": "object"}]

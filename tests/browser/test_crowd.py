@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import APIResponse, Route, expect
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.models import Judgment, Participant, Project
 from annotation.onboarding import quiz
 from tests import factories
@@ -23,7 +23,7 @@ def project() -> Project:
         k=2, quiz_pass_mark=1, quiz_attempts=1, guidelines="Count the **stars**."
     )
     gold = factories.make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="tie", explanation="Both are wrong.")
+    gold_and_repeats.make_gold(gold, more_hallucinated="tie", explanation="Both are wrong.")
     quiz.choose(project, [gold.pk])
     factories.make_comparisons(project, 4)
     return project

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.models import Judgment, Membership, Project, WorkedExample
 from annotation.onboarding import quiz
 from tests import factories
@@ -21,7 +21,9 @@ def project() -> Project:
     project = factories.make_project(quiz_pass_mark=0.5, quiz_attempts=1)
     made = factories.make_comparisons(project, 2)
     for comparison in made:
-        checks.make_gold(comparison, more_hallucinated="tie", explanation="Both are wrong.")
+        gold_and_repeats.make_gold(
+            comparison, more_hallucinated="tie", explanation="Both are wrong."
+        )
     quiz.choose(project, [one.pk for one in made])
     factories.make_comparisons(project, 2)
     return project

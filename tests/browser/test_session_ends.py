@@ -16,7 +16,7 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.models import (
     Adjudication,
     Assignment,
@@ -160,7 +160,7 @@ def test_the_quiz(visit: Visitor, world: World, away: Away, eventually: Eventual
     Project.objects.update(quiz_pass_mark=0.5)
     made = factories.make_comparisons(world.project, 2)
     for comparison in made:
-        checks.make_gold(comparison, more_hallucinated="1", explanation="Look.")
+        gold_and_repeats.make_gold(comparison, more_hallucinated="1", explanation="Look.")
     quiz.choose(world.project, [one.pk for one in made])
     page = visit.page(world.ana, f"/projects/{world.project.slug}/label/")
     page.get_by_role("button", name="Begin the quiz").click()

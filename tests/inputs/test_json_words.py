@@ -9,7 +9,7 @@ import pytest
 from annotation.reading.faults import Unreadable
 from annotation.reading.files import document, values
 from config import json_words
-from config.outside import NotJson, parse_json
+from config.sanitising import NotJson, parse_json
 from training.checkpoints import bases
 from training.rlhf.contract import ContractError
 from training.rlhf.contract.events import parse_event

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import checks, exporting, priorities, queue
+from annotation import exporting, gold_and_repeats, priorities, queue
 from annotation.machine import labellers
 from annotation.machine.disclosure import with_priority_told
 from annotation.machine.stages import SAMPLE_POINTS
@@ -33,26 +33,26 @@ def test_a_pause_comes_at_one_moment_wherever_the_wrong_answer_was(
     project = make_project(k=1, gold_rate=0.5, pause_below=0.9, pause_after=1)
     person = make_member(project)
     for one in factories.make_comparisons(project, 2):
-        checks.make_gold(one, more_hallucinated="1")
+        gold_and_repeats.make_gold(one, more_hallucinated="1")
     factories.make_comparisons(project, 30)
     paused: list[bool] = []
-    for number in range(checks.PAUSE_DECIDED_EVERY):
+    for number in range(gold_and_repeats.PAUSE_DECIDED_EVERY):
         draw = 0.0 if number == wrong_at else 0.999
-        monkeypatch.setattr(checks.random, "random", lambda draw=draw: draw)
+        monkeypatch.setattr(gold_and_repeats.random, "random", lambda draw=draw: draw)
         lease = queue.claim(project, person)
         assert lease is not None
         assert (lease.purpose == "gold") == (number == wrong_at)
         said = queue.Answer(more_hallucinated="2")
         queue.submit(person, lease.token, said, client_uuid=uuid.uuid4())
         paused.append(Membership.objects.get(user=person).paused)
-    assert paused == [False] * (checks.PAUSE_DECIDED_EVERY - 1) + [True]
+    assert paused == [False] * (gold_and_repeats.PAUSE_DECIDED_EVERY - 1) + [True]
 
 
 def test_where_no_work_is_left_no_check_is_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be known for one."""
     project = make_project(k=1, gold_rate=0.5, repeat_rate=0.2)
-    checks.make_gold(make_comparison(project), more_hallucinated="1")
-    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    gold_and_repeats.make_gold(make_comparison(project), more_hallucinated="1")
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.0)
     assert queue.claim(project, make_member(project)) is None
     make_comparison(project)
     lease = queue.claim(project, make_member(project))

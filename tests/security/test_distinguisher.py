@@ -28,7 +28,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import checks, leases, progress, queue
+from annotation import gold_and_repeats, leases, progress, queue
 from annotation.api.labelling import AssignmentSerializer
 from annotation.machine import labelling, stages
 from annotation.models import Assignment, Comparison, MachineLabelling, Project, User
@@ -142,7 +142,7 @@ def make_world(hidden: Hidden, behind: str) -> World:
         sample(project, hidden.machine, certified=hidden.certified)
     if hidden.subject == "gold":
         gold = add(project, hidden, "subject", 99)
-        checks.make_gold(gold, more_hallucinated="1", explanation="It is known.")
+        gold_and_repeats.make_gold(gold, more_hallucinated="1", explanation="It is known.")
     return World(hidden, project, ana, other)
 
 
@@ -196,10 +196,12 @@ def inside(hidden: Hidden, deed: Deed, monkeypatch: pytest.MonkeyPatch) -> Itera
         side = 2 if hidden.turned else 1
         drawn = iter([0.99, 0.99, DRAWS[hidden.subject], *[0.99] * 50])
         patch.setattr(
-            checks, "random", SimpleNamespace(random=lambda: next(drawn), choice=lambda _: side)
+            gold_and_repeats,
+            "random",
+            SimpleNamespace(random=lambda: next(drawn), choice=lambda _: side),
         )
         # One answer stands between, or as many as there are: so that the first one is repeated.
-        patch.setattr(checks, "REPEAT_AFTER", 0 if deed is loads_ahead else 1)
+        patch.setattr(gold_and_repeats, "REPEAT_AFTER", 0 if deed is loads_ahead else 1)
         patch.setattr(leases, "random", SimpleNamespace(choice=lambda _: side))
         world = make_world(hidden, DEEDS[deed])
         _begin_keys_at(80_001)

@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from config.guards import Request
+from config.request_validation import Request
 from config.wsgi import application
 from tests.security.test_never_500_corpus import asking, read
 from tests.security.world import ROUTES, make_world

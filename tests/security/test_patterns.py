@@ -20,14 +20,14 @@ from annotation.reading import names
 from annotation.texts import names_a_model
 from benchmark.board import summaries
 from benchmark.judging.injections import addresses_judge
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols import yes_no
 from benchmark.protocols.llava_bench import judge as llava_bench
 from benchmark.protocols.mmhal.ratings import rating_in
 from benchmark.protocols.small_world import rules
-from config.guards import Request
-from config.outside import normalized, storable
 from config.proxies import address_in
+from config.request_validation import Request
+from config.sanitising import normalized, storable
 from tests.security import patterns
 
 # Patterns built around words that are only known later (escaped, and no more of them): one example
@@ -122,13 +122,13 @@ READERS: dict[str, Callable[[str], object]] = {
     "annotation.reading.names": names.normal,
     "benchmark.board.summaries": lambda text: summaries._MARKUP.sub(r"\\\1", text),
     "benchmark.judging.injections": addresses_judge,
-    "benchmark.plain": fold,
+    "benchmark.plain_text": fold,
     "benchmark.protocols.llava_bench.judge": llava_bench.parse_scores,
     "benchmark.protocols.mentions": lambda text: yes_no.parse_answer(text, asked="dog"),
     "benchmark.protocols.mmhal.ratings": rating_in,
     "benchmark.protocols.small_world.rules": rules.claims,
     "benchmark.protocols.yes_no": yes_no.parse_answer,
-    "config.outside": lambda text: normalized(storable(text), "NFKC"),
+    "config.sanitising": lambda text: normalized(storable(text), "NFKC"),
 }
 """What reads long texts, by the module whose patterns it goes through again and again."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from annotation.models.projects import LONGEST_GUIDELINES
-from config import attempts, bodies
+from config import bodies, poison_jobs
 from config.server import connections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ LIMITS = {
     "strangers send 1 MiB at most": bodies.OF_A_STRANGER / 2**20,
     "guidelines have 50,000 characters at most": LONGEST_GUIDELINES,
     "hold in its memory is bounded (64 MiB)": connections.MOST_HELD_BYTES / 2**20,
-    "at most 3 attempts": attempts.MOST_ATTEMPTS,
+    "at most 3 attempts": poison_jobs.MOST_ATTEMPTS,
 }
 """What a promise says in figures, and what the code says; tests of limits often ask the code."""
 

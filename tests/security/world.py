@@ -14,7 +14,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import URLResolver, get_resolver, reverse
 
-from annotation import checks, exporting, queue
+from annotation import exporting, gold_and_repeats, queue
 from annotation.models import (
     ApiToken,
     Comparison,
@@ -212,7 +212,7 @@ def _annotate(world: World) -> None:
     release = exporting.make_release(project)
     assignment = queue.claim(project, annotator)
     gold = factories.make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     example = guidelines.draft(
         factories.make_comparison(project), manager, more_hallucinated="2", why="Look.", spans=[]
     )

@@ -47,7 +47,7 @@ def test_a_worker_told_to_end_saves_its_run_for_the_next_one(tmp_path: Path) -> 
 def test_killing_the_worker_frees_everything_and_another_worker_resumes(tmp_path: Path) -> None:
     script = {"steps": 60, "seconds_per_step": 0.1, "checkpoint_every": 5, "helper": True}
     run = make_run(script=script)
-    # With such a lease nobody but the worker's witness can free anything.
+    # With such a lease nobody but the worker's watchdog can free anything.
     with celery_worker(tmp_path, RUN_LEASE_SECONDS="3600") as worker:
         directory = execution.run_directory(run)
         pids = [written_pid(directory / name) for name in ("trainer-pid", "helper")]

@@ -52,6 +52,6 @@ def celery_worker(
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
-        # Its witness has a session of its own, and may be at the test's database yet.
+        # Its watchdog has a session of its own, and may be at the test's database yet.
         os.read(lives, 1)
         os.close(lives)

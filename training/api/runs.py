@@ -22,7 +22,7 @@ from annotation.api.base import (
     user_of,
 )
 from annotation.models import Release
-from config.outside import is_storable
+from config.sanitising import is_storable
 from training import visibility
 from training.api.serializers import (
     ChainInSerializer,

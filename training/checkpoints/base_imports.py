@@ -25,7 +25,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from annotation.errors import DomainError
-from config import attempts, wakeup
+from config import poison_jobs, wakeup
 from config.heartbeats import LOST_AFTER, beating
 from training.checkpoints import base_trial, bases, checkpoint_files, registry
 from training.checkpoints.bases import BaseRefused
@@ -77,7 +77,7 @@ def request_import(user: Any, *, name: str, source: str, copy: bool) -> BaseImpo
 def run_import(pk: int) -> None:
     """Carry an import out, unless another worker has it already."""
     taken = BaseImport.objects.filter(pk=pk, state=State.QUEUED)
-    if not attempts.take(taken, state=State.RUNNING, touched_at=Now(), stage="looking"):
+    if not poison_jobs.take(taken, state=State.RUNNING, touched_at=Now(), stage="looking"):
         return
     row = BaseImport.objects.get(pk=pk)
     fail = partial(_end, row, State.FAILED)
@@ -85,11 +85,11 @@ def run_import(pk: int) -> None:
         with beating(row, "touched_at"):
             made = _import(row)
     except (BaseRefused, checkpoint_files.RegistryError, DomainError) as error:
-        attempts.note_failure(fail, error)
+        poison_jobs.note_failure(fail, error)
     except Exception:
         # It would be the same next time: said instead of tried for ever.
         log.exception("base import %s failed", pk)
-        attempts.note_failure(fail, attempts.FAULT)
+        poison_jobs.note_failure(fail, poison_jobs.FAULT)
     else:
         _end(row, State.SUCCEEDED, checkpoint=made)
 
@@ -98,7 +98,7 @@ def announce_forgotten() -> None:
     """Wake workers for imports whose message was lost or whose worker vanished; give those up that
     none of several workers came to an end with."""
     silent = BaseImport.objects.filter(state=State.RUNNING, touched_at__lt=Now() - LOST_AFTER)
-    attempts.give_up(silent, state=State.FAILED, error=attempts.GIVEN_UP, finished_at=Now())
+    poison_jobs.give_up(silent, state=State.FAILED, error=poison_jobs.GIVEN_UP, finished_at=Now())
     silent.update(state=State.QUEUED)
     waiting = BaseImport.objects.filter(
         state=State.QUEUED, created_at__lt=Now() - timedelta(seconds=20)

@@ -18,7 +18,7 @@ from django.db.models import DurationField, ExpressionWrapper, F, OuterRef, Subq
 from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTransform
 
-from config.outside import is_storable
+from config.sanitising import is_storable
 from training.figures import curves
 from training.models import Metric, RunQuerySet
 from training.rlhf.contract import SETTINGS, ModelSettings

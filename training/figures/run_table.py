@@ -30,7 +30,7 @@ from django.db.models import (
     When,
 )
 
-from config.outside import whole_number
+from config.sanitising import whole_number
 from training.figures import columns as columns_of
 from training.figures.columns import Column
 from training.figures.seeds import Estimate

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from config.attempts import Attempted
+from config.poison_jobs import Attempted
 
 
 class CheckpointQuerySet(models.QuerySet["Checkpoint"]):

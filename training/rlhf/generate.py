@@ -20,9 +20,9 @@ from training.rlhf.errors import Interrupted
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import seed_of
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import stand_in, usable
 from training.rlhf.rollout import Responses, sample
 from training.rlhf.run_directory import Run
-from training.rlhf.usable import stand_in, usable
 
 GENERATIONS = "generations.jsonl"
 _SAMPLES = 8

@@ -15,9 +15,9 @@ from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.heads import spread
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import stand_in, usable
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.run_directory import Run
-from training.rlhf.usable import stand_in, usable
 
 SCORES = "scores.jsonl"
 _PAIRS_A_TIME = 256

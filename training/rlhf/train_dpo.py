@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from training.rlhf import best, checkpoints, damage
+from training.rlhf import best, checkpoints, image_corruption
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import answered
 from training.rlhf.contract import DpoSettings, Kind, PreferencePair
@@ -26,9 +26,9 @@ from training.rlhf.pair_logprobs import (
     reference_logprobs,
 )
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import stand_in, usable
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
-from training.rlhf.usable import stand_in, usable
 
 SAMPLE_PAIRS = 4
 
@@ -61,7 +61,7 @@ def train_dpo(run: Run) -> None:
 
     # 2. The reference: the policy as it is now, before any checkpoint is read
     damaged = _damaged(run, settings, pairs)
-    exchanged = damage.exchanged(held_out)
+    exchanged = image_corruption.exchanged(held_out)
     reference, held_out_reference, exchanged_reference, damaged_reference = reference_logprobs(
         run, model, [*pairs, *held_out, *exchanged, *damaged]
     ).split([len(pairs), len(held_out), len(exchanged), len(damaged)])
@@ -148,8 +148,8 @@ def _damaged(
     if not settings.image_coefficient:
         return []
     if settings.image_damage == "crop":
-        return damage.cropped(run, pairs)
-    damaged = damage.exchanged(pairs)
+        return image_corruption.cropped(run, pairs)
+    damaged = image_corruption.exchanged(pairs)
     if len(damaged) < len(pairs):
         raise DataError(
             f"{len(pairs) - len(damaged)} of {len(pairs)} pairs find no other record's image to "

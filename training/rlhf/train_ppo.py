@@ -28,12 +28,12 @@ from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step
 from training.rlhf.ppo import prompts_in, rate_steps, rounds_in, update
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import check_facts, stand_in, usable
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import sample
 from training.rlhf.run_directory import Run
 from training.rlhf.samplers import sampler_of
 from training.rlhf.tensors import read_tensors
-from training.rlhf.usable import check_facts, stand_in, usable
 
 SAMPLE_PROMPTS = 4
 _IN_FLOAT32 = 0.01

@@ -25,11 +25,11 @@ from training.rlhf.marked_tokens import mark_figures
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import check_facts, stand_in, usable
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.reward_step import train_step
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
-from training.rlhf.usable import check_facts, stand_in, usable
 
 NORMALISATION_PAIRS = 512
 SAMPLE_PAIRS = 4

@@ -26,10 +26,10 @@ from training.rlhf.mixture import TABLE
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
+from training.rlhf.record_checks import stand_in, usable
 from training.rlhf.rollout import response_hidden
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors, write_tensors
-from training.rlhf.usable import stand_in, usable
 
 _FULL_WEIGHTS = "language_model.safetensors"
 

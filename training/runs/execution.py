@@ -43,13 +43,13 @@ from training.models import Attempt, Checkpoint, Run, State
 from training.rlhf.contract import CheckpointSaved, Failure
 from training.runs import (
     abandoned,
-    following,
-    keeping,
+    checkpoint_uploads,
+    doubts,
     kinds,
     launchers,
-    prospects,
     scheduling,
     shutdown,
+    trainer_events,
 )
 from training.runs.endings import Cancelled, Failed, GivenBack, Vanished
 from training.runs.heartbeat import Heartbeat
@@ -58,7 +58,7 @@ from training.runs.trainer import DirectoryBusy, log_tail
 log = logging.getLogger(__name__)
 
 PREPARED = "prepared.json"
-KEPT = {following.EVENTS, "trainer.log", "spec.json", "lock", tensorboard.FOLDER}
+KEPT = {trainer_events.EVENTS, "trainer.log", "spec.json", "lock", tensorboard.FOLDER}
 POLL_SECONDS = 0.5
 SIGNALLED = 128
 DISK_FULL = (
@@ -77,7 +77,7 @@ def execute(run_id: int) -> None:
         return
     asked_at = time.monotonic()
     own = settings.WORKER_GPUS if launchers.of_this_worker().leases_gpus else None
-    prospects.host_offers(host_name(), own)
+    doubts.host_offers(host_name(), own)
     attempt = scheduling.claim(run_id, host=host_name(), gpus=own)
     if attempt is not None:
         with logs.about(**attempt.log_fields):
@@ -209,7 +209,7 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
     gpus = list(attempt.gpu_slots.values_list("index", flat=True))
     command = kinds.get(run.kind).command(run, directory)
     trainer = launchers.of_this_worker().start(command, directory, run, gpus=gpus)
-    reader = following.Reader(directory / following.EVENTS, replayed=trainer.replayed)
+    reader = trainer_events.Reader(directory / trainer_events.EVENTS, replayed=trainer.replayed)
     follower = Follower(run, attempt, directory, reader, heart)
     try:
         heart.watch(trainer)
@@ -283,7 +283,7 @@ class Follower:
         run: Run,
         attempt: Attempt,
         directory: Path,
-        reader: following.Reader,
+        reader: trainer_events.Reader,
         heart: Heartbeat,
     ) -> None:
         self.failure: Failure | None = None
@@ -302,7 +302,7 @@ class Follower:
             events, tail = self._reader.read(), log_tail(self._directory)
             if not events and tail == self._tail:
                 return
-            write = partial(following.record, self._attempt, events, log_tail=tail)
+            write = partial(trainer_events.record, self._attempt, events, log_tail=tail)
             seen = self._heart.insist(write)
             self._tail = tail
             self._board.add(events)
@@ -316,7 +316,7 @@ class Follower:
         if saved.final:
             self.final_metrics = saved.metrics
         else:
-            keeping.upload(self._run, self._attempt, self._directory, saved, self._heart)
+            checkpoint_uploads.upload(self._run, self._attempt, self._directory, saved, self._heart)
 
 
 # --------------------------------------------------------------------------------------------
@@ -332,8 +332,8 @@ def _finish(
     if kind.produces:
         if run.base is not None:
             checkpoint_files.name_base(directory / "final", run.base)
-        stored = keeping.store_result(attempt, directory, heart)
-        row = keeping.unsaved(run, stored, metrics, step=0, final=True)
+        stored = checkpoint_uploads.store_result(attempt, directory, heart)
+        row = checkpoint_uploads.unsaved(run, stored, metrics, step=0, final=True)
     try:
         heart.insist(partial(_succeed, run, attempt, directory, row))
     except BaseException:

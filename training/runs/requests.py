@@ -17,7 +17,7 @@ from config import logs
 from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
 from training.rlhf.presets import OFFERED, preset_for, preset_spec
-from training.runs import groups, kinds, prospects, scheduling
+from training.runs import doubts, groups, kinds, scheduling
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     missing = kinds.missing_input(run)
     if missing is not None:
         raise Refused(missing, f"is needed for {kind.title}")
-    run.doubts = prospects.doubts(run)
+    run.doubts = doubts.about(run)
     run.group = groups.key_of(run)
     try:
         scheduling.enqueue(run)

@@ -38,9 +38,9 @@ from django.db import DatabaseError, transaction
 from django.db.models import Case, CharField, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Greatest, Now
 
-from config import logs, outside, wakeup
+from config import logs, sanitising, wakeup
 from training.models import ENDED_BADLY, Attempt, GpuSlot, Run, RunQuerySet, State
-from training.runs import telling
+from training.runs import notices
 
 log = logging.getLogger(__name__)
 
@@ -297,7 +297,7 @@ def give_back(attempt: Attempt, reason: str) -> None:
 
 
 def _end(attempt: Attempt, state: State, *, reason: str) -> None:
-    reason = outside.reason(reason)
+    reason = sanitising.reason(reason)
     ended = Run.objects.filter(pk=attempt.run_id, state=State.RUNNING, token=attempt.token).update(
         state=state,
         token=None,
@@ -310,7 +310,7 @@ def _end(attempt: Attempt, state: State, *, reason: str) -> None:
     outcome = State.LOST if state is State.QUEUED else state
     Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome, reason=reason)
     GpuSlot.objects.filter(attempt=attempt).update(attempt=None)
-    telling.of_end(attempt, state)
+    notices.of_end(attempt, state)
 
 
 @transaction.atomic

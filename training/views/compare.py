@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from config.outside import is_storable, whole_number
+from config.sanitising import is_storable, whole_number
 from training import visibility
 from training.figures import comparing
 from training.figures.comparing import Item

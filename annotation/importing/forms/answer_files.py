@@ -13,7 +13,7 @@ from annotation.importing.records import LONGEST_ID, PairIn, PromptIn
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import normal, told_by
 from annotation.texts import without_placeholder
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 _QUESTIONS = ("question", "prompt", "query")
 _ANSWERS = ("model_answer", "response", "text", "answer", "output")

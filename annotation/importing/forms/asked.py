@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from annotation.importing.field_names import ARENA, BETTER_AND_WORSE, QUESTIONS, REJECTED, TURNS
 from annotation.importing.forms.fields import Row, text_of
 from annotation.importing.forms.turns import SPEAKERS, is_empty_system_turn, speaker_of
-from annotation.importing.members import ARENA, BETTER_AND_WORSE, QUESTIONS, REJECTED, TURNS
 from annotation.importing.record_files import BadField
-from annotation.importing.the_picture import ONE_ONLY
+from annotation.importing.record_image import ONE_ONLY
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt
 from annotation.texts import IMAGE_MARK, without_placeholder

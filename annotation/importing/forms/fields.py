@@ -8,13 +8,13 @@ from typing import Any
 
 from annotation.answers import SPAN_KINDS
 from annotation.corrections import CORRECTION
-from annotation.importing.members import cell
+from annotation.importing.field_names import cell
 from annotation.importing.record_files import BadField
+from annotation.importing.record_image import is_absent
 from annotation.importing.records import LONGEST_ID
-from annotation.importing.the_picture import is_absent
 from annotation.importing.verdicts import is_said
 from annotation.texts import LONGEST_TEXT, is_visible
-from config.outside import is_storable, whole_number
+from config.sanitising import is_storable, whole_number
 
 Row = Mapping[str, Any]
 MARK_KINDS = (*SPAN_KINDS, CORRECTION)

@@ -17,10 +17,10 @@ from annotation.importing.forms.fields import (
 from annotation.importing.forms.turns import conversation_of, in_our_words
 from annotation.importing.forms.two_answers import NUMBERS, side_said
 from annotation.importing.record_files import BadField
+from annotation.importing.record_image import name_of_picture
 from annotation.importing.records import LONGEST_ID, Label, PairIn, PromptIn
-from annotation.importing.the_picture import name_of_picture
 from annotation.texts import is_visible
-from config.outside import is_storable, whole_number
+from config.sanitising import is_storable, whole_number
 
 
 def parse_prompt(line: int, data: Any) -> PromptIn:

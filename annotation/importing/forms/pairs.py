@@ -13,6 +13,16 @@ from typing import Any
 
 from annotation.corrections import marks_of_change
 from annotation.importing import verdicts
+from annotation.importing.field_names import (
+    RANKING,
+    TURNS,
+    beside_texts,
+    better_and_worse,
+    check_spelled_once,
+    holds_two,
+    list_of_answers,
+    ratings_beside,
+)
 from annotation.importing.forms.asked import (
     TURNS_OF_ANSWERS,
     check_asked_once,
@@ -39,19 +49,9 @@ from annotation.importing.forms.two_answers import (
     sides_of,
 )
 from annotation.importing.labelling_tools import UNREAD, flattened
-from annotation.importing.members import (
-    RANKING,
-    TURNS,
-    beside_texts,
-    better_and_worse,
-    check_spelled_once,
-    holds_two,
-    list_of_answers,
-    ratings_beside,
-)
 from annotation.importing.record_files import BadField
+from annotation.importing.record_image import ONE_ONLY, is_absent, name_of_picture
 from annotation.importing.records import PairIn, PromptIn, digest
-from annotation.importing.the_picture import ONE_ONLY, is_absent, name_of_picture
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt, fit, key
 from annotation.texts import IMAGE_MARK, without_placeholder

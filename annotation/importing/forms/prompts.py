@@ -12,14 +12,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
-from annotation.importing.forms.asked import check_asked_once, turns_of
-from annotation.importing.forms.fields import captions_in, check_all_is_shown, identifier
-from annotation.importing.forms.ours import parse_prompt
-from annotation.importing.forms.pairs import fits
-from annotation.importing.forms.provenance import image_of
-from annotation.importing.forms.turns import SPEAKERS, conversation_of
-from annotation.importing.labelling_tools import flattened
-from annotation.importing.members import (
+from annotation.importing.field_names import (
     BETTER_AND_WORSE,
     QUESTIONS,
     REJECTED,
@@ -28,9 +21,16 @@ from annotation.importing.members import (
     check_spelled_once,
     unread_answers,
 )
+from annotation.importing.forms.asked import check_asked_once, turns_of
+from annotation.importing.forms.fields import captions_in, check_all_is_shown, identifier
+from annotation.importing.forms.ours import parse_prompt
+from annotation.importing.forms.pairs import fits
+from annotation.importing.forms.provenance import image_of
+from annotation.importing.forms.turns import SPEAKERS, conversation_of
+from annotation.importing.labelling_tools import flattened
 from annotation.importing.record_files import BadField
+from annotation.importing.record_image import is_absent, picture_members
 from annotation.importing.records import PromptIn, digest
-from annotation.importing.the_picture import is_absent, picture_members
 from annotation.importing.verdicts import FIRST_AND_SECOND, is_said
 from annotation.reading.names import key, normal
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from annotation.importing.field_names import OURS, list_of_answers
 from annotation.importing.forms.asked import is_inner
 from annotation.importing.forms.fields import Row, identifier, text_of
 from annotation.importing.forms.two_answers import is_placed
-from annotation.importing.members import OURS, list_of_answers
 from annotation.importing.record_files import BadField
+from annotation.importing.record_image import is_absent, name_of_picture
 from annotation.importing.records import LONGEST_ID
-from annotation.importing.the_picture import is_absent, name_of_picture
-from config.outside import NotJson, is_storable, parse_json
+from config.sanitising import NotJson, is_storable, parse_json
 
 _MODELS = (
     *(("better_model", "worse_model"), ("chosen_model", "rejected_model")),

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.importing import verdicts
-from annotation.importing.forms.asked import plain_turn
-from annotation.importing.forms.fields import Row, text_of
-from annotation.importing.members import (
+from annotation.importing.field_names import (
     RANKING,
     REJECTED,
     better_and_worse,
@@ -17,11 +15,13 @@ from annotation.importing.members import (
     list_of_answers,
     texts_of,
 )
+from annotation.importing.forms.asked import plain_turn
+from annotation.importing.forms.fields import Row, text_of
 from annotation.importing.record_files import BadField
 from annotation.importing.records import Label
 from annotation.importing.verdicts import is_said
 from annotation.reading.names import excerpt, quoted
-from config.outside import whole_number
+from config.sanitising import whole_number
 
 NUMBERS: dict[str | None, int] = {verdicts.FIRST: 1, verdicts.SECOND: 2}
 _HOW_TO_SAY = " (write 1, 2 or tie)"

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from benchmark.models import Judge
-from config.outside import NotJson, parse_json
+from config.sanitising import NotJson, parse_json
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import DomainError
 from annotation.models import Project
-from benchmark.asking import judge_evaluation
+from benchmark.evaluation_requests import judge_evaluation
 from benchmark.judging import work
 from benchmark.management.commands.import_answers import named
 from benchmark.models import Evaluation, Judge, QuestionSet

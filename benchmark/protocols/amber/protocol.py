@@ -17,6 +17,7 @@ from django.db.models import Q
 
 from benchmark.protocols.amber import describing, questions, scores, synonyms
 from benchmark.protocols.amber.published import PAPER
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.protocols.protocol import (
     EXACT,
     Cell,
@@ -31,7 +32,6 @@ from benchmark.protocols.protocol import (
     Value,
 )
 from benchmark.protocols.right_or_wrong import RightOrWrong, rule_hash
-from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.statistics import NOT_DEFINED, estimate_of_sums, sums
 
 _SHOWN = {

@@ -9,9 +9,9 @@ from typing import Any
 from benchmark.protocols.by_id import Line, check, read_said
 from benchmark.protocols.dash_b import questions, scores
 from benchmark.protocols.dash_b.published import PAPER
+from benchmark.protocols.figure_display import Axis, Shown
 from benchmark.protocols.protocol import Compared, Joined, Judged, ReadQuestion, Refused, Value
 from benchmark.protocols.right_or_wrong import RightOrWrong
-from benchmark.protocols.shown import Axis, Shown
 from benchmark.statistics import estimate_of_sums, sums
 
 

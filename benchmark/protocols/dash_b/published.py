@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.protocols.shown import Table
+from benchmark.protocols.figure_display import Table
 
 PAPER = Table(
     id="dash-b",

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Any, Literal
 
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols.answers import final_answer
 from benchmark.protocols.protocol import Pair
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import F, Sum
 
 from benchmark.protocols.by_id import ById
+from benchmark.protocols.figure_display import Axis, Shown
 from benchmark.protocols.llava_bench import judge, questions, scores
 from benchmark.protocols.llava_bench.published import PAPER
 from benchmark.protocols.protocol import (
@@ -25,7 +26,6 @@ from benchmark.protocols.protocol import (
     Refused,
     Value,
 )
-from benchmark.protocols.shown import Axis, Shown
 
 
 def _pairs(figure: str) -> Callable[[Judged], Value | None]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmark.protocols.figure_display import Table
 from benchmark.protocols.mmhal.published import PAPER, SINCE_THEN
 from benchmark.protocols.mmhal.questions import load_questions, read
 from benchmark.protocols.mmhal.rated import Rated
 from benchmark.protocols.protocol import Joined, ReadQuestion, Refused
-from benchmark.protocols.shown import Table
 
 # "truth" is the small world's.
 _READ = (

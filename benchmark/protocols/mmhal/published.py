@@ -7,8 +7,8 @@ No table gives intervals, and none informativeness.
 
 from __future__ import annotations
 
+from benchmark.protocols.figure_display import THE_PAPER, Table
 from benchmark.protocols.mmhal.questions import TYPES
-from benchmark.protocols.shown import THE_PAPER, Table
 
 PAPER = Table(
     id="mmhal",

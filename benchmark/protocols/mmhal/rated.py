@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.protocols.figure_display import Axis, Shown
 from benchmark.protocols.mmhal import judge, person, scores
 from benchmark.protocols.mmhal.questions import TYPES, Question
 from benchmark.protocols.mmhal.ratings import HIGHEST_RATING, LOWEST_RATING
@@ -22,7 +23,6 @@ from benchmark.protocols.protocol import (
     Reading,
     Value,
 )
-from benchmark.protocols.shown import Axis, Shown
 from benchmark.statistics import SHARE, Measure, estimate, mean_between
 
 VALUES: dict[str, Callable[[int], float]] = {

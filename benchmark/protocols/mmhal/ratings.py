@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols.answers import final_answer, framed, without_struck_out
 
 LOWEST_RATING, HIGHEST_RATING = 0, 6

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from annotation.reading.names import quoted
+from benchmark.protocols.figure_display import Shown, Table
 from benchmark.protocols.multimodal_rewardbench import pairs
 from benchmark.protocols.multimodal_rewardbench.published import PAPER
 from benchmark.protocols.protocol import Item, Mode, Outcome, ReadQuestion, Refused
-from benchmark.protocols.shown import Shown, Table
 from benchmark.protocols.vl_rewardbench import parse_better
 from benchmark.protocols.vl_rewardbench.protocol import VLRewardBench, as_answer, of_group
 

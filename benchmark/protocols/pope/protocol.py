@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.protocols.pope import questions, scores
 from benchmark.protocols.pope.published import PAPER
 from benchmark.protocols.protocol import Compared, Judged, ReadQuestion, Value
 from benchmark.protocols.right_or_wrong import RightOrWrong, right, said
-from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.statistics import SHARE
 
 

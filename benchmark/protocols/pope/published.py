@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.protocols.shown import THE_PAPER, Table
+from benchmark.protocols.figure_display import THE_PAPER, Table
 
 PAPER = Table(
     id="pope",

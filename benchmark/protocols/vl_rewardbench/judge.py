@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from benchmark.plain import fold
+from benchmark.plain_text import fold
 from benchmark.protocols.answers import final_answer, framed, without_struck_out
 
 ORDERS = ("as_given", "swapped")

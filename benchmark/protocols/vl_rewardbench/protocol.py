@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from annotation.reading.names import quoted
 from benchmark.protocols import files
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.protocols.protocol import (
     EXACT,
     OPENAI,
@@ -37,7 +38,6 @@ from benchmark.protocols.protocol import (
     Undecided,
     Value,
 )
-from benchmark.protocols.shown import Axis, Shown, Table
 from benchmark.protocols.vl_rewardbench import judge, pairs, scores
 from benchmark.protocols.vl_rewardbench.published import PAPER
 from benchmark.statistics import PERCENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.models import Membership, Project, User
 from annotation.onboarding import quiz
 from tests.annotation.api import Api
@@ -23,7 +23,7 @@ def questions(api: Api, project: Project) -> list[int]:
     """Two of them, switched on over REST: all must be answered rightly, in one attempt."""
     made = make_comparisons(project, 2)
     for comparison in made:
-        checks.make_gold(comparison, more_hallucinated="1")
+        gold_and_repeats.make_gold(comparison, more_hallucinated="1")
     body = {"quiz_pass_mark": 1, "quiz_attempts": 1}
     assert api.patch(f"projects/{project.slug}", body).status_code == 200
     chosen = [one.pk for one in made]

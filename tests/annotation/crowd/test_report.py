@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import checks, leases
+from annotation import gold_and_repeats, leases
 from annotation.crowd import platforms, report, sessions, studies
 from annotation.models import Participant, Project, Study, User
 from tests import factories
@@ -35,7 +35,7 @@ def test_minutes_answers_and_quality_of_a_participant(project: Project, study: S
     project.gold_rate = 0.5
     project.save()
     for _ in range(3):
-        checks.make_gold(factories.make_comparison(project), more_hallucinated="1")
+        gold_and_repeats.make_gold(factories.make_comparison(project), more_hallucinated="1")
     Study.objects.update(answers=4)
     arrive(study)
     who = participant().user

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import checks, leases
+from annotation import gold_and_repeats, leases
 from annotation.crowd import sessions, studies
 from annotation.crowd.views import ARRIVALS_OF_AN_ADDRESS
 from annotation.models import Membership, Participant, Project, Study, User
@@ -172,7 +172,7 @@ def test_gold_and_repeats_count_as_any_answer(project: Project, study: Study) ->
     project.gold_rate = 0.5
     project.save()
     gold = factories.make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     arrive(study)
     who = participant().user
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_guidelines_come_before_work_and_the_quiz(project: Project, study: Study
 
 def test_who_fails_the_quiz_is_told_how_to_leave(project: Project) -> None:
     gold = factories.make_comparison(project)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     quiz.choose(project, [gold.pk])
     project.quiz_pass_mark, project.quiz_attempts = 1, 1
     project.save()

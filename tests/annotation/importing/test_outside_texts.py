@@ -22,7 +22,7 @@ from annotation import jobs
 from annotation.importing.formats import read
 from annotation.importing.record_files import ImportRefused
 from annotation.models import Comparison, ImportJob, Prompt
-from config import attempts
+from config import poison_jobs
 from tests.annotation.importing.test_foreign_records import ROW
 from tests.annotation.importing.test_records import PAIR
 from tests.factories import make_admin, make_project, picture_bytes
@@ -145,7 +145,7 @@ def test_a_bad_value_at_any_place_is_said_or_kept(format: str) -> None:
 def test_a_line_that_nobody_can_read_is_refused_once(line: bytes, leave_out: bool) -> None:
     job = carried_out("llava_rlhf", line, leave_out_unusable=leave_out)
     assert (job.state, job.attempts) == ("failed", 1)
-    assert job.problems and attempts.FAULT not in json.dumps(job.problems)
+    assert job.problems and poison_jobs.FAULT not in json.dumps(job.problems)
 
 
 NAMES = [b"\xff.jsonl", b"a\xed\xa0\x80.jsonl", b"caf\xe9.jsonl", b"a" * 300 + b".jsonl", b"a\0b"]

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from django.db.models import F
 
-from annotation import checks, preferences, queue
+from annotation import gold_and_repeats, preferences, queue
 from annotation.bulk_actions import Action, Change, carry_out
 from annotation.machine import deciding, labelling, stages
 from annotation.machine.labelling import Answer, CannotLabel
@@ -34,7 +34,7 @@ def decided(project):
 def test_the_sample_is_drawn_from_what_nobody_has_begun_and_asked_first():
     project = make_project(k=1)
     judged, skipped, gold = make_comparisons(project, 3)
-    checks.make_gold(gold, more_hallucinated="1")
+    gold_and_repeats.make_gold(gold, more_hallucinated="1")
     ana = make_member(project)
     for _ in range(2):
         lease = queue.claim(project, ana)
@@ -213,7 +213,7 @@ def test_people_stand_above_the_machine():
     one.judgment_count, one.open_slots = 0, 0
     preferences.settle(one)
     assert (one.outcome, one.preference, one.machine_vote) == ("decided", 1, "2"), "it stays"
-    checks.make_gold(one, more_hallucinated="1")
+    gold_and_repeats.make_gold(one, more_hallucinated="1")
     assert (one.preference, one.machine_vote) == (2, "")
     deciding.withdraw(found, reason="Enough.")
     one.refresh_from_db()

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotation.models import Delivery, Notice, User, Webhook
 from annotation.notices import delivering, writing
-from config import attempts
+from config import poison_jobs
 from tests import factories
 from tests.annotation.notices.conftest import Receiver, choose, tell
 from tests.announcing import keep_announcements
@@ -73,7 +73,7 @@ def test_what_is_not_taken_is_tried_again_later_each_time_and_then_given_up(
     choose(person, webhook=webhook)
     tell(person)
     pauses = []
-    for number in range(1, attempts.MOST_ATTEMPTS + 1):
+    for number in range(1, poison_jobs.MOST_ATTEMPTS + 1):
         before = timezone.now()
         delivering.deliver(due().pk)
         delivery = Delivery.objects.get()
@@ -82,12 +82,12 @@ def test_what_is_not_taken_is_tried_again_later_each_time_and_then_given_up(
         pauses.append(delivery.next_try_at - before)
         delivering.deliver(delivery.pk)  # before its pause is over
     assert delivery.state == "failed"
-    assert len(receiver.got) == attempts.MOST_ATTEMPTS
+    assert len(receiver.got) == poison_jobs.MOST_ATTEMPTS
     assert pauses == sorted(pauses)
     assert pauses[1] > 4 * pauses[0]
     receiver.status = 200
     delivering.deliver(due().pk)
-    assert len(receiver.got) == attempts.MOST_ATTEMPTS
+    assert len(receiver.got) == poison_jobs.MOST_ATTEMPTS
 
 
 def test_a_redirect_is_not_followed(person: User, webhook: Webhook, receiver: Receiver) -> None:
@@ -115,11 +115,11 @@ def test_a_worker_that_dies_of_a_try_does_not_make_it_for_ever(
     tell(person)
     delivering.deliver_waiting()
     assert kept[-1] == (writing.TASK, Delivery.objects.get().pk)
-    Delivery.objects.update(attempts=attempts.MOST_ATTEMPTS)
+    Delivery.objects.update(attempts=poison_jobs.MOST_ATTEMPTS)
     due()
     delivering.deliver_waiting()
     assert Delivery.objects.get().state == "failed"
-    assert Delivery.objects.get().said == attempts.GIVEN_UP
+    assert Delivery.objects.get().said == poison_jobs.GIVEN_UP
     assert receiver.got == []
 
 

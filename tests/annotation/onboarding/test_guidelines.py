@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from annotation import checks, exporting, leases
+from annotation import exporting, gold_and_repeats, leases
 from annotation.answers import InvalidAnswer
 from annotation.models import Comparison, Project, User, WorkedExample
 from annotation.onboarding import guidelines, quiz
@@ -107,7 +107,7 @@ def test_an_example_measures_nobody(
     project: Project, manager: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.gold_rate = 0.5
-    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.0)
     draft(factories.make_comparison(project), manager)
     factories.make_comparison(project)
     lease = leases.claim(project, factories.make_member(project))
@@ -118,13 +118,13 @@ def test_an_example_measures_nobody(
 def test_an_example_stays_gold_while_it_is_shown(project: Project, manager: User) -> None:
     comparison = factories.make_comparison(project)
     draft(comparison, manager)
-    with pytest.raises(checks.NotGold, match="guidelines"):
-        checks.withdraw_gold(comparison)
+    with pytest.raises(gold_and_repeats.NotGold, match="guidelines"):
+        gold_and_repeats.withdraw_gold(comparison)
 
 
 def test_a_question_of_the_quiz_is_not_given_away(project: Project, manager: User) -> None:
     comparison = factories.make_comparison(project)
-    checks.make_gold(comparison, more_hallucinated="2")
+    gold_and_repeats.make_gold(comparison, more_hallucinated="2")
     quiz.choose(project, [comparison.pk])
     with pytest.raises(guidelines.ExampleAlready, match="quiz"):
         draft(comparison, manager)
@@ -136,7 +136,7 @@ def test_a_question_of_the_quiz_is_not_given_away(project: Project, manager: Use
 
 def test_a_known_answer_and_its_explanation_are_kept(project: Project, manager: User) -> None:
     comparison = factories.make_comparison(project)
-    checks.make_gold(comparison, more_hallucinated="2", explanation="Known before.")
+    gold_and_repeats.make_gold(comparison, more_hallucinated="2", explanation="Known before.")
     draft(comparison, manager)
     comparison.refresh_from_db()
     assert comparison.gold_explanation == "Known before."

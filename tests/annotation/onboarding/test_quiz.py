@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation import checks, queue
+from annotation import gold_and_repeats, queue
 from annotation.leases import NotHandedOut, claim
 from annotation.models import Assignment, Comparison, Judgment, Membership, Project, User
 from annotation.onboarding import quiz, quiz_desk
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.django_db
 def make_questions(project: Project, count: int, answer: str = "1") -> list[Comparison]:
     made = factories.make_comparisons(project, count)
     for comparison in made:
-        checks.make_gold(comparison, more_hallucinated=answer, explanation="Look at the circle.")
+        gold_and_repeats.make_gold(
+            comparison, more_hallucinated=answer, explanation="Look at the circle."
+        )
     quiz.choose(project, [one.pk for one in made])
     return made
 
@@ -147,7 +149,7 @@ def test_without_questions_or_pass_mark_there_is_no_quiz(
         quiz.choose(project, [])
     else:
         for comparison in quiz.questions(project):
-            checks.withdraw_gold(comparison)
+            gold_and_repeats.withdraw_gold(comparison)
     assert claim(project, newcomer) is not None
 
 
@@ -183,7 +185,7 @@ def test_questions_are_gold_and_answerable(project: Project) -> None:
     with pytest.raises(quiz.NotAQuestion):
         quiz.choose(project, [foreign[0].pk])
     project.allow_tie = False
-    checks.make_gold(plain, more_hallucinated="tie")
+    gold_and_repeats.make_gold(plain, more_hallucinated="tie")
     with pytest.raises(quiz.NotAQuestion):
         quiz.choose(project, [plain.pk])
     assert quiz.questions(project).count() == 4
@@ -193,8 +195,8 @@ def test_questions_are_not_mixed_into_the_work(monkeypatch: pytest.MonkeyPatch) 
     project = factories.make_project(gold_rate=0.5, quiz_pass_mark=0.5)
     make_questions(project, 3)
     [hidden] = factories.make_comparisons(project, 1)
-    checks.make_gold(hidden, more_hallucinated="1")
-    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    gold_and_repeats.make_gold(hidden, more_hallucinated="1")
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.0)
     factories.make_comparisons(project, 2)
     reviewer = factories.make_member(project, "reviewer")
     first = queue.claim(project, reviewer)

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import checks, queue
+from annotation import gold_and_repeats, queue
 from annotation.exporting import NothingToRelease, make_release
 from annotation.models import Comparison, Project
 from annotation.quality.corrupted_gold import drafts, make_corrupted, next_draft
@@ -53,7 +53,7 @@ def test_gold_is_made_once_and_measures_by_the_changed_response(
     assert (gold.wanted_judgments, gold.open_slots, gold.outcome) == (0, 0, "decided")
     assert next_draft(project) is None
     make_comparison(project)  # A check comes only in place of work.
-    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.0)
     lease = queue.claim(project, make_member(project))
     assert lease is not None
     assert (lease.comparison, lease.purpose) == (gold, "gold")
@@ -71,14 +71,14 @@ def test_made_gold_is_in_no_release(project: Project) -> None:
 @pytest.mark.parametrize("text", ["", "  ", RIGHT, f"{RIGHT} ", "a\0b"])
 def test_a_text_that_measures_nothing_is_refused(project: Project, text: str) -> None:
     comparison = decided(project)
-    with pytest.raises(checks.NotGold) as refused:
+    with pytest.raises(gold_and_repeats.NotGold) as refused:
         make_corrupted(comparison, text)
     assert refused.value.extra == {"field": "text"}
     assert Comparison.objects.count() == 1
 
 
 def test_what_is_not_decided_makes_no_gold(project: Project) -> None:
-    with pytest.raises(checks.NotGold):
+    with pytest.raises(gold_and_repeats.NotGold):
         make_corrupted(make_comparison(project), "Some text.")
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from annotation import checks, queue
+from annotation import gold_and_repeats, queue
 from annotation.models import Assignment, Figures, Judgment, Project, User, WorkDay
 from annotation.quality import figures
 from tests.announcing import keep_announcements
@@ -87,14 +87,14 @@ def test_votes_of_others_are_paired_and_surplus_is_not() -> None:
 
 
 def test_gold_and_repeats_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "REPEAT_AFTER", 0)
+    monkeypatch.setattr(gold_and_repeats, "REPEAT_AFTER", 0)
     project = make_project(k=1, gold_rate=0.5, repeat_rate=0.2)
     for gold in make_comparisons(project, 2):
-        checks.make_gold(gold, more_hallucinated="2")
+        gold_and_repeats.make_gold(gold, more_hallucinated="2")
     make_comparisons(project, 3)  # One stays: a check comes only in place of work.
     person = make_member(project)
     draws = iter([0.0, 0.0, 0.9, 0.9, 0.6, 0.6])
-    monkeypatch.setattr(checks.random, "random", lambda: next(draws))
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: next(draws))
     for said in ("2", "1", "1", "1", "1", "2"):
         answer(project, person, more_hallucinated=said)
     figures.refresh(project)

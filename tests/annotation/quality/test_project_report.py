@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import checks, queue
+from annotation import gold_and_repeats, queue
 from annotation.models import Assignment, Comparison, Judgment
 from annotation.quality.project_report import Person, advice, report
 from annotation.quality.shares import Share
@@ -75,14 +75,14 @@ def test_the_longer_response_and_ties_are_counted_apart():
 
 
 def test_gold_and_repeats_are_reported(monkeypatch):
-    monkeypatch.setattr(checks, "REPEAT_AFTER", 0)
+    monkeypatch.setattr(gold_and_repeats, "REPEAT_AFTER", 0)
     project = make_project(k=1, gold_rate=0.5, repeat_rate=0.2)
     for gold in make_comparisons(project, 2):
-        checks.make_gold(gold, more_hallucinated="2")
+        gold_and_repeats.make_gold(gold, more_hallucinated="2")
     make_comparisons(project, 3)  # One stays: a check comes only in place of work.
     person = make_member(project)
     draws = iter([0.0, 0.0, 0.9, 0.9, 0.6, 0.6])
-    monkeypatch.setattr(checks.random, "random", lambda: next(draws))
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: next(draws))
     answers = iter(["2", "1", "1", "1", "1", "2"])
     labels(project, person, 6, lambda lease: next(answers))
     purposes = Assignment.objects.values_list("purpose", flat=True)

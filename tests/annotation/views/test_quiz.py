@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import checks
+from annotation import gold_and_repeats
 from annotation.models import Membership, Project, QuizAnswer, User
 from annotation.onboarding import quiz
 from tests import factories
@@ -21,7 +21,9 @@ def project() -> Project:
     project = factories.make_project(quiz_pass_mark=1.0, quiz_attempts=1)
     made = factories.make_comparisons(project, 2)
     for comparison in made:
-        checks.make_gold(comparison, more_hallucinated="1", explanation="The circle is blue.")
+        gold_and_repeats.make_gold(
+            comparison, more_hallucinated="1", explanation="The circle is blue."
+        )
     quiz.choose(project, [one.pk for one in made])
     factories.make_comparisons(project, 2)
     return project

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.training.rlhf.conftest import MakeRun, events
-from tests.training.rlhf.test_usable import FAST, changed
+from tests.training.rlhf.test_record_checks import FAST, changed
 from training.rlhf.__main__ import main
 
 

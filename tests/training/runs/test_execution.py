@@ -23,14 +23,14 @@ from tests.training.processes import lives, wait_for, written_pid
 from training.checkpoints import checkpoint_files, registry
 from training.models import Attempt, Checkpoint, GpuSlot, Metric, Run, Sample, State
 from training.runs import (
+    checkpoint_uploads,
     execution,
-    following,
     heartbeat,
-    keeping,
+    host_cleanup,
     kinds,
-    leftovers,
     scheduling,
     shutdown,
+    trainer_events,
 )
 from training.runs.trainer import Trainer
 
@@ -361,7 +361,7 @@ def full_storage(
 ) -> Iterator[Path]:
     """Storage on a disk without a free byte; returns the file to delete to make room."""
     settings.MEDIA_ROOT = small_disk / "storage"
-    monkeypatch.setattr(keeping, "STORAGE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoint_uploads, "STORAGE_AGAIN_SECONDS", 0.05)
     yield fill(small_disk)
 
 
@@ -416,7 +416,7 @@ def test_waiting_for_storage_has_an_end(settings: Any, full_storage: Path) -> No
 
 
 def test_a_short_absence_of_the_database_loses_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = following.record
+    honest = trainer_events.record
     refusals = iter([True, True, False, True])
 
     def flaky(*args: Any, **kwargs: Any) -> Any:
@@ -424,7 +424,7 @@ def test_a_short_absence_of_the_database_loses_no_event(monkeypatch: pytest.Monk
             raise OperationalError("the connection is lost")
         return honest(*args, **kwargs)
 
-    monkeypatch.setattr(following, "record", flaky)
+    monkeypatch.setattr(trainer_events, "record", flaky)
     monkeypatch.setattr(heartbeat, "AGAIN_SECONDS", 0.05)
     run = execute(make_run(script={"steps": 5, "seconds_per_step": 0.1}))
     assert run.state == State.SUCCEEDED
@@ -516,7 +516,7 @@ def test_what_is_half_cleared_is_not_taken_for_prepared(
     with pytest.raises(KeyboardInterrupt):
         if clear == "cleared later":
             monkeypatch.setattr(Path, "rename", die)
-            leftovers._put_aside(directory, but=execution.KEPT)
+            host_cleanup._put_aside(directory, but=execution.KEPT)
         else:
             monkeypatch.setattr(shutil, "rmtree", die)
             execution._tidy(directory)

@@ -20,7 +20,7 @@ def setting(
 
 
 def unusable_records(default: str) -> Any:
-    """What becomes of records that a run cannot use (``training.rlhf.usable``)."""
+    """What becomes of records that a run cannot use (``training.rlhf.record_checks``)."""
     return setting(
         default,
         "What becomes of records that cannot be used, such as one whose image cannot be decoded or "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training.models import Run
-from training.runs import following, trainer
+from training.runs import trainer, trainer_events
 from training.runs.trainer import Trainer, device_names
 from training.runs.usage import Meter
 
@@ -52,7 +52,7 @@ class Local:
     def start(
         self, command: list[str], directory: Path, run: Run, *, gpus: list[int]
     ) -> LocalTrainer:
-        replayed = following.written(directory)
+        replayed = trainer_events.written(directory)
         started = Trainer.start(command, directory, gpus=gpus)
         meter = Meter(started.group, gpus=device_names(gpus), disk=directory)
         return LocalTrainer(started, meter, replayed=replayed)

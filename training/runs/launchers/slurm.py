@@ -23,7 +23,7 @@ from typing import Any
 from django.conf import settings
 
 from training.models import Run
-from training.runs import following, in_job
+from training.runs import in_job, trainer_events
 from training.runs.endings import Failed, Vanished
 from training.runs.launchers import slurm_commands, slurm_script
 from training.runs.launchers.slurm_commands import Job, Refused
@@ -69,7 +69,7 @@ class SlurmTrainer:
         self._restarts = 0
         self._next_look = 0.0
         self._state = _read(directory / STATE)
-        self.replayed = int(self._state.get("replayed", following.written(directory)))
+        self.replayed = int(self._state.get("replayed", trainer_events.written(directory)))
         self._touch()
         self._take_up()
 

@@ -13,7 +13,7 @@ from django.db import connection
 from tests.training.factories import make_run
 from training.checkpoints import base_imports
 from training.models import Run
-from training.runs import execution, leftovers, scheduling
+from training.runs import execution, host_cleanup, scheduling
 
 pytestmark = pytest.mark.django_db
 
@@ -57,22 +57,22 @@ def ended(run: Run) -> Run:
 def left() -> list[str]:
     """What lies in RUNS_ROOT, but for the lock of who clears."""
     root = execution.run_directory(Run(pk=0)).parent
-    return sorted(path.name for path in root.iterdir() if path.name != leftovers.ONE_AT_A_TIME)
+    return sorted(path.name for path in root.iterdir() if path.name != host_cleanup.ONE_AT_A_TIME)
 
 
 def test_of_an_ended_run_what_people_read_stays() -> None:
     directory = directory_of(ended(make_run()))
-    assert leftovers.clear() == 1
+    assert host_cleanup.clear() == 1
     names = {path.name for path in directory.iterdir()}
     assert names == {"lock", "events.jsonl", "trainer.log", "spec.json"}
     assert left() == [directory.name]
     touched(directory, days=89)
-    assert leftovers.clear() == 0
+    assert host_cleanup.clear() == 0
 
 
 def test_after_a_longer_while_its_logs_go_too() -> None:
     directory_of(ended(make_run()), days=91)
-    assert leftovers.clear() == 1
+    assert host_cleanup.clear() == 1
     assert left() == []
 
 
@@ -81,7 +81,7 @@ def test_a_run_that_another_host_took_leaves_nothing_here() -> None:
     scheduling.lose(taken(run, host="here"), "it died")
     taken(run, host="elsewhere")
     directory_of(run)
-    assert leftovers.clear() == 1
+    assert host_cleanup.clear() == 1
     assert left() == []
 
 
@@ -89,7 +89,7 @@ def test_a_directory_in_which_something_changed_lately_stays() -> None:
     directory_of(ended(make_run()), days=2)
     changing = directory_of(ended(make_run()), days=10)
     (changing / "events.jsonl").write_text("{}")
-    assert leftovers.clear() == 0
+    assert host_cleanup.clear() == 0
 
 
 def never_taken(run: Run) -> None:
@@ -118,7 +118,7 @@ def test_a_run_that_may_need_its_directory_keeps_it(state: Any) -> None:
     run = make_run()
     state(run)
     directory = directory_of(run, days=1000)
-    assert leftovers.clear() == 0
+    assert host_cleanup.clear() == 0
     assert (directory / "checkpoints" / "step-1").is_dir()
 
 
@@ -126,8 +126,8 @@ def test_a_directory_in_which_a_process_still_works_stays() -> None:
     directory = directory_of(ended(make_run()), days=1000)
     with (directory / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert leftovers.clear() == 0
-    assert leftovers.clear() == 1
+        assert host_cleanup.clear() == 0
+    assert host_cleanup.clear() == 1
 
 
 def test_directories_of_other_databases_stay() -> None:
@@ -137,7 +137,7 @@ def test_directories_of_other_databases_stay() -> None:
     mark = foreign / execution.PREPARED
     mark.write_text(json.dumps({"run": run.pk, "created_at": "2020-01-01T00:00:00+00:00"}))
     touched(foreign, days=1000)
-    assert leftovers.clear() == 0
+    assert host_cleanup.clear() == 0
     assert unknown.is_dir() and mark.exists()
 
 
@@ -149,7 +149,7 @@ def test_a_mark_that_cannot_be_read_keeps_nothing_from_going_on(torn: str) -> No
     (directory / execution.PREPARED).write_text(torn)
     touched(directory, days=1000)
     assert execution.prepared_for(directory) is None
-    assert leftovers.clear() == 1
+    assert host_cleanup.clear() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -161,9 +161,9 @@ def test_a_run_that_somebody_is_claiming_keeps_its_directory() -> None:
         other.set_autocommit(False)
         with other.cursor() as cursor:
             cursor.execute("SELECT 1 FROM training_run WHERE id = %s FOR UPDATE", [run.pk])
-        assert leftovers.clear() == 0
+        assert host_cleanup.clear() == 0
         other.rollback()
-        assert leftovers.clear() == 1
+        assert host_cleanup.clear() == 1
     finally:
         other.close()
 
@@ -172,7 +172,7 @@ def test_a_run_that_somebody_is_claiming_keeps_its_directory() -> None:
 def test_a_resumed_run_finds_no_half_of_its_directory() -> None:
     run = ended(make_run(script={"steps": 2}))
     directory_of(run)
-    leftovers.clear()
+    host_cleanup.clear()
     assert scheduling.resume(run)
     execution.execute(run.pk)
     run.refresh_from_db()
@@ -181,17 +181,17 @@ def test_a_resumed_run_finds_no_half_of_its_directory() -> None:
 
 def test_what_a_killed_clearing_renamed_goes_with_the_next() -> None:
     root = execution.run_directory(Run(pk=0)).parent
-    (root / f"{leftovers.GOING}7-x" / "checkpoints").mkdir(parents=True)
-    leftovers.clear()
+    (root / f"{host_cleanup.GOING}7-x" / "checkpoints").mkdir(parents=True)
+    host_cleanup.clear()
     assert left() == []
 
 
 def test_only_one_clears_at_a_time() -> None:
     directory = directory_of(ended(make_run()))
-    with (directory.parent / leftovers.ONE_AT_A_TIME).open("w") as lock:
+    with (directory.parent / host_cleanup.ONE_AT_A_TIME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert leftovers.clear() == 0
-    assert leftovers.clear() == 1
+        assert host_cleanup.clear() == 0
+    assert host_cleanup.clear() == 1
 
 
 def test_downloads_go_unless_they_are_young_or_going_on(settings: Any) -> None:
@@ -201,5 +201,5 @@ def test_downloads_go_unless_they_are_young_or_going_on(settings: Any) -> None:
             (folder / ".cache").mkdir(parents=True)
             touched(folder, days=2)
         (young / ".cache" / "model.incomplete").write_text("x")
-        assert leftovers.clear() == 1
+        assert host_cleanup.clear() == 1
         assert left() == sorted([living.name, young.name])

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from annotation import tasks, tidying
+from annotation import row_cleanup, tasks
 from annotation.models import IdempotentAnswer, Invitation
 from annotation.onboarding import joining
 from tests.factories import make_member, make_project, make_user
@@ -72,8 +72,8 @@ def test_expired_invitations_go_unless_somebody_came_by_them():
 def test_batches_are_bounded_and_what_is_left_goes_next_time():
     answers(7)
     rows = IdempotentAnswer.objects.all()
-    assert tidying.delete_in_batches(rows, size=2, most_batches=2) == 4
-    assert tidying.delete_in_batches(rows, size=2) == 3
+    assert row_cleanup.delete_in_batches(rows, size=2, most_batches=2) == 4
+    assert row_cleanup.delete_in_batches(rows, size=2) == 3
     assert not rows.exists()
 
 
@@ -87,9 +87,9 @@ def test_rows_that_somebody_holds_are_passed_over():
             cursor.execute(
                 "SELECT 1 FROM annotation_idempotentanswer WHERE id = %s FOR UPDATE", [held.pk]
             )
-        assert tidying.delete_in_batches(IdempotentAnswer.objects.all()) == 1
+        assert row_cleanup.delete_in_batches(IdempotentAnswer.objects.all()) == 1
         assert not IdempotentAnswer.objects.filter(pk=free.pk).exists()
         other.rollback()
-        assert tidying.delete_in_batches(IdempotentAnswer.objects.all()) == 1
+        assert row_cleanup.delete_in_batches(IdempotentAnswer.objects.all()) == 1
     finally:
         other.close()

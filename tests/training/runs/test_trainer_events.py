@@ -11,8 +11,8 @@ from tests.training.factories import make_run
 from training.checkpoints import warnings
 from training.models import Attempt, Metric, Run, Sample
 from training.rlhf.contract import Failure, Stage
-from training.runs import following, scheduling
-from training.runs.following import Reader
+from training.runs import scheduling, trainer_events
+from training.runs.trainer_events import Reader
 
 STAGE = {"event": "stage", "time": 1.0, "text": "training"}
 
@@ -63,7 +63,7 @@ def test_a_malformed_line_is_counted_and_skipped(line: bytes, events: Path) -> N
 def test_a_line_longer_than_a_batch_is_read_whole(
     events: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "BATCH_BYTES", 16)
+    monkeypatch.setattr(trainer_events, "BATCH_BYTES", 16)
     events.write_text(lines(STAGE, STAGE, STAGE))
     reader = Reader(events)
     assert sum(len(reader.read()) for _ in range(3)) == 3
@@ -88,9 +88,9 @@ def attempt(db: None) -> Attempt:
     return found
 
 
-def record(attempt: Attempt, events: Path, *parts: dict[str, Any]) -> following.Seen:
+def record(attempt: Attempt, events: Path, *parts: dict[str, Any]) -> trainer_events.Seen:
     events.write_text(lines(*parts))
-    return following.record(attempt, Reader(events).read(), log_tail="")
+    return trainer_events.record(attempt, Reader(events).read(), log_tail="")
 
 
 def test_a_step_told_again_replaces_the_earlier_value(attempt: Attempt, events: Path) -> None:
@@ -129,7 +129,7 @@ def test_text_that_no_column_takes_is_made_fit(attempt: Attempt, events: Path) -
     record(attempt, events, sample, stage, {"event": "progress", "done": -3, "total": 9})
     kept = Sample.objects.get()
     assert (kept.prompt_id, kept.image, kept.prompt) == ("p" * 200, "one.png", "a\ufffdb")
-    assert len(kept.response) == following.LONGEST_TEXT
+    assert len(kept.response) == trainer_events.LONGEST_TEXT
     assert kept.reward is None
     run = Run.objects.get()
     assert (len(run.stage), run.progress_done, run.progress_total) == (200, 0, 9)
@@ -144,11 +144,11 @@ def test_what_no_row_can_hold_ends_no_run(attempt: Attempt, events: Path) -> Non
         {"event": "metric", "step": 1, "values": {"a\0": 1.0, "loss": float("inf")}},
     )
     events.write_bytes(b'{"event": "metric", "step": 1, "values": {"x": 1' + b"0" * 400 + b"}}\n")
-    reader = following.Reader(events)
+    reader = trainer_events.Reader(events)
     assert reader.read() == [] and reader.malformed == 1
     run = Run.objects.get()
     assert (run.stage, run.progress_unit) == ("half \ufffd", "a\ufffd")
-    assert run.progress_done == run.progress_total == following.MOST_STEPS - 1
+    assert run.progress_done == run.progress_total == trainer_events.MOST_STEPS - 1
     assert [metric.name for metric in Metric.objects.all()] == ["a\ufffd"]
 
 

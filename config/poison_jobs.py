@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, models, transaction
 from django.db.models import F, Model, QuerySet
 
-from config.outside import reason
+from config.sanitising import reason
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation import checks, queue
+from annotation import gold_and_repeats, queue
 from annotation.exporting import make_release, stream
 from annotation.models import Assignment, Comparison, Membership
 from tests.annotation.api import Api
@@ -24,13 +24,13 @@ def gold_project(count=1, **fields):
     project = make_project(k=1, gold_rate=0.5, **fields)
     golds = make_comparisons(project, count)
     for gold in golds:
-        checks.make_gold(gold, more_hallucinated="2")
+        gold_and_repeats.make_gold(gold, more_hallucinated="2")
     return project, golds
 
 
 @pytest.fixture
 def always_gold(monkeypatch):
-    monkeypatch.setattr(checks.random, "random", lambda: 0.0)
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.0)
 
 
 def slots(comparison):
@@ -107,7 +107,7 @@ def test_gold_that_is_withdrawn_while_it_is_shown_breaks_nothing(always_gold):
     make_comparison(project)
     person = make_member(project)
     lease = queue.claim(project, person)
-    checks.withdraw_gold(gold)
+    gold_and_repeats.withdraw_gold(gold)
     beside = queue.claim(project, person, ahead_of=[lease.token])
     assert (beside.comparison, beside.purpose) == (gold, "work")
     answer(person, beside)
@@ -152,13 +152,13 @@ def test_checks_come_at_the_projects_rate():
 
 
 def test_a_repeat_shows_an_own_answer_mirrored_and_only_once(monkeypatch):
-    monkeypatch.setattr(checks, "REPEAT_AFTER", 1)
+    monkeypatch.setattr(gold_and_repeats, "REPEAT_AFTER", 1)
     project = make_project(k=1, repeat_rate=0.2)
     comparisons = make_comparisons(project, 3)
     person = make_member(project)
     for _ in range(2):
         answer(person, queue.claim(project, person))
-    monkeypatch.setattr(checks.random, "random", lambda: 0.1)
+    monkeypatch.setattr(gold_and_repeats.random, "random", lambda: 0.1)
     repeat = queue.claim(project, person)
     first = Assignment.objects.get(comparison=repeat.comparison, annotator=person, purpose="work")
     assert repeat.purpose == "repeat"
@@ -191,7 +191,7 @@ def test_what_an_annotator_is_sent_tells_no_check_from_work(always_gold):
 
 
 def test_an_annotator_below_the_bar_is_paused_and_gives_leases_back(always_gold, monkeypatch):
-    monkeypatch.setattr(checks, "PAUSE_DECIDED_EVERY", 3)
+    monkeypatch.setattr(gold_and_repeats, "PAUSE_DECIDED_EVERY", 3)
     project, golds = gold_project(4, pause_below=0.6, pause_after=2)
     make_comparison(project)
     person, good = make_member(project), make_member(project)
@@ -209,7 +209,7 @@ def test_an_annotator_below_the_bar_is_paused_and_gives_leases_back(always_gold,
 
 
 def test_managers_are_not_paused_by_gold(always_gold, monkeypatch):
-    monkeypatch.setattr(checks, "PAUSE_DECIDED_EVERY", 1)
+    monkeypatch.setattr(gold_and_repeats, "PAUSE_DECIDED_EVERY", 1)
     project, _ = gold_project(1, pause_below=0.6, pause_after=1)
     make_comparison(project)
     manager = make_member(project, "manager")
@@ -228,7 +228,7 @@ def test_unanimous_comparisons_become_gold_and_leave_releases():
     for comparison in (unanimous, other):
         judge(comparison, "1")
         judge(comparison, "1")
-    assert checks.promote_unanimous(project, most=1) == 1
+    assert gold_and_repeats.promote_unanimous(project, most=1) == 1
     gold = project.comparisons.exclude(gold_more_hallucinated="").get()
     assert gold in (unanimous, other)
     assert gold.gold_more_hallucinated == "1"
@@ -241,14 +241,14 @@ def test_unanimous_comparisons_become_gold_and_leave_releases():
 def test_withdrawn_gold_is_work_again_by_its_votes():
     project = make_project(k=2)
     fresh = make_comparison(project)
-    checks.make_gold(fresh, more_hallucinated="tie")
+    gold_and_repeats.make_gold(fresh, more_hallucinated="tie")
     assert (fresh.outcome, fresh.open_slots) == ("undecided", 0)
-    checks.withdraw_gold(fresh)
+    gold_and_repeats.withdraw_gold(fresh)
     assert (fresh.outcome, *slots(fresh)) == ("waiting", 2, 2, 0)
     judge(fresh, "1")
     judge(fresh, "1")
-    checks.make_gold(fresh, more_hallucinated="2")
-    checks.withdraw_gold(fresh)
+    gold_and_repeats.make_gold(fresh, more_hallucinated="2")
+    gold_and_repeats.withdraw_gold(fresh)
     assert (fresh.outcome, fresh.preference, *slots(fresh)) == ("decided", 2, 2, 0, 2)
 
 
@@ -257,7 +257,7 @@ def test_a_lease_from_before_a_comparison_was_gold_ends_in_order():
     comparison = make_comparison(project)
     person, late = make_member(project), make_member(project)
     lease, lost = queue.claim(project, person), queue.claim(project, late)
-    checks.make_gold(comparison, more_hallucinated="2")
+    gold_and_repeats.make_gold(comparison, more_hallucinated="2")
     assert slots(comparison) == (2, 0, 0)
     answer(person, lease, "1")
     queue.skip(late, lost.token, reason="language")
@@ -267,6 +267,6 @@ def test_a_lease_from_before_a_comparison_was_gold_ends_in_order():
 
 def test_an_answer_that_is_none_is_no_gold():
     comparison = make_comparison(make_project())
-    with pytest.raises(checks.NotGold):
-        checks.make_gold(comparison, more_hallucinated="3")
+    with pytest.raises(gold_and_repeats.NotGold):
+        gold_and_repeats.make_gold(comparison, more_hallucinated="3")
     assert not Comparison.objects.get(pk=comparison.pk).is_gold

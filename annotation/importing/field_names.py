@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any
 
 from annotation.importing.record_files import BadField
-from annotation.importing.the_picture import IMAGES, picture_members
+from annotation.importing.record_image import IMAGES, picture_members
 from annotation.importing.verdicts import (
     FIRST,
     FIRST_AND_SECOND,
@@ -27,7 +27,7 @@ from annotation.importing.verdicts import (
     side_of,
 )
 from annotation.reading.names import quoted
-from config.outside import NotJson, parse_json
+from config.sanitising import NotJson, parse_json
 
 OURS = "factloop"
 """The data set that rows of our own exports name."""

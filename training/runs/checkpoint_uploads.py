@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from config.outside import storable_json
+from config.sanitising import storable_json
 from config.version import code_version
 from training.checkpoints import checkpoint_files, registry, warnings
 from training.models import Attempt, Checkpoint, Run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark import scoring
-from benchmark.board import leaderboard, standing
+from benchmark.board import leaderboard, significance
 from benchmark.models import Evaluation
 from benchmark.statistics import detectable_difference, holm, paired_p_value, paired_test
 from tests.benchmark.factories import make_evaluation, make_question_set
@@ -60,7 +60,7 @@ def test_every_pair_is_corrected_for() -> None:
         for name, ratings in (("worst", WORST), ("near", NEAR), ("best", BEST))
     ]
     worst, near, best = made
-    (found,) = standing.standings(groups()).values()
+    (found,) = significance.standings(groups()).values()
     corrected = holm(
         [paired_p_value(*pair) for pair in ((BEST, NEAR), (BEST, WORST), (NEAR, WORST))]
     )
@@ -83,7 +83,7 @@ def test_the_note_follows_from_the_ratings_not_from_a_constant() -> None:
     question_set = make_question_set(count=8)
     first = make_evaluation(BEST, question_set=question_set, model_name="a")
     second = make_evaluation(WORST, question_set=question_set, model_name="b")
-    (found,) = standing.standings(groups()).values()
+    (found,) = significance.standings(groups()).values()
     differences = np.array(WORST) - np.array(BEST)
     assert found.detectable == pytest.approx(2.801585 * differences.std(ddof=1) / 8**0.5, rel=1e-6)
     assert scoring.compare(first, second)["score"]["detectable"] == found.detectable
@@ -92,7 +92,7 @@ def test_the_note_follows_from_the_ratings_not_from_a_constant() -> None:
 @pytest.mark.django_db
 def test_one_model_alone_stands_to_nobody() -> None:
     make_evaluation(BEST)
-    assert standing.standings(groups()) == {}
+    assert significance.standings(groups()) == {}
 
 
 @pytest.mark.django_db
@@ -103,14 +103,14 @@ def test_one_query_for_all_groups(django_assert_num_queries: Any) -> None:
             make_evaluation([6, 1], question_set=question_set, model_name=name)
     shown = groups()
     with django_assert_num_queries(1):
-        assert len(standing.standings(shown)) == 2
+        assert len(significance.standings(shown)) == 2
 
 
 @pytest.mark.django_db
 def test_only_the_best_dozen_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "MOST_COMPARED", 2)
+    monkeypatch.setattr(significance, "MOST_COMPARED", 2)
     question_set = make_question_set(count=8)
     for name, ratings in (("worst", WORST), ("near", NEAR), ("best", BEST)):
         make_evaluation(ratings, question_set=question_set, model_name=name)
-    (found,) = standing.standings(groups()).values()
+    (found,) = significance.standings(groups()).values()
     assert (found.compared, found.pairs, len(found.against_best)) == (2, 1, 1)

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from benchmark.judging import absence
-from benchmark.judging.absence import Absence
+from benchmark.judging import outages
 from benchmark.judging.injections import addresses_judge
+from benchmark.judging.outages import Absence
 from benchmark.models import Answer, Evaluation, EvaluationQuerySet, Judge, Question, Verdict
 from training.checkpoints import registry
 from training.checkpoints.registry import Ancestor
@@ -38,7 +38,7 @@ def progress(evaluation: Evaluation) -> Progress:
     done = evaluation.verdicts().count()
     if not done and _judge_is_busy(evaluation):
         return Progress(done, total, f"Waits until {evaluation.judge} has rated another model")
-    away = absence.of(evaluation) if evaluation.state == Evaluation.State.JUDGING else None
+    away = outages.of(evaluation) if evaluation.state == Evaluation.State.JUDGING else None
     return Progress(done, total, f"{done} of {total} verdicts", away)
 
 

@@ -1,8 +1,8 @@
 """What runs and imports left on this host's disk and nobody will look for any more.
 
 A run tidies its directory where it ends. A directory stays as it was when the run went on to
-another host, or when its worker was killed. Each host can only clear its own disk, so the witness
-of each worker does it (``training.runs.witness``); of several on a host, one at a time.
+another host, or when its worker was killed. Each host can only clear its own disk, so the watchdog
+of each worker does it (``training.runs.worker_watchdog``); of several on a host, one at a time.
 
 A directory that a worker may be using is never touched: the run's row is locked while it is
 judged, so that nobody claims it meanwhile, and what goes is first renamed away as a whole.

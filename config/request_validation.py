@@ -16,7 +16,7 @@ from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
 from config import errors
-from config.outside import is_storable
+from config.sanitising import is_storable
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 LONGEST_TYPE = 1000

@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.exporting import make_release
-from benchmark import wordings
+from benchmark import contamination
 from tests.benchmark.factories import make_evaluation, make_question_set, record
 from tests.factories import make_user
 from tests.training.factories import make_base, make_checkpoint
@@ -66,7 +66,7 @@ def test_what_was_held_out_was_not_trained_on(questions) -> None:
         {"split": "held_out", "conversation": [{"from": "human", "value": f"<image>\n{KNOWN}"}]}
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wordings, "rows", lambda _: rows)
+        patch.setattr(contamination, "rows", lambda _: rows)
         found = make_evaluation(
             [6, 5, 6, 5],
             question_set=questions,

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Project, Release
-from benchmark import evaluating, runs
+from benchmark import evaluating, evaluation_runs
 from benchmark.models import Evaluation, Judge, Question
 from tests.benchmark.factories import make_judge, make_question_set
 from tests.factories import make_image, make_member, make_project
@@ -74,7 +74,7 @@ def test_the_kind_is_offered_after_training() -> None:
     kind = kinds.get("evaluation")
     assert kind in kinds.in_chains()
     assert kind.chain_order == 40
-    assert kind.options_form is runs.EvaluationOptions
+    assert kind.options_form is evaluation_runs.EvaluationOptions
 
 
 def test_prepare_writes_one_prompt_per_question_with_an_image(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_the_policy_is_what_is_evaluated(tmp_path: Path) -> None:
         common(project, policy=policy),
         Step("evaluation", options={"question_set": question_set, "judge": judge}),
     )
-    evaluation = runs.evaluation_of(run)
+    evaluation = evaluation_runs.evaluation_of(run)
     assert (evaluation.checkpoint, evaluation.model_name) == (policy, "trained")
     assert evaluation.method == "Fact-RLHF"
     assert run.options["temperature"] == 0
@@ -180,7 +180,7 @@ def test_an_evaluation_is_repeated_with_all_that_it_depends_on(tmp_path: Path) -
         seed=7, settings={**run.settings, "batch_size": run.settings["batch_size"] + 3}
     )
     run.refresh_from_db()
-    evaluation = runs.evaluation_of(run)
+    evaluation = evaluation_runs.evaluation_of(run)
     client = Client()
     client.force_login(make_member(project, "manager"))
     answer = client.post(reverse("benchmark:repeat", args=[evaluation.pk]))
@@ -188,7 +188,7 @@ def test_an_evaluation_is_repeated_with_all_that_it_depends_on(tmp_path: Path) -
     assert answer["Location"] == again.get_absolute_url()
     for same in ("base", "policy", "preset", "seed", "gpus", "settings", "model", "options"):
         assert getattr(again, same) == getattr(run, same), same
-    assert runs.evaluation_of(again).sampling == evaluation.sampling
+    assert evaluation_runs.evaluation_of(again).sampling == evaluation.sampling
     Evaluation.objects.filter(pk=evaluation.pk).update(prompt_hash="b" * 64)
     client.post(reverse("benchmark:repeat", args=[evaluation.pk]))
     assert Run.objects.count() == 2
@@ -254,7 +254,7 @@ def test_a_benchmark_that_lost_its_images_fails_with_a_reason(tmp_path: Path) ->
 
 def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
     run = make_evaluation_run(make_project())
-    evaluation = runs.evaluation_of(run)
+    evaluation = evaluation_runs.evaluation_of(run)
     reviewer, elsewhere, annotator = (
         make_member(run.project, "reviewer"),
         make_member(make_project(), "reviewer"),
@@ -262,14 +262,16 @@ def test_scores_stand_in_the_lineage_of_whoever_may_see_them() -> None:
     )
     assert run.base is not None
     for somebody in (reviewer, elsewhere):  # a base is everybody's who trains
-        assert [shown.note for shown in runs.scores_of(run.base, somebody)] == ["Answering"]
-    assert runs.scores_of(run.base, annotator) == []
+        assert [shown.note for shown in evaluation_runs.scores_of(run.base, somebody)] == [
+            "Answering"
+        ]
+    assert evaluation_runs.scores_of(run.base, annotator) == []
     Evaluation.objects.filter(pk=evaluation.pk).update(
         state="complete",
         finished_at=run.created_at,
         summary={"score": {"value": 2.4567, "low": 1.98, "high": 3.1}},
     )
-    (shown,) = runs.scores_of(run.base, reviewer)
+    (shown,) = evaluation_runs.scores_of(run.base, reviewer)
     assert shown.note == "score 2.46 (1.98 to 3.10)"
     assert shown.url == evaluation.get_absolute_url()
 
@@ -287,7 +289,7 @@ def test_how_a_model_was_made_is_said_once(name: str, shown: str) -> None:
 def test_an_evaluation_that_waits_for_its_policy_shows_no_other_models_scores() -> None:
     project = make_project()
     first = make_evaluation_run(project)
-    runs.evaluation_of(first)
+    evaluation_runs.evaluation_of(first)
     options = {name: first.options[name] for name in ("question_set", "judge")}
     waiting = requests.request_run(common(project), Step("evaluation", options=options))
     Run.objects.filter(pk=waiting.pk).update(after=first)

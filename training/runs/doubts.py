@@ -25,7 +25,7 @@ def host_offers(host: str, gpus: int | None) -> None:
         cache.set(HOSTS_KEY, {**hosts, host: gpus}, REMEMBERED_SECONDS)
 
 
-def doubts(run: Run) -> list[dict[str, str]]:
+def about(run: Run) -> list[dict[str, str]]:
     """Codes and texts, as ``Run.doubts`` holds them."""
     found = [("gpus_nowhere", _gpus(run.gpus)), ("few_pairs", _pairs(run.release))]
     return [{"code": code, "text": text} for code, text in found if text]

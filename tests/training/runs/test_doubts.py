@@ -10,7 +10,7 @@ from annotation.models import Project, Release
 from tests.factories import make_member, make_project
 from tests.training.factories import make_run
 from training.models import Run
-from training.runs import prospects
+from training.runs import doubts
 
 pytestmark = pytest.mark.django_db
 
@@ -33,8 +33,8 @@ def no_host() -> None:
 )
 def test_gpus_that_no_host_has(hosts: dict[str, int | None], wanted: int, said: str) -> None:
     for host, count in hosts.items():
-        prospects.host_offers(host, count)
-    found = prospects.doubts(Run(gpus=wanted))
+        doubts.host_offers(host, count)
+    found = doubts.about(Run(gpus=wanted))
     assert [one["code"] for one in found] == (["gpus_nowhere"] if said else [])
     assert said in "".join(one["text"] for one in found)
 
@@ -49,11 +49,11 @@ def test_gpus_that_no_host_has(hosts: dict[str, int | None], wanted: int, said: 
 )
 def test_too_few_pairs(counts: dict[str, int], few: bool) -> None:
     release = Release(project=Project(name="Cats"), number=2, counts=counts)
-    assert bool(prospects.doubts(Run(gpus=0, release=release))) is few
+    assert bool(doubts.about(Run(gpus=0, release=release))) is few
 
 
 def test_the_page_says_it_while_the_run_waits() -> None:
-    prospects.host_offers("host", 0)
+    doubts.host_offers("host", 0)
     project = make_project()
     run = make_run(project, gpus=2)
     client = Client()

@@ -1,4 +1,4 @@
-"""What a killed worker held is given back by the witness that it leaves."""
+"""What a killed worker held is given back by the watchdog that it leaves."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from tests.training.factories import make_run
 from tests.training.processes import lives, wait_for, written_pid
 from training.models import GpuSlot, Run, State
-from training.runs import abandoned, execution, leftovers, scheduling, witness
+from training.runs import abandoned, execution, host_cleanup, scheduling, worker_watchdog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,8 +26,8 @@ def state(run: Run) -> str:
 
 
 @contextmanager
-def worker_with_witness(run: Run, said: Path) -> Iterator[tuple[int, int]]:
-    """A process that leaves a witness and carries ``run`` out, and the witness's id. The block
+def worker_with_watchdog(run: Run, said: Path) -> Iterator[tuple[int, int]]:
+    """A process that leaves a watchdog and carries ``run`` out, and the watchdog's id. The block
     ends when both have."""
     connection.close()
     ended, inherited = os.pipe()
@@ -36,7 +36,7 @@ def worker_with_witness(run: Run, said: Path) -> Iterator[tuple[int, int]]:
         try:
             os.close(ended)
             os.setpgid(0, 0)
-            said.write_text(str(witness.start()))
+            said.write_text(str(worker_watchdog.start()))
             execution.execute(run.pk)
         finally:
             os._exit(0)
@@ -55,7 +55,7 @@ def test_run_and_gpu_are_free_when_the_worker_dies_though_its_group_is_told_to_e
 ) -> None:
     settings.WORKER_GPUS, settings.RUN_LEASE_SECONDS = 1, 3600
     run = make_run(script=ENDLESS, gpus=1)
-    with worker_with_witness(run, tmp_path / "witness") as (worker, watching):
+    with worker_with_watchdog(run, tmp_path / "watchdog") as (worker, watching):
         directory = execution.run_directory(run)
         pids = [written_pid(directory / name) for name in ("trainer-pid", "helper")]
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -72,7 +72,7 @@ def test_run_and_gpu_are_free_when_the_worker_dies_though_its_group_is_told_to_e
 def test_it_ends_with_a_worker_that_held_nothing(settings: Any, tmp_path: Path) -> None:
     settings.RUN_LEASE_SECONDS = 3600
     run = make_run(script={"steps": 1})
-    with worker_with_witness(run, tmp_path / "witness") as (_, watching):
+    with worker_with_watchdog(run, tmp_path / "watchdog") as (_, watching):
         wait_for(lambda: state(run) == State.SUCCEEDED)
         wait_for(lambda: not lives(watching))
 
@@ -91,9 +91,9 @@ def test_an_absence_of_the_database_is_outlived(monkeypatch: pytest.MonkeyPatch)
         return honest(*args)
 
     monkeypatch.setattr(scheduling, "lose", away_at_first)
-    witness.look()
+    worker_watchdog.look()
     assert (state(run), abandoned.anything_held()) == (State.RUNNING, True)
-    witness.look()
+    worker_watchdog.look()
     assert (state(run), abandoned.anything_held()) == (State.QUEUED, False)
 
 
@@ -109,15 +109,15 @@ def test_it_leaves_a_living_worker_of_the_host_alone_and_waits_no_longer_than_a_
         os._exit(0)
     ended = os.pidfd_open(gone)
     with abandoned.alive(attempt):
-        witness.watch(ended)
+        worker_watchdog.watch(ended)
     os.close(ended)
     os.waitpid(gone, 0)
     assert state(run) == State.RUNNING
 
 
 def test_the_disk_is_cleared_again_though_it_failed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(witness, "FIRST_CLEARING_SECONDS", 0)
-    monkeypatch.setattr(witness, "CLEARING_SECONDS", 0)
+    monkeypatch.setattr(worker_watchdog, "FIRST_CLEARING_SECONDS", 0)
+    monkeypatch.setattr(worker_watchdog, "CLEARING_SECONDS", 0)
     ended = threading.Event()
     tries: list[int] = []
 
@@ -128,6 +128,6 @@ def test_the_disk_is_cleared_again_though_it_failed_once(monkeypatch: pytest.Mon
         ended.set()
         return 0
 
-    monkeypatch.setattr(leftovers, "clear", clear)
-    witness._clear_now_and_then(ended)
+    monkeypatch.setattr(host_cleanup, "clear", clear)
+    worker_watchdog._clear_now_and_then(ended)
     assert len(tries) == 2

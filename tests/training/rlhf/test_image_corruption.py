@@ -12,8 +12,8 @@ from PIL import Image
 from tests.training.rlhf import tiny
 from tests.training.rlhf.conftest import MakeRun
 from training.rlhf.contract import Kind, PreferencePair
-from training.rlhf.damage import cropped, exchanged
 from training.rlhf.events import EventWriter
+from training.rlhf.image_corruption import cropped, exchanged
 from training.rlhf.run_directory import Run, read_spec
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from config.outside import normalized
+from config.sanitising import normalized
 
 _ASCII = str.maketrans(
     {

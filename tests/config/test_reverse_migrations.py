@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from annotation.models import RecoveryCode
-from config import going_back
+from config import reverse_migrations
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def ask(target: str) -> None:
     assert plan and all(backwards for _, backwards in plan)
     state = executor._create_project_state(with_applied_migrations=True)
     sender = apps.get_app_config("annotation")
-    going_back.refuse_to_erase(sender, using="default", apps=state.apps, plan=plan)
+    reverse_migrations.refuse_to_erase(sender, using="default", apps=state.apps, plan=plan)
 
 
 def test_a_column_that_says_something_counts_like_a_table() -> None:
@@ -60,7 +60,7 @@ def test_a_column_that_says_something_counts_like_a_table() -> None:
 
 def test_whoever_says_that_it_may_go_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     RecoveryCode.objects.create(user=factories.make_user(), digest="d" * 64)
-    monkeypatch.setenv(going_back.ALLOWED, "yes")
+    monkeypatch.setenv(reverse_migrations.ALLOWED, "yes")
     ask("0007_quiz_grants")
 
 
@@ -72,7 +72,7 @@ def test_every_table_and_column_that_is_there_is_asked() -> None:
     asked = set()
     for (label, _), migration in executor.loader.disk_migrations.items():
         for operation in migration.operations:
-            rows = going_back._made_by(operation, label, now)
+            rows = reverse_migrations._made_by(operation, label, now)
             if isinstance(operation, migrations.CreateModel) and rows is not None:
                 asked.add((label, operation.name.lower()))
             if rows is not None:

@@ -1,11 +1,11 @@
 """A process beside each worker that outlives it just long enough to give back what it held.
 
 A worker that is killed cannot say so, and the one that takes its place first has to load Celery
-and Django: seconds, on a busy host half a minute. The witness is forked from the worker as it
+and Django: seconds, on a busy host half a minute. The watchdog is forked from the worker as it
 starts, so it has everything loaded. It looks every second which attempts of this host have lost
 their worker (``training.runs.abandoned``), and at once when its own worker ends. When nothing is
 held any more it ends as well; without it the lease decides. Each hour it also clears the host's
-disk of what runs left (``training.runs.leftovers``), from a thread, so that looking goes on.
+disk of what runs left (``training.runs.host_cleanup``), from a thread, so that looking goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from training.runs import abandoned, leftovers
+from training.runs import abandoned, host_cleanup
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +32,23 @@ CLEARING_SECONDS = 3600.0
 
 
 def start() -> int:
-    """Fork the witness of this process; returns its process id.
+    """Fork the watchdog of this process; returns its process id.
 
     Call it before the process has threads or connections: a fork takes locks along as they are.
     """
     worker_ended = os.pidfd_open(os.getpid())
-    witness = os.fork()
-    if witness == 0:
+    watchdog = os.fork()
+    if watchdog == 0:
         try:
             _become(worker_ended)
         finally:
             os._exit(0)
     os.close(worker_ended)
-    return witness
+    return watchdog
 
 
 def _become(worker_ended: int) -> None:
-    # What is signalled to the worker's group or service is not for the witness: it ends by itself.
+    # What is signalled to the worker's group or service is not for the watchdog: it ends by itself.
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
@@ -59,7 +59,7 @@ def _become(worker_ended: int) -> None:
     try:
         watch(worker_ended)
     except Exception:
-        log.exception("the witness of a worker failed")
+        log.exception("the watchdog of a worker failed")
     ended.set()
     for thread in threading.enumerate():  # Runs that were given back are being announced.
         if thread is not threading.current_thread():
@@ -94,7 +94,7 @@ def _clear_now_and_then(ended: threading.Event) -> None:
     while not ended.wait(pause):
         pause = CLEARING_SECONDS
         try:
-            leftovers.clear()
+            host_cleanup.clear()
         except Exception as error:
             log.warning("the disk is not cleared now, in an hour again: %s", error)
         finally:

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from config.outside import storable
+from config.sanitising import storable
 from training.models import Attempt, Metric, Run, Sample
 from training.rlhf.contract import (
     CheckpointSaved,

@@ -18,7 +18,7 @@ from training.rlhf.contract import ConversationRecord, Kind, PreferencePair, Pro
 from training.rlhf.contract.records import is_visible
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.pixels import within
-from training.rlhf.usable import LEFT_OUT
+from training.rlhf.record_checks import LEFT_OUT
 
 FAST: dict[str, tuple[Kind, dict[str, Any]]] = {
     name: (kind, settings | ({"steps": 1} if kind is Kind.PPO else {"max_steps": 2}))

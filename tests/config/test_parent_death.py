@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from config.parents import die_with_starter
+from config.parent_death import die_with_starter
 
 STARTER = """
 import multiprocessing
 import signal
 import sys
 
-from config.parents import die_with_starter
+from config.parent_death import die_with_starter
 
 
 def wait():

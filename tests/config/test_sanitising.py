@@ -7,8 +7,8 @@ import json
 import pytest
 from django.db import connection
 
-from config import outside
-from config.outside import (
+from config import sanitising
+from config.sanitising import (
     NotJson,
     find_unstorable,
     is_storable,
@@ -110,5 +110,5 @@ def test_json_of_machines_is_kept_as_well_as_can_be():
 
 
 def test_a_reason_is_short_and_storable():
-    assert outside.reason(ValueError(" a\0b ")) == "a\ufffdb"
-    assert len(outside.reason("x" * 10_000)) == outside.LONGEST_REASON
+    assert sanitising.reason(ValueError(" a\0b ")) == "a\ufffdb"
+    assert len(sanitising.reason("x" * 10_000)) == sanitising.LONGEST_REASON
