@@ -73,6 +73,8 @@ ELSEWHERE = [
 ]  # fmt: skip
 NOT_RUN = {
     r"docker ": "needs Docker; tests/config/test_compose.py and test_dockerfile.py have its parts",
+    r"(debootstrap|container=|buildah) ?": "needs root and buildah; the page says when it was done",
+    r"kubectl ": "needs a cluster; tests/config/test_kubernetes.py has what is applied",
     r"git pull$": "changes the checkout",
     r"\S+ manage.py createsuperuser$": "asks for a password at a terminal",
     r"python -m perf.stranger ": "attacks a site for minutes; tests/config/server has each attack",
