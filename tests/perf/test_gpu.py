@@ -113,14 +113,14 @@ def test_what_training_the_whole_language_model_takes() -> None:
     assert cut == pytest.approx(layers / 8 + weights - layers, rel=1e-3)
     layer = 4 * (4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096) / 2**30
     passing = found["layers and gradients that are whole for a while, at most, GiB"]
-    assert passing == pytest.approx(7 * layer)
+    assert passing == pytest.approx(7.5 * layer)
     kept = found["kept for the backward pass, MiB a token"]
     # Two norms' inputs and outputs, queries, keys, values, attention's result; gate, up, product.
     assert kept > 32 * 4 * (8 * 4096 + 3 * 11008) / 2**20
     assert found["kept with checkpointing, MiB a token"] == pytest.approx(kept / 32 + 0.5)
     assert found["all of these, GiB"] == pytest.approx(114.6, abs=0.1)
-    assert found["cut, GiB"] == pytest.approx(35.5, abs=0.1)
-    assert found["cut and with checkpointing, GiB"] == pytest.approx(23.5, abs=0.1)
+    assert found["cut, GiB"] == pytest.approx(35.8, abs=0.1)
+    assert found["cut and with checkpointing, GiB"] == pytest.approx(23.9, abs=0.1)
 
 
 def test_a_reckoned_round_counts_steps_and_kernels() -> None:

@@ -124,6 +124,7 @@ _PAPER_FULL = SftSettings(
     epochs=3.0,
     batch_size=128,
     full_model=True,
+    mixed_precision=True,
     gradient_checkpointing=True,
     max_length=1280,
 )

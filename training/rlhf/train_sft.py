@@ -124,9 +124,16 @@ def held_out_loss(
 
 def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
     if settings.full_model and run.spec.model.dtype != "float32":
-        raise EngineError("settings.full_model: small steps vanish in bfloat16; use dtype float32")
+        raise EngineError(
+            "settings.full_model: small steps vanish in bfloat16; use dtype float32, and "
+            "settings.mixed_precision to multiply in bfloat16"
+        )
     if settings.full_model and run.spec.model.quantization != "none":
         raise EngineError("settings.full_model: a 4-bit base cannot be trained itself")
+    if settings.mixed_precision and not settings.full_model:
+        raise EngineError(
+            "settings.mixed_precision: is for full_model; an adapter's base is of model.dtype"
+        )
     if settings.full_model and run.spec.policy_adapter is not None:
         raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)
@@ -197,9 +204,15 @@ def _loss(
     answers = padded(model, examples)
     adapter = None if settings.full_model else POLICY
     prompts = [example.prompt for example in examples]
-    hidden = response_hidden(model, adapter, prompts, answers.ids, answers.mask)
-    learnt = answers.learnt.to(hidden.device)
-    logprobs = token_logprobs(model, hidden, answers.ids, learnt, temperature=1.0, suppress=False)
+    learnt = answers.learnt.to(model.device)
+    # Remembered, rounded weights would stay when the layers that they are of are cut again.
+    with torch.autocast(
+        model.device.type, torch.bfloat16, enabled=settings.mixed_precision, cache_enabled=False
+    ):
+        hidden = response_hidden(model, adapter, prompts, answers.ids, answers.mask)
+        logprobs = token_logprobs(
+            model, hidden, answers.ids, learnt, temperature=1.0, suppress=False
+        )
     check_finite("log-probability", logprobs, [example.record for example in examples])
     return answer_loss(logprobs, learnt, average=settings.average, total=total)
 

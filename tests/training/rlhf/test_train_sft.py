@@ -128,6 +128,41 @@ def test_adapter_dropout_is_drawn_the_same_after_resuming(
     assert_same_weights(whole / "final", parts / "final")
 
 
+def test_weights_that_are_multiplied_in_bfloat16_are_kept_in_float32(
+    make_run: MakeRun, base_folder: Path
+) -> None:
+    """Steps of a thousandth of an ulp of bfloat16 go the way that they go in float32."""
+    small = OptimizerSettings(learning_rate=1e-6)
+    changes = FOUR_STEPS | {"full_model": True, "optimizer": small, "held_out": 3}
+    before = load_file(base_folder / "model.safetensors")
+    losses, moved = [], []
+    for name, more in {
+        "exact": {},
+        "mixed": {"mixed_precision": True},
+        "again": {"mixed_precision": True, "gradient_checkpointing": True},
+    }.items():
+        directory = make_run(Kind.SFT, name, **changes, **more)
+        assert train(directory) == 0
+        found = last_metrics(events(directory))
+        losses.append([found[4]["train/loss"], found[4]["held_out/loss"]])
+        after = load_file(directory / "final" / "model.safetensors")
+        assert {tensor.dtype for tensor in after.values()} == {torch.float32}
+        steps = [(after[key] - before[key]).flatten() for key in after if ".layers." in key]
+        moved.append(torch.cat([step for step in steps if bool(step.any())]))
+    exact, mixed, again = moved
+    assert losses[1] == pytest.approx(losses[0], rel=0.02) and losses[1] != losses[0]
+    assert losses[2] == losses[1]
+    assert float(torch.cosine_similarity(again, mixed, dim=0)) > 0.9999
+    assert 0.9 < float(torch.cosine_similarity(exact, mixed, dim=0)) < 0.9999
+
+
+def test_an_adapter_is_multiplied_as_its_base_is(make_run: MakeRun) -> None:
+    directory = make_run(Kind.SFT, **FOUR_STEPS, mixed_precision=True)
+    assert train(directory) == 1
+    [failure] = events(directory, "error")
+    assert failure["message"].startswith("settings.mixed_precision: is for full_model")
+
+
 def test_small_steps_are_not_lost_in_bfloat16(make_run: MakeRun) -> None:
     directory = make_run(Kind.SFT, **FOUR_STEPS, full_model=True)
     spec = (directory / "spec.json").read_text().replace('"float32"', '"bfloat16"')

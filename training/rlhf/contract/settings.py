@@ -131,6 +131,12 @@ class SftSettings:
         "Train all language-model weights instead of an adapter.",
         source="paper: both, one after the other",
     )
+    mixed_precision: bool = setting(
+        False,
+        "With full_model: multiply in bfloat16, while weights, gradients and AdamW's state stay in "
+        "float32. Without gradient_checkpointing the rounded weights are kept for a whole pass.",
+        source="paper's code: on",
+    )
     gradient_checkpointing: bool = setting(
         False,
         "Keep only what goes into a layer for the backward pass, which computes the rest again: "
