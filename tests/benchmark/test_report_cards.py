@@ -21,7 +21,7 @@ from benchmark.report_cards.kind import BLANK, conditions, report_on, scored
 from benchmark.statistics import estimate, paired_test
 from tests.factories import make_admin, make_member, make_project, make_token
 from tests.training.factories import make_base, make_checkpoint
-from training.checkpoints import cards
+from training.checkpoints import cards, lineage
 from training.models import Checkpoint, Run
 from training.rlhf.contract import PreferencePair, Turn, divide_held_out
 from training.runs import kinds
@@ -296,6 +296,8 @@ def test_a_reward_run_is_followed_by_its_report(reward_model: Checkpoint, settin
         kinds.followed(run)  # What execution calls when a run has succeeded.
         settings.REPORT_CARDS = False
     report = Run.objects.get(kind="report_card")
+    shown = lineage.outcomes_of(report, report.requested_by)
+    assert [one.title for one in shown] == ["Report card"]  # nothing of the base it stands on
     assert (report.reward_model, report.release) == (reward_model, run.release)
     assert (report.base, report.requested_by) == (run.base, run.requested_by)
 

@@ -49,7 +49,7 @@ def model_card(checkpoint: Checkpoint) -> str:
         _purpose(checkpoint),
         _section("What speaks against its labels", _warnings(checkpoint)),
         _section("Where it comes from", _origin(checkpoint)),
-        _section("Figures", curves.by_importance(checkpoint.metrics)),
+        _section("Figures", _figures(checkpoint)),
     ]
     if checkpoint.run is not None:
         settings = flat(checkpoint.run.settings) | flat(checkpoint.run.model, "model")
@@ -58,6 +58,11 @@ def model_card(checkpoint: Checkpoint) -> str:
     parts += [_section(title, rows) for title, rows in filter(None, told)]
     parts.append(_section("Files (sha256)", [(f["name"], f["sha256"]) for f in checkpoint.files]))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
+    found = curves.by_importance(checkpoint.metrics)
+    return [(one.label, f"{one.value:.6g} {one.unit}".rstrip()) for one in found]
 
 
 def _purpose(checkpoint: Checkpoint) -> str:

@@ -89,7 +89,8 @@ def outcomes_of(run: Run, user: Any) -> list[Outcome]:
     checkpoint = registry.final_checkpoint(run)
     if checkpoint is None and kinds.get(run.kind).measures:
         known = run.after is None or run.attempts.exists()
-        checkpoint = run.policy or (run.base if known else None)
+        # What scores or reports measures its reward model; the base is only what that stands on.
+        checkpoint = run.policy or run.reward_model or (run.base if known else None)
     return outcomes(checkpoint, user) if checkpoint else []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Avg, F, Max, Min
@@ -24,6 +24,8 @@ FIRST = [
     *("score", "loss", "entropy"),
 ]
 ABOUT = {
+    "reward": "mean of a round: the reward model's score with all that is added to it",
+    "score": "mean of a round by the reward model, which gives an average answer 0",
     "hallucination_estimate": "chance that the reward model prefers an average held-out answer",
     "kl": "nats per response, against the policy begun with",
     "accuracy": "share of pairs that the reward model ranks as people do",
@@ -127,10 +129,24 @@ def importance(key: str) -> tuple[int, str]:
     return (FIRST.index(key) if key in FIRST else len(FIRST), key)
 
 
-def by_importance(figures: dict[str, float]) -> list[tuple[str, float]]:
-    """The figures of a checkpoint as (what, value), the most telling first."""
-    ranked = sorted(figures.items(), key=lambda item: importance(item[0].rpartition("/")[2]))
-    return [(label(name), value) for name, value in ranked]
+class Figure(NamedTuple):
+    """One number that a run told: its name in words, its unit (or "") and what it means (or "")."""
+
+    label: str
+    value: float
+    unit: str
+    about: str
+
+
+def by_importance(figures: dict[str, float]) -> list[Figure]:
+    """The figures of a checkpoint by their names, the most telling first."""
+    ranked = sorted(figures, key=lambda name: importance(name.rpartition("/")[2]))
+    return [_figure(name, figures[name]) for name in ranked]
+
+
+def _figure(name: str, value: float) -> Figure:
+    key = name.rpartition("/")[2]
+    return Figure(label(name), value, UNITS.get(key, ""), ABOUT.get(key, ""))
 
 
 def label(name: str) -> str:

@@ -119,6 +119,8 @@ def main(arguments: list[str] | None = None, *, whole_process: bool = False) -> 
     )
     if options.kind == TRY:
         return _try_base(options.base)
+    # Where it is installed it warns, at each start, of a kernel for processors that it did without.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     directory: Path = options.run_dir
     if options.kind == MIXTURE:
         return _prepare_mixture(options.mixture, directory)

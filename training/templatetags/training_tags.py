@@ -90,15 +90,22 @@ def words(name: str) -> str:
 
 
 @register.filter
-def by_importance(figures: dict[str, float]) -> list[tuple[str, str]]:
+def by_importance(figures: dict[str, float]) -> list[dict[str, str]]:
     """The figures of a checkpoint in words, the most telling first: a share of few pairs is said
     with how many and with its interval."""
     pairs = round(figures.get(PAIRS) or 0)
     told = {name: value for name, value in figures.items() if name != PAIRS}
     shares = {curves.label(name) for name in told if name.startswith("held_out/accuracy")}
+    found = curves.by_importance(told)
     return [
-        (name, accuracy_of(value, pairs) if pairs and name in shares else figure(value))
-        for name, value in curves.by_importance(told)
+        {
+            "name": one.label,
+            "value": accuracy_of(one.value, pairs)
+            if pairs and one.label in shares
+            else f"{figure(one.value)} {one.unit}".rstrip(),
+            "about": one.about,
+        }
+        for one in found
     ]
 
 
