@@ -68,8 +68,19 @@ def question_files(protocol: str, path: Path) -> list[Path]:
     patterns = protocols.named(protocol).files
     found = [file for pattern in patterns for file in sorted(path.rglob(pattern))]
     if not found:
-        raise NotTaken([f"{path.name} holds no {' and no '.join(patterns)}"])
+        raise NotTaken([f"{path.name} holds no {' and no '.join(patterns)}{_of_another(path)}"])
     return found
+
+
+def _of_another(folder: Path) -> str:
+    """The benchmarks whose files a folder holds, for a message; empty for none."""
+    held = [
+        f"{file.name}, which {name} takes"
+        for name, one in protocols.TABLE.items()
+        for pattern in one.files
+        for file in sorted(folder.rglob(pattern))[:1]
+    ]
+    return f" (but {'; '.join(held)})" if held else ""
 
 
 def read_questions(protocol: str, path: Path) -> list[ReadQuestion]:

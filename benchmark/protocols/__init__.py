@@ -26,6 +26,7 @@ TABLE: dict[str, Protocol] = {
         small_world.PROTOCOL,
         pope.PROTOCOL,
         llava_bench.PROTOCOL,
+        llava_bench.IN_THE_WILD,
         repope.PROTOCOL,
         dash_b.PROTOCOL,
         amber.PROTOCOL,

@@ -12,7 +12,7 @@ from benchmark.importing import import_questions
 from benchmark.protocols import files, llava_bench, mmhal, pope
 from benchmark.protocols.by_id import Line, check, read_lines
 from benchmark.protocols.protocol import Refused
-from benchmark.sources import NotTaken
+from benchmark.sources import NotTaken, question_files, read_questions
 
 NAMED = [
     "Scores of Assistant 1 and 2: 8 and 9",
@@ -186,3 +186,53 @@ def test_a_longer_question_is_another_one(asked, fits):
         return
     with pytest.raises(Refused, match="answers another question"):
         check(line, SET)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "Is there a dog?", "label": "Yes"},
+        {"question": "Is there a dog?", "answer": "yes"},
+        {"question": "Is there a dog?", "label": "yes "},
+    ],
+)
+def test_a_question_of_pope_is_read_as_others_publish_it(record, tmp_path):
+    path = tmp_path / "coco_pope_random.json"
+    path.write_text(json.dumps({"question_id": "1", "image": "a.png", **record}))
+    [question] = pope.load_questions(path)
+    assert (question.text, question.label) == ("Is there a dog?", "yes")
+
+
+WILD = {
+    "questions.jsonl": {"question_id": 0, "image": "001.jpg", "text": "Where?", "category": "conv"},
+    "answers_gpt4.jsonl": {"question_id": 0, "prompt": "Where?", "text": "In Hawaii."},
+    "context.jsonl": {"id": "001", "image": "001.jpg", "caption": "A view of Diamond Head."},
+}
+
+
+def _published(folder, files):
+    for name, line in files.items():
+        (folder / name).write_text(json.dumps(line))
+    return folder
+
+
+@pytest.mark.django_db
+def test_llava_bench_in_the_wild_is_a_benchmark_of_its_own(tmp_path):
+    folder = _published(tmp_path, WILD)
+    [path] = question_files("llava_bench_wild", folder)
+    made = import_questions(
+        "llava_bench_wild", path, images_from=Folder(folder), allow_missing=True
+    )
+    data = made.questions.get().data
+    assert (made.name, data["gt_answer"]) == ("LLaVA-Bench (in the wild)", "In Hawaii.")
+    assert data["image_content"] == ["A view of Diamond Head."]
+    with pytest.raises(
+        NotTaken, match=r"no qa90_questions.jsonl \(but questions.jsonl, which llava"
+    ):
+        question_files("llava_bench", folder)
+
+
+def test_the_parts_of_llava_bench_in_the_wild_lie_beside_its_questions(tmp_path):
+    folder = _published(tmp_path, {"questions.jsonl": WILD["questions.jsonl"]})
+    with pytest.raises(NotTaken, match=r"answers_gpt4.jsonl is missing beside questions.jsonl"):
+        read_questions("llava_bench_wild", folder / "questions.jsonl")

@@ -9,7 +9,7 @@ from benchmark.protocols.llava_bench.judge import (
     judge_messages,
     parse_scores,
 )
-from benchmark.protocols.llava_bench.protocol import PROTOCOL
+from benchmark.protocols.llava_bench.protocol import IN_THE_WILD, PROTOCOL
 from benchmark.protocols.llava_bench.questions import (
     CAPTIONS_FILE,
     CATEGORIES,
@@ -31,6 +31,7 @@ __all__ = [
     "CAPTIONS_FILE",
     "CATEGORIES",
     "HIGHEST_SCORE",
+    "IN_THE_WILD",
     "JUDGE_INSTRUCTIONS",
     "LOWEST_SCORE",
     "ORDERS",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import F, Sum
 
 from benchmark.protocols.by_id import ById
-from benchmark.protocols.figure_display import Axis, Shown
+from benchmark.protocols.figure_display import Axis, Shown, Table
 from benchmark.protocols.llava_bench import judge, questions, scores
 from benchmark.protocols.llava_bench.published import PAPER
 from benchmark.protocols.protocol import (
@@ -39,7 +39,9 @@ def _by_order(judged: Judged) -> dict[str, Pair | None]:
 class LlavaBench(ById):
     name = "llava_bench"
     title = "LLaVA-Bench (COCO)"
-    files = (questions.QUESTIONS_FILE,)
+    files: ClassVar[tuple[str, ...]] = (questions.QUESTIONS_FILE,)
+    beside: ClassVar[tuple[str, ...]] = (questions.REFERENCES_FILE, questions.CAPTIONS_FILE)
+    """The files with the reference answers and with what is known of the pictures."""
     unsuitable = "{questions} compares two answers; that is asked of endpoints only."
     orders = judge.ORDERS
     order_titles = {"reference_first": "Reference first", "model_first": "Model first"}
@@ -71,7 +73,7 @@ class LlavaBench(ById):
     type_axis = Axis("score", "% of the reference", 0)
     headline_axis = Axis("relative score", "% of the reference")
 
-    published = (PAPER,)
+    published: ClassVar[tuple[Table, ...]] = (PAPER,)
     outcome_template = "benchmark/outcomes/scores.html"
     settle_template = "benchmark/settle/scores.html"
     known_template = "benchmark/known/lines.html"
@@ -102,16 +104,18 @@ class LlavaBench(ById):
 
     def read_questions(self, path: Path) -> list[ReadQuestion]:
         """The reference answers and captions lie beside the questions."""
-        beside = (questions.REFERENCES_FILE, questions.CAPTIONS_FILE)
-        parts = {name: path.parent / name for name in beside}
+        parts = {name: path.parent / name for name in self.beside}
         absent = [name for name, part in parts.items() if not part.is_file()]
         if absent:
             raise Refused(f"{name} is missing beside {path.name}" for name in absent)
         return [
-            # COCO itself puts the year's name before the number.
-            ReadQuestion(questions.record(one), (one.image, f"COCO_val2014_{one.image}"))
+            ReadQuestion(questions.record(one), self.image_names(one.image))
             for one in questions.load_questions(path, *parts.values())
         ]
+
+    def image_names(self, image: str) -> tuple[str, ...]:
+        """COCO itself puts the year's name before the number."""
+        return (image, f"COCO_val2014_{image}")
 
     def wording(self, kind: str) -> str | None:
         return judge.PROMPT_HASH if kind == OPENAI else None
@@ -170,4 +174,18 @@ class LlavaBench(ById):
         return Cell(f"{model:g} to {reference:g}", model >= reference, model - reference)
 
 
+class LlavaBenchInTheWild(LlavaBench):
+    """60 questions about 24 pictures of all sorts; what is known of a picture is one text."""
+
+    name = "llava_bench_wild"
+    title = "LLaVA-Bench (in the wild)"
+    files: ClassVar[tuple[str, ...]] = ("questions.jsonl",)
+    beside: ClassVar[tuple[str, ...]] = ("answers_gpt4.jsonl", "context.jsonl")
+    published: ClassVar[tuple[Table, ...]] = ()
+
+    def image_names(self, image: str) -> tuple[str, ...]:
+        return (image,)
+
+
 PROTOCOL = LlavaBench()
+IN_THE_WILD = LlavaBenchInTheWild()

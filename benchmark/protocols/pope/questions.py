@@ -55,15 +55,17 @@ def load_questions(path: str | Path) -> list[Question]:
 
 
 def _question(data: dict[str, Any], where: str) -> Question:
-    label = data.get("label")
+    given = data.get("label", data.get("answer"))
+    label = given.strip().lower() if isinstance(given, str) else given
+    asked = "question" if "question" in data and "text" not in data else "text"
     question = Question(
         question_id=files.number(data, "question_id", where, A_QUESTION),
         image=files.text(data, "image", where, A_QUESTION),
-        text=files.text(data, "text", where, A_QUESTION),
+        text=files.text(data, asked, where, A_QUESTION),
         label="yes" if label == "yes" else "no",
     )
     if label not in ("yes", "no"):
-        what = "missing" if label is None else f"{quoted(label)}, not 'yes' or 'no'"
+        what = "missing" if given is None else f"{quoted(given)}, not 'yes' or 'no'"
         raise Refused(f"{where}: label is {what}")
     return question
 
