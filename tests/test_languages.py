@@ -190,7 +190,7 @@ SPOKEN = re.compile(
     r"(?:toast|complain|say)\((?:event, )?[\"'`]\w|textContent = (?:\w+ \? )?[\"'`][A-Z]"
     r'|setAttribute\("(?:aria-label|title|placeholder)", ["\'`]'
 )
-OF_MANAGERS = {"charts.js", "runs.js", "panels.js"}
+OF_MANAGERS = {"charts.js", "line_charts.js", "svg_charts.js", "runs.js", "panels.js"}
 
 
 def test_texts_of_scripts_are_marked() -> None:
