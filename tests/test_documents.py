@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,30 @@ def test_the_version_is_said_the_same_everywhere() -> None:
     first = re.search(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert first is not None
     assert first[1] == factloop.__version__
+
+
+def _named(text: str) -> Iterator[tuple[str, list[Path]]]:
+    """Files of the code that a text names, with the places where each may lie."""
+    for path in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|css))(?:::\w+)?`", text):
+        yield path, [ROOT / path]
+    packages = "annotation|benchmark|config|demo|perf|training"
+    for dotted in re.findall(rf"`((?:{packages})(?:\.[a-z_]\w*)+)`", text):
+        steps = dotted.split(".")
+        paths = [ROOT.joinpath(*steps[:count]) for count in range(2, len(steps) + 1)]
+        yield dotted, [*paths, *(path.with_suffix(".py") for path in paths)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*DOCUMENTS, ROOT / "docs" / "style-guide.md", *(ROOT / "docs" / "decisions").glob("*.md")],
+    ids=lambda path: path.name,
+)
+def test_files_that_a_document_names_are_there(path: Path) -> None:
+    text = path.read_text()
+    assert [name for name, places in _named(text) if not any(map(Path.exists, places))] == []
+
+
+def test_a_file_that_is_not_there_is_found() -> None:
+    text = "`annotation/queues.py`, `annotation.queue.claim`, `config.settings` and `training.rung`"
+    missing = [name for name, places in _named(text) if not any(map(Path.exists, places))]
+    assert missing == ["annotation/queues.py", "training.rung"]
