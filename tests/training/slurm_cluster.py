@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -51,27 +52,101 @@ PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP
 """
 
 
+class Cluster:
+    """The daemons of one cluster, so that a test can take one away."""
+
+    def __init__(self, folder: Path, *, nodes: int) -> None:
+        self._folder = folder
+        self._configuration = folder / "slurm.conf"
+        self._controller = self._start("slurmctld")
+        wait_for(lambda: _works("scontrol", "ping"))  # A node that comes first tries again late.
+        self._nodes = [self._start_node(number) for number in range(nodes)]
+        ready = ["idle"] * nodes
+        wait_for(lambda: _say("sinfo", "-hN", "-p", "batch", "-o", "%T").split() == ready)
+
+    def lose_node(self, number: int) -> None:
+        """As when its power fails: daemon and jobs there are gone, and Slurm hears of it."""
+        self._nodes[number].kill()
+        self._nodes[number].wait(30)
+        for pid in self._of_jobs():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        down = ["State=DOWN", "Reason=lost"]
+        subprocess.run(["scontrol", "update", f"NodeName=node{number}", *down], check=True)
+
+    def bring_node_back(self, number: int) -> None:
+        self._nodes[number] = self._start_node(number)
+        resume = ["scontrol", "update", f"NodeName=node{number}", "State=RESUME"]
+        wait_for(lambda: _works(*resume))
+
+    @contextmanager
+    def configured(self, line: str) -> Iterator[None]:
+        """Within the block the controller is one that was started with ``line`` of slurm.conf."""
+        before = self._configuration.read_text()
+        try:
+            self._configuration.write_text(f"{before}\n{line}\n")
+            self._restart_controller()
+            yield
+        finally:
+            self._configuration.write_text(before)
+            self._restart_controller()
+
+    @contextmanager
+    def partition(self, name: str, state: str) -> Iterator[None]:
+        """Within the block an administrator has put the partition into that state."""
+        update = ["scontrol", "update", f"PartitionName={name}"]
+        subprocess.run([*update, f"State={state}"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*update, "State=UP"], check=True)
+
+    def end(self) -> None:
+        _say("scancel", "--user", "root")
+        wait_for(lambda: not _say("squeue", "--noheader", "--states", "running,completing"))
+        for daemon in (*self._nodes, self._controller):
+            daemon.terminate()
+            daemon.wait(30)
+
+    def _of_jobs(self) -> list[int]:
+        """Processes of this cluster's jobs, and those that watch over them."""
+        found = []
+        ours = f"SLURM_CONF={self._configuration}\0".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                known = (entry / "environ").read_bytes() + b"\0"
+                watches = (entry / "cmdline").read_bytes().startswith(b"slurmstepd")
+                if ours in known and (watches or b"SLURM_JOB_ID=" in known):
+                    found.append(int(entry.name))
+        return found
+
+    def _restart_controller(self) -> None:
+        self._controller.terminate()
+        self._controller.wait(30)
+        self._controller = self._start("slurmctld")
+        wait_for(lambda: _works("scontrol", "ping"))
+
+    def _start_node(self, number: int) -> subprocess.Popen[bytes]:
+        return self._start("slurmd", "-N", f"node{number}")
+
+    def _start(self, daemon: str, *options: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "output").open("ab") as output:
+            return subprocess.Popen([daemon, "-D", *options], stdout=output, stderr=output)
+
+
 @contextmanager
-def slurm_cluster(folder: Path, *, nodes: int = 1) -> Iterator[None]:
+def slurm_cluster(folder: Path, *, nodes: int = 1) -> Iterator[Cluster]:
     """Within the block sbatch, scontrol, squeue and scancel of this process mean this cluster.
 
     Each node has two processors and two GPUs, which are files.
     """
-    configuration = _configure(folder, nodes)
     before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(configuration)
-    daemons = [_start(folder, "slurmctld")]
-    daemons += [_start(folder, "slurmd", "-N", f"node{number}") for number in range(nodes)]
+    os.environ["SLURM_CONF"] = str(_configure(folder, nodes))
+    cluster = Cluster(folder, nodes=nodes)
     try:
-        ready = ["idle"] * nodes
-        wait_for(lambda: _say("sinfo", "-hN", "-p", "batch", "-o", "%T").split() == ready)
-        yield
+        yield cluster
     finally:
-        _say("scancel", "--user", "root")
-        wait_for(lambda: not _say("squeue", "--noheader", "--states", "running,completing"))
-        for daemon in reversed(daemons):
-            daemon.terminate()
-            daemon.wait(30)
+        cluster.end()
         os.environ.pop("SLURM_CONF")
         if before is not None:
             os.environ["SLURM_CONF"] = before
@@ -101,9 +176,9 @@ def _say(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
 
 
-def _start(folder: Path, daemon: str, *options: str) -> subprocess.Popen[bytes]:
-    with (folder / "output").open("ab") as output:
-        return subprocess.Popen([daemon, "-D", *options], stdout=output, stderr=output)
+def _works(*command: str) -> bool:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return done.returncode == 0 and "DOWN" not in done.stdout
 
 
 def _free_ports(count: int) -> list[int]:

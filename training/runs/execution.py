@@ -9,7 +9,8 @@
    (``launchers``).
 5. **Follow** its events into rows, upload each checkpoint. When the run is to be cancelled or the
    worker to end, the trainer is stopped, and what it saved is uploaded as well. A cluster's job
-   goes on when the worker ends: the next attempt takes it up.
+   goes on when the worker ends: the next attempt takes it up. A trainer that had told of its whole
+   result has succeeded, however its process came to its end after that.
 6. **Finish**: upload ``final/``, then in one transaction its row, what the kind takes in, and the
    new state. Files that lost the race are deleted again.
 
@@ -223,6 +224,8 @@ def _train(run: Run, attempt: Attempt, directory: Path, heart: Heartbeat) -> dic
     follower.catch_up(to_the_end=True)
     if heart.cancel_requested.is_set():
         raise Cancelled
+    if follower.has_result:
+        return follower.final_metrics
     if shutdown.asked() and code and follower.failure is None:
         raise GivenBack
     if trainer.trouble is not None and follower.failure is None:
@@ -288,6 +291,7 @@ class Follower:
     ) -> None:
         self.failure: Failure | None = None
         self.final_metrics: dict[str, Any] = {}
+        self._told_of_result = False
         self._run = run
         self._attempt = attempt
         self._directory = directory
@@ -295,6 +299,12 @@ class Follower:
         self._heart = heart
         self._tail = ""
         self._board = tensorboard.board(directory)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether ``final/`` is whole: the engine says so last, and nothing of it fails then."""
+        whole = self._told_of_result and (self._directory / "final").is_dir()
+        return whole and self.failure is None
 
     def catch_up(self, *, to_the_end: bool = False) -> None:
         """One batch, or all there is; raises Fenced when the run is not ours any more."""
@@ -314,7 +324,7 @@ class Follower:
 
     def _take(self, saved: CheckpointSaved) -> None:
         if saved.final:
-            self.final_metrics = saved.metrics
+            self.final_metrics, self._told_of_result = saved.metrics, True
         else:
             checkpoint_uploads.upload(self._run, self._attempt, self._directory, saved, self._heart)
 

@@ -9,7 +9,8 @@ The worker that follows the run is on another host, and all that the two share i
   nobody follows any more: the command is asked to save, then ended, so that no GPU stays occupied.
 - ``cluster-usage.json`` is what the command uses, measured here.
 - ``cluster-exit.json`` is the exit code, and whether this process was asked to end: the cluster
-  does so before it preempts a job and before a job's time is up.
+  does so before it preempts a job and before a job's time is up. A job that finds there that it has
+  succeeded, when it is started again, does nothing.
 
 SIGTERM is passed on to the command and all it started. Standard library only (what it imports of
 FactLoop too): it may run under the engine's own interpreter.
@@ -113,6 +114,8 @@ def main(directory: Path, patience: float, command: list[str]) -> int:
                 print("another trainer still runs in the run's directory", file=sys.stderr)
                 return DIRECTORY_BUSY
             time.sleep(0.5)
+        if _succeeded(directory):
+            return 0
         return _guard(Command(command), directory, patience)
 
 
@@ -133,13 +136,25 @@ def _guard(command: Command, directory: Path, patience: float) -> int:
     write(
         directory / EXIT,
         {
-            "job": os.environ.get("SLURM_JOB_ID", ""),
+            "job": _job(),
             "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
             "code": code,
             "asked_to_end": command.asked_to_end,
         },
     )
     return code
+
+
+def _job() -> str:
+    return os.environ.get("SLURM_JOB_ID", "")
+
+
+def _succeeded(directory: Path) -> bool:
+    """Whether an earlier start of this job did, and was taken away before the cluster knew."""
+    with contextlib.suppress(OSError, ValueError):
+        left = json.loads((directory / EXIT).read_text())
+        return left["job"] == _job() and left["code"] == 0
+    return False
 
 
 def _prepare() -> None:

@@ -127,6 +127,15 @@ def test_a_killed_trainer_is_resumed_from_its_checkpoint_in_the_next_attempt() -
     assert Metric.objects.filter(run=run, name="train/loss").count() == 6
 
 
+@pytest.mark.parametrize(
+    "ending", [{"last_signal": 15}, {"last_signal": 9}, {"last_signal": 6}, {"last_code": 1}]
+)
+def test_a_whole_result_is_taken_however_its_process_ended(ending: dict[str, Any]) -> None:
+    run = execute(make_run(script=ending))
+    assert (run.state, run.error, run.attempt_count) == (State.SUCCEEDED, "", 1)
+    assert run.checkpoints.get().metrics == {"held_out/accuracy": 0.75}
+
+
 def test_another_host_resumes_from_the_uploaded_checkpoint() -> None:
     run = execute(make_run(script={"steps": 6, "checkpoint_every": 2, "kill_at": 5}))
     shutil.rmtree(execution.run_directory(run))

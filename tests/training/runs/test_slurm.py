@@ -4,21 +4,27 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from django.test import Client
+from django.utils.html import strip_tags
 from safetensors.torch import load
 
 from annotation.exporting import make_release
+from tests.factories import make_member
 from tests.training.factories import make_common, make_run
 from tests.training.labelled import labelled_project
 from tests.training.processes import lives, wait_for
 from tests.training.rlhf import tiny
 from tests.training.runs.test_execution import execute, executing, pid_in
-from tests.training.slurm_cluster import needs_slurm, slurm_cluster
+from tests.training.slurm_cluster import Cluster, needs_slurm, slurm_cluster
 from training.checkpoints import checkpoint_files, registry
 from training.models import Metric, Run, State
 from training.runs import execution, in_job, requests, scheduling, shutdown
@@ -31,13 +37,13 @@ LONG = {"steps": 10_000, "seconds_per_step": 0.05, "checkpoint_every": 10_000}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with slurm_cluster(tmp_path_factory.mktemp("slurm"), nodes=1):
-        yield
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with slurm_cluster(tmp_path_factory.mktemp("slurm"), nodes=1) as cluster:
+        yield cluster
 
 
 @pytest.fixture(autouse=True)
-def through_slurm(settings: Any, cluster: None) -> None:
+def through_slurm(settings: Any, cluster: Cluster) -> None:
     settings.RUN_LAUNCHER = "slurm"
     settings.SLURM_POLL_SECONDS = 0.2
     settings.RUN_STOP_SECONDS = 30
@@ -50,6 +56,22 @@ def job_of(run: Run) -> str:
 
 def stage_of(run: Run) -> str:
     return Run.objects.get(pk=run.pk).stage
+
+
+def page_of(run: Run) -> str:
+    """What a manager reads there."""
+    client = Client()
+    client.force_login(make_member(run.project, "manager"))
+    return unescape(strip_tags(client.get(run.get_absolute_url()).content.decode()))
+
+
+def starts_of(run: Run) -> int:
+    events = (execution.run_directory(run) / "events.jsonl").read_text()
+    return events.count("training from step")
+
+
+def administrator(*words: str) -> None:
+    subprocess.run(["scontrol", *words], check=True, capture_output=True)
 
 
 def trains(run: Run) -> bool:
@@ -113,16 +135,49 @@ def test_cancelling_saves_ends_the_job_and_all_it_started() -> None:
     assert found.ended
 
 
-def test_a_job_that_waits_says_why_and_can_be_cancelled() -> None:
+def test_a_job_that_waits_says_why_and_can_be_cancelled(cluster: Cluster) -> None:
     other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
     run = make_run(script=LONG)
     with executing(run):
-        told = wait_for(lambda: "(Resources)" in stage_of(run) and stage_of(run))
+        wait_for(lambda: "(Resources)" in stage_of(run))
+        told = page_of(run)
+        administrator("hold", job_of(run))
+        wait_for(lambda: "an administrator of the cluster holds it (JobHeldAdmin)" in stage_of(run))
+        administrator("release", job_of(run))
+        with cluster.partition("batch", "DOWN"):
+            wait_for(lambda: "the partition is down (PartitionDown)" in stage_of(run))
         scheduling.cancel(run)
     slurm_commands.cancel(other)
     run.refresh_from_db()
     assert "it is next, and waits until enough is free (Resources)" in told
     assert run.state == State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "for the second time, since its node was lost, or it was ended before it had saved"),
+        (["--no-requeue"], "was lost with its node"),
+    ],
+)
+def test_a_job_whose_node_is_lost_says_so_and_goes_on_from_its_checkpoint(
+    cluster: Cluster, settings: Any, options: list[str], words: str
+) -> None:
+    settings.SLURM_OPTIONS = options
+    run = make_run(script={"steps": 30, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    with executing(run):
+        wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
+        lost = job_of(run)
+        cluster.lose_node(0)
+        if not options:
+            start_now(lost)  # It waits for the node, not for the two minutes of a requeued job.
+        told = wait_for(lambda: "nodes that it needs are down" in stage_of(run) and page_of(run))
+        cluster.bring_node_back(0)
+    run.refresh_from_db()
+    assert (run.state, run.error, run.attempt_count) == (State.SUCCEEDED, "", 1)
+    assert words in told
+    assert (run.attempts.get().job == f"Slurm job {lost}") is not bool(options)
+    assert starts_of(run) == 2
 
 
 def test_a_job_that_slurm_preempts_goes_on_from_its_last_checkpoint() -> None:
@@ -131,15 +186,15 @@ def test_a_job_that_slurm_preempts_goes_on_from_its_last_checkpoint() -> None:
         wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
         job = job_of(run)
         other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
-        wait_for(lambda: "waits in the queue, for the second time" in stage_of(run))
+        again = "waits in the queue, for the second time, since it was preempted: "
+        wait_for(lambda: again in stage_of(run))
         slurm_commands.cancel(other)
         start_now(job)
     run.refresh_from_db()
     assert (run.state, run.error) == (State.SUCCEEDED, "")
     assert run.attempt_count == 1
     assert Metric.objects.filter(run=run, name="train/loss").count() == 60
-    starts = (execution.run_directory(run) / "events.jsonl").read_text().count("training from step")
-    assert starts == 2
+    assert starts_of(run) == 2
 
 
 def test_a_job_told_to_end_by_slurm_is_submitted_again_and_goes_on() -> None:
@@ -247,9 +302,40 @@ def test_what_slurm_refuses_fails_at_once_with_its_words(
     settings.SLURM_OPTIONS = [option]
     run = execute(make_run())
     assert run.state == State.FAILED
-    assert run.error.startswith("Slurm refused the job: ")
-    assert words in run.error
-    assert "SLURM_OPTIONS" in run.error
+    told = page_of(run)
+    assert "Slurm refused the job: " in told
+    assert words in told
+    assert "SLURM_OPTIONS" in told
+
+
+def full(cluster: Cluster) -> AbstractContextManager[None]:
+    return cluster.configured("MaxJobCount=1")
+
+
+def drained(cluster: Cluster) -> AbstractContextManager[None]:
+    return cluster.partition("batch", "DRAIN")
+
+
+@pytest.mark.parametrize(
+    ("hindered", "words"),
+    [(full, "(its queue is full)"), (drained, "partition not available (inactive or drain)")],
+)
+def test_what_slurm_does_not_take_now_is_told_and_waited_for(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    hindered: Callable[[Cluster], AbstractContextManager[None]],
+    words: str,
+) -> None:
+    monkeypatch.setattr(slurm_commands, "COMMAND_SECONDS", 2)  # sbatch itself tries for minutes.
+    slurm_commands.cancel(submit(seconds=600))  # One that Slurm remembers.
+    run = make_run(script={"steps": 2})
+    with ExitStack() as afterwards, hindered(cluster):
+        afterwards.enter_context(executing(run))
+        wait_for(lambda: "Slurm takes no job now" in stage_of(run))
+        told = page_of(run)
+    run.refresh_from_db()
+    assert words in told
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
 
 
 def test_gpus_that_do_not_divide_among_nodes_are_refused(settings: Any) -> None:
@@ -274,6 +360,9 @@ def test_a_controller_that_is_away_is_waited_for(
     away.write_text(Path(there).read_text().replace("SlurmctldPort=", "SlurmctldPort=1 #"))
     (tmp_path / "gres.conf").write_text("")
     monkeypatch.setenv("SLURM_CONF", str(away))
+    monkeypatch.setattr(
+        slurm_commands, "COMMAND_SECONDS", 2
+    )  # Slurm's own tries take half a minute.
     run = make_run(script={"steps": 2})
     with executing(run):
         wait_for(lambda: "takes no job now" in stage_of(run), seconds=120)
@@ -304,14 +393,66 @@ def test_a_full_queue_is_waited_for_and_a_wrong_account_is_not(
     assert "sbatch: error" not in str(refused.value)
 
 
-def test_killing_what_runs_on_the_node_is_told_like_any_killed_trainer() -> None:
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("which", [int, parent_of], ids=["trainer", "what watches over it"])
+def test_killing_what_runs_on_the_node_is_told_like_any_killed_trainer(
+    which: Callable[[int], int],
+) -> None:
     run = make_run(script=LONG)
     with executing(run):
-        pid = pid_in(run, "trainer-pid")
-        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: trains(run))
+        os.kill(which(pid_in(run, "trainer-pid")), signal.SIGKILL)
     run.refresh_from_db()
     assert run.state == State.QUEUED
     assert run.attempts.get().reason == "the trainer was ended by signal 9"
+
+
+def started_by(settings: Any, folder: Path, shell: str) -> None:
+    """A job's Python is ``shell``, whose ``"$@"`` is what the interpreter was to be told."""
+    program = folder / "python"
+    program.write_text(f"#!/bin/bash\n{shell}\n")
+    program.chmod(0o755)
+    settings.TRAINER_PYTHON = str(program)
+
+
+def test_a_job_taken_away_before_it_began_goes_on(settings: Any, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    started_by(
+        settings,
+        tmp_path,
+        f'[ -e {here} ] && exec {sys.executable} "$@"; touch {here}; exec sleep 600',
+    )
+    run = make_run()
+    with executing(run):
+        wait_for(here.exists)
+        slurm_commands.ask_to_end(job_of(run))
+    run.refresh_from_db()
+    assert (run.state, run.error, run.attempt_count) == (State.SUCCEEDED, "", 1)
+
+
+def test_a_job_that_had_finished_when_slurm_took_it_away_is_not_done_again(
+    settings: Any, tmp_path: Path
+) -> None:
+    started_by(settings, tmp_path, f'{sys.executable} "$@"; sleep 600')
+    run = make_run()
+    with executing(run):
+        wait_for(lambda: (execution.run_directory(run) / in_job.EXIT).exists())
+        administrator("requeue", job_of(run))
+    run.refresh_from_db()
+    assert (run.state, run.error, run.attempt_count) == (State.SUCCEEDED, "", 1)
+    assert starts_of(run) == 1
+
+
+def test_a_job_that_has_succeeded_does_nothing_when_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    left = {"job": "7", "restart": 0, "code": 0, "asked_to_end": True}
+    (tmp_path / in_job.EXIT).write_text(json.dumps(left))
+    assert in_job.main(tmp_path, 60, ["/nowhere/no-such-command"]) == 0
 
 
 @pytest.mark.chain

@@ -6,7 +6,9 @@ engine command as everywhere, under ``in_job``. What a stranger would get wrong:
 - Only Slurm says whether a job has ended; the file that ``in_job`` leaves says how.
 - A job that was asked to end by somebody else (preempted, out of time) has saved its work. It is
   submitted again and goes on from its last checkpoint, as long as there is progress between.
-- Slurm requeues preempted jobs and those of lost nodes by itself: then the job simply waits again.
+- Slurm requeues preempted jobs and those of lost nodes by itself: then the job simply waits again,
+  and what one start of it left is not the next one's. A job that was done when it was taken away is
+  done: it is not started again.
 - When the worker ends or loses its lease the job goes on; the next attempt takes it up. A job that
   nobody follows ends itself after SLURM_PATIENCE_SECONDS.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -87,7 +90,7 @@ class SlurmTrainer:
         """Looks at the file that the job leaves each time, and asks Slurm only now and then."""
         if self._code is not None:
             return True
-        if time.monotonic() >= self._next_look or self._exit() is not None:
+        if time.monotonic() >= self._next_look or self._word_of(self._restarts) is not None:
             self._next_look = time.monotonic() + settings.SLURM_POLL_SECONDS
             self._touch()
             self._look()
@@ -175,11 +178,13 @@ class SlurmTrainer:
             self._refused(error)
 
     def _goes_on(self, job: Job) -> None:
-        if job.restarts != self._restarts:
-            self._restarts = job.restarts
-            (self._directory / in_job.EXIT).unlink(missing_ok=True)  # Of the time before.
-        if job.state == "PENDING":
-            again = f", for the {_nth(job.restarts + 1)} time" if job.restarts else self._why_again
+        self._restarts = job.restarts
+        before = self._word_of(job.restarts - 1) if job.restarts else None
+        if job.state == "PENDING" and before is not None and before["code"] == 0:
+            slurm_commands.cancel(self._job)
+            self._end_with(0, None)
+        elif job.state == "PENDING":
+            again = _which_start(job.restarts, before) if job.restarts else self._why_again
             self._notice = f"{self.job} waits in the queue{again}: {job.waits}"
         elif job.state in ("RUNNING", "COMPLETING", "CONFIGURING"):
             self._notice = ""
@@ -187,9 +192,9 @@ class SlurmTrainer:
             self._notice = f"{self.job} is {job.state.lower()}"
 
     def _ended(self, job: Job | None) -> None:
-        left = self._exit()
+        left = self._word_of(job.restarts if job is not None else None)
         state = job.state if job is not None else ""
-        if left is not None and not left["asked_to_end"]:
+        if left is not None and not (left["asked_to_end"] and left["code"]):
             self._end_with(int(left["code"]), None)
         elif self._stopping:
             self._end_with(int(left["code"]) if left else 143, None)
@@ -197,10 +202,22 @@ class SlurmTrainer:
             self._end_with(1, Failed(f"{self.job} was cancelled in Slurm, not here"))
         elif state == "OUT_OF_MEMORY":
             self._end_with(1, Failed(f"{self.job} needed more memory than --mem gives it"))
-        elif left is None and state == "FAILED" and job is not None:
-            self._end_with(job.exit_code or 1, None)
+        elif left is None and job is not None and state == "FAILED":
+            self._ended_without_word(job)
         else:
             self._again(state)
+
+    def _ended_without_word(self, job: Job) -> None:
+        """``in_job`` had not begun, or was itself ended: what is known is how Slurm saw it end."""
+        if job.signal == signal.SIGTERM:
+            self._again(job.state)
+        elif job.signal:
+            self._end_with(128 + job.signal, None)
+        elif job.exit_code == in_job.DIRECTORY_BUSY:
+            busy = "another trainer still runs in the run's directory"
+            self._end_with(job.exit_code, Vanished(busy))
+        else:
+            self._end_with(job.exit_code or 1, None)
 
     def _again(self, state: str) -> None:
         """The job was taken away; what it saved is in the directory."""
@@ -240,10 +257,12 @@ class SlurmTrainer:
             return job is not None and job.state == "PENDING"
         return False
 
-    def _exit(self) -> dict[str, Any] | None:
-        """What ``in_job`` left, if this job left it."""
+    def _word_of(self, restarts: int | None) -> dict[str, Any] | None:
+        """What ``in_job`` left when this job had been requeued so often; None: whenever."""
         left = _read(self._directory / in_job.EXIT)
-        return left if left and str(left.get("job")) == self._job else None
+        if not left or str(left.get("job")) != self._job:
+            return None
+        return left if restarts in (None, left["restart"]) else None
 
     def _progress(self) -> int:
         steps = (self._directory / "checkpoints").glob("step-*")
@@ -264,6 +283,13 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
         return content if isinstance(content, dict) else {}
     return {}
+
+
+def _which_start(restarts: int, before: dict[str, Any] | None) -> str:
+    """Which start it waits for, and what became of the one ``before``, by what that one left."""
+    lost = "its node was lost, or it was ended before it had saved"
+    why = lost if before is None else "it was preempted"
+    return f", for the {_nth(restarts + 1)} time, since {why}"
 
 
 def _nth(number: int) -> str:

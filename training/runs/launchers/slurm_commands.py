@@ -30,6 +30,7 @@ TRANSIENT = (
     "job violates accounting/qos policy",
     "submit limit",
     "queue full",
+    "inactive or drain",
 )
 """Parts of refusals that time alone may mend: a controller that restarts, a queue that is full."""
 
@@ -42,6 +43,7 @@ REASONS = {
     "InvalidQOS": "Slurm does not know the quality of service in SLURM_OPTIONS",
     "JobHeldAdmin": "an administrator of the cluster holds it",
     "JobHeldUser": "it is held: scontrol release lets it go",
+    "JobHoldMaxRequeue": "it was requeued too often, and is held: scontrol release lets it go",
     "Licenses": "it waits for a licence",
     "NodeDown": "a node that it needs is down",
     "PartitionDown": "the partition is down",
@@ -54,8 +56,15 @@ REASONS = {
     "QOSMaxJobsPerUserLimit": "this user already runs as many jobs as allowed",
     "Reservation": "it waits for a reservation",
     "Resources": "it is next, and waits until enough is free",
+    "launch_failed_requeued_held": "a node could not start it, so it is held: once the node is "
+    "mended, scontrol release lets it go",
 }
 """Slurm's reasons in words; a reason that is not here is shown as Slurm writes it."""
+LIMITS = {
+    "Assoc": "a limit of the account or user is reached",
+    "QOS": "a limit of its quality of service is reached",
+}
+"""The same for what reasons begin with: there is one for each thing that can be limited."""
 
 
 class Refused(Exception):
@@ -88,7 +97,9 @@ class Job:
             return f"nodes that it needs are down, drained or reserved ({self.reason})"
         if reason in ("None", ""):
             return "it was just submitted"
-        known = REASONS.get(reason)
+        known = REASONS.get(reason) or next(
+            (words for begin, words in LIMITS.items() if reason.startswith(begin)), None
+        )
         return f"{known} ({reason})" if known else reason.replace("_", " ")
 
 
