@@ -134,7 +134,7 @@ def chose(run: Run) -> bool:
 def asked(held_out: Sequence[PreferencePair], *, chose: bool) -> list[PreferencePair]:
     """The pairs to be scored, those that chose nothing first."""
     if chose:
-        choosing, reporting = divide_held_out([pair.image for pair in held_out])
+        choosing, reporting = divide_held_out([pair.subject for pair in held_out])
         order = dict.fromkeys([*reporting, *choosing])
         held_out = [held_out[number] for number in order]
     return list(held_out[:MOST_PAIRS])
@@ -154,7 +154,7 @@ def fair(
         return pairs, 0
     unusable = {pair.id for pair in pairs if pair.id not in scored_ids}
     usable = [pair for pair in held_out if pair.id not in unusable]
-    choosing, reporting = divide_held_out([pair.image for pair in usable])
+    choosing, reporting = divide_held_out([pair.subject for pair in usable])
     if choosing == reporting:
         return pairs, 0
     fit = {usable[number].id for number in reporting} | unusable

@@ -157,13 +157,18 @@ class TokenSequence:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded sequences; ``images[i]`` belongs to row ``i``."""
+    """Padded sequences; ``images[i]`` belongs to row ``i``, ``NO_IMAGE`` to one of text alone."""
 
     input_ids: Tensor
     """``[batch, sequence]``"""
     attention_mask: Tensor
     """``[batch, sequence]``, 1 on tokens and 0 on padding."""
     images: list[EncodedImage]
+
+    @property
+    def shown(self) -> list[EncodedImage]:
+        """Of the rows that have any, in their order."""
+        return [image for image in self.images if image.placeholder_ids]
 
     @classmethod
     def pad(

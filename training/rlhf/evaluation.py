@@ -57,12 +57,18 @@ def figures_of(
 ) -> dict[str, float]:
     """``preference_metrics`` and, of an ensemble, ``ensemble_metrics``.
 
-    ``rewards`` are the raw ones of ``pairs``, ``[count, 2, heads]``.
+    ``rewards`` are the raw ones of ``pairs``, ``[count, 2, heads]``. Where some pairs have images
+    and others are text alone, ``accuracy_with_images`` and ``accuracy_text_alone`` are of each.
     """
     first_better = torch.tensor([pair.preference == 1 for pair in pairs])
     length = reward_model.model.chat.response_ids
     lengths = [[len(length(pair.output_1)), len(length(pair.output_2))] for pair in pairs]
     found = preference_metrics(rewards.mean(-1), first_better, torch.tensor(lengths))
+    seen = torch.tensor([bool(pair.images) for pair in pairs])
+    for name, rows in (("with_images", seen), ("text_alone", ~seen)):
+        if 0 < int(rows.sum()) < len(pairs):
+            right = _correct(rewards.mean(-1)[rows], first_better[rows])
+            found[f"accuracy_{name}"] = float(right.mean())
     return found | (ensemble_metrics(rewards, first_better) if rewards.shape[-1] > 1 else {})
 
 
@@ -93,14 +99,20 @@ def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -
     """
     difference = rewards[:, 0] - rewards[:, 1]
     toward_better = torch.where(first_better, difference, -difference)
-    correct = (toward_better > 0).float() + 0.5 * (toward_better == 0).float()
     return {
-        "accuracy": float(correct.mean()),
+        "accuracy": float(_correct(rewards, first_better).mean()),
         "loss": float(-functional.logsigmoid(toward_better).mean()),
         "mean_reward": float(rewards.mean()),
         "calibration_error": calibration_error(torch.sigmoid(difference), first_better),
         "length_correlation": correlation(rewards.flatten(), lengths.flatten().float()),
     }
+
+
+def _correct(rewards: Tensor, first_better: Tensor) -> Tensor:
+    """1 where the better output has the higher reward, 0.5 where both are equal; ``[count]``."""
+    difference = rewards[:, 0] - rewards[:, 1]
+    toward_better = torch.where(first_better, difference, -difference)
+    return (toward_better > 0).float() + 0.5 * (toward_better == 0).float()
 
 
 def calibration_error(probabilities: Tensor, outcomes: Tensor, *, bins: int = 10) -> float:

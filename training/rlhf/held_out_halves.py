@@ -42,7 +42,7 @@ def halves(run: Run, pairs: Sequence[PreferencePair], *, chooses: bool) -> Halve
     everything = list(range(len(pairs)))
     if not pairs or not chooses:
         return Halves(everything, everything)
-    choosing, reporting = divide_held_out([pair.image for pair in pairs], fewest=FEWEST)
+    choosing, reporting = divide_held_out([pair.subject for pair in pairs], fewest=FEWEST)
     if choosing == reporting:
         run.events.stage(
             f"{len(pairs)} held-out pairs are too few to choose on one half and report on the "

@@ -28,7 +28,7 @@ def exchanged(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
     """Those of ``pairs`` that can be shown the image of another record, with that image.
 
     It is that of the next pair in order which has other images, and as many of them; where all have
-    the same, none is left.
+    the same, none is left. Pairs of text alone have none to exchange.
     """
     found = []
     for place, pair in enumerate(pairs):
@@ -55,7 +55,8 @@ def cropped(run: Run, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
 
 
 def _exchangeable(pair: PreferencePair, other: PreferencePair) -> bool:
-    return len(other.images) == len(pair.images) and not set(other.images) & set(pair.images)
+    alike = 0 < len(other.images) == len(pair.images)
+    return alike and not set(other.images) & set(pair.images)
 
 
 def _crop(run: Run, name: str, path: Path) -> str:

@@ -51,13 +51,17 @@ class EncodedImage:
 
     @property
     def each(self) -> tuple[EncodedImage, ...]:
-        return self.parts or (self,)
+        return self.parts or ((self,) if self.placeholder_ids else ())
+
+
+NO_IMAGE = EncodedImage(torch.empty(0), [], {})
+"""Of a prompt that is text alone."""
 
 
 def joined(images: Sequence[EncodedImage]) -> EncodedImage:
-    """Several images of one prompt as one; ModelError where the family takes only one."""
-    if len(images) == 1:
-        return images[0]
+    """The images of one prompt as one; ModelError where the family takes one and they are more."""
+    if len(images) < 2:
+        return images[0] if images else NO_IMAGE
     if any(image.alone for image in images):
         raise ModelError("this base model's family takes one image in a prompt here, not several")
     return EncodedImage(
@@ -108,8 +112,9 @@ class ImageEncoder:
     ) -> list[EncodedImage]:
         """Encode ``paths``, in their order; DataError names a file that is no picture.
 
-        Several paths in one place are the images of one prompt. What all processes ask for
-        (``shared``) each encodes a part of, and hands it to the others; all must call it then.
+        Several paths in one place are the images of one prompt, none are those of text alone. What
+        all processes ask for (``shared``) each encodes a part of, and hands it to the others; all
+        must call it then.
         """
         wanted = [path if isinstance(path, tuple) else (path,) for path in paths]
         single = dict.fromkeys((path,) for files in wanted for path in files)

@@ -159,12 +159,12 @@ class VisionLanguageModel(AdaptedBase):
         go on there: repeated ones would mean several packed sequences to transformers.
         """
         inputs = self.model_inputs(batch)
-        if self._own_positions:
+        if self._own_positions and batch.shown:
             return inputs
         mask = batch.attention_mask
         first = mask.argmax(-1, keepdim=True)  # what is padded in front
         places = torch.arange(mask.shape[1], device=mask.device)
-        inputs["position_ids"] = (places - first).clamp(min=0)
+        inputs["position_ids"] = self.shifted_positions((places - first).clamp(min=0), None)
         if not bool(first.any()):  # attention is faster without
             inputs["attention_mask"] = None
         return inputs
@@ -175,9 +175,13 @@ class VisionLanguageModel(AdaptedBase):
         mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
         return mask.masked_fill_(~allowed, torch.finfo(dtype).min)
 
-    def position_shift(self) -> Tensor | None:
-        """What the last images moved the positions behind them by, ``[batch, 1]``, if they did."""
-        return library_internals.position_shift(self.base) if self._own_positions else None
+    def position_shift(self, batch: Batch) -> Tensor | None:
+        """What the images of ``batch``, which was run last, moved the positions behind them by.
+
+        ``[batch, 1]``; None where nothing is moved: the model keeps what it knew of images before.
+        """
+        moves = self._own_positions and batch.shown
+        return library_internals.position_shift(self.base) if moves else None
 
     def shifted_positions(self, positions: Tensor, shift: Tensor | None) -> Tensor:
         """Positions ``[batch, sequence]`` of text behind images as this family counts them."""
@@ -187,13 +191,15 @@ class VisionLanguageModel(AdaptedBase):
 
     def model_inputs(self, batch: Batch) -> dict[str, Any]:
         """Keyword arguments of the base's forward or generate; fresh objects at each call."""
-        images, names = batch.images, batch.images[0].extras
-        inputs = {
+        images = batch.shown
+        inputs: dict[str, Any] = {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,
-            library_internals.ENCODED_IMAGES: {"image": self._encoded(images)},
-            **{n: torch.cat([image.extras[n] for image in images]).to(self.device) for n in names},
         }
+        if images:
+            inputs[library_internals.ENCODED_IMAGES] = {"image": self._encoded(images)}
+        for name in images[0].extras if images else ():
+            inputs[name] = torch.cat([image.extras[name] for image in images]).to(self.device)
         if self._token_types is not None:
             inputs[self._token_types] = (batch.input_ids == self.base.config.image_token_id).int()
         return inputs

@@ -71,7 +71,9 @@ def prefix_of(model: VisionLanguageModel, sequences: Sequence[TokenSequence]) ->
     cache = Cache(layers=list(layers))
     with contextlib.suppress(_AllKnown):
         model.run(**model.positioned_inputs(batch), past_key_values=cache, use_cache=True)
-    return Prefix([layer.kept for layer in layers], batch.attention_mask, model.position_shift())
+    return Prefix(
+        [layer.kept for layer in layers], batch.attention_mask, model.position_shift(batch)
+    )
 
 
 def continued(

@@ -181,12 +181,13 @@ class ChatFormat:
             if images > 1 and turn.speaker == "human":
                 messages.append(self._interleaved(turn, added))
                 continue
-            text = without_placeholder(turn.text) if position == first else turn.text
+            shows = images > 0 and position == first
+            text = without_placeholder(turn.text) if shows else turn.text
             message = _message(
                 "user" if turn.speaker == "human" else "assistant",
                 "\n\n".join(self._literal(part) for part in (text, added) if part),
             )
-            if position == first:
+            if shows:
                 message["content"].insert(0, {"type": "image"})
             messages.append(message)
         return messages

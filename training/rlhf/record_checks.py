@@ -46,6 +46,8 @@ def usable(
     the settings refuse them, or when none is left.
     """
     run.events.stage(f"checking {len(records)} {what}")
+    if blind := sum(not record.images for record in records):
+        run.events.stage(f"{blind} of {len(records)} {what} are text alone, without an image")
     places = processes().share(range(len(records)))
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
         pictures = list(pool.map(lambda n: _picture_problem(run, models, records[n]), places))
@@ -66,7 +68,7 @@ def usable(
 
 
 def stand_in(model: VisionLanguageModel, record: Record) -> EncodedImage:
-    """What a record's images are to text: their placeholders, one each, and no features."""
+    """What a record's images, if any, are to text: a placeholder each, and no features."""
     one = EncodedImage(torch.empty(0), [model.chat.image_token_id], {})
     return joined([one for _ in record.images])
 

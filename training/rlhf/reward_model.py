@@ -37,7 +37,7 @@ _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15}
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """An input with its raw score; ``image`` is a file in the reward model's own folder."""
+    """An input with its raw score; ``image`` is a file in the reward model's own folder, if any."""
 
     image: str
     more_images: tuple[str, ...] = ()
@@ -45,6 +45,10 @@ class Golden:
     response: str
     captions: tuple[str, ...]
     score: float
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.image, *self.more_images) if self.image else ()
 
 
 class RewardModel:
@@ -328,7 +332,7 @@ class RewardModel:
             sequences = self.sequences(record.conversation, image, [response], record.captions)
             examples.append(
                 Golden(
-                    image=names[0],
+                    image=names[0] if names else "",
                     more_images=tuple(names[1:]),
                     conversation=record.conversation,
                     response=response,
@@ -342,7 +346,7 @@ class RewardModel:
         if not golden:
             return
         images = self.model.encode_images(
-            [tuple(image_path(folder, name) for name in (g.image, *g.more_images)) for g in golden]
+            [tuple(image_path(folder, name) for name in g.images) for g in golden]
         )
         sequences = [
             sequence

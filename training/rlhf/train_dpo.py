@@ -147,6 +147,11 @@ def _damaged(
     """``pairs`` with damaged images where the policy is to learn to look; else none."""
     if not settings.image_coefficient:
         return []
+    if blind := sum(not pair.images for pair in pairs):
+        raise DataError(
+            f"settings.image_coefficient: {blind} of {len(pairs)} pairs are text alone, with no "
+            "image to be damaged"
+        )
     if settings.image_damage == "crop":
         return image_corruption.cropped(run, pairs)
     damaged = image_corruption.exchanged(pairs)

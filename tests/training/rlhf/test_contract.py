@@ -123,6 +123,34 @@ def test_votes_make_soft_labels() -> None:
     assert pair(2).share_for_better == 1.0
 
 
+@pytest.mark.parametrize("said", [{}, {"image": None}, {"image": ""}, {"image": []}])
+@pytest.mark.parametrize(
+    ("record_type", "records"),
+    [
+        (PreferencePair, tiny.preference_records),
+        (ConversationRecord, tiny.conversation_records),
+    ],
+)
+def test_what_is_learnt_from_may_be_text_alone(
+    record_type: Any, records: Any, said: dict[str, Any]
+) -> None:
+    [record] = records(["a.png"])
+    del record["image"]
+    with pytest.raises(
+        ContractError, match="image: is missing, and the conversations have <image>"
+    ):
+        record_type.from_json(record | said)
+    found = record_type.from_json(tiny.text_alone(record) | said)
+    assert (found.images, found.subject) == ((), found.id)
+    assert record_type.from_json(found.to_json()) == found
+
+
+def test_a_prompt_to_answer_has_an_image() -> None:
+    [record] = tiny.prompt_records(["a.png"])
+    with pytest.raises(ContractError, match="image: is missing"):
+        PromptRecord.from_json(tiny.text_alone(record))
+
+
 def test_several_images_have_a_place_each() -> None:
     [record] = tiny.prompt_records(["a.png"])
     record["image"] = ["a.png", "b.png"]

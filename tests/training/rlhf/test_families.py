@@ -21,6 +21,7 @@ from training.rlhf.adapters import HEAD_WEIGHTS
 from training.rlhf.contract import Kind, LoraSettings, ModelSettings, SamplingSettings, Turn
 from training.rlhf.data import Batch, TokenSequence
 from training.rlhf.errors import ModelError
+from training.rlhf.images import joined
 from training.rlhf.logprobs import token_logprobs
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.prefixes import prefix_of
@@ -100,6 +101,41 @@ def test_a_prompt_computed_once_for_several_responses_means_the_same(
         length = int(mask[row].sum())
         alone = response_hidden(model, None, [prompt], ids[[row], :length], mask[[row], :length])
         torch.testing.assert_close(shared[row, :length], alone[0], atol=2e-5, rtol=1e-5)
+
+
+PLAIN_TURNS = (Turn(speaker="human", text=QUESTION),)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_text_alone_means_the_same_beside_rows_with_images(
+    model: VisionLanguageModel, pictures: list[Path], side: str
+) -> None:
+    """And what the family itself makes of it, whatever was run before."""
+    [shown, *_], plain = prompts_of(model, pictures), model.chat.prompt(PLAIN_TURNS, joined([]))
+    longer = model.chat.prompt((Turn(speaker="human", text=f"{QUESTION} {QUESTION}"),), joined([]))
+    assert model.chat.image_token_id not in plain.ids
+    truth = model.base.model(input_ids=torch.tensor([plain.ids])).last_hidden_state[0]
+    places = slice(-len(plain), None) if side == "left" else slice(len(plain))
+    for rows in ([shown, plain], [plain, longer], [plain]):
+        batch = Batch.pad(rows, pad_id=model.pad_id, device=model.device, side=side)
+        hidden = model.hidden_states(batch)[rows.index(plain)]
+        torch.testing.assert_close(hidden[places], truth, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_behind_a_prefix_text_alone_means_the_same_beside_rows_with_images(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    [shown, *_], plain = prompts_of(model, pictures), model.chat.prompt(PLAIN_TURNS, joined([]))
+    ids, mask = padded_ids(model, ["yes", "a green square", "no"])
+    mixed = response_hidden(model, None, [shown, plain, plain], ids, mask)
+    alone = response_hidden(model, None, [plain, plain], ids[1:], mask[1:])
+    whole = torch.tensor([plain.ids + ids[1, : int(mask[1].sum())].tolist()])
+    truth = model.base.model(input_ids=whole).last_hidden_state[0, len(plain) - 1 : -1]
+    for hidden in (mixed[1:], alone):
+        torch.testing.assert_close(hidden[0, : len(truth)], truth, atol=2e-5, rtol=1e-5)
+        assert hidden[1, :1].isfinite().all()
 
 
 LONG_TURNS = (Turn(speaker="human", text="<image>\n" + "is there a red cross ? " * 22),)

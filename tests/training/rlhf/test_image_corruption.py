@@ -28,6 +28,11 @@ def test_each_pair_is_shown_the_image_of_another() -> None:
     assert [pair.id for pair in found] == ["0", "1", "2", "3"]
 
 
+def test_pairs_of_text_alone_are_shown_no_image() -> None:
+    [alone] = (replace(pair, image="", id="9") for pair in pairs_of("a"))
+    assert [pair.id for pair in exchanged([*pairs_of("a", "b"), alone, alone])] == ["0", "1"]
+
+
 def test_where_no_other_image_is_nothing_is_exchanged() -> None:
     several = replace(pairs_of("b")[0], id="9", more_images=("c",))
     assert exchanged(pairs_of("a", "a")) == []

@@ -187,6 +187,12 @@ def preference_records(names: list[str], *, seed: int = 0) -> list[dict[str, Any
     return records
 
 
+def text_alone(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without its image and the place of it."""
+    turns = [{**t, "value": t["value"].replace("<image>", "")} for t in record["conversations"]]
+    return {name: record[name] for name in record if name != "image"} | {"conversations": turns}
+
+
 def prompt_records(names: list[str]) -> list[dict[str, Any]]:
     return [
         {

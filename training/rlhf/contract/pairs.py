@@ -60,7 +60,7 @@ class ResponsePair(Record):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(**shared_fields(data), **_outputs(data))
+        return cls(**shared_fields(data, text_alone=True), **_outputs(data))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class PreferencePair(ResponsePair):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        shared = shared_fields(data)
+        shared = shared_fields(data, text_alone=True)
         preference = require(data, "preference", int)
         if preference not in (1, 2):
             raise ContractError("preference", f"is {preference}, not 1 or 2")

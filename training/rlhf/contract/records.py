@@ -51,7 +51,8 @@ def without_placeholder(text: str) -> str:
 class Record:
     """What all records share: an image and the conversation about it, ending with a human turn.
 
-    The image is that of the first human turn (``without_placeholder``).
+    The image is that of the first human turn (``without_placeholder``). Pairs and conversations to
+    learn from may do without: then no ``<image>`` is in them either.
 
     The wire format ends ``conversations`` with an empty ``gpt`` turn, as the paper's does. Where
     ``image`` is a list there, the conversation has an ``<image>`` for each, in their order.
@@ -69,7 +70,13 @@ class Record:
 
     @property
     def images(self) -> tuple[str, ...]:
-        return (self.image, *self.more_images)
+        """None where the record is text alone."""
+        return (self.image, *self.more_images) if self.image else ()
+
+    @property
+    def subject(self) -> str:
+        """What held-out records are divided by: the image, and without one the record itself."""
+        return self.image or self.id
 
     @property
     def question(self) -> str:
@@ -97,8 +104,8 @@ class Record:
         )
 
     @property
-    def image_json(self) -> str | list[str]:
-        return list(self.images) if self.more_images else self.image
+    def image_json(self) -> str | list[str] | None:
+        return list(self.images) if self.more_images else self.image or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +159,7 @@ class ConversationRecord(Record):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         turns = require(data, "conversations", list)
-        shared = {**shared_fields(data), "answered": ""} if turns else {}
+        shared = {**shared_fields(data, text_alone=True), "answered": ""} if turns else {}
         if not turns or not isinstance(turns[-1], dict) or turns[-1].get("from") != "gpt":
             raise ContractError("conversations", "does not end with a gpt turn")
         answer = text_of(turns[-1], "value", f"conversations[{len(turns) - 1}]")
@@ -181,7 +188,8 @@ class Generation:
         return build(cls, data, "")
 
 
-def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
+def shared_fields(data: dict[str, Any], *, text_alone: bool = False) -> dict[str, Any]:
+    """What all records share; ``text_alone``: the image may be missing, null or empty."""
     turns = require(data, "conversations", list)
     conversation: list[Turn] = []
     for position, turn in enumerate(turns):
@@ -208,13 +216,13 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
         raise ContractError("captions", "is not a list of texts")
     for position, caption in enumerate(captions):
         check_whole(caption, f"captions[{position}]")
-    images = _images(data, conversation)
+    images = _images(data, conversation, text_alone=text_alone)
     identity = str(require(data, "id", (str, int)))
     for name, text in (("id", identity), *(("image", image) for image in images)):
         check_whole(text, name)
     return {
         "id": identity,
-        "image": images[0],
+        "image": images[0] if images else "",
         "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
         "captions": tuple(captions),
@@ -222,13 +230,17 @@ def shared_fields(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _images(data: dict[str, Any], conversation: list[Turn]) -> list[str]:
+def _images(data: dict[str, Any], conversation: list[Turn], *, text_alone: bool) -> list[str]:
+    places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation if turn.speaker == "human")
+    if text_alone and data.get("image") in (None, "", []):
+        if places:
+            raise ContractError("image", f"is missing, and the conversations have {IMAGE_TOKEN}")
+        return []
     named = require(data, "image", (str, list))
     if isinstance(named, str):
         return [named]
     if not named or not all(isinstance(name, str) for name in named):
         raise ContractError("image", "is neither a text nor a list of texts")
-    places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation if turn.speaker == "human")
     if len(named) > 1 and places != len(named):
         raise ContractError(
             "image", f"names {len(named)} images, but the conversations have {places} {IMAGE_TOKEN}"
