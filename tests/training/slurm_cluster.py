@@ -75,9 +75,8 @@ class Cluster:
         subprocess.run(["scontrol", "update", f"NodeName=node{number}", *down], check=True)
 
     def bring_node_back(self, number: int) -> None:
+        """It is in service again once its daemon has registered (``ReturnToService``)."""
         self._nodes[number] = self._start_node(number)
-        resume = ["scontrol", "update", f"NodeName=node{number}", "State=RESUME"]
-        wait_for(lambda: _works(*resume))
 
     @contextmanager
     def configured(self, line: str) -> Iterator[None]:
