@@ -88,6 +88,11 @@ class Seed:
             },
         }
 
+    def pairs(self) -> tuple[list[Pair], list[Pair]]:
+        """Those that reward models learn from and those that are held out; no more is made."""
+        self._draw()
+        return self._pairs()
+
     # ---- stages ------------------------------------------------------------------------------
 
     def _draw(self) -> None:
