@@ -41,7 +41,20 @@ _LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429}
 """And every status from 500 on: proxies have their own for a server that is away."""
 _REFUSED = {401, 402, 403, 404, 405}
-_CUT = {"length", "max_tokens"}
+_NOTHING_LEFT = re.compile(
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_(?:not_active|hard_limit_reached)"
+    r"|credit balance is too low|account_deactivated",
+    re.IGNORECASE,
+)
+"""What endpoints say, some with status 429 or 400, that will not be otherwise in a minute."""
+_NO_SUCH_MODEL = re.compile(
+    r"model_not_found|invalid_model\b|\bmodel\b[^.\n]{0,120}? (?:does not exist|is not found"
+    r"|not found|is not a valid model)|not a valid model",
+    re.IGNORECASE,
+)
+_CUT = {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "incomplete"}
+_SPOKEN = {"text", "output_text"}
+"""Parts of a reply that are no thoughts."""
 _WITHHELD = {"content_filter", "safety", "recitation"}
 _MOST_WITHOUT_TEXT = 2
 """Times that a question is asked whose replies say nothing and are billed."""
@@ -251,6 +264,10 @@ def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Rep
     status = response.status_code
     if status in _REFUSED or 300 <= status < 400:
         raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
+    words = content.decode(errors="replace")[:_WORDS_LOOKED_AT]
+    for_all = _NOTHING_LEFT.search(words) or (status in (400, 422) and _NO_SUCH_MODEL.search(words))
+    if status in (400, 422, 429) and for_all:
+        raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
     if status in _RETRIED or status >= 500:
         raise _Again(f"status {status}", _retry_after(response))
     if status in (400, 422) and (names := _options_refused(content, body)):
@@ -316,7 +333,10 @@ def _text_of(response: httpx.Response, content: bytes) -> _Reply:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
     if isinstance(said, list):
-        said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
+        parts = (part for part in said if isinstance(part, dict))
+        said = "".join(
+            str(part.get("text", "")) for part in parts if str(part.get("type", "text")) in _SPOKEN
+        )
     text = storable(said) if isinstance(said, str) else ""
     if not text.strip() and ended in _WITHHELD:
         text = f"(The endpoint withheld its reply: {ended}.)"
@@ -326,8 +346,15 @@ def _text_of(response: httpx.Response, content: bytes) -> _Reply:
 
 
 def _billed(usage: Any) -> int:
-    """The tokens that an endpoint says it billed; what it writes there costs no verdict."""
-    return whole_number(usage.get("total_tokens")) or 0 if isinstance(usage, dict) else 0
+    """The tokens that an endpoint says it billed, in all or asked and answered apart; what it
+    writes there costs no verdict."""
+    if not isinstance(usage, dict):
+        return 0
+    total = whole_number(usage.get("total_tokens"))
+    return total or sum(
+        next((count for name in names if (count := whole_number(usage.get(name)))), 0)
+        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    )
 
 
 def _options_refused(content: bytes, body: dict[str, Any]) -> list[str]:

@@ -316,3 +316,74 @@ def test_a_question_that_is_too_long_fails_alone() -> None:
     ) as judge:
         outcomes = ask(judge, items(3))
     assert [outcomes[n].state for n in range(3)] == ["parsed", "failed", "parsed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"code": "insufficient_quota", "message": "You exceeded your current quota."}),
+        (400, {"type": "invalid_request_error", "message": "Your credit balance is too low."}),
+        (400, {"message": "lab/judge is not a valid model ID"}),
+        (400, {"code": "model_not_found", "message": "The model `judge-1` does not exist."}),
+        (422, {"message": "The model judge-1 does not exist"}),
+    ],
+)
+def test_what_would_refuse_every_question_ends_the_asking_at_once(status: int, error: Any) -> None:
+    body = json.dumps({"error": error}).encode()
+    with (
+        fake_judge(lambda prompt, before: Reply(status=status, body=body)) as judge,
+        pytest.raises(endpoints.JudgeRefused, match=str(error["message"])[:20]),
+    ):
+        ask(judge, items(5), concurrency=1)
+    assert len(judge.requests) == 1
+
+
+def test_a_limit_that_passes_is_waited_for() -> None:
+    """Also in the words that Google has for a minute's limit."""
+    busy = json.dumps({"error": {"code": 429, "message": "You exceeded your current quota"}})
+    replies = [Reply(status=429, body=busy.encode()), Reply("Rating: 4")]
+    with fake_judge(lambda prompt, before: replies[before]) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.rating, outcome.calls) == (4, 2)
+
+
+def completion(content: Any, usage: Any, ended: str = "stop") -> Reply:
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": ended}
+    return Reply(body=json.dumps({"choices": [choice], "usage": usage}).encode())
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 30, "completion_tokens": 12}, 42),
+        ({"input_tokens": 30, "output_tokens": 12}, 42),
+        ({"total_tokens": 40, "prompt_tokens": 30, "completion_tokens": 12}, 40),
+        ({"prompt_tokens": 30, "completion_tokens": None}, 30),
+        ([], 0),
+    ],
+)
+def test_tokens_are_counted_however_an_endpoint_tells_them(usage: Any, tokens: int) -> None:
+    with fake_judge(lambda prompt, before: completion("Rating: 4", usage)) as judge:
+        (outcome,) = ask(judge).values()
+    assert outcome.tokens == tokens
+
+
+def test_parts_of_a_reply_that_are_thoughts_are_no_verdict() -> None:
+    odd = {"type": {}, "text": "Rating: 3"}
+    thought = {"type": "reasoning", "text": "Rating: 5 at first sight."}
+    parts = [
+        thought,
+        odd,
+        {"type": "thinking", "thinking": []},
+        {"type": "text", "text": "Rating: 1"},
+    ]
+    with fake_judge(lambda prompt, before: completion(parts, {})) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.text, outcome.rating) == ("Rating: 1", 1)
+
+
+@pytest.mark.parametrize("ended", ["MAX_TOKENS", "model_length", "max_output_tokens"])
+def test_a_reply_that_any_endpoint_says_was_cut_is_no_verdict(ended: str) -> None:
+    with fake_judge(lambda prompt, before: completion("Rating: 5", {}, ended)) as judge:
+        (outcome,) = ask(judge).values()
+    assert (outcome.rating, outcome.state, outcome.calls) == (None, "unparsed", 1)
