@@ -61,6 +61,8 @@ class Dashboard:
     skips: list[tuple[str, int]]
     """Reason in words and how often, most frequent first."""
     forecast: Forecast
+    nobody_left: int
+    """Comparisons that wait for answers although everybody who annotates here has had them."""
     people: list[MemberWork]
 
 
@@ -82,7 +84,8 @@ def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
         concerns=of_project(project, kept) if _sum(totals, "answers") else [],
         ties=Share(_sum(totals, "ties"), _sum(totals, "answers")),
         skips=_skips(kept),
-        forecast=forecast(_remaining(kept), whole, today=today),
+        forecast=_forecast(kept, whole, today),
+        nobody_left=kept.data.get("nobody_left", 0),
         people=_people(project, totals),
     )
 
@@ -145,6 +148,13 @@ def _remaining(kept: Figures) -> int:
     if settled.get("comparisons"):
         more = progress.waiting * settled["more_votes"] / settled["comparisons"]
     return progress.wanted - progress.judgments + round(more)
+
+
+def _forecast(kept: Figures, whole: list[int], today: date) -> Forecast:
+    remaining = _remaining(kept)
+    if remaining > 0 and kept.data.get("nobody_left", 0) >= figures.progress(kept).waiting > 0:
+        return Forecast(reason="Nobody is left to ask.", remaining=remaining)
+    return forecast(remaining, whole, today=today)
 
 
 def _skips(kept: Figures) -> list[tuple[str, int]]:

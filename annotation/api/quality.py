@@ -125,6 +125,10 @@ class QualitySerializer(serializers.Serializer):
         many=True, help_text="The last four weeks; today is the last and not over."
     )
     forecast = ForecastSerializer()
+    nobody_left = serializers.IntegerField(
+        help_text="Comparisons that wait for answers although everybody who annotates here has "
+        "had them."
+    )
 
 
 class Quality(KnownParameters, APIView):
@@ -148,6 +152,7 @@ class Quality(KnownParameters, APIView):
             "days": board.days,
             "concerns": board.concerns,
             "forecast": board.forecast,
+            "nobody_left": board.nobody_left,
         }
         return Response(QualitySerializer(about).data)
 

@@ -121,6 +121,33 @@ SELECT NULL, annotator, answers, count(*) FROM judged, unnest(people) AS annotat
 GROUP BY annotator, answers
 """
 
+# Whoever has answered here is asked like annotators are. A lease that ran out may come again, and a
+# study brings new people while it goes on.
+NOBODY_LEFT = """
+WITH people AS MATERIALIZED (
+    SELECT membership.user_id
+    FROM annotation_membership AS membership
+    JOIN annotation_user AS person ON person.id = membership.user_id
+    WHERE membership.project_id = %(project)s AND NOT membership.paused
+      AND person.is_active AND NOT person.is_participant
+      AND (membership.role = 'annotator' OR EXISTS (
+          SELECT FROM annotation_assignment AS own
+          WHERE own.project_id = membership.project_id AND own.annotator_id = membership.user_id
+      ))
+)
+SELECT count(*) FROM (
+    SELECT comparison.id
+    FROM annotation_comparison AS comparison
+    JOIN annotation_assignment AS had ON had.comparison_id = comparison.id
+    JOIN people ON people.user_id = had.annotator_id
+    WHERE comparison.project_id = %(project)s AND comparison.open_slots > 0
+      AND comparison.gold_more_hallucinated = ''
+      AND had.state <> 'expired' AND NOT (had.purpose = 'repeat')
+    GROUP BY comparison.id
+    HAVING count(*) = (SELECT count(*) FROM people)
+) AS without_anybody
+"""
+
 
 def current(project: Project) -> Figures:
     """The counts to show now; without ``as_of`` where they are still to be made."""
@@ -200,6 +227,7 @@ def _data(project: Project) -> dict[str, Any]:
         "gold_right_surely": _gold_right_surely(project),
         "reliabilities": {str(who): asdict(one) for who, one in _reliabilities(project).items()},
         "skips": _skips(project),
+        "nobody_left": _nobody_left(project),
         "settled": _settled(project),
     }
 
@@ -225,6 +253,15 @@ def _gold_right_surely(project: Project) -> list[int]:
 def _skips(project: Project) -> dict[str, int]:
     skipped = Assignment.objects.filter(project=project, state=Assignment.State.SKIPPED)
     return dict(skipped.order_by().values_list("skip_reason").annotate(Count("pk")))
+
+
+def _nobody_left(project: Project) -> int:
+    """How many comparisons wait for answers although everybody here has had them."""
+    if project.studies.filter(ended_at__isnull=True).exists():
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(NOBODY_LEFT, _values(project))
+        return int(cursor.fetchone()[0])
 
 
 def _settled(project: Project) -> dict[str, int]:

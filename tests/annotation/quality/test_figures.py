@@ -8,13 +8,22 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from django.utils import timezone
 
 from annotation import gold_and_repeats, queue
-from annotation.models import Assignment, Figures, Judgment, Project, User, WorkDay
+from annotation.dashboard import dashboard
+from annotation.models import Assignment, Comparison, Figures, Judgment, Project, User, WorkDay
 from annotation.quality import figures
 from tests.announcing import keep_announcements
-from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
+from tests.factories import (
+    judge,
+    make_comparison,
+    make_comparisons,
+    make_member,
+    make_project,
+    make_study,
+)
 
 pytestmark = pytest.mark.django_db
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=timezone.get_default_timezone())
@@ -174,3 +183,35 @@ def test_agreement_is_told_by_annotator() -> None:
     assert both["low"] <= 0 <= both["high"]
     assert (agreeing["comparisons"], agreeing["alpha"]) == (1, None)
     assert (other["comparisons"], other["alpha"]) == (1, pytest.approx(0))
+
+
+@pytest.mark.parametrize(
+    "more", ["nobody", "one who has not", "a study", "one whose lease ran out"]
+)
+def test_what_waits_although_everybody_has_had_it_is_counted(more: str) -> None:
+    project = make_project(k=3)
+    comparison, _ = make_comparison(project, priority=1), make_comparison(project)
+    make_member(project, "manager")  # manages, and annotates nothing
+    people = [make_member(project), make_member(project, "reviewer")]
+    for person in people:
+        answer(project, person, more_hallucinated="1")
+    if more == "one who has not":
+        make_member(project)
+    elif more == "a study":
+        make_study(project)
+    elif more == "one whose lease ran out":
+        had = Assignment.objects.filter(comparison=comparison)[:1].values("pk")
+        Judgment.objects.filter(assignment__in=had).delete()
+        Assignment.objects.filter(pk__in=had).update(state="expired")
+    kept = figures.refresh(project)
+    assert kept.data["nobody_left"] == (1 if more == "nobody" else 0)
+    assert dashboard(project, kept).nobody_left == kept.data["nobody_left"]
+    Comparison.objects.exclude(pk=comparison.pk).delete()
+    kept = figures.refresh(project)
+    said = dashboard(project, kept).forecast.reason
+    assert (said == "Nobody is left to ask.") == (more == "nobody")
+    if more == "nobody":
+        client = Client()
+        client.force_login(people[1])
+        page = client.get(project.get_absolute_url()).content.decode()
+        assert "1 comparison waits, and nobody is left to ask" in page
