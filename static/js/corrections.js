@@ -4,7 +4,7 @@
  * answer: a closed tab, a step back, an answer taken back or a lost session loses none of it.
  */
 
-import { kindName } from "./kinds.js";
+import { kindName } from "./mark_kinds.js";
 import { gettext } from "./texts.js";
 
 const PREFIX = "factloop-correction";

@@ -11,7 +11,7 @@ import { Corrector } from "./corrections.js";
 import { Marker } from "./marks.js";
 import { freshUuid, LoggedOut, Outbox, postFragment } from "./outbox.js";
 import { tellPending } from "./pending.js";
-import { isMeant, shown } from "./presses.js";
+import { isMeant, shown } from "./stray_clicks.js";
 import { gettext } from "./texts.js";
 import { toast } from "./toast.js";
 import { Viewer } from "./viewer.js";

@@ -5,7 +5,7 @@
  * field, as the server counts.
  */
 
-import { kindName } from "./kinds.js";
+import { kindName } from "./mark_kinds.js";
 import { gettext } from "./texts.js";
 
 const SETTLE_MS = 250; // a selection made with handles or by a screen reader has no "end" event

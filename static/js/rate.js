@@ -1,7 +1,7 @@
 // One keystroke rates: a key presses the button that names it. A click that began before the answer on
 // screen was painted, or is part of a double click, rates nothing.
 
-import { isMeant, shown } from "./presses.js";
+import { isMeant, shown } from "./stray_clicks.js";
 
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;

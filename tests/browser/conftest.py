@@ -23,7 +23,7 @@ from tests.browser import chromium
 # A busy machine is not a failure: everything that is waited for ends the wait when it comes.
 PATIENCE_SECONDS = 60
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
-# Resolves when what is loaded has been painted: before that no press counts as meant (presses.js).
+# Resolves when what is loaded has been painted: no press counts as meant before (stray_clicks.js).
 PAINTED = """() => new Promise((resolve) => {
   requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)));
 })"""
