@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,12 +20,13 @@ from benchmark.protocols.protocol import (
     Outcome,
     Value,
 )
+from benchmark.protocols.rule_text import rule_text
 
 
 @functools.cache
 def rule_hash() -> str:
     """Names the rule by which answers are read as yes or no."""
-    rule = "".join(map(inspect.getsource, (yes_no, mentions, answers, plain_text)))
+    rule = rule_text(yes_no, mentions, answers, plain_text)
     return hashlib.sha256(rule.encode()).hexdigest()
 
 

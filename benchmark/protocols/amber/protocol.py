@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -32,6 +31,7 @@ from benchmark.protocols.protocol import (
     Value,
 )
 from benchmark.protocols.right_or_wrong import RightOrWrong, rule_hash
+from benchmark.protocols.rule_text import rule_text
 from benchmark.statistics import NOT_DEFINED, estimate_of_sums, sums
 
 _SHOWN = {
@@ -68,9 +68,9 @@ FIGURES = tuple(
 @functools.cache
 def wording(source: str = synonyms.NONE, model: str = "") -> str:
     """Names the rules of both parts; "synonyms: none" tells them from those with vectors."""
-    rule = f"{inspect.getsource(describing)}{rule_hash()}{synonyms.named(source, model)}"
+    rule = f"{rule_text(describing)}{rule_hash()}{synonyms.named(source, model)}"
     if source != synonyms.NONE:
-        rule += inspect.getsource(synonyms)
+        rule += rule_text(synonyms)
     return hashlib.sha256(rule.encode()).hexdigest()
 
 

@@ -8,7 +8,6 @@ is what is ranked here, so evaluations of all of them stand in one ranking.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from benchmark.protocols.protocol import (
     Undecided,
     Value,
 )
+from benchmark.protocols.rule_text import rule_text
 from benchmark.protocols.vl_rewardbench import judge, pairs, scores
 from benchmark.protocols.vl_rewardbench.published import PAPER
 from benchmark.statistics import PERCENT
@@ -149,7 +149,7 @@ class VLRewardBench(Protocol):
         return as_answer([1.0, 0.0] if agrees == (question["better"] == 0) else [0.0, 1.0])
 
     def wording(self, kind: str) -> str | None:
-        rule = hashlib.sha256(inspect.getsource(_by_rewards).encode()).hexdigest()
+        rule = hashlib.sha256(rule_text(_by_rewards).encode()).hexdigest()
         return {EXACT: rule, OPENAI: judge.PROMPT_HASH}.get(kind)
 
     def orders_for(self, kind: str) -> tuple[str, ...]:
