@@ -28,7 +28,9 @@ from tests.training.slurm_cluster import Cluster, needs_slurm, slurm_cluster
 from training.checkpoints import checkpoint_files, registry
 from training.models import Metric, Run, State
 from training.runs import execution, in_job, requests, scheduling, shutdown
+from training.runs.endings import Vanished
 from training.runs.launchers import slurm_commands
+from training.runs.launchers.slurm import SlurmTrainer
 from training.runs.requests import Step
 
 pytestmark = [pytest.mark.django_db(transaction=True), needs_slurm]
@@ -408,6 +410,45 @@ def test_killing_what_runs_on_the_node_is_told_like_any_killed_trainer(
     run.refresh_from_db()
     assert run.state == State.QUEUED
     assert run.attempts.get().reason == "the trainer was ended by signal 9"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("AssocMaxJobsLimit", "a limit of the account or user is reached (AssocMaxJobsLimit)"),
+        ("QOSMaxCpuPerUserLimit", "a limit of its quality of service is reached (QOSMax"),
+        ("launch_failed_requeued_held", "a node could not start it, so it is held"),
+        ("Prolog", "Prolog"),
+    ],
+)
+def test_reasons_are_put_into_words_by_what_they_begin_with(reason: str, words: str) -> None:
+    job = slurm_commands.Job("PENDING", reason, restarts=0, exit_code=0, signal=0)
+    assert job.waits.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "signal_", "code", "trouble"),
+    [
+        (0, signal.SIGKILL, 137, None),
+        (in_job.DIRECTORY_BUSY, 0, in_job.DIRECTORY_BUSY, Vanished),
+        (2, 0, 2, None),
+    ],
+)
+def test_a_job_that_left_no_word_ends_as_slurm_saw_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exit_code: int,
+    signal_: int,
+    code: int,
+    trouble: type[Exception] | None,
+) -> None:
+    (tmp_path / "cluster.json").write_text(json.dumps({"job": "7"}))
+    job = slurm_commands.Job("FAILED", "", restarts=0, exit_code=exit_code, signal=signal_)
+    monkeypatch.setattr(slurm_commands, "look", lambda number: job)
+    trainer = SlurmTrainer(tmp_path, [], "name")
+    assert trainer.wait(0)
+    assert trainer.close() == code
+    assert type(trainer.trouble) is (trouble or type(None))
 
 
 def started_by(settings: Any, folder: Path, shell: str) -> None:
