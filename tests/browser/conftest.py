@@ -143,6 +143,13 @@ class Visitor:
         page.on("console", lambda message: self._note(message.type, message.text, page.url))
         page.on("pageerror", lambda error: self._note("error", str(error), page.url))
         page.on("dialog", lambda dialog: self._note("error", f"dialog {dialog.message}", page.url))
+        press = page.keyboard.press
+
+        def press_when_there(key: str, **options: Any) -> None:
+            page.wait_for_load_state("domcontentloaded")  # before that no script hears of it
+            press(key, **options)
+
+        page.keyboard.press = press_when_there  # type: ignore[method-assign]
 
     def _note(self, kind: str, text: str, url: str) -> None:
         if kind in ("error", "warning"):

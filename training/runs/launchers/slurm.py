@@ -216,6 +216,9 @@ class SlurmTrainer:
         elif job.exit_code == in_job.DIRECTORY_BUSY:
             busy = "another trainer still runs in the run's directory"
             self._end_with(job.exit_code, Vanished(busy))
+        elif job.restarts:
+            # It had begun before, so what it runs can be run: Slurm did not get it going again.
+            self._again(job.state)
         else:
             self._end_with(job.exit_code or 1, None)
 
