@@ -72,12 +72,16 @@ def _all_busy_with_others(lab: Lab, run: Run, held_by_dead: set[int]) -> bool:
 
 @dataclass
 class Kills:
-    """Runs are fed as fast as they end, and something is killed every few seconds."""
+    """Runs are fed as fast as they end, and something is killed every few seconds.
+
+    ``every`` is the mean of seconds between two kills; the first comes when a trainer is there.
+    """
 
     lab: Lab
     bench: Bench
     chance: random.Random
     most_of_a_run: int
+    every: float
     done: list[Kill] = field(default_factory=list)
     open: list[Kill] = field(default_factory=list)
     flushed: int = 0
@@ -87,7 +91,7 @@ class Kills:
     def go(self, *, runs: int, seconds: float) -> None:
         """Until ``runs`` have been asked for, or ``seconds`` are over, and all of them ended."""
         began = time.monotonic()
-        next_kill = began + 5
+        next_kill = began + self.every
         next_redis = began + self.chance.uniform(10, 30)
         while True:
             now = time.monotonic()
@@ -101,7 +105,7 @@ class Kills:
                 break
             self._notice()
             if now > next_kill and self._kill():
-                next_kill = now + self.chance.expovariate(1 / 4)
+                next_kill = now + self.chance.expovariate(1 / self.every)
             if asking and now > next_redis:
                 self._trouble_redis()
                 next_redis = now + self.chance.uniform(20, 50)

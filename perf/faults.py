@@ -1,8 +1,8 @@
 """Breaks a running installation on purpose and counts what came of it.
 
     python -m perf.faults [--runs 20] [--seconds 600] [--queued 10] [--away 20] [--hosts 2]
-                          [--kinds sft,reward,ppo] [--kills 3] [--slack 1] [--seed 0] [--save FILE]
-                          [--storage 1000]
+                          [--kinds sft,reward,ppo] [--kills 3] [--every 4] [--slack 1] [--seed 0]
+                          [--save FILE] [--storage 1000]
     python -m perf.faults --sum FILE...
 
 Everything is real: Postgres, Valkey, a Celery worker for each of some hosts, beat, gunicorn, and
@@ -109,7 +109,7 @@ def _break_runs(options: argparse.Namespace, folder: Path, found: Findings) -> N
         bench.remember()
         if options.seconds:
             _say(f"{options.runs} runs with kills")
-            kills = Kills(lab, bench, random.Random(options.seed), most_of_a_run=options.kills)
+            kills = Kills(lab, bench, random.Random(options.seed), options.kills, options.every)
             kills.go(runs=options.runs, seconds=options.seconds)
             found.kills += [kill.told() for kill in (*kills.done, *kills.open)]
             found.redis.append({"flushed": kills.flushed, "stopped": kills.stopped})
@@ -140,6 +140,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--queued", type=int, default=10, help="0 leaves that phase out")
     parser.add_argument("--away", type=float, default=20, help="0 leaves that phase out")
     parser.add_argument("--kinds", default="sft,reward,ppo", help="or sft alone")
+    parser.add_argument("--every", type=float, default=4, help="mean seconds between two kills")
     parser.add_argument("--kills", type=int, default=3, help="at most, of one run")
     parser.add_argument("--slack", type=float, default=1, help="times the limits of time")
     parser.add_argument("--seed", type=int, default=0)

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (
-    "perf.faults --storage 0 --runs 2 --kinds sft --kills 1 --seconds 60 --queued 0 --away 0 "
-    "--slack 60"
+    "perf.faults --storage 0 --runs 2 --kinds sft --kills 1 --every 0.3 --seconds 60 --queued 0 "
+    "--away 0 --slack 60"
 )
 
 
