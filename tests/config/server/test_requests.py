@@ -113,8 +113,8 @@ def test_a_worker_that_is_told_to_end_answers_what_it_has_begun(
     for name in ("begun", "go"):
         os.mkfifo(tmp_path / name)
     site = serve("--max-requests", "1000")
+    arriving = site.open(post("/login/", length=100))  # first, so the worker has it too
     asked = site.open(f"GET /test/wait?{tmp_path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    arriving = site.open(post("/login/", length=100))
     (tmp_path / "begun").read_bytes()
     os.kill(site.process.pid, signal.SIGTERM)
     (tmp_path / "go").write_bytes(b"done")
