@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from benchmark import plain_text
-from benchmark.protocols import answers, mentions, yes_no
+from benchmark.protocols import answers, mentions, other_languages, yes_no
 from benchmark.protocols.by_id import ById
 from benchmark.protocols.protocol import (
     EXACT,
@@ -22,12 +22,14 @@ from benchmark.protocols.protocol import (
 )
 from benchmark.protocols.rule_text import rule_text
 
+RULE = (yes_no, other_languages, mentions, answers, plain_text)
+"""All that decides how an answer is read."""
+
 
 @functools.cache
 def rule_hash() -> str:
     """Names the rule by which answers are read as yes or no."""
-    rule = rule_text(yes_no, mentions, answers, plain_text)
-    return hashlib.sha256(rule.encode()).hexdigest()
+    return hashlib.sha256(rule_text(*RULE).encode()).hexdigest()
 
 
 def right(judged: Judged) -> Value | None:

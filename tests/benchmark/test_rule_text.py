@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from benchmark.protocols import protocol
+from benchmark.protocols.right_or_wrong import RULE as YES_OR_NO
 from benchmark.protocols.rule_text import rule_text
 
 RULE = '''"""Reads."""
@@ -67,3 +71,15 @@ def test_a_rule_that_does_something_else_is_another(
 ) -> None:
     other = loaded(tmp_path / "moved.py", RULE.replace(*change))
     assert rule_text(other) != rule_text(module)
+
+
+def test_the_rule_of_yes_or_no_is_whole() -> None:
+    """What a module of it takes from another of ours is of the rule too, but types are not."""
+    known = {module.__name__ for module in (*YES_OR_NO, protocol)}
+    for module in YES_OR_NO:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith("benchmark"):
+                continue
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                assert known & {node.module, inner}, (module.__name__, inner)
