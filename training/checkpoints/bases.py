@@ -14,7 +14,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from config.json_words import named_twice, not_json
+from training.rlhf.contract import instead_of_weights
 
+ADAPTER = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON = 64 << 20
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -51,6 +53,11 @@ def check_folder(folder: Path) -> Description:
             raise BaseRefused(
                 f"{path.name} could carry code: only safetensors weights are taken, and no programs"
             )
+    if (folder / ADAPTER).is_file() and not (folder / "config.json").exists():
+        raise BaseRefused(
+            f"there is {ADAPTER} and no config.json: it is an adapter, and what is wanted is the "
+            "model that it belongs to"
+        )
     config = check_config(read_json(folder / "config.json"))
     _one_of(folder, TOKENIZERS, "tokenizer")
     _one_of(folder, PROCESSORS, "image processor")
@@ -189,8 +196,10 @@ def _tensors(path: Path) -> set[str]:
     try:
         with safe_open(path, framework="numpy") as weights:
             return set(weights.keys())
-    except (SafetensorError, OSError) as error:
-        raise BaseRefused(f"{path.name} is damaged or no safetensors file: {error}") from None
+    except SafetensorError:
+        raise BaseRefused(f"{path.name} {instead_of_weights(path)}") from None
+    except OSError as error:
+        raise BaseRefused(f"{path.name} cannot be read: {error}") from None
 
 
 def _check_index(index: Any, weights: dict[str, set[str]]) -> None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from training.rlhf.contract.weights import instead_of_weights
 from training.rlhf.finite import check_finite
 
 
@@ -56,17 +57,5 @@ def _said_in_words(path: Path) -> Iterator[None]:
     except _OfAByte as error:
         raise SafetensorError(f"{path.parent.name}/{path.name} {error}") from None
     except SafetensorError:
-        raise SafetensorError(f"{path.parent.name}/{path.name} {_instead(path)}") from None
-
-
-def _instead(path: Path) -> str:
-    """What a file is that is no whole file of tensors."""
-    with path.open("rb") as file:
-        start = file.read(64).lstrip()
-    if not start:
-        return "is empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "is a pointer of Git LFS and not the file itself (git lfs pull fetches it)"
-    if start.startswith(b"<"):
-        return "is a page of HTML or XML"
-    return "is no whole file of safetensors: it is damaged, or was cut off on its way"
+        instead = instead_of_weights(path)
+        raise SafetensorError(f"{path.parent.name}/{path.name} {instead}") from None

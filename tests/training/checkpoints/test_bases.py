@@ -95,11 +95,21 @@ BREAK: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: (f / "model.safetensors").write_bytes(
             (f / "model.safetensors").read_bytes()[:-5]
         ),
-        "model.safetensors is damaged",
+        "model.safetensors is no whole file of safetensors: it is damaged",
+    ),
+    "a pointer": (
+        lambda f: (f / "model.safetensors").write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+        ),
+        "model.safetensors is a pointer of Git LFS",
+    ),
+    "an adapter": (
+        lambda f: (f / "config.json").rename(f / "adapter_config.json"),
+        "it is an adapter, and what is wanted is the model that it belongs to",
     ),
     "no safetensors file at all": (
         lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04N."),
-        "model.safetensors is damaged",
+        "model.safetensors is no whole file of safetensors",
     ),
     "a missing shard": (
         lambda f: write(f, bases.INDEX, {"weight_map": {"a": "gone.safetensors"}}),

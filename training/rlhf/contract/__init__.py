@@ -63,6 +63,7 @@ from training.rlhf.contract.spec import (
     Settings,
     settings_from_json,
 )
+from training.rlhf.contract.weights import instead_of_weights
 from training.rlhf.contract.wire import ContractError, dataclass_from_json, to_json
 
 __all__ = [
@@ -103,6 +104,7 @@ __all__ = [
     "Turn",
     "dataclass_from_json",
     "divide_held_out",
+    "instead_of_weights",
     "parse_event",
     "setting",
     "settings_from_json",
