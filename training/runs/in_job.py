@@ -62,7 +62,7 @@ class Command:
         )
         self._exited = os.pidfd_open(self.process.pid)
         if self.asked_to_end:
-            self.signal(signal.SIGTERM)
+            self.ask_to_end()
 
     def wait(self, seconds: float) -> bool:
         return bool(select.select([self._exited], [], [], seconds)[0])
@@ -71,15 +71,19 @@ class Command:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
-    def end(self) -> None:
+    def ask_to_end(self) -> None:
         self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # One that somebody has stopped would not hear of it.
+
+    def end(self) -> None:
+        self.ask_to_end()
         self.wait(SAVE_SECONDS)
         self.signal(signal.SIGKILL)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked_to_end = True
         if hasattr(self, "process"):
-            self.signal(signal.SIGTERM)
+            self.ask_to_end()
 
 
 class Worker:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,38 @@ def submit(*options: str, seconds: float) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@contextmanager
+def urgent() -> Iterator[None]:
+    """Within the block somebody's job needs the whole node and goes before ours."""
+    other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
+    try:
+        yield
+    finally:
+        slurm_commands.cancel(other)
+
+
 def stand_still(run: Run) -> str:
-    """The run's job, which goes no further until Slurm takes it away: it could be over before."""
+    """The run's job, whose trainer goes no further until it is told to end, or to go on.
+
+    It could be over before what a test does to it has come.
+    """
+    _signal_trainer(run, signal.SIGSTOP)
+    return job_of(run)
+
+
+def go_on(run: Run) -> None:
+    _signal_trainer(run, signal.SIGCONT)
+
+
+def _signal_trainer(run: Run, number: int) -> None:
     job = job_of(run)
-    subprocess.run(["scancel", "--full", "--signal=STOP", job], check=True)
-    return job
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_ours = f"SLURM_JOB_ID={job}\0".encode() in (entry / "environ").read_bytes()
+            command = (entry / "cmdline").read_bytes()
+            trains = b"fake_trainer" in command or b"training.rlhf" in command
+            if is_ours and trains and b"in_job" not in command:
+                os.kill(int(entry.name), number)
 
 
 def start_soon(job: str) -> None:
@@ -176,7 +203,7 @@ def test_a_job_whose_node_is_lost_says_so_and_goes_on_from_its_checkpoint(
     cluster: Cluster, settings: Any, options: list[str], words: str
 ) -> None:
     settings.SLURM_OPTIONS = options
-    run = make_run(script={"steps": 30, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    run = make_run(script={"steps": 120, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
         lost = stand_still(run)
@@ -193,27 +220,26 @@ def test_a_job_whose_node_is_lost_says_so_and_goes_on_from_its_checkpoint(
 
 
 def test_a_job_that_slurm_preempts_goes_on_from_its_last_checkpoint() -> None:
-    run = make_run(script={"steps": 60, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    run = make_run(script={"steps": 120, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
         job = stand_still(run)
-        other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
         again = "waits in the queue, for the second time, since it was preempted: "
-        wait_for(lambda: again in stage_of(run))
-        slurm_commands.cancel(other)
+        with urgent():
+            wait_for(lambda: again in stage_of(run))
         start_soon(job)
     run.refresh_from_db()
     assert (run.state, run.error) == (State.SUCCEEDED, "")
     assert run.attempt_count == 1
-    assert Metric.objects.filter(run=run, name="train/loss").count() == 60
+    assert Metric.objects.filter(run=run, name="train/loss").count() == 120
     assert starts_of(run) == 2
 
 
 def test_a_job_told_to_end_by_slurm_is_submitted_again_and_goes_on() -> None:
-    run = make_run(script={"steps": 60, "seconds_per_step": 0.05, "checkpoint_every": 5})
+    run = make_run(script={"steps": 120, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: Run.objects.get(pk=run.pk).progress_done >= 5)
-        job = job_of(run)
+        job = stand_still(run)
         slurm_commands.ask_to_end(job)  # As before its time is up.
     run.refresh_from_db()
     assert (run.state, run.error) == (State.SUCCEEDED, "")
@@ -240,11 +266,12 @@ def test_the_job_outlives_its_worker_and_the_next_takes_it_up(
     run = make_run(script={"steps": 40, "seconds_per_step": 0.05, "checkpoint_every": 5})
     with executing(run):
         wait_for(lambda: trains(run))
-        job = job_of(run)
+        job = stand_still(run)
         monkeypatch.setattr(shutdown, "asked", lambda: True)
     given_back = Run.objects.get(pk=run.pk)
     assert given_back.state == State.QUEUED
     monkeypatch.setattr(shutdown, "asked", lambda: False)
+    go_on(run)
     run = execute(run)
     assert (run.state, run.error) == (State.SUCCEEDED, "")
     assert {attempt.job for attempt in run.attempts.all()} == {f"Slurm job {job}"}
@@ -275,8 +302,9 @@ def test_a_job_whose_number_was_never_written_down_is_found_by_its_name(
     run = make_run(script={"steps": 40, "seconds_per_step": 0.05})
     with executing(run):
         wait_for(lambda: trains(run))
-        job = job_of(run)
+        job = stand_still(run)
         monkeypatch.setattr(shutdown, "asked", lambda: True)
+    go_on(run)
     (execution.run_directory(run) / "cluster.json").unlink()
     monkeypatch.setattr(shutdown, "asked", lambda: False)
     run = execute(run)
@@ -539,9 +567,8 @@ def test_a_preempted_training_ends_with_the_weights_of_an_uninterrupted_one(
         saved = execution.run_directory(preempted) / "checkpoints"
         wait_for(lambda: list(saved.glob("step-*")), seconds=120)
         job = stand_still(preempted)
-        other = submit("--cpus-per-task=2", "--partition=urgent", seconds=600)
-        wait_for(lambda: "for the second time" in stage_of(preempted))
-        slurm_commands.cancel(other)
+        with urgent():
+            wait_for(lambda: "for the second time" in stage_of(preempted))
         start_soon(job)
     settings.RUN_LAUNCHER = "local"
     execute(whole)
