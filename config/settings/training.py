@@ -29,9 +29,14 @@ RUN_LAUNCHER = env.str("RUN_LAUNCHER", default="local")
 if RUN_LAUNCHER not in ("local", "slurm"):
     raise ImproperlyConfigured(f"RUN_LAUNCHER is local or slurm, not {RUN_LAUNCHER!r}")
 # What sbatch is told beside the run's GPUs: partition, account, time, memory, processors.
-SLURM_OPTIONS = shlex.split(env.str("SLURM_OPTIONS", default=""))
+try:
+    SLURM_OPTIONS = shlex.split(env.str("SLURM_OPTIONS", default=""))
+except ValueError as error:
+    raise ImproperlyConfigured(f"SLURM_OPTIONS cannot be taken apart: {error}") from None
 # A run that asks for more GPUs than this gets several nodes.
 SLURM_GPUS_PER_NODE = env.int("SLURM_GPUS_PER_NODE", default=8)
+if SLURM_GPUS_PER_NODE < 1:
+    raise ImproperlyConfigured(f"SLURM_GPUS_PER_NODE must be 1 or more, not {SLURM_GPUS_PER_NODE}")
 # How often Slurm is asked about each job; its controller is shared with everybody.
 SLURM_POLL_SECONDS = env.float("SLURM_POLL_SECONDS", default=10)
 # A job that no worker follows for this long saves and ends itself.

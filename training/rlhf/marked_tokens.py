@@ -11,13 +11,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from training.rlhf.contract import CORRECTION, PreferencePair
+from training.rlhf.contract import CORRECTION, Mark, PreferencePair
 from training.rlhf.data import TokenSequence
 from training.rlhf.evaluation import area_under_curve, sequences_of
 from training.rlhf.prompts import ChatFormat
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollout import Responses
 from training.rlhf.run_directory import Run
+
+
+def is_false(mark: Mark) -> bool:
+    """Whether people marked the words as false; others are what a correction put in."""
+    return mark.kind != CORRECTION
 
 
 def marked_tokens(
@@ -37,7 +42,7 @@ def marked_tokens(
             if marks is None:
                 continue
             row, length = 2 * place + number, sequence.response
-            false = [mark for mark in marks if mark.kind != CORRECTION]
+            false = list(filter(is_false, marks))
             flags = reward_model.model.chat.marked_tokens(text, false)[:length]
             marked[row, :length] = torch.tensor(flags, dtype=marked.dtype)
             known[row, :length] = 1

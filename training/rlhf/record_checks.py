@@ -67,6 +67,15 @@ def usable(
     return kept
 
 
+def check_marks(marked: Sequence[bool], setting: str) -> None:
+    """Raise DataError where ``setting`` is to learn from marked words and no pair has any."""
+    if not any(marked):
+        raise DataError(
+            f"0 of {len(marked):,} pairs have marked words, which settings.{setting} is to learn "
+            "from"
+        )
+
+
 def stand_in(model: VisionLanguageModel, record: Record) -> EncodedImage:
     """What a record's images, if any, are to text: a placeholder each, and no features."""
     one = EncodedImage(torch.empty(0), [model.chat.image_token_id], {})

@@ -61,7 +61,8 @@ def train_dpo(run: Run) -> None:
 
     # 2. The reference: the policy as it is now, before any checkpoint is read
     damaged = _damaged(run, settings, pairs)
-    exchanged = image_corruption.exchanged(held_out)
+    split = halves(run, held_out, chooses=settings.keep_best or settings.patience > 0)
+    exchanged = _exchanged(run, [held_out[row] for row in split.reporting])
     reference, held_out_reference, exchanged_reference, damaged_reference = reference_logprobs(
         run, model, [*pairs, *held_out, *exchanged, *damaged]
     ).split([len(pairs), len(held_out), len(exchanged), len(damaged)])
@@ -69,7 +70,6 @@ def train_dpo(run: Run) -> None:
         better = torch.tensor([pair.preference - 1 for pair in pairs])[:, None]
         reference = torch.cat([reference, damaged_reference.gather(1, better)], 1)
     learner = PreferenceLearner(run, settings, model, optimizer)
-    split = halves(run, held_out, chooses=settings.keep_best or settings.patience > 0)
 
     # 3. Where to begin
     done, bar = 0, best.Best()
@@ -139,6 +139,17 @@ def _model(run: Run, settings: DpoSettings) -> VisionLanguageModel:
 
 def _load(model: VisionLanguageModel, folder: Path) -> None:
     model.load_adapter_weights(POLICY, read_tensors(folder / POLICY / ADAPTER_WEIGHTS))
+
+
+def _exchanged(run: Run, held_out: Sequence[PreferencePair]) -> list[PreferencePair]:
+    """The pairs that are measured with another record's image; says when not all have one."""
+    found = image_corruption.exchanged(held_out)
+    if found and len(found) < len(held_out):
+        run.events.stage(
+            f"held_out/margin_image_exchanged is of {len(found)} of {len(held_out)} held-out "
+            "pairs: the others find no other record's image"
+        )
+    return found
 
 
 def _damaged(

@@ -18,14 +18,14 @@ from training.rlhf.adapters import ADAPTER_WEIGHTS
 from training.rlhf.contract import Kind, PreferencePair, RewardSettings
 from training.rlhf.corrected import with_corrections
 from training.rlhf.data import EndlessOrder
-from training.rlhf.errors import DataError, Interrupted
+from training.rlhf.errors import Interrupted
 from training.rlhf.evaluation import figures_of, pair_rewards
 from training.rlhf.held_out_halves import Halves, halves
-from training.rlhf.marked_tokens import mark_figures
+from training.rlhf.marked_tokens import is_false, mark_figures
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.optimization import Optimizer, seed_step, steps_in
 from training.rlhf.processes import processes
-from training.rlhf.record_checks import check_facts, stand_in, usable
+from training.rlhf.record_checks import check_facts, check_marks, stand_in, usable
 from training.rlhf.reward_model import ADAPTER, RewardModel
 from training.rlhf.reward_step import train_step
 from training.rlhf.run_directory import Run
@@ -54,7 +54,8 @@ def train_reward(run: Run) -> None:
     pairs = _usable(run, reward_model, pairs, "pairs")
     held_out = _usable(run, reward_model, held_out, "held-out pairs") if held_out else []
     parameters = model.trainable(ADAPTER) | reward_model.mark_parameters()
-    _check_marks(pairs, settings)
+    if settings.token_coefficient > 0:
+        check_marks([any(map(is_false, pair.marks)) for pair in pairs], "token_coefficient")
     model.train_only(parameters)
     total = steps_in(settings.epochs, len(pairs), settings.batch_size, settings.max_steps)
     optimizer = Optimizer(parameters, settings.optimizer, total_steps=total)
@@ -127,16 +128,6 @@ def _rewards(
     assert isinstance(settings, RewardSettings)
     size, tokens = settings.micro_batch_size, settings.micro_batch_tokens
     return pair_rewards(run, reward_model, pairs, batch_size=size, tokens=tokens, swapped=swapped)
-
-
-def _check_marks(pairs: Sequence[PreferencePair], settings: RewardSettings) -> None:
-    """Raise DataError where marked words are to be learnt and nobody marked any."""
-    marked = sum(bool(pair.marks_1 or pair.marks_2) for pair in pairs)
-    if settings.token_coefficient > 0 and not marked:
-        raise DataError(
-            f"0 of {len(pairs):,} pairs have marked words, which settings.token_coefficient is to "
-            "learn from"
-        )
 
 
 def _usable(

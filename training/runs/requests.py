@@ -157,6 +157,7 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     options = _options(common, kind, step.options)
     spec = kind.decide(spec, options)
     _check_facts(common.release, kind, spec)
+    _check_marks(common.release, kind, spec)
     _check_corrections(common.release, kind, spec, options)
     run = Run(
         project=common.project,
@@ -255,6 +256,22 @@ def _check_facts(release: Any, kind: kinds.RunKind, spec: RunSpec) -> None:
             f"{release} has facts for 0 of {release.counts['preferences']:,} preferences: import "
             "captions and freeze another, or train without facts",
         )
+
+
+def _check_marks(release: Any, kind: kinds.RunKind, spec: RunSpec) -> None:
+    """Learning from marked words needs some; what a correction replaced is marked too."""
+    if release is None or "release" not in kind.needs or release.counts.get("with_marks") != 0:
+        return
+    corrected = getattr(spec.settings, "corrections", "leave_out") != "leave_out"
+    if corrected and release.counts.get("with_corrections"):
+        return
+    for name in ("token_coefficient", "dense"):
+        if getattr(spec.settings, name, False):
+            raise Refused(
+                f"settings.{name}",
+                f"{release} has marked words for 0 of {release.counts['preferences']:,} "
+                "preferences, and is to be learnt from them",
+            )
 
 
 def _check_corrections(

@@ -10,6 +10,7 @@ from tests.training.rlhf import tiny
 from training.rlhf.contract import CORRECTION, ContractError, Correction, Mark, PreferencePair
 from training.rlhf.corrected import with_corrections
 from training.rlhf.errors import DataError
+from training.rlhf.marked_tokens import is_false
 
 BLUE = {
     "output": 1,
@@ -93,3 +94,34 @@ def test_corrections_are_learnt_too_or_alone_or_not_at_all() -> None:
     assert with_corrections(bare, "only", held_out=True) == []
     with pytest.raises(DataError, match=r"0 of 1 pairs have corrections.*settings\.corrections"):
         with_corrections(bare, "only")
+
+
+BLUE_MARK = {"start": 2, "end": 5, "kind": "attribute"}
+OTHER = {"start": 6, "end": 12, "kind": "object"}
+
+
+@pytest.mark.parametrize(
+    ("own", "replaced", "kept"),
+    [
+        (None, [], None),  # a word was put in, which says nothing of the others
+        (None, [BLUE_MARK], [BLUE_MARK]),
+        ([], [], []),
+        ([OTHER], [], [OTHER]),
+        ([OTHER], [BLUE_MARK], [BLUE_MARK, OTHER]),
+        ([BLUE_MARK], [BLUE_MARK], [BLUE_MARK]),
+    ],
+)
+def test_a_correction_takes_no_mark_back(
+    own: list[Any] | None, replaced: list[Any], kept: list[Any] | None
+) -> None:
+    output = {"from": "a", "value": "a red circle", **({} if own is None else {"marks": own})}
+    pair = PreferencePair.from_json(
+        record(output_1=output, corrections=[{**BLUE, "replaced": replaced}])
+    )
+    [made] = pair.corrected()
+    assert made.marks_1 == (None if kept is None else tuple(Mark(**one) for one in kept))
+
+
+def test_what_a_correction_put_in_is_no_false_word() -> None:
+    [made] = PreferencePair.from_json(record(corrections=[{**BLUE, "replaced": []}])).corrected()
+    assert [is_false(mark) for mark in made.marks] == [False]

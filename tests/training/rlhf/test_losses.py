@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from training.rlhf.losses import (
+    anchor_loss,
     answer_loss,
+    conditional_preference_loss,
     cut_share,
     direct_preference_loss,
     masked_mean,
@@ -197,3 +199,13 @@ def test_direct_preference_loss_gradient_raises_the_chosen_answer() -> None:
     assert chosen.grad is not None and rejected.grad is not None
     assert chosen.grad.item() == pytest.approx(-0.1)  # -beta * sigmoid(0)
     assert rejected.grad.item() == pytest.approx(0.1)
+
+
+def test_the_losses_of_image_conditioned_preferences_by_hand() -> None:
+    """-log sigmoid(2 * 0.5 - 0.3) and (2 * -1 - 0.3); of the image, (0.4 * (1 - 0.25))."""
+    anchored = anchor_loss(torch.tensor([0.5, -1.0], dtype=torch.float64), beta=2.0, delta=0.3)
+    softplus = [math.log1p(math.exp(-0.7)), math.log1p(math.exp(2.3))]
+    assert anchored.item() == pytest.approx(sum(softplus) / 2, abs=1e-12)
+    one = torch.tensor([1.0], dtype=torch.float64)
+    told = conditional_preference_loss(one, one / 4, beta=0.4)
+    assert told.item() == pytest.approx(math.log1p(math.exp(-0.3)), abs=1e-12)

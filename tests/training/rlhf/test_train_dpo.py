@@ -23,7 +23,9 @@ from tests.training.rlhf.resuming import (
     terminate,
 )
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings
+from training.rlhf.contract import Kind, LoraSettings, OptimizerSettings, PreferencePair
+from training.rlhf.dpo import PreferenceLearner
+from training.rlhf.held_out_halves import Halves
 from training.rlhf.prompts import ChatFormat
 
 FOUR_STEPS = {
@@ -311,3 +313,20 @@ def test_images_that_cannot_be_exchanged_are_refused(make_run: MakeRun) -> None:
     [failure] = events(directory, "error")
     assert "12 of 12 pairs find no other record's image" in failure["message"]
     assert "settings.image_damage" in failure["message"]
+
+
+def test_the_margin_with_another_image_is_of_the_pairs_that_report(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.rlhf.train_dpo.halves", lambda *_, **__: Halves([0, 1], [2, 3]))
+    margin, measured = PreferenceLearner.margin, []
+
+    def spy(self: PreferenceLearner, pairs: list[PreferencePair], reference: Any) -> float:
+        measured.append([pair.id for pair in pairs])
+        return margin(self, pairs, reference)
+
+    monkeypatch.setattr(PreferenceLearner, "margin", spy)
+    directory = make_run(Kind.DPO, **FOUR_STEPS | {"max_steps": 1}, held_out=4)
+    assert train(directory) == 0
+    lines = (directory / "data" / "held_out.jsonl").read_text().splitlines()
+    assert measured == [[json.loads(line)["id"] for line in lines[2:]]]

@@ -188,6 +188,24 @@ def test_a_reward_model_with_facts_of_a_release_without_any_is_refused(
         assert requests.request_run(common, step).pk
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes", "field"),
+    [
+        ("reward", {"token_coefficient": 1.0}, "settings.token_coefficient"),
+        ("dpo", {"dense": True}, "settings.dense"),
+    ],
+)
+def test_marked_words_are_not_learnt_from_a_release_without_any(
+    kind: str, changes: dict[str, Any], field: str
+) -> None:
+    step = Step(kind, changes=changes)
+    none = {"preferences": 40, "with_facts": 40, "with_marks": 0, "with_corrections": 0}
+    assert refusal(released(**none), step) == field
+    assert requests.request_run(released(**none | {"with_marks": 1}), step).pk
+    corrected = Step(kind, changes=changes | {"corrections": "add"})
+    assert requests.request_run(released(**none | {"with_corrections": 1}), corrected).pk
+
+
 def test_a_run_says_for_how_many_preferences_it_has_facts(client: Any) -> None:
     run = requests.request_run(released(preferences=1200, with_facts=1100), Step("reward"))
     joins = [{"what": "facts", "found": 1100, "of": 1200}]  # of before marks were counted

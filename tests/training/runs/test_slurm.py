@@ -129,7 +129,8 @@ def start_soon(job: str) -> None:
     wait_for(lambda: subprocess.run(update, capture_output=True).returncode == 0)
 
 
-def test_a_run_is_a_job_and_leaves_what_it_leaves_everywhere() -> None:
+def test_a_run_is_a_job_and_leaves_what_it_leaves_everywhere(settings: Any, tmp_path: Path) -> None:
+    settings.RUNS_ROOT = tmp_path / "our 'runs', 100%j"
     run = execute(make_run(script={"steps": 4}, gpus=2))
     assert (run.state, run.error) == (State.SUCCEEDED, "")
     assert Metric.objects.filter(run=run, name="train/loss").count() == 4
@@ -487,6 +488,37 @@ def test_a_job_that_left_no_word_ends_as_slurm_saw_it(
     assert trainer.wait(0)
     assert trainer.close() == code
     assert type(trainer.trouble) is (trouble or type(None))
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Whatever Slurm is asked, it says that."""
+    done = subprocess.CompletedProcess([], 0, stdout=said, stderr="")
+    monkeypatch.setattr(slurm_commands, "_run", lambda command: done)
+
+
+def test_what_a_comment_says_is_not_what_slurm_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "JobId=7 JobState=RUNNING Reason=None Restarts=1 ExitCode=0:0 "
+    answers(monkeypatch, said + "Comment=x JobState=FAILED Restarts=many ExitCode=1:9")
+    job = slurm_commands.Job("RUNNING", "None", restarts=1, exit_code=0, signal=0)
+    assert slurm_commands.look("7") == job
+
+
+def test_a_submission_without_a_job_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "\n")
+    with pytest.raises(
+        slurm_commands.Refused, match="named no job, as with --test-only"
+    ) as refused:
+        slurm_commands.submit(Path("script"), ["--test-only"])
+    assert not refused.value.transient
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLURM_GPUS_PER_NODE", "0"), ("SLURM_OPTIONS", "--comment='x")]
+)
+def test_settings_of_slurm_that_cannot_be_are_named(name: str, value: str) -> None:
+    command = [sys.executable, "-c", "import config.settings"]
+    done = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True)
+    assert f"ImproperlyConfigured: {name} " in done.stderr
 
 
 def test_a_requeued_job_that_slurm_did_not_get_going_is_submitted_again(

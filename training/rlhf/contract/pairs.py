@@ -90,6 +90,11 @@ class PreferencePair(ResponsePair):
         return self.output_2 if self.preference == 1 else self.output_1
 
     @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Of both outputs."""
+        return (*(self.marks_1 or ()), *(self.marks_2 or ()))
+
+    @property
     def telling_marks(self) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
         """Of both outputs, the marks that say which words made one better (dense DPO).
 
@@ -122,7 +127,7 @@ class PreferencePair(ResponsePair):
             f"output_{put}": correction.text,
             f"model_{put}": "",
             f"marks_{put}": correction.marks,
-            f"marks_{kept}": correction.replaced,
+            f"marks_{kept}": self._false_in(kept, correction),
         }
         return replace(
             self,
@@ -134,6 +139,18 @@ class PreferencePair(ResponsePair):
             corrections=(),
             **changes,
         )
+
+    def _false_in(self, output: int, correction: Correction) -> tuple[Mark, ...] | None:
+        """What is false in an output: what people marked in it, and what the correction replaced.
+
+        None where nobody marked and nothing was replaced: a word that was only put in says nothing
+        of the others.
+        """
+        marked = self.marks_1 if output == 1 else self.marks_2
+        if marked is None and not correction.replaced:
+            return None
+        both = {*(marked or ()), *correction.replaced}
+        return tuple(sorted(both, key=lambda mark: (mark.start, mark.end, mark.kind)))
 
     @property
     def share_for_better(self) -> float:

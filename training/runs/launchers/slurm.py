@@ -151,7 +151,8 @@ class SlurmTrainer:
 
     def _submit(self) -> None:
         (self._directory / in_job.EXIT).unlink(missing_ok=True)
-        job = slurm_commands.submit(self._directory / SCRIPT, self._options)
+        script = self._directory / SCRIPT
+        job = slurm_commands.submit(script, [*self._options, slurm_script.output(script)])
         self._remember(job=job, replayed=self.replayed, progress=self._progress())
         log.info("%s: submitted as Slurm job %s", self._directory, job)
 

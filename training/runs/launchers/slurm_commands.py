@@ -108,7 +108,10 @@ def submit(script: Path, options: list[str]) -> str:
     done = _run(["sbatch", "--parsable", *options, str(script)])
     if done.returncode:
         raise _refusal(done.stderr)
-    return done.stdout.strip().split(";")[0]
+    job = done.stdout.strip().split(";")[0]
+    if not job:
+        raise Refused("sbatch named no job, as with --test-only", transient=False)
+    return job
 
 
 def look(job: str) -> Job | None:
@@ -121,7 +124,8 @@ def look(job: str) -> Job | None:
         if "invalid job id" in done.stderr.lower():
             return None
         raise _refusal(done.stderr)
-    found = dict(_SAID.findall(done.stdout))
+    # The first of a name is Slurm's own: a comment may hold others.
+    found = dict(reversed(_SAID.findall(done.stdout)))
     code, _, number = found.get("ExitCode", "0:0").partition(":")
     return Job(
         state=found.get("JobState", ""),

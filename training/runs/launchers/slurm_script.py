@@ -48,6 +48,11 @@ def _on_all(command: list[str], nodes: int) -> list[str]:
     return ["srun", *ranks, "/bin/bash", "-c", task]
 
 
+def output(script: Path) -> str:
+    """The option of sbatch for the log; in a script's comment no quoting would be understood."""
+    return f"--output={script.parent / LOG}".replace("%", "%%")
+
+
 def write(script: Path, command: list[str]) -> None:
     """Write the batch script beside the run's data.
 
@@ -64,7 +69,6 @@ def write(script: Path, command: list[str]) -> None:
         "#!/bin/bash",
         "#SBATCH --requeue --open-mode=append --export=NIL",
         f"#SBATCH --signal=B:TERM@{OWN_TIME_SECONDS}",
-        f"#SBATCH --output={directory / LOG}",
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())),
         'FIRST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         f"export MEETING=$({ADDRESS})",
