@@ -67,8 +67,8 @@ def figures_of(
     seen = torch.tensor([bool(pair.images) for pair in pairs])
     for name, rows in (("with_images", seen), ("text_alone", ~seen)):
         if 0 < int(rows.sum()) < len(pairs):
-            right = _correct(rewards.mean(-1)[rows], first_better[rows])
-            found[f"accuracy_{name}"] = float(right.mean())
+            toward_better = _toward_better(rewards.mean(-1)[rows], first_better[rows])
+            found[f"accuracy_{name}"] = float(_correct(toward_better).mean())
     return found | (ensemble_metrics(rewards, first_better) if rewards.shape[-1] > 1 else {})
 
 
@@ -97,10 +97,10 @@ def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -
     ``first_better`` is ``[count]`` (bool), ``lengths`` ``[count, 2]`` in tokens. Calibration error
     is the expected one over ten bins of P(output_1 better). Equal rewards count as half right.
     """
+    toward_better = _toward_better(rewards, first_better)
     difference = rewards[:, 0] - rewards[:, 1]
-    toward_better = torch.where(first_better, difference, -difference)
     return {
-        "accuracy": float(_correct(rewards, first_better).mean()),
+        "accuracy": float(_correct(toward_better).mean()),
         "loss": float(-functional.logsigmoid(toward_better).mean()),
         "mean_reward": float(rewards.mean()),
         "calibration_error": calibration_error(torch.sigmoid(difference), first_better),
@@ -108,10 +108,14 @@ def preference_metrics(rewards: Tensor, first_better: Tensor, lengths: Tensor) -
     }
 
 
-def _correct(rewards: Tensor, first_better: Tensor) -> Tensor:
-    """1 where the better output has the higher reward, 0.5 where both are equal; ``[count]``."""
+def _toward_better(rewards: Tensor, first_better: Tensor) -> Tensor:
+    """By how much the better output has the higher reward; ``[count]``."""
     difference = rewards[:, 0] - rewards[:, 1]
-    toward_better = torch.where(first_better, difference, -difference)
+    return torch.where(first_better, difference, -difference)
+
+
+def _correct(toward_better: Tensor) -> Tensor:
+    """1 where the better output has the higher reward, 0.5 where both are equal; ``[count]``."""
     return (toward_better > 0).float() + 0.5 * (toward_better == 0).float()
 
 
