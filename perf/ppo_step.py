@@ -5,6 +5,9 @@ the same result; printed are processor and wall seconds and the memory on top, e
 several rounds with the least and the most, and the ratio of the medians:
 
     python -m perf.ppo_step [--responses-per-prompt 4] [--rollouts 16] [--threads 2] [--repeat 5]
+    python -m perf.ppo_step --image-size 96 --slots 896 --responses-per-prompt 1 --rollouts 8
+
+The second has the lengths of the preset ``paper``: 576 tokens an image, 896 places for a response.
 
 The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``. With
 ``--engine-layers`` that loop, too, has the engine's own LoRA layers instead of PEFT's.
@@ -206,9 +209,21 @@ class Work:
         )
 
 
+def add_shape_options(parser: argparse.ArgumentParser) -> None:
+    """What ``shape_of`` reads, and how long responses may be."""
+    parser.add_argument("--hidden", type=int, default=192, help="width of the language model")
+    parser.add_argument("--layers", type=int, default=4, help="its layers")
+    parser.add_argument("--vocabulary", type=int, default=512, help="tokens")
+    parser.add_argument("--image-size", type=int, default=84, help="pixels of a side, 4 a patch")
+    parser.add_argument("--slots", type=int, default=256, help="longest response")
+
+
 def shape_of(options: argparse.Namespace) -> shape.Shape:
     return shape.Shape.small(
-        hidden=options.hidden, layers=options.layers, vocabulary=options.vocabulary
+        hidden=options.hidden,
+        layers=options.layers,
+        vocabulary=options.vocabulary,
+        image_size=options.image_size,
     )
 
 
@@ -248,10 +263,7 @@ def _settings(options: argparse.Namespace) -> PpoSettings:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--hidden", type=int, default=192, help="width of the language model")
-    parser.add_argument("--layers", type=int, default=4, help="its layers")
-    parser.add_argument("--vocabulary", type=int, default=512, help="tokens")
-    parser.add_argument("--slots", type=int, default=256, help="longest response")
+    add_shape_options(parser)
     parser.add_argument("--rollouts", type=int, default=16, help="responses in the round")
     parser.add_argument("--responses-per-prompt", type=int, default=4)
     parser.add_argument("--micro-batch", type=int, default=8, help="responses in a pass")

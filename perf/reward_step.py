@@ -23,7 +23,7 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
-from perf.ppo_step import rating_template, shape_of
+from perf.ppo_step import add_shape_options, rating_template, shape_of
 from perf.straightforward import PlainRewards, plain_reward_step
 from training.rlhf.contract import OptimizerSettings, PreferencePair, RewardSettings, Turn
 from training.rlhf.evaluation import sequences_of
@@ -168,10 +168,7 @@ def _pair(file: Path, number: int, options: argparse.Namespace) -> PreferencePai
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--hidden", type=int, default=192, help="width of the language model")
-    parser.add_argument("--layers", type=int, default=4, help="its layers")
-    parser.add_argument("--vocabulary", type=int, default=512, help="tokens")
-    parser.add_argument("--slots", type=int, default=256, help="longest response")
+    add_shape_options(parser)
     parser.add_argument("--pairs", type=int, default=8, help="pairs in the step")
     parser.add_argument("--micro-batch", type=int, default=4, help="pairs in a pass")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,7 +1,7 @@
 """LLaVAs with random weights: one for a GPU, and small ones in the same proportions.
 
 The small one's vision tower and vocabulary cost about the share of the language model's work that
-they do in LLaVA-1.5-7B (5 and 2 %), and an image is 441 tokens. In all of them so many tokens end
+they do in LLaVA-1.5-7B (5 and 2 %). In all of them so many tokens end
 a response that responses take a sixth of the slots on average, as 150 of the paper's 896 do.
 """
 
@@ -52,7 +52,8 @@ class Shape:
     patch_size: int = 14
 
     @classmethod
-    def small(cls, *, hidden: int, layers: int, vocabulary: int) -> Shape:
+    def small(cls, *, hidden: int, layers: int, vocabulary: int, image_size: int = 84) -> Shape:
+        """In patches of 4 pixels: 441 tokens an image of 84, 576, as in the paper, one of 96."""
         return cls(
             hidden=hidden,
             intermediate=hidden * 43 // 16,
@@ -62,7 +63,7 @@ class Shape:
             vision_hidden=hidden // 4,
             vision_layers=max(layers * 3 // 4, 2),
             vision_heads=2,
-            image_size=84,
+            image_size=image_size,
             patch_size=4,
         )
 
