@@ -65,7 +65,7 @@ ELSEWHERE = [
     (r"gunicorn ", "tests/config/server/conftest.py", '"-m", "gunicorn"'),
     (r"celery -A config beat$", "tests/config/test_beat.py", "--beat"),
     (r"(\S+ )?celery -A config worker (--beat|-n [cg]pu)", "tests/training/workers.py", '"celery"'),
-    (r"RUN_LAUNCHER=slurm ", "tests/training/runs/test_slurm.py", 'RUN_LAUNCHER = "slurm"'),
+    (r"RUN_LAUNCHER=slurm ", "tests/training/runs/slurm/conftest.py", 'RUN_LAUNCHER = "slurm"'),
     (r"accelerate launch ", "tests/training/rlhf/test_processes.py", "accelerate.commands.launch"),
     (r"VLLM_\S+ vllm serve ", "tests/vllm/test_servers.py", "VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
     (r"python -m perf.faults .*--seconds", "tests/perf/test_faults.py", "perf.faults --storage 0"),

@@ -15,16 +15,6 @@ from training.models import Run
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def manager(project: Project) -> User:
-    return make_member(project, "manager")
-
-
 def client_of(user: User, *scopes: str) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {make_token(user, *scopes)}")

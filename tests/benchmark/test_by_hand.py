@@ -22,11 +22,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def judge() -> Judge:
     return make_judge("people", kind=Judge.Kind.PERSON, base_url="", model="")
 

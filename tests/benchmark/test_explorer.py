@@ -20,11 +20,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def group(project: Project) -> Group:
     """Eight questions, one of each type; the models differ most on the third."""
     questions = make_question_set(count=8)

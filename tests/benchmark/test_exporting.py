@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def client(project: Project) -> Client:
     client = Client()
     client.force_login(make_member(project, "reviewer"))

@@ -30,11 +30,6 @@ def nothing_kept() -> None:
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def questions() -> QuestionSet:
     make_judge()
     return make_question_set(count=len(GOOD))

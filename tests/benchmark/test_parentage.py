@@ -26,11 +26,6 @@ BAD = [1, 0, 2, 0, 1, 1, 0, 0, 1, 2, 1, 0]
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def questions() -> QuestionSet:
     make_judge()
     return make_question_set(count=len(GOOD))

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.training.rlhf import tiny
+from tests.training.rlhf.vllm_server import serve as serve
 from training.rlhf.__main__ import main
 from training.rlhf.contract import (
     DpoSettings,
