@@ -155,7 +155,7 @@ class _Rows:
         self._layers = [_Aligned() for _ in range(model.layer_count)]
         self._cache = Cache(layers=list(self._layers))
         self._lengths = torch.zeros(0, dtype=torch.long, device=model.device)
-        self._shift: Tensor | None = None
+        self._shift = self._lengths[:, None]
         self._mask: Tensor | None = None
         self._width = 0
 
@@ -173,10 +173,10 @@ class _Rows:
             if prefix is not None:
                 begun = gathered(prefix.layers[number], chosen, columns.clamp(min=0))
             layer.rebuild(keep, self._width, begun)
-        shifts = [] if self._shift is None else [self._shift[keep]]
+        shift = new.new_zeros(len(new), 1)  # nothing is moved behind text alone
         if prefix is not None and prefix.shift is not None:
-            shifts.append(prefix.shift[chosen])
-        self._shift = torch.cat(shifts) if shifts else None
+            shift = prefix.shift[chosen]
+        self._shift = torch.cat([self._shift[keep], shift])
         # Without padding no mask is needed, and attention is faster.
         padding = self._width - self._lengths[:, None]
         self._mask = (torch.arange(self._width, device=chosen.device) >= padding).long()

@@ -106,6 +106,25 @@ def test_a_prompt_computed_once_for_several_responses_means_the_same(
 PLAIN_TURNS = (Turn(speaker="human", text=QUESTION),)
 
 
+def test_text_alone_is_answered_beside_rows_with_images(
+    model: VisionLanguageModel, pictures: list[Path]
+) -> None:
+    """Let in where another has ended, it is moved by no image, and no image is moved by it."""
+    shown = prompts_of(model, pictures)
+    plain = [
+        model.chat.prompt((Turn(speaker="human", text=" ".join([QUESTION] * count)),), joined([]))
+        for count in (1, 2, 3)
+    ]
+    prompts = [prompt for pair in zip(shown, plain, strict=True) for prompt in pair] * 2
+    settings = SamplingSettings(temperature=1.3, response_length=12)
+    draws = torch.rand(12, 12, dtype=torch.float64, generator=torch.manual_seed(3))
+    alone, beside = (
+        sample(model, prompts, settings, adapter=None, batch_size=size, draws=draws)
+        for size in (1, 4)
+    )
+    assert torch.equal(beside.ids, alone.ids)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_text_alone_means_the_same_beside_rows_with_images(
