@@ -9,19 +9,20 @@ from typing import IO, Any
 
 from annotation.importing.forms.fields import listed
 from annotation.importing.record_files import BadField, Faults, Problem
-from annotation.importing.record_image import IMAGES, name_of_picture
+from annotation.importing.record_image import IMAGES, is_absent, name_of_picture
 from annotation.reading.faults import Fault, Unreadable
 from annotation.reading.files import document, text_lines, values
 from annotation.reading.names import Ambiguous, Names, OneNameEach, excerpt, told_by
 from config.sanitising import is_storable
 
 TEXTS = ("captions", "caption", "comment", "raw")
-NAMES = ("image_name", "filename")
+NAMES = ("image_name", "filename", "image_file", "image_filename", "img_path")
 """Of an image, beside the members that records name theirs by."""
 _ALONE = ("text", "description")
 """Captions where a record holds nothing else, as image folders and captioning tools have them; what
 stands beside more may be a question."""
 _BESIDE = {*NAMES, *IMAGES, *_ALONE, "id", "image_id", "url", "split", "width", "height"}
+_BESIDE |= {"type", "example_id", "index"}
 FORMS = (
     "is not one JSON object of captions by image, nor records with image and caption, nor COCO's "
     "annotations, nor Flickr30k's lines"
@@ -140,11 +141,19 @@ def _of_record(record: Any) -> tuple[Any, Any]:
     names = [record[name] for name in NAMES if name in record]
     texts = record[_caption_of(record)]
     name = next(iter(names), None) or name_of_picture(record)
-    return _numbered(record.get("image_id")) if name is None else name, listed(texts)
+    if name is None and not is_absent(record.get("image_id")):
+        of_coco = "coco" in str(record.get("dataset_id", "coco"))
+        name = _numbered(record["image_id"]) if of_coco else f"{record['image_id']}.jpg"
+    return record.get("url") if name is None else name, listed(texts)
 
 
 def _numbered(id: Any) -> Any:
-    """The name of a picture that is known by its id, which COCO makes of the number."""
+    """The name of a picture that is known by its id, which COCO makes of the number.
+
+    Localized Narratives has the pictures of other sets too (``dataset_id``), named by their id.
+    """
+    if isinstance(id, str) and id.isascii() and id.isdigit():
+        id = int(id[:13])
     whole = isinstance(id, int) and not isinstance(id, bool) and 0 <= id < 10**12
     return f"{id:012d}.jpg" if whole else id
 
@@ -176,7 +185,12 @@ def _of_object(one: dict[str, Any], faults: list[Problem]) -> Iterable[tuple[int
         return _of_sentences(one["images"])
     if isinstance(one.get("data"), list) and all(map(_is_of_textcaps, one["data"])):
         return _of_textcaps(one["data"])
-    return ((0, *told) for told in one.items())
+    return ((0, name, _inside(captions)) for name, captions in one.items())
+
+
+def _inside(captions: Any) -> Any:
+    """Of an object by image that holds more than captions, these."""
+    return captions[_caption_of(captions)] if _is_record(captions) else captions
 
 
 def _has_sentences(images: Any) -> bool:

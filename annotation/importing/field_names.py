@@ -24,6 +24,7 @@ from annotation.importing.verdicts import (
     PREFERENCES,
     SECOND,
     is_said,
+    other_side,
     side_of,
 )
 from annotation.reading.names import quoted
@@ -263,14 +264,16 @@ def _of_arena(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_side(row: dict[str, Any]) -> dict[str, Any]:
-    """Where "better" or "chosen" says which of two answers it is, that is the preference."""
+    """Where "better" or "chosen" says which of two answers it is, that is the preference; where
+    "worse" or "rejected" alone does, the other."""
     sides = [FIRST, SECOND]
     for better, worse in (("better", "worse"), ("chosen", "rejected")):
         said, other = side_of(row.get(better)), side_of(row.get(worse))
-        told = said in sides and (other in sides or row.get(worse) is None) and said != other
-        if told and first_and_second(row) is not None:
+        told = {one for one in (said, other) if one in sides}
+        others = [name for name in (better, worse) if row.get(name) is not None]
+        if len(told) == len(others) > 0 and first_and_second(row) is not None:
             rest = {name: value for name, value in row.items() if name not in (better, worse)}
-            return {**rest, "preference": said}
+            return {**rest, "preference": said if said in sides else other_side(str(other))}
     return row
 
 

@@ -1,10 +1,11 @@
 """Exports of other labelling tools: a task with the answers of its people becomes one flat row.
 
-Label Studio's JSON and JSON-MIN of pairwise tasks, and Argilla's records with a question about two
-answers. The people's answers are counted: ``votes`` for each side, and ``preference`` where one of
-them has more. A task that nobody has answered is a pair that waits. Where people were asked several
-things, the question is meant whose answers name sides, and where there is none, ratings of either
-answer (``annotation.importing.ratings``); answers that cannot be told are no votes and stand as
+Label Studio's JSON and JSON-MIN of pairwise tasks, Argilla's records with a question about two
+answers, and what one person said of a task in MTurk or Prodigy. The people's answers are counted:
+``votes`` for each side, and ``preference`` where one of them has more. A task that nobody has
+answered is a pair that waits. Where people were asked several things, the question is meant whose
+answers name sides, and where there is none, ratings of either answer
+(``annotation.importing.ratings``); answers that cannot be told are no votes and stand as
 ``preference``, which nobody can read then: the record is refused by it.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, starmap
 from typing import Any
 
+from annotation.importing import one_answer_each
 from annotation.importing.field_names import in_our_names
 from annotation.importing.ratings import Rating, preferences
 from annotation.importing.record_image import picture_members
@@ -26,7 +28,10 @@ from annotation.importing.verdicts import (
     PREFERENCES,
     SECOND,
     TIE,
+    asks_for_worse,
+    counts_faults,
     one_of,
+    other_side,
     side_of,
 )
 from config.sanitising import NotJson, finite_number, parse_json
@@ -34,6 +39,8 @@ from config.sanitising import NotJson, finite_number, parse_json
 SUBMITTED = "submitted"
 UNREAD = "(what people said besides)"
 """The member for controls and questions whose answers are not read; no file has one of the name."""
+TURNED = "(a question for the worse answer)"
+"""The member for a question of which the answer that was not selected is the better one."""
 _IN_ROWS = ".responses"
 _Answer = tuple[str, Any]
 """A question (the name of its control) and what somebody said to it."""
@@ -58,6 +65,10 @@ def _unwrapped(data: dict[str, Any]) -> dict[str, Any]:
         return _argilla(data)
     if isinstance(data.get("data"), dict):
         return _label_studio(data)
+    if one_answer_each.is_choice(data):
+        return _with_votes(*one_answer_each.of_choice(data))
+    if one_answer_each.is_assignment(data):
+        data = one_answer_each.of_assignment(data)
     answered = {
         name.removesuffix(_IN_ROWS): _in_rows(name, data)
         for name in data
@@ -268,9 +279,15 @@ def _with_votes(
             return row
         unread = "no answer of its people" if anything else next(iter(asked.values()), [None])[0]
         return row if unread is None else {**row, "preference": unread}
-    sides = [side_of(said) for said in asked[telling[0]]]
+    [question] = telling
+    sides = [side_of(said) for said in asked[question]]
     if None in sides:
-        return {**row, "preference": asked[telling[0]][sides.index(None)]}
+        return {**row, "preference": asked[question][sides.index(None)]}
+    if asks_for_worse(question):
+        row = {**row, TURNED: question}
+        sides = [other_side(str(side)) for side in sides]
+    elif counts_faults(question) and set(sides) != {TIE}:
+        return {**row, "preference": f"{question}: {asked[question][0]}"}
     votes = Counter(sides)
     best = max(votes.values())
     leading = [side for side, count in votes.items() if count == best]

@@ -1,7 +1,8 @@
 """Ratings that people gave to each of two answers, as what they say of which one is better.
 
 The answer that a person rated higher is the better one to them, and two that they rated alike are a
-tie. Which answer a rating is for, its question or the control of its task says: "rating_1",
+tie. A rating of faults decides nothing: of hallucination, 5 may be much or none. Which answer a
+rating is for, its question or the control of its task says: "rating_1",
 "answer2". Ratings that name no answer, or only one of the two, decide nothing.
 """
 
@@ -12,9 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from annotation.importing.verdicts import FIRST, SECOND, TIE
+from annotation.importing.verdicts import FIRST, SECOND, TIE, asks_for_worse, counts_faults
 
 UNTOLD = "ratings that do not say of which answer"
+OF_FAULTS = "ratings of faults, of which more may be better or worse"
 _SIDES = {"1": FIRST, "a": FIRST, "first": FIRST, "left": FIRST}
 _SIDE = re.compile(
     r"(?<=[a-z])[ _-]?(?P<number>[12])(?![0-9])"
@@ -40,6 +42,9 @@ def preferences(ratings: Iterable[Rating]) -> list[tuple[str, str]]:
     untold = []
     for rating in ratings:
         about, side = _side_of(rating.names)
+        if any(asks_for_worse(name) or counts_faults(name) for name in rating.names):
+            untold.append((about, OF_FAULTS))
+            continue
         sides = found[rating.person, about]
         if not side or side in sides:
             untold.append((about, UNTOLD))

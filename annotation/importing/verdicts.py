@@ -27,7 +27,21 @@ PREFERENCES = (
     *("human_preference", "human_choice"),
 )
 """Columns that name the better answer."""
-_PREFERS = re.compile(r"prefer|better|best|winn|choice|chosen|judg|verdict|vote")
+_NO_SIDE = ("hallucination",)
+"""In our own tables: whether honesty decided."""
+_PREFERS = re.compile(
+    r"prefer|better|best|winn|choice|chosen|judg|verdict|vote|accept|safer"
+    r"|more[ _-]?(?:helpful|honest)"
+)
+_FAULT = "(?:hallucinat|fabricat|mistake|error|wrong|incorrect|unfaithful|misleading)"
+_FAULTS = re.compile(_FAULT)
+_WORSE = re.compile(
+    rf"wors[et]|reject|disprefer|loser|(?:more|most)[ _-]?{_FAULT}"
+    rf"|{_FAULT}[a-z]*[ _-]?(?:the[ _-])?(?:more|most)"
+)
+_FEWER = re.compile(
+    r"(?<![a-z])(?:less|least|fewer|fewest|not?|non|without|free|lower|lowest)(?![a-z])"
+)
 _BETWEEN = r"[ _-]{0,3}"  # bounded: side by side, three that are not would take cubic time
 _NOUN = (
     r"(?:(?:response|answer|output|model|assistant|option|text|caption|completion|candidate|generation|reply)s?"
@@ -57,7 +71,12 @@ _SIDES = {
 
 
 def side_of(value: Any) -> str | None:
-    """``FIRST``, ``SECOND`` or ``TIE``; None for what does not say one of them."""
+    """``FIRST``, ``SECOND`` or ``TIE``; None for what does not say one of them.
+
+    A list of one says what that one does, as tools write a choice that could have been several.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     said = " ".join(str(value).split()).strip("[]\"'. ").lower()
@@ -65,9 +84,31 @@ def side_of(value: Any) -> str | None:
 
 
 def may_prefer(name: str, value: Any) -> bool:
-    """Whether a column of another name seems to name the better answer."""
-    says = side_of(value) is not None or isinstance(value, bool)
-    return says and _PREFERS.search(name.lower()) is not None
+    """Whether a column of another name seems to name the better answer, or the worse one."""
+    side, lowered = side_of(value), name.lower()
+    prefers = side is not None or isinstance(value, bool)
+    blames = side in (FIRST, SECOND) and lowered not in _NO_SIDE
+    return bool(
+        (prefers and _PREFERS.search(lowered))
+        or (blames and (_WORSE.search(lowered) or _FAULTS.search(lowered)))
+    )
+
+
+def asks_for_worse(name: str) -> bool:
+    """Whether what a question of this name selects is the worse answer: "hallucinates_more"."""
+    lowered = name.lower()
+    return _WORSE.search(lowered) is not None and _FEWER.search(lowered) is None
+
+
+def counts_faults(name: str) -> bool:
+    """Whether a question is about faults, so that the answer that it selects, or rates higher, may
+    be the better or the worse one: "hallucination"."""
+    lowered = name.lower()
+    return _FAULTS.search(lowered) is not None and _FEWER.search(lowered) is None
+
+
+def other_side(side: str) -> str:
+    return {FIRST: SECOND, SECOND: FIRST}.get(side, side)
 
 
 def is_said(value: Any) -> bool:

@@ -58,12 +58,17 @@ def normal(name: str) -> str:
     An address is its host and path. Nothing is resolved: ".." stays, for ``leaves_its_folder``.
     """
     if "://" in name:
-        address = _address(name)
-        name = f"{address[0]}/{address[1]}"
+        host, path = _address(name)
+        name = _served(name) if path == _SERVED_BY_LABEL_STUDIO else f"{host}/{path}"
     elif name.startswith(_SERVED_BY_LABEL_STUDIO):
-        name = parse_qs(urlsplit(name).query).get("d", [name])[0]
+        name = _served(name)
     parts = normalized(name, "NFC").replace("\\", "/").split("/")
     return "/".join(part for part in (part.strip() for part in parts) if part not in ("", "."))
+
+
+def _served(name: str) -> str:
+    """The path of a picture that Label Studio serves from a folder."""
+    return parse_qs(urlsplit(name).query).get("d", [name])[0]
 
 
 def decoded(name: str) -> str:

@@ -15,6 +15,8 @@ from config.json_words import named_twice
 
 _COLUMN = re.compile(r"[^\n\r\"{}\[\]<>]{0,60}")
 _SEP_LINE = re.compile(r'"?sep=([,;|:]|\t)"?', re.IGNORECASE)
+_ERROR = re.compile(r"#(?:N/A|NAME\?|VALUE!|REF!|DIV/0!|NUM!|NULL!|ERROR!|SPILL!)")
+"""What a spreadsheet writes for a cell that it could not work out: "-a dog" is a formula to it."""
 _LINE_END = re.compile(r"[\r\n]")
 
 
@@ -84,6 +86,12 @@ def table(file: IO[bytes], on_fault: OnFault) -> Iterator[tuple[int, Any]]:
         for number, row in enumerate(filter(_is_filled, rows), start=1):
             if any(row.pop(None, [])) or None in row.values():
                 on_fault(Fault(number, f"has another number of cells than {len(rows.fieldnames)}"))
+                continue
+            broken = [name for name, cell in row.items() if _ERROR.fullmatch(cell.strip())]
+            if broken:
+                name = broken[0]
+                reason = f"holds an error of the spreadsheet under {name!r}: {row[name].strip()}"
+                on_fault(Fault(number, reason))
                 continue
             yield number, {name: cell for name, cell in row.items() if name and cell != ""}
     except UnicodeDecodeError as error:

@@ -1,7 +1,8 @@
-"""Yes or no in other languages than English, which models answer in whatever they were asked in.
+"""Yes or no, and the word for a rating, in other languages than English, which models answer in
+whatever they were asked in.
 
-Only the word itself is read, alone or before a comma: what a sentence says of an object is read in
-English only. What follows the comma must not take the word back.
+Of yes and no only the word itself is read, alone or before a comma: what a sentence says of an
+object is read in English only. What follows the comma must not take the word back.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ _NO = (
     r"不是的?|不对|不對|否|没有?|沒有?|不存在|不|无|無|いいえ|いや|아니요|아니오|아뇨|нет|ні|όχι|non|nein"
     r"|nej|nee|nei|não|لا|नहीं|hayır|nie|ne|không|tidak|ไม่"
 )
+RATING = (
+    r"(?:最终|最終|综合|綜合|总体|總體|总)?(?:评分|評分|得分|分数|分數|打分)|評価|평점|점수|оценка"
+    r"|bewertung|puntuación|calificación|valutazione|punteggio|évaluation|notation|pontuação|avaliação"
+    r"|التقييم|रेटिंग"
+)
+"""Before a colon and a number; "note", which is English too, is none."""
+OR_TO = r"(?:或者?|或是|到|至|または|か|또는|oder|bis|или|до|ou|à|o|hasta|oppure)"
+"""Between two ratings, of which neither is then the one."""
 _LEADS = re.compile(
     rf"[^\w]{{0,20}}(?:(?P<yes>{_YES})|(?P<no>{_NO}))(?P<rest>(?! ?[\w'])[^\n。.!?]{{0,200}})"
 )

@@ -114,12 +114,27 @@ def test_pictures_of_one_server_are_told_apart_by_what_was_asked():
         check(answer("https://x.org/i.php?id=2&sig=a"), question)
 
 
-@pytest.mark.parametrize("image", [7, "000000000007.jpg", "COCO_val2014_000000000007.jpg"])
+@pytest.mark.parametrize("image", [7, "7", "000000000007.jpg", "COCO_val2014_000000000007.jpg"])
 def test_captions_may_name_a_picture_by_its_number_in_coco(image):
     faults = Faults()
     file = io.BytesIO(json.dumps([{"image_id": image, "caption": "a"}]).encode())
     captions = Captions(file, faults)
     assert captions.of("train2017/000000000007.jpg", 1) == ["a"] and not faults
+
+
+@pytest.mark.parametrize(
+    ("set_of", "image", "name"),
+    [
+        ("mscoco_val2017", "7", "000000000007.jpg"),
+        ("open_images", "0013ea", "0013ea.jpg"),
+        ("flickr30k", "1000092795", "1000092795.jpg"),
+    ],
+)
+def test_localized_narratives_name_a_picture_by_its_id_in_a_set(set_of, image, name):
+    record = {"dataset_id": set_of, "image_id": image, "annotator_id": 1, "caption": "a"}
+    faults = Faults()
+    captions = Captions(io.BytesIO(json.dumps(record).encode()), faults)
+    assert captions.of(name, 1) == ["a"] and not faults
 
 
 RATED = {

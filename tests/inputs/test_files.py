@@ -254,3 +254,10 @@ def test_a_page_of_an_api_is_told_by_its_list_of_records():
     faults = []
     assert list(values(io.BytesIO(json.dumps(page).encode()), faults.append)) == []
     assert [fault.reason[-25:] for fault in faults] == ["there is a list under 'rows'"[-25:]]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#NAME?", "#VALUE!", "#REF!"])
+def test_an_error_of_a_spreadsheet_is_no_text(error):
+    found, [(line, reason)] = read(f"id,text\n1,{error}\n2,# a\n".encode())
+    assert (found, line) == ([{"id": "2", "text": "# a"}], 1)
+    assert reason == f"holds an error of the spreadsheet under 'text': {error}"

@@ -213,6 +213,19 @@ CAPTION_FILES = {
             ],
         }
     ),
+    "an object of objects": json.dumps(
+        {name: {"captions": [f"{n}."]} for name, n in zip(PICTURES, ("One", "Two"), strict=True)}
+    ),
+    "DOCCI": "\n".join(
+        json.dumps({"type": "t", "split": "s", "image_file": name, "description": f"{n}."})
+        for name, n in zip(PICTURES, ("One", "Two"), strict=True)
+    ),
+    "addresses": json.dumps(
+        [
+            {"url": f"https://h.org/{name}", "caption": f"{n}."}
+            for name, n in zip(PICTURES, ("One", "Two"), strict=True)
+        ]
+    ),
     "COCO's annotations": json.dumps(
         {
             "info": {},

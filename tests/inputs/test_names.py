@@ -37,6 +37,7 @@ SAME = [
     ("example.org/a b.png", "https://example.org/a%20b.png?raw=true#top"),
     ("images/1.png", "/data/local-files/?d=images/1.png"),
     ("images/1.png", "/data/local-files/?d=images%2F1.png"),
+    ("images/1.png", "http://localhost:8080/data/local-files/?d=images%2F1.png"),
 ]
 
 

@@ -61,9 +61,33 @@ def test_two_responses_are_compared_as_arenas_do(text, better):
         ("Rating: 2.\n\nHad it named the dog, rating: 5.", 2),
         ("Rating: 2\nIf the sign were not made up, rating: 6", 2),
         ("If I must choose, rating: 4", 4),
+        ("Rating: 3 (or 4 if lenient)", None),
+        ("Rating: 3 (perhaps a 4)", None),
+        ("Rating: 3 (0-6 scale)", 3),
     ],
 )
 def test_a_rating_is_that_of_this_answer(text, rating):
+    assert mmhal.parse_rating(text) == rating
+
+
+@pytest.mark.parametrize(
+    ("text", "rating"),
+    [
+        ("评价：回答正确。\n评分：5", 5),
+        ("最终评分：**2**", 2),
+        ("评分: 4/6", 4),
+        ("评分：4分", 4),
+        ("评分：80分", None),
+        ("评分：3或4", None),
+        ("評価: 5", 5),
+        ("평점: 4", 4),
+        ("Оценка: 5", 5),
+        ("Bewertung: 3", 3),
+        ("Puntuación: 4", 4),
+        ("Note : 4", None),
+    ],
+)
+def test_a_rating_may_be_named_in_another_language(text, rating):
     assert mmhal.parse_rating(text) == rating
 
 

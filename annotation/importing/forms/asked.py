@@ -34,7 +34,8 @@ def turns_of(row: Row, questions: Sequence[str] = QUESTIONS) -> tuple[list[Any],
         if isinstance(row.get(name), list):
             return _plain_turns(row[name], name), name
     chosen = row.get("chosen")
-    if isinstance(chosen, list) and len(chosen) > 1:  # TRL's form with the prompt in both answers
+    # TRL's form with the prompt in both answers; texts are several answers.
+    if isinstance(chosen, list) and len(chosen) > 1 and _is_object(chosen[0]):
         turns = _plain_turns(chosen, "chosen")
         return turns, "chosen"
     name = next((name for name in (*questions, "text") if row.get(name) is not None), "")

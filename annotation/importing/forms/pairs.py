@@ -48,7 +48,7 @@ from annotation.importing.forms.two_answers import (
     share_of,
     sides_of,
 )
-from annotation.importing.labelling_tools import UNREAD, flattened
+from annotation.importing.labelling_tools import TURNED, UNREAD, flattened
 from annotation.importing.record_files import BadField
 from annotation.importing.record_image import ONE_ONLY, is_absent, name_of_picture
 from annotation.importing.records import PairIn, PromptIn, digest
@@ -150,6 +150,8 @@ def _not_taken(row: Row) -> dict[str, str]:
         found |= {name: reason for name in told if is_said(row[name])}
     for name in row.get(UNREAD, ()):
         found[name] = "is not taken: of what people said only the better answer is"
+    if TURNED in row:
+        found[row[TURNED]] = "asks which answer is worse: the other one is the better"
     if listed := list_of_answers(row):
         reason = "is not taken: of an answer its text and its model are"
         found |= {f"{listed}.{name}": reason for name in beside_texts(row[listed])}

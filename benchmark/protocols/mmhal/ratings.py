@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from benchmark.plain_text import fold
+from benchmark.protocols import other_languages
 from benchmark.protocols.answers import final_answer, framed, without_struck_out
 
 LOWEST_RATING, HIGHEST_RATING = 0, 6
@@ -29,15 +30,19 @@ _WORD = r"(?P<word>zero|one|two|three|four|five|six)\b(?!\s[a-z])"
 
 # "Rating: 4", "rating (0-6) = 4", "the rating is 4", "| rating | 4", "<rating>4", "rating\n4".
 _LABEL = (
-    r"(?<![/\w])(?P<open>[\"']?)(?P<label>ratings?|{other})(?P<close>[\"']?)"
+    r"(?<![/\w])(?P<open>[\"']?)(?P<label>ratings?|{other_languages}|{other})(?P<close>[\"']?)"
     r"(?:\s(?:for|of)\s(?:this|the|that)\s(?:[a-z']+\s)?(?:response|answer))?"
     + _SCALE_NOTE
     + r"(?P<sign>\s?(?:[:=|>]|->|→|\bis\b(?:\s(?:therefore|thus|hence|then))?|-(?=\s))+"
     + r"|\n(?=[\"'(\[{<]*\d))"
 )
 _LABELLED = (
-    re.compile(_LABEL.replace("|{other}", "")),
-    re.compile(_LABEL.replace("ratings?|{other}", "(?:overall |final )?(?:scores?|grade|verdict)")),
+    re.compile(_LABEL.replace("{other_languages}|{other}", other_languages.RATING)),
+    re.compile(
+        _LABEL.replace(
+            "ratings?|{other_languages}|{other}", "(?:overall |final )?(?:scores?|grade|verdict)"
+        )
+    ),
 )
 _VALUE = re.compile(rf"{_OPENING}(?:an?\s)?(?:{_NUMBER}|{_WORD})")
 
@@ -64,6 +69,8 @@ _HEDGE = re.compile(
     r"|(?:->|→)(?:\s[a-z]{1,12}){0,2}|[-~&+,/])?"
     r"\s?(?:\d|(?:zero|one|two|three|four|five|six)\b)"
     r"|\s?(?:or|and)\s(?:higher|lower|more|less|above|below|up|so)\b"
+    r"|\s?[(\[](?:or|maybe|perhaps|possibly|nearly|almost)\b(?:\s(?:a|an|even))*\s?\d"
+    rf"|\s?{other_languages.OR_TO}\s?\d"
     r"|\sat (?:best|most|least)\b|[)\]}>\"']{0,3}(?:\+|-(?=\s?(?:$|[.,;)])))"
 )
 _NOT_GIVEN = re.compile(r"(?:\bnot|n't|\bcannot|\bno|\bnever)(?: [a-z]+){0,2} ?\Z")

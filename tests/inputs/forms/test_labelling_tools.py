@@ -5,7 +5,7 @@ import pytest
 from annotation.importing.formats import parse_any_pair
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.models import Comparison
-from tests.inputs.forms.records import LABELLED, imported
+from tests.inputs.forms.records import ASKED, BAD, FLAT, GOOD, LABELLED, imported
 
 
 def test_the_votes_of_a_labelling_tool_come_along():
@@ -127,3 +127,104 @@ def test_answers_to_other_texts_are_no_votes_for_these(tmp_path):
     rows[-1]["annotation_id"] = 99
     _, done = imported(tmp_path, rows, "rlhf_v")
     assert done.created == 2
+
+
+WORSE = {
+    "Label Studio": task(
+        [result("left", "hallucinates_more")], [result("left", "hallucinates_more")]
+    ),
+    "Label Studio, in words": task([result("left", "Which response is worse?")]),
+    "Argilla": argilla(rejected=["response-1"]),
+    "JSON-MIN": json_min(worse="left"),
+    "a table": {**FLAT, "response_1": BAD, "response_2": GOOD, "worse": "1"},
+}
+
+
+@pytest.mark.parametrize("export", WORSE)
+def test_who_names_the_worse_answer_prefers_the_other(export):
+    pair = parse_any_pair(1, WORSE[export])
+    assert pair.label.preference == 2
+    turned = "asks which answer is worse"
+    assert any(turned in one.reason for one in pair.warnings()) == (export != "a table")
+
+
+FAULTS = {
+    "a choice": task([result("left", "hallucination")]),
+    "a number of each": task(
+        [
+            {"from_name": f"hallucination{n}", "type": "rating", "value": {"rating": n}}
+            for n in (1, 2)
+        ]
+    ),
+    "Argilla": argilla(mistakes=["response-1"]),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_question_about_faults_says_nothing_of_which_answer_is_better(kind):
+    with pytest.raises(BadField, match="preference: does not say which"):
+        parse_any_pair(1, FAULTS[kind])
+
+
+@pytest.mark.parametrize("name", ["fewer_hallucinations", "less_wrong", "hallucination-free"])
+def test_a_question_for_fewer_faults_is_one_for_the_better_answer(name):
+    assert parse_any_pair(1, task([result("left", name)])).label.preference == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["more_helpful_response_id", "which_hallucinates_more", "accepted", "rejected_one"]
+)
+def test_a_column_that_may_tell_is_never_dropped_in_silence(name):
+    row = {**FLAT, "response_1": GOOD, "response_2": BAD, name: 2}
+    assert any(one.field == name for one in parse_any_pair(1, row).warnings())
+
+
+CHOICE = {"accept": ["B"], "answer": "accept", "_input_hash": 1}
+IDS = [{"id": "A", "text": GOOD}, {"id": "B", "text": BAD}]
+PRODIGY = {
+    "answers as columns": {**FLAT, "response_a": GOOD, "response_b": BAD, **CHOICE},
+    "answers as options": {"image": "a.png", "text": ASKED, "options": IDS, **CHOICE},
+}
+
+
+@pytest.mark.parametrize("form", PRODIGY)
+@pytest.mark.parametrize("answer", ["accept", "reject", "ignore"])
+def test_prodigys_choice_counts_where_the_task_was_accepted(form, answer):
+    pair = parse_any_pair(1, {**PRODIGY[form], "answer": answer})
+    assert {pair.response_1, pair.response_2} == {GOOD, BAD}
+    assert (pair.label and pair.label.preference) == (2 if answer == "accept" else None)
+
+
+def assignment(worker, **said):
+    shown = {"image": "a.png", "question": ASKED, "response_1": GOOD, "response_2": BAD}
+    row = {"HITId": "h", "AssignmentId": worker, **{f"Input.{n}": v for n, v in shown.items()}}
+    return {**row, **{f"Answer.{name}": value for name, value in said.items()}}
+
+
+SAID = {
+    "a text": {"preference": "2"},
+    "a label of crowd elements": {"taskAnswers": '[{"best": {"label": "Response 2"}}]'},
+    "buttons of crowd elements": {"taskAnswers": '[{"best": {"A": false, "B": true}}]'},
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("said", SAID)
+def test_assignments_of_one_task_are_votes(tmp_path, said):
+    rows = [assignment(worker, **SAID[said]) for worker in ("w1", "w2")]
+    rows += [{**assignment("w3", preference="1"), "AssignmentStatus": "Approved"}]
+    project, done = imported(tmp_path, rows, "rlhf_v")
+    [comparison] = Comparison.objects.filter(project=project)
+    assert (done.created, comparison.preference) == (1, 2)
+    assert comparison.imported_votes == {"1": 1, "2": 2, "tie": 0}
+
+
+def test_an_assignment_whose_work_was_rejected_says_nothing():
+    row = {**assignment("w", preference="2"), "AssignmentStatus": "Rejected"}
+    assert parse_any_pair(1, row).label is None
+
+
+def test_a_choice_that_is_a_list_of_one_is_that_one():
+    """As Doccano has its labels."""
+    row = {**FLAT, "response_a": GOOD, "response_b": BAD, "label": ["B"]}
+    assert parse_any_pair(1, row).label.preference == 2

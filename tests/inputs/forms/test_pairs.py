@@ -104,6 +104,11 @@ FAULTS = {
         "neither text nor an image",
     ),
     "no image": ({**LABELLED["RLHF-V"], "image": None}, "image", "is not the name of an image"),
+    "two better answers": (
+        {**LABELLED["RLHF-V"], "chosen": [GOOD, GOOD]},
+        "chosen",
+        "holds 2 answers, not one",
+    ),
     "an empty answer": ({**LABELLED["RLHF-V"], "chosen": " "}, "chosen", "is empty"),
     "an invisible answer": (
         {**LABELLED["RLHF-V"], "rejected": "\u200b\u2060"},
