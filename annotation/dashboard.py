@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Sum
-from django.utils import timezone
 
+from annotation.days import current_day
 from annotation.forecast import Forecast, forecast
 from annotation.models import Assignment, Figures, Membership, Project, User, WorkDay
 from annotation.progress import Progress
@@ -49,8 +49,9 @@ class Dashboard:
     progress: Progress
     days: list[Day]
     """The last SHOWN_DAYS days, today last."""
-    answers_a_day: float
-    """Mean of the last seven whole days since the first answer; 0 before there is one."""
+    answers_a_day: float | None
+    """Mean of the last ``rate_days`` whole days since the first answer; None without one."""
+    rate_days: int
     active_hours: float
     """Of all answers together."""
     seconds_an_answer: float | None
@@ -69,7 +70,7 @@ class Dashboard:
 def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
     """In a number of queries that does not grow with answers, people or comparisons."""
     kept = kept or figures.current(project)
-    today = timezone.localdate()
+    today = current_day()
     totals = _totals(project, today)
     days = _days(project, today)
     whole = _whole_days(days)
@@ -78,13 +79,14 @@ def dashboard(project: Project, kept: Figures | None = None) -> Dashboard:
         progress=figures.progress(kept),
         days=days,
         answers_a_day=_mean(whole[-WEEK_DAYS:]),
+        rate_days=len(whole[-WEEK_DAYS:]),
         active_hours=sum(row["active_seconds"] for row in totals.values()) / 3600,
         seconds_an_answer=_ratio(totals, "active_seconds", "timed"),
         agreement=kept.data.get("agreement", {}),
         concerns=of_project(project, kept) if _sum(totals, "answers") else [],
         ties=Share(_sum(totals, "ties"), _sum(totals, "answers")),
         skips=_skips(kept),
-        forecast=_forecast(kept, whole, today),
+        forecast=_forecast(project, kept, whole, today),
         nobody_left=kept.data.get("nobody_left", 0),
         people=_people(project, totals),
     )
@@ -137,8 +139,8 @@ def _whole_days(days: list[Day]) -> list[int]:
     return answers[first:]
 
 
-def _mean(numbers: list[int]) -> float:
-    return sum(numbers) / len(numbers) if numbers else 0.0
+def _mean(numbers: list[int]) -> float | None:
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def _remaining(kept: Figures) -> int:
@@ -150,8 +152,10 @@ def _remaining(kept: Figures) -> int:
     return progress.wanted - progress.judgments + round(more)
 
 
-def _forecast(kept: Figures, whole: list[int], today: date) -> Forecast:
+def _forecast(project: Project, kept: Figures, whole: list[int], today: date) -> Forecast:
     remaining = _remaining(kept)
+    if remaining > 0 and project.state != Project.State.OPEN:
+        return Forecast(reason="Nobody is handed work: it is not open.", remaining=remaining)
     if remaining > 0 and kept.data.get("nobody_left", 0) >= figures.progress(kept).waiting > 0:
         return Forecast(reason="Nobody is left to ask.", remaining=remaining)
     return forecast(remaining, whole, today=today)

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils import timezone
 
+from annotation.days import current_day_began
 from annotation.models import Assignment, Comparison, Judgment, Project, User
 
 
@@ -72,7 +72,9 @@ class MemberProgress:
 
 
 NOT_RETIRED = ~Q(outcome=Comparison.Outcome.RETIRED)
-_OF_WHAT_IS_IN = ~Q(comparison__outcome=Comparison.Outcome.RETIRED)
+_OF_WHAT_IS_IN = Q(comparison__gold_more_hallucinated="") & ~Q(
+    comparison__outcome=Comparison.Outcome.RETIRED
+)
 OUTCOMES = {
     str(outcome): Count("pk", filter=Q(outcome=outcome)) for outcome in Comparison.Outcome.values
 }
@@ -186,11 +188,10 @@ def _progress(
 
 
 def _own_counts() -> dict[str, Count]:
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     judged = Q(state=Assignment.State.JUDGED)
     return {
         "judged": Count("pk", filter=judged),
-        "judged_today": Count("pk", filter=judged & Q(ended_at__gte=midnight)),
+        "judged_today": Count("pk", filter=judged & Q(ended_at__gte=current_day_began())),
         "skipped": Count("pk", filter=Q(state=Assignment.State.SKIPPED)),
     }
 

@@ -92,7 +92,7 @@ def test_careful_answers_are_left_in_peace(careful: Project) -> None:
 
 
 def test_a_release_of_noise_needs_a_word_on_page_rest_and_in_code(noise: Project) -> None:
-    with pytest.raises(NotAboveChance, match="not above chance"):
+    with pytest.raises(NotAboveChance, match="not shown to be above chance"):
         exporting.make_release(noise)
     client = Client()
     manager = make_member(noise, "manager")
@@ -133,7 +133,7 @@ def test_what_is_made_of_noise_carries_the_warning_to_the_leaderboard(
     reward_model = run.checkpoints.get()
     assert told in page(noise, "training:run", run.pk)
     assert told in page(noise, "training:checkpoint", reward_model.pk)
-    assert "not above chance" in cards.model_card(reward_model)
+    assert "not shown to be above chance" in cards.model_card(reward_model)
     after = make_run(noise, kind="fake_ppo", reward_model=reward_model, base=run.base)
     execution.execute(after.pk)
     policy = after.checkpoints.get()

@@ -81,7 +81,7 @@ def of_agreement(agreement: Mapping[str, Any]) -> list[Concern]:
     if low > 0:
         return []
     text = (
-        f"Agreement is not above chance: alpha {_number(alpha)} ({_number(low)} to "
+        f"Agreement is not shown to be above chance: alpha {_number(alpha)} ({_number(low)} to "
         f"{_number(high)}) over {number:,} comparison{'' if number == 1 else 's'}. What is "
         "trained on these answers may learn noise."
     )

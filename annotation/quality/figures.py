@@ -39,6 +39,14 @@ GUESSING = 0.5
 MOST_VOTES = 200_000
 """Reliability is estimated from the newest so many votes."""
 
+COUNTS_TOGETHER = """
+    NOT judgment.surplus AND comparison.gold_more_hallucinated = ''
+    AND comparison.outcome <> 'retired'
+"""
+"""Votes that are held beside those of others, and from which reliability is estimated: those that
+a release would have, so that a project and its release say one figure. What has become gold since
+was often chosen for its agreement, and what is taken out for the want of it."""
+
 COLUMNS = {
     "answers": "kind = 'answer'",
     "skipped": "kind = 'skip'",
@@ -56,15 +64,15 @@ COLUMNS = {
 }
 """What each whole number of a WorkDay counts, over the rows of ACTS."""
 
-ACTS = """
+ACTS = f"""
     SELECT 'answer' AS kind, work.annotator_id, work.purpose, work.shown_first,
            (judgment.created_at AT TIME ZONE %(zone)s)::date AS day,
            judgment.active_seconds, judgment.more_hallucinated AS said,
            comparison.gold_more_hallucinated AS known,
            length(comparison.response_1) AS length_1, length(comparison.response_2) AS length_2,
-           CASE WHEN NOT judgment.surplus THEN count(*) FILTER (WHERE NOT judgment.surplus)
+           CASE WHEN {COUNTS_TOGETHER} THEN count(*) FILTER (WHERE NOT judgment.surplus)
                 OVER (PARTITION BY judgment.comparison_id) - 1 END AS others,
-           CASE WHEN NOT judgment.surplus THEN count(*) FILTER (WHERE NOT judgment.surplus)
+           CASE WHEN {COUNTS_TOGETHER} THEN count(*) FILTER (WHERE NOT judgment.surplus)
                 OVER (PARTITION BY judgment.comparison_id, judgment.more_hallucinated) - 1
                 END AS alike,
            CASE WHEN work.purpose = 'repeat' THEN (
@@ -104,14 +112,15 @@ WHERE ({kept}) IS DISTINCT FROM ({excluded})
 
 # Weeks have their own comparisons: each belongs to the week of its first vote. Annotators have
 # all that they voted on, with the votes of the others.
-COUNT_KINDS = """
+COUNT_KINDS = f"""
 WITH judged AS MATERIALIZED (
     SELECT date_trunc('week', min(judgment.created_at) AT TIME ZONE %(zone)s)::date AS week,
            array_agg(judgment.more_hallucinated ORDER BY judgment.more_hallucinated) AS answers,
            array_agg(work.annotator_id) AS people
     FROM annotation_assignment AS work
     JOIN annotation_judgment AS judgment ON judgment.assignment_id = work.id
-    WHERE work.project_id = %(project)s AND NOT judgment.surplus
+    JOIN annotation_comparison AS comparison ON comparison.id = judgment.comparison_id
+    WHERE work.project_id = %(project)s AND {COUNTS_TOGETHER}
     GROUP BY judgment.comparison_id
     HAVING count(*) > 1
 )
@@ -235,6 +244,8 @@ def _data(project: Project) -> dict[str, Any]:
 def _reliabilities(project: Project) -> dict[int, Reliability]:
     votes = (
         Judgment.objects.filter(assignment__project=project, surplus=False)
+        .filter(comparison__gold_more_hallucinated="")
+        .exclude(comparison__outcome=Comparison.Outcome.RETIRED)
         .order_by("-pk")
         .values_list("comparison_id", "assignment__annotator_id", "more_hallucinated")
     )

@@ -150,7 +150,7 @@ def freeze_again(release: Release) -> bool:
 def _freeze(release: Release) -> None:
     with _built(release) as built:
         release.counts = built.counts
-        release.agreement = agreement(built.answers, seed=release.seed)
+        release.agreement = agreement(built.answers)
         release.machine_labels = built.certificates
         release.warnings = _warnings(release)
         release.sha256 = sha256_of(built.artefact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -112,7 +113,8 @@ def _preview(request: PersonRequest) -> str | None:
 def _plots(found: Dashboard) -> list[plots.Plot]:
     answers = [(one.day, float(one.answers)) for one in found.days]
     hours = [(one.day, one.active_hours) for one in found.days]
-    drawn = [plots.bars("Answers a day", "all annotators; today is not over", answers)]
+    note = f"all annotators; days in {settings.TIME_ZONE}, today is not over"
+    drawn = [plots.bars("Answers a day", note, answers)]
     if any(value for _, value in hours):  # Programs send answers without a time.
         drawn.append(plots.bars("Active hours a day", "page visible and in use", hours, digits=1))
     return drawn

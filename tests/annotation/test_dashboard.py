@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import queue
+from annotation import bulk_actions, exporting, gold_and_repeats, queue
 from annotation.dashboard import dashboard
+from annotation.days import current_day
 from annotation.models import Judgment
+from annotation.progress import own_progress, progress_of
 from annotation.quality import figures
 from annotation.quality.shares import Share
 from tests.factories import judge, make_comparison, make_comparisons, make_member, make_project
@@ -55,7 +57,12 @@ def test_the_forecast_waits_for_three_days_and_then_counts_what_splits_cost(
     found = dashboard(project).forecast
     # Ten wait for two answers each, and every second one so far has needed a third.
     assert (found.remaining, found.rate) == (25, 10)
-    assert found.done == timezone.localdate() + timedelta(days=3)
+    assert found.done == current_day() + timedelta(days=3)
+    type(project).objects.filter(pk=project.pk).update(state="paused")
+    project.refresh_from_db()
+    stopped = dashboard(project).forecast
+    assert (stopped.done, stopped.remaining) == (None, 25)
+    assert "not open" in stopped.reason
 
 
 def test_ties_agreement_and_skips() -> None:
@@ -111,3 +118,56 @@ def test_before_the_first_count_the_page_says_so(monkeypatch: pytest.MonkeyPatch
     client.force_login(make_member(project, "reviewer"))
     text = client.get(project.get_absolute_url()).content.decode()
     assert "Being counted for the first time" in text
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_everybody_reads_the_same_days_wherever_they_are(zone: str) -> None:
+    project = make_project(k=1)
+    for number, before in enumerate((0, 0, 1, 2)):
+        judgment = judge(make_comparison(project), active_seconds=60 * (number + 1))
+        moment = timezone.now() - timedelta(days=before)
+        Judgment.objects.filter(pk=judgment.pk).update(created_at=moment)
+    here = dashboard(project)
+    annotator = judgment.assignment.annotator
+    mine = own_progress(project, annotator)
+    with timezone.override(zone):
+        there = dashboard(project)
+        assert own_progress(project, annotator) == mine
+    assert (there.days, there.answers_a_day) == (here.days, here.answers_a_day)
+    assert [one.answers_today for one in there.people] == [one.answers_today for one in here.people]
+    assert here.days[-1].answers == 2
+
+
+def test_a_mean_of_days_says_of_how_many_and_is_none_of_none() -> None:
+    project = make_project(k=1)
+    judgment = judge(make_comparison(project))
+    found = dashboard(project)
+    assert (found.answers_a_day, found.rate_days) == (None, 0)
+    Judgment.objects.filter(pk=judgment.pk).update(
+        created_at=judgment.created_at - timedelta(days=2)
+    )
+    found = dashboard(project)
+    assert (found.answers_a_day, found.rate_days) == (0.5, 2)
+
+
+def test_a_project_and_its_release_say_the_same_agreement() -> None:
+    project = make_project(k=2, ask_correction="better")
+    comparisons = []
+    for said in (("1", "1"), ("2", "2"), ("1", "2"), ("1", "1"), ("2", "2"), ("tie", "1")):
+        comparison = make_comparison(project)
+        for one in said:
+            texts = (
+                {} if one == "tie" else {"corrections": [{"response": 3 - int(one), "text": "A."}]}
+            )
+            judge(comparison, one, "1" if one == "tie" else "", **texts)
+        comparisons.append(comparison)
+    gold_and_repeats.make_gold(comparisons[0], more_hallucinated="1")
+    out = bulk_actions.Change(action=bulk_actions.Action.RETIRE)
+    bulk_actions.carry_out(project, [comparisons[2].pk], out)
+    release = exporting.make_release(
+        project, seed=7, policy={"accept_chance_agreement": True, "honesty_only": True}
+    )
+    found, counts = dashboard(project), progress_of(project)
+    assert release.agreement == found.agreement
+    assert found.agreement["comparisons"] == 4 == counts.comparisons
+    assert counts.corrected == 7 <= counts.judgments == 8

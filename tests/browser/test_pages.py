@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from annotation import exporting
 from annotation.models import Invitation, Judgment, Membership, Project, User
 from tests import factories
 from tests.browser.conftest import PAINTED, Visitor
@@ -152,3 +153,19 @@ def test_a_project_is_made_and_labelled_from_its_first_page(visit: Visitor, admi
     page.get_by_role("button", name="Response A").click()
     expect(page.locator("#label-progress")).to_contain_text("1 by you")
     assert Judgment.objects.count() == 1
+
+
+def test_pages_fit_a_project_with_a_name_of_one_long_word(
+    visit: Visitor, admin: User, project: Project
+) -> None:
+    Project.objects.filter(pk=project.pk).update(name=LONG_WORD[:120])
+    factories.judge(factories.make_comparison(project))
+    exporting.make_release(project)
+    page = visit.page(admin, "/projects/", width=360)
+    for path in (
+        f"/projects/{project.slug}/releases/1/",
+        *(f"/projects/{project.slug}/{one}" for one in people(project)),
+        "/training/new/",
+    ):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path

@@ -70,7 +70,7 @@ def test_a_release_takes_the_policy():
         lines = b"".join(exporting.stream(release, "llava_rlhf")).splitlines()
         return {json.loads(line)["margin"] for line in lines}
 
-    with pytest.raises(NotAboveChance, match="not above chance"):
+    with pytest.raises(NotAboveChance, match="not shown to be above chance"):
         margins()
     assert margins(accept_chance_agreement=True) == {0.5}
     assert margins(minimum_reliability=0.5) == {1.0}
