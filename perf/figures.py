@@ -73,11 +73,11 @@ def _measure(options: argparse.Namespace) -> None:
     from annotation.models import Membership, Project, User
     from annotation.quality import figures
     from config import embedded
-    from perf import stage
+    from perf import labelling_site
 
     embedded.start_if_needed()
     call_command("migrate", verbosity=0)
-    slug, _ = stage.fill_project(
+    slug, _ = labelling_site.fill_project(
         comparisons=options.comparisons, annotators=options.annotators, judgments=options.votes
     )
     project = Project.objects.get(slug=slug)

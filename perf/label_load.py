@@ -45,7 +45,7 @@ from pathlib import Path
 import django
 import httpx
 
-from perf import stage
+from perf import labelling_site
 from perf.label_ledger import Ledger
 
 TRIES_SECONDS = 60
@@ -79,18 +79,18 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
 
     from config import embedded
 
-    with stage.cores(options.cores) as left:
+    with labelling_site.cores(options.cores) as left:
         embedded.start_if_needed()
         call_command("migrate", verbosity=0)
         started = time.perf_counter()
-        slug, tokens = stage.fill_project(
+        slug, tokens = labelling_site.fill_project(
             comparisons=options.comparisons,
             annotators=options.annotators,
             judgments=options.exactly or 3,
             lease_minutes=1 if options.vanish else 15,
         )
         print(f"{options.comparisons:,} comparisons in {time.perf_counter() - started:.0f} s")
-        site = stage.Site(
+        site = labelling_site.Site(
             folder,
             workers=options.workers,
             threads=options.threads,
@@ -101,11 +101,13 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
     print(f"{options.cores} cores for {options.workers} workers and Postgres, {shared}")
     watched = {"web": site.master.pid, "annotators": os.getpid()}
     if private and not options.kill_database:
-        watched["database"] = stage.postmaster(folder)
+        watched["database"] = labelling_site.postmaster(folder)
     with site:
-        before = {who: stage.tree_seconds(pid) for who, pid in watched.items()}
+        before = {who: labelling_site.tree_seconds(pid) for who, pid in watched.items()}
         ledger = asyncio.run(_annotate(options, site, folder, slug, tokens))
-        costs = {who: stage.tree_seconds(pid) - before[who] for who, pid in watched.items()}
+        costs = {
+            who: labelling_site.tree_seconds(pid) - before[who] for who, pid in watched.items()
+        }
         connection.close()  # It may lead to a Postgres that was killed.
         returned = ledger.leases_came_back() if options.vanish else True
     ledger.print_figures(costs)
@@ -114,7 +116,11 @@ def _run(options: argparse.Namespace, folder: Path, *, private: bool) -> int:
 
 
 async def _annotate(
-    options: argparse.Namespace, site: stage.Site, folder: Path, slug: str, tokens: list[str]
+    options: argparse.Namespace,
+    site: labelling_site.Site,
+    folder: Path,
+    slug: str,
+    tokens: list[str],
 ) -> Ledger:
     ledger = Ledger()
     limits = httpx.Limits(max_connections=options.annotators, keepalive_expiry=20)
@@ -204,7 +210,7 @@ class Annotator:
         return response
 
 
-async def _kill_web(site: stage.Site, options: argparse.Namespace, ledger: Ledger) -> None:
+async def _kill_web(site: labelling_site.Site, options: argparse.Namespace, ledger: Ledger) -> None:
     while options.kill_web_every:
         await asyncio.sleep(options.kill_web_every)
         site.kill_a_worker()
@@ -218,7 +224,7 @@ async def _kill_database(
         await asyncio.sleep((pause + options.seconds) / (options.kill_database + 1))
         answered = sum(ledger.statuses[code] for code in (200, 201))
         began = time.perf_counter()
-        await asyncio.to_thread(stage.crash_postgres, folder)
+        await asyncio.to_thread(labelling_site.crash_postgres, folder)
         ledger.killed["Postgres"] += 1
         while sum(ledger.statuses[code] for code in (200, 201)) <= answered + 1:
             await asyncio.sleep(0.02)

@@ -9,7 +9,7 @@ several rounds with the least and the most, and the ratio of the medians:
 
 The second has the lengths of the preset ``paper``: 576 tokens an image, 896 places for a response.
 
-The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``. With
+The straightforward loop is ``perf.naive_steps``; the model is ``perf.shape``. With
 ``--engine-layers`` that loop, too, has the engine's own LoRA layers instead of PEFT's.
 """
 
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
-from perf.straightforward import PlainPpo, PlainRewards, peft_layers
+from perf.naive_steps import PlainPpo, PlainRewards, peft_layers
 from training.rlhf.adapters import POLICY, REFERENCE, VALUE
 from training.rlhf.contract import (
     LoraSettings,

@@ -6,7 +6,7 @@ ratio of the medians, for both places where facts can stand:
 
     python -m perf.reward_step [--pairs 8] [--threads 2] [--repeat 5]
 
-The straightforward loop is ``perf.straightforward``; the model is ``perf.shape``.
+The straightforward loop is ``perf.naive_steps``; the model is ``perf.shape``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import Cost, Row, cost_of, table
+from perf.naive_steps import PlainRewards, plain_reward_step
 from perf.ppo_step import add_shape_options, rating_template, shape_of
-from perf.straightforward import PlainRewards, plain_reward_step
 from training.rlhf.contract import OptimizerSettings, PreferencePair, RewardSettings, Turn
 from training.rlhf.evaluation import sequences_of
 from training.rlhf.optimization import Optimizer

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import django
 
-from perf import stage
+from perf import labelling_site
 
 PATIENCE_SECONDS = 10
 # With such a cookie the site reads the form, to compare what stands in it.
@@ -53,7 +53,9 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     from config import embedded
 
     embedded.start_if_needed()
-    with stage.Site(folder, workers=options.workers, threads=0, server=options.server) as site:
+    with labelling_site.Site(
+        folder, workers=options.workers, threads=0, server=options.server
+    ) as site:
         alone = [_ask(site.socket) for _ in range(options.asked)]
         _print("nobody else", alone)
         crowd = [_connect(site.socket, LOGIN) for _ in range(options.clients)]

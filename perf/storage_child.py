@@ -2,7 +2,7 @@
 
 One process loads everything, then forks for each order, a line of JSON on stdin:
 
-    {"scene": NAME, "arguments": {...}, "storage": FOLDER, "die_at": N,
+    {"scenario": NAME, "arguments": {...}, "storage": FOLDER, "die_at": N,
      "die_after_bytes": N, "most_bytes": N, "bucket": {...}, "die_at_request": N, "torn": true}
 
 The fork kills itself with SIGKILL at the Nth line that it executes of the modules that handle
@@ -107,7 +107,7 @@ class HalfSent:
 def main() -> None:
     django.setup()
     from config import wakeup
-    from perf import storage_scenes
+    from perf import storage_scenarios
 
     # Nobody is to be told of what is carried out here and killed.
     wakeup.after_commit = lambda *_: None  # type: ignore[assignment]
@@ -118,7 +118,7 @@ def main() -> None:
         child = os.fork()
         if not child:
             os.close(told)
-            os.write(tell, json.dumps(_carry_out(order, storage_scenes)).encode())
+            os.write(tell, json.dumps(_carry_out(order, storage_scenarios)).encode())
             os._exit(0)
         os.close(tell)
         with os.fdopen(told, "rb") as file:
@@ -127,7 +127,7 @@ def main() -> None:
         print(said.decode() or json.dumps({"killed": True}), flush=True)
 
 
-def _carry_out(order: dict[str, Any], scenes: Any) -> dict[str, Any]:
+def _carry_out(order: dict[str, Any], scenarios: Any) -> dict[str, Any]:
     if order.get("die_after_bytes"):
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     most = order.get("die_after_bytes") or order.get("most_bytes")
@@ -137,7 +137,7 @@ def _carry_out(order: dict[str, Any], scenes: Any) -> dict[str, Any]:
     tracer = Tracer(order.get("die_at", 0))
     requests = Requests(order.get("die_at_request", 0), torn=order.get("torn", False))
     override_settings(MEDIA_ROOT=order["storage"], **in_bucket(order.get("bucket"))).enable()
-    act = scenes.SCENES[order["scene"]].act
+    act = scenarios.SCENARIOS[order["scenario"]].act
     with mock.patch.object(URLLib3Session, "send", lambda *sent: requests(*sent)):
         sys.settrace(tracer)
         try:

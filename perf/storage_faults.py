@@ -1,7 +1,7 @@
 """Storage, whose writers are killed at each step and in the middle of writes, and whose disk fills.
 
-Each scene of ``perf.storage_scenes`` is acted again and again in a process that is made to die a
-step later each time (``perf.storage_child``). After each death it is looked at what can be reached,
+Each of ``perf.storage_scenarios`` is acted again and again in a process that is made to die a step
+later each time (``perf.storage_child``). After each death it is looked at what can be reached,
 and the work is done again. Nothing waits for a time to pass. The bucket is that of a server which
 speaks S3 (moto), in this process.
 """
@@ -24,7 +24,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from perf.storage_child import in_bucket
-from perf.storage_scenes import SCENES
+from perf.storage_scenarios import SCENARIOS
 
 BYTES = (1, 5_000, 100_000, 1_500_000)
 """At which length of a file a write is broken off: of a few, of one chunk, between chunks."""
@@ -32,7 +32,7 @@ LEFT = (0, 4_096, 100_000, 1_500_000)
 """Bytes that a disk has left."""
 DISK_MEGABYTES = 16
 IN_A_BUCKET = ("release", "image", "import", "checkpoint")
-"""The scenes that write to storage; an export goes to a disk."""
+"""The scenarios that write to storage; an export goes to a disk."""
 BUCKET = "storage-faults"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "of-a-test",
@@ -42,10 +42,10 @@ KEYS = {
 
 
 @dataclass
-class SceneFound:
-    """What came of one scene."""
+class ScenarioFound:
+    """What came of one scenario."""
 
-    scene: str
+    scenario: str
     steps: int = 0
     killed: int = 0
     torn: int = 0
@@ -76,9 +76,14 @@ class Child:
         )
         assert self._read() == "ready"
 
-    def order(self, scene: str, arguments: dict[str, Any], **how: Any) -> dict[str, Any]:
+    def order(self, scenario: str, arguments: dict[str, Any], **how: Any) -> dict[str, Any]:
         """How it went: {"killed": true}, or {"lines": …, "requests": …, "raised": …}."""
-        order = {"scene": scene, "arguments": arguments, "storage": str(settings.MEDIA_ROOT), **how}
+        order = {
+            "scenario": scenario,
+            "arguments": arguments,
+            "storage": str(settings.MEDIA_ROOT),
+            **how,
+        }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -102,15 +107,15 @@ def child(environment: dict[str, str] | None = None) -> Iterator[Child]:
         started.end()
 
 
-def break_scene(name: str, hand: Child, folder: Path, *, most_kills: int) -> SceneFound:
-    """Kill the scene at each step (at ``most_kills`` of them, evenly), and break off its writes."""
-    scene, found = SCENES[name], SceneFound(name)
+def break_scenario(name: str, hand: Child, folder: Path, *, most_kills: int) -> ScenarioFound:
+    """Kill it at each step (at ``most_kills`` of them, evenly), and break off its writes."""
+    scenario, found = SCENARIOS[name], ScenarioFound(name)
 
     def attempt(**how: int) -> dict[str, Any]:
-        arguments = scene.begin(folder)
+        arguments = scenario.begin(folder)
         went = hand.order(name, arguments, **how)
-        found.reachable += scene.look(arguments)
-        found.in_the_end += scene.finish(arguments)
+        found.reachable += scenario.look(arguments)
+        found.in_the_end += scenario.finish(arguments)
         return went
 
     attempt()  # Folders are there from now on, which takes no steps any more.
@@ -125,21 +130,21 @@ def break_scene(name: str, hand: Child, folder: Path, *, most_kills: int) -> Sce
     return found
 
 
-def break_scene_in_bucket(
+def break_scenario_in_bucket(
     name: str, hand: Child, folder: Path, bucket: dict[str, str], *, most_kills: int
-) -> SceneFound:
-    """Kill the scene before each request to a bucket, when half of each is sent, and at each step.
+) -> ScenarioFound:
+    """Kill it before each request to a bucket, when half of each is sent, and at each step.
 
     At ``most_kills`` of them, evenly. What a bucket holds changes by requests alone, so before the
     next one is after the last. ``bucket``: as ``server`` gives it.
     """
-    scene, found = SCENES[name], SceneFound(f"{name} in a bucket")
+    scenario, found = SCENARIOS[name], ScenarioFound(f"{name} in a bucket")
 
     def attempt(**how: Any) -> dict[str, Any]:
-        arguments = scene.begin(folder)
+        arguments = scenario.begin(folder)
         went = hand.order(name, arguments, bucket=bucket, **how)
-        found.reachable += scene.look(arguments)
-        found.in_the_end += scene.finish(arguments)
+        found.reachable += scenario.look(arguments)
+        found.in_the_end += scenario.finish(arguments)
         return went
 
     with override_settings(**in_bucket(bucket)):
@@ -181,21 +186,21 @@ def server() -> Iterator[dict[str, str]]:
             serving.stop()
 
 
-def fill_disk(found: SceneFound, hand: Child, folder: Path, disk: Path) -> None:
-    """Act the scene on a disk that has less and less room, which it gets before it is repeated."""
+def fill_disk(found: ScenarioFound, hand: Child, folder: Path, disk: Path) -> None:
+    """Act it on a disk that has less and less room, which it gets before it is repeated."""
     from tests.small_disks import fill
 
-    scene = SCENES[found.scene]
+    scenario = SCENARIOS[found.scenario]
     storage = disk / "storage"
     shutil.copytree(settings.MEDIA_ROOT, storage)
     with override_settings(MEDIA_ROOT=storage):
         for left in LEFT:
-            arguments = scene.begin(folder)
+            arguments = scenario.begin(folder)
             ballast = fill(disk, leave=left)
-            found.full += _did_not_go_well(hand.order(found.scene, arguments))
-            found.reachable += scene.look(arguments)
+            found.full += _did_not_go_well(hand.order(found.scenario, arguments))
+            found.reachable += scenario.look(arguments)
             ballast.unlink()
-            found.in_the_end += scene.finish(arguments)
+            found.in_the_end += scenario.finish(arguments)
     shutil.rmtree(storage)
 
 
@@ -211,18 +216,20 @@ def _evenly(steps: int, most: int) -> list[int]:
 
 
 def break_storage(folder: Path, *, most_kills: int, environment: dict[str, str] | None = None,
-                  disk: Path | None = None) -> list[SceneFound]:  # fmt: skip
-    """Every scene; ``disk`` is a small one of its own that may be filled, if there is one.
+                  disk: Path | None = None) -> list[ScenarioFound]:  # fmt: skip
+    """Every scenario; ``disk`` is a small one of its own that may be filled, if there is one.
 
     Then those that write to storage in a bucket.
     """
     found = []
     with server() as bucket, child(environment) as hand:
-        for name in SCENES:
-            one = break_scene(name, hand, folder, most_kills=most_kills)
+        for name in SCENARIOS:
+            one = break_scenario(name, hand, folder, most_kills=most_kills)
             if disk is not None:
                 fill_disk(one, hand, folder, disk)
             found.append(one)
         for name in IN_A_BUCKET:
-            found.append(break_scene_in_bucket(name, hand, folder, bucket, most_kills=most_kills))
+            found.append(
+                break_scenario_in_bucket(name, hand, folder, bucket, most_kills=most_kills)
+            )
     return found

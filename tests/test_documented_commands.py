@@ -77,7 +77,7 @@ NOT_RUN = {
     r"kubectl ": "needs a cluster; tests/config/test_kubernetes.py has what is applied",
     r"git pull$": "changes the checkout",
     r"\S+ manage.py createsuperuser$": "asks for a password at a terminal",
-    r"python -m perf.stranger ": "attacks a site for minutes; tests/config/server has each attack",
+    r"python -m perf.under_attack ": "attacks a site for minutes; tests/config/server has each",
     r"python -m perf.faults --sum ": "adds up what runs of an hour have saved",
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from perf import gpu, reckoning, round_on_gpu, shape
+from perf import gpu, memory_estimate, round_on_gpu, shape
 from training.rlhf.contract import LoraSettings
 
 
@@ -67,8 +67,8 @@ def test_the_large_shape_is_that_of_seven_billion_weights() -> None:
 
 def test_what_an_update_of_the_large_shape_takes() -> None:
     """Adapters fit the real architecture, and nothing but them is wider than the base's type."""
-    made = reckoning.model(LoraSettings())
-    adapter = made.trainable(reckoning.POLICY)
+    made = memory_estimate.model(LoraSettings())
+    adapter = made.trainable(memory_estimate.POLICY)
     places = {name.partition(".lora_")[0].rpartition(".layers.")[2] for name in adapter}
     projections = {place.rpartition(".")[2] for place in places}
     assert len(places) == 32 * 7 and len(adapter) == 2 * len(places)
@@ -77,7 +77,7 @@ def test_what_an_update_of_the_large_shape_takes() -> None:
         *("gate_proj", "up_proj", "down_proj"),
     }
     assert sum(p.numel() for p in adapter.values()) == 64 * 32 * (4 * 2 * 4096 + 3 * 15104)
-    found = reckoning.figures(made)
+    found = memory_estimate.figures(made)
     assert found["base, GiB"] == pytest.approx(2 * 7.06e9 / 2**30, rel=0.01)
     assert found["merged copy while sampling, GiB"] == pytest.approx(2 * 6.476e9 / 2**30, rel=0.01)
     assert found["keys and values, MiB a token"] == 0.5
@@ -89,12 +89,12 @@ def test_what_an_update_of_the_large_shape_takes() -> None:
 
 def test_a_larger_base_is_cut_over_gpus() -> None:
     """The figures of docs/performance.md, in the shape of Qwen2.5-VL-32B."""
-    made = reckoning.large("qwen2.5-vl-32b", LoraSettings())
+    made = memory_estimate.large("qwen2.5-vl-32b", LoraSettings())
     assert sum(p.numel() for n, p in made.base.named_parameters() if ".lora_" not in n) == (
         pytest.approx(33.45e9, rel=0.005)
     )
     layer = 5120 * (2 * 5120 + 2 * 1024) + 3 * 5120 * 27648 + 2 * 5120 + (5120 + 2 * 1024)
-    found = reckoning.shared_figures(made, 8)
+    found = memory_estimate.shared_figures(made, 8)
     whole, cut = found["base, GiB"]
     assert whole - cut == pytest.approx(2 * 64 * layer * 7 / 8 / 2**30, rel=1e-6)
     assert found["layers that are whole for a while, at most, GiB"][1] == 4 * 2 * layer / 2**30
@@ -105,7 +105,7 @@ def test_a_larger_base_is_cut_over_gpus() -> None:
 
 
 def test_what_training_the_whole_language_model_takes() -> None:
-    found = reckoning.full_figures(reckoning.whole(), gpus=8)
+    found = memory_estimate.full_figures(memory_estimate.whole(), gpus=8)
     weights = 16 * (6.476e9 + 2 * 32064 * 4096 + 65 * 4096) / 2**30
     assert found["weights, gradients and AdamW in float32, GiB"] == pytest.approx(weights, rel=1e-3)
     cut = found["weights, gradients and AdamW cut over 8 GPUs, GiB"]

@@ -13,13 +13,13 @@ from perf.storage_faults import (
     IN_A_BUCKET,
     KEYS,
     Child,
-    break_scene,
-    break_scene_in_bucket,
+    break_scenario,
+    break_scenario_in_bucket,
     child,
     fill_disk,
     server,
 )
-from perf.storage_scenes import SCENES
+from perf.storage_scenarios import SCENARIOS
 from tests.factories import make_comparison, make_project
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chain]
@@ -50,21 +50,21 @@ def hand(loaded: Child, settings: Any, tmp_path: Path) -> Child:
     return loaded
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_what_is_stored_is_whole_or_absent_wherever_its_writer_dies(
     hand: Child, tmp_path: Path, name: str
 ) -> None:
-    found = break_scene(name, hand, tmp_path, most_kills=KILLS)
+    found = break_scenario(name, hand, tmp_path, most_kills=KILLS)
     assert (found.reachable, found.in_the_end) == ([], [])
     assert found.steps > 50 and found.killed >= KILLS - 1  # The last step is not always reached.
     assert found.torn and found.failed
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_what_is_stored_on_a_full_disk_is_whole_or_absent(
     hand: Child, tmp_path: Path, small_disk: Path, name: str
 ) -> None:
-    found = break_scene(name, hand, tmp_path, most_kills=2)
+    found = break_scenario(name, hand, tmp_path, most_kills=2)
     fill_disk(found, hand, tmp_path, small_disk)
     assert (found.reachable, found.in_the_end) == ([], [])
     assert found.full
@@ -81,7 +81,7 @@ def test_what_is_stored_in_a_bucket_is_whole_or_absent_wherever_its_writer_dies(
     bucket: dict[str, str], hand: Child, tmp_path: Path, name: str
 ) -> None:
     """One image is what tests/annotation/storage/test_buckets_killed.py stores."""
-    found = break_scene_in_bucket(name, hand, tmp_path, bucket, most_kills=KILLS_IN_A_BUCKET)
+    found = break_scenario_in_bucket(name, hand, tmp_path, bucket, most_kills=KILLS_IN_A_BUCKET)
     print(name, found.steps, "steps;", found.killed, "killed,", found.torn, "torn", found.requests)
     assert (found.reachable, found.in_the_end) == ([], [])
     # A step or request near the end is not always reached.
@@ -93,5 +93,5 @@ def test_rows_of_another_storage_are_not_taken_for_those_of_the_scene(
 ) -> None:
     """As in the whole run, which acts on a folder first."""
     make_comparison(make_project())
-    found = break_scene_in_bucket("image", hand, tmp_path, bucket, most_kills=2)
+    found = break_scenario_in_bucket("image", hand, tmp_path, bucket, most_kills=2)
     assert (found.reachable, found.in_the_end) == ([], [])
