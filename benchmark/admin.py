@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from annotation.admin import ChangedBySuperusers, ReadOnlyAdmin
+from annotation.admin.permissions import ChangedBySuperusers, ReadOnlyAdmin
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, SharedLink, Verdict
 from config.json_fields import JSONField
 

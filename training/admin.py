@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 
-from annotation.admin import ReadOnlyAdmin
+from annotation.admin.permissions import ReadOnlyAdmin
 from training.models import (
     Attempt,
     Chain,

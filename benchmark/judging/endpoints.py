@@ -11,15 +11,12 @@ may enter an endpoint must not be able to have another secret of this installati
 
 from __future__ import annotations
 
-import email.utils
 import json
 import os
 import queue
 import random
 import re
 import threading
-import time
-import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -28,16 +25,21 @@ from typing import Any
 
 import httpx
 
+from benchmark.judging.endpoint_replies import (
+    WORDS_LOOKED_AT,
+    Again,
+    Reply,
+    excerpt,
+    read,
+    reply_of,
+    retry_after,
+)
 from benchmark.protocols.protocol import Item, Mode, Outcome, Protocol, State
 from config import deadlines
-from config.sanitising import finite_number, storable, whole_number
 
 KEY_VARIABLE = re.compile(r"JUDGE_API_KEY[A-Z0-9_]*")
 Away = Callable[[str, float], None]
 LISTENED_SECONDS = 1.0
-LARGEST_REPLY_BYTES = 1 << 20
-"""Of a reply, as it comes and unpacked."""
-_LONGEST_RETRY_AFTER = 86_400.0
 _RETRIED = {408, 409, 425, 429}
 """And every status from 500 on: proxies have their own for a server that is away."""
 _REFUSED = {401, 402, 403, 404, 405}
@@ -52,17 +54,12 @@ _NO_SUCH_MODEL = re.compile(
     r"|not found|is not a valid model)|not a valid model",
     re.IGNORECASE,
 )
-_CUT = {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "incomplete"}
-_SPOKEN = {"text", "output_text"}
-"""Parts of a reply that are no thoughts."""
-_WITHHELD = {"content_filter", "safety", "recitation"}
 _MOST_WITHOUT_TEXT = 2
 """Times that a question is asked whose replies say nothing and are billed."""
 _LONGER = (
     "More room helps: --options '{\"max_tokens\": 4096}', or max_completion_tokens where the "
     "endpoint calls it so."
 )
-_WORDS_LOOKED_AT = 4000
 
 
 class JudgeError(Exception):
@@ -75,25 +72,6 @@ class JudgeRefused(JudgeError):
 
 class JudgeUnavailable(JudgeError):
     """One question got no usable reply, however often it was asked."""
-
-
-class _Again(Exception):
-    """A reply worth another try; ``after_seconds`` is what the endpoint asked for, ``tokens`` what
-    it billed all the same."""
-
-    def __init__(self, reason: str, after_seconds: float | None = None, tokens: int = 0) -> None:
-        super().__init__(reason)
-        self.after_seconds = after_seconds
-        self.tokens = tokens
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """What a judge said, the tokens that it was billed for, and whether the limit cut it."""
-
-    text: str
-    tokens: int
-    cut: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +183,7 @@ def _judge_one(
     for attempt in range(1, endpoint.attempts + 1):
         try:
             reply = _ask(client, endpoint, body)
-        except _Again as again:
+        except Again as again:
             reason, tokens = str(again), tokens + again.tokens
             if attempt == endpoint.attempts or (again.tokens and attempt >= _MOST_WITHOUT_TEXT):
                 break
@@ -222,7 +200,7 @@ def _judge_one(
 
 
 def _outcome(
-    protocol: Protocol, item: Item, reply: _Reply, mode: Mode, *, calls: int, tokens: int
+    protocol: Protocol, item: Item, reply: Reply, mode: Mode, *, calls: int, tokens: int
 ) -> Outcome:
     """A reply that the length limit cut is no verdict, whatever stands in it: it may be half a
     thought. Asking again would be cut again, and be paid for again."""
@@ -246,74 +224,37 @@ def _outcome(
     )
 
 
-def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> _Reply:
-    """Raises _Again, JudgeUnavailable for this question, or JudgeRefused for all of them."""
+def _ask(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """Raises Again, JudgeUnavailable for this question, or JudgeRefused for all of them."""
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
     try:
         with (
             deadlines.within(endpoint.timeout_seconds),
             client.stream("POST", url, json=body) as response,
         ):
-            content = _without(endpoint.key, _read(response))
+            content = _without(endpoint.key, read(response))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise JudgeRefused(f"{endpoint.base_url} is not an address of a judge: {error}") from error
     except httpx.TimeoutException:
-        raise _Again(f"no reply within {endpoint.timeout_seconds:g} s") from None
+        raise Again(f"no reply within {endpoint.timeout_seconds:g} s") from None
     except httpx.HTTPError as error:
-        raise _Again(f"the connection failed ({error or type(error).__name__})") from None
+        raise Again(f"the connection failed ({error or type(error).__name__})") from None
     status = response.status_code
     if status in _REFUSED or 300 <= status < 400:
-        raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
-    words = content.decode(errors="replace")[:_WORDS_LOOKED_AT]
+        raise JudgeRefused(f"the judge's endpoint answered {status}: {excerpt(content)}")
+    words = content.decode(errors="replace")[:WORDS_LOOKED_AT]
     for_all = _NOTHING_LEFT.search(words) or (status in (400, 422) and _NO_SUCH_MODEL.search(words))
     if status in (400, 422, 429) and for_all:
-        raise JudgeRefused(f"the judge's endpoint answered {status}: {_excerpt(content)}")
+        raise JudgeRefused(f"the judge's endpoint answered {status}: {excerpt(content)}")
     if status in _RETRIED or status >= 500:
-        raise _Again(f"status {status}", _retry_after(response))
+        raise Again(f"status {status}", retry_after(response))
     if status in (400, 422) and (names := _options_refused(content, body)):
         raise JudgeRefused(
-            f"the judge's endpoint refuses {', '.join(names)}: {_excerpt(content)} {_advice(names)}"
+            f"the judge's endpoint refuses {', '.join(names)}: {excerpt(content)} {_advice(names)}"
         )
     if status != 200:
-        raise JudgeUnavailable(f"The judge's endpoint answered {status}: {_excerpt(content)}")
-    return _text_of(response, content)
-
-
-def _read(response: httpx.Response) -> bytes:
-    """The body within its limit of size.
-
-    An encoding is not undone in one go, as the client would: three kilobytes of nested gzip are
-    four gigabytes.
-    """
-    content = bytearray()
-    unpack = _Unpacker(response.headers.get("content-encoding", ""))
-    # What comes is counted too: much of it may unpack to nothing, and zlib keeps, and copies for
-    # each further piece, what follows the end of what was packed.
-    came = 0
-    for chunk in response.iter_raw():
-        came += len(chunk)
-        content += unpack(chunk, LARGEST_REPLY_BYTES + 1 - len(content))
-        if max(came, len(content)) > LARGEST_REPLY_BYTES:
-            raise _Again("a reply of more than 1 MiB")
-    return bytes(content)
-
-
-class _Unpacker:
-    """Undoes one layer of gzip or deflate, a bounded piece at a time; refuses anything else."""
-
-    def __init__(self, encoding: str) -> None:
-        name = encoding.strip().lower()
-        if name not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise _Again("a reply that is packed in a way nobody asked for")
-        self._zlib = None if name in ("", "identity") else zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def __call__(self, data: bytes, most: int) -> bytes:
-        if self._zlib is None:
-            return data
-        try:
-            return self._zlib.decompress(data, most)
-        except zlib.error:
-            raise _Again("a reply that is packed badly") from None
+        raise JudgeUnavailable(f"The judge's endpoint answered {status}: {excerpt(content)}")
+    return reply_of(response, content)
 
 
 def _without(key: str, content: bytes) -> bytes:
@@ -321,46 +262,10 @@ def _without(key: str, content: bytes) -> bytes:
     return content.replace(key.encode(), b"(key)") if key else content
 
 
-def _text_of(response: httpx.Response, content: bytes) -> _Reply:
-    try:
-        # However many digits a count has, the verdict beside it was paid for.
-        data = json.loads(content, parse_int=float)
-        tokens = _billed(data.get("usage"))
-        choice = data["choices"][0]
-        said = choice["message"].get("content") or choice["message"].get("refusal")
-        ended = str(choice.get("finish_reason")).lower()
-        cut = ended in _CUT
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise _Again(f"a reply that is no chat completion: {_excerpt(content)}") from None
-    if isinstance(said, list):
-        parts = (part for part in said if isinstance(part, dict))
-        said = "".join(
-            str(part.get("text", "")) for part in parts if str(part.get("type", "text")) in _SPOKEN
-        )
-    text = storable(said) if isinstance(said, str) else ""
-    if not text.strip() and ended in _WITHHELD:
-        text = f"(The endpoint withheld its reply: {ended}.)"
-    if not text.strip() and not cut:
-        raise _Again("a reply without text", tokens=tokens)
-    return _Reply(text, tokens, cut)
-
-
-def _billed(usage: Any) -> int:
-    """The tokens that an endpoint says it billed, in all or asked and answered apart; what it
-    writes there costs no verdict."""
-    if not isinstance(usage, dict):
-        return 0
-    total = whole_number(usage.get("total_tokens"))
-    return total or sum(
-        next((count for name in names if (count := whole_number(usage.get(name)))), 0)
-        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
-    )
-
-
 def _options_refused(content: bytes, body: dict[str, Any]) -> list[str]:
     """The members of the request, other than the question itself, that a refusal names: every
     other question would be refused for the same reason."""
-    words = content.decode(errors="replace")[:_WORDS_LOOKED_AT]
+    words = content.decode(errors="replace")[:WORDS_LOOKED_AT]
     if "context" in words.lower() and "length" in words.lower():
         return []  # This one question was too long.
     options = sorted(body.keys() - {"model", "messages"})
@@ -375,7 +280,7 @@ def _advice(names: Sequence[str]) -> str:
     return f"A judge made with --options '{json.dumps(helping)}' would not send it."
 
 
-def _delay(endpoint: Endpoint, attempt: int, again: _Again) -> float:
+def _delay(endpoint: Endpoint, attempt: int, again: Again) -> float:
     """Seconds until the next attempt: what was asked for, else doubling; spread so that many
     waiting questions do not return at one moment."""
     longest = endpoint.longest_delay_seconds
@@ -383,32 +288,3 @@ def _delay(endpoint: Endpoint, attempt: int, again: _Again) -> float:
         return min(again.after_seconds, longest) * random.uniform(1, 1.2)
     doubled = endpoint.first_delay_seconds * 2 ** (attempt - 1)
     return float(min(doubled, longest)) * random.uniform(0.5, 1)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    seconds = finite_number(value, least=0, most=_LONGEST_RETRY_AFTER)
-    if seconds is not None:
-        return seconds
-    try:
-        moment = email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, moment - time.time()), _LONGEST_RETRY_AFTER)
-
-
-def _excerpt(content: bytes) -> str:
-    """The endpoint's own words, out of the JSON that they mostly stand in."""
-    text = storable(" ".join(_message_in(content).split()))
-    return text[:200] or "(nothing)"
-
-
-def _message_in(content: bytes) -> str:
-    try:
-        said = json.loads(content, parse_int=float)
-    except (ValueError, RecursionError):
-        said = None
-    for name in ("error", "message", "detail"):
-        if isinstance(said, dict) and isinstance(said.get(name), (str, dict)):
-            said = said[name]
-    return said if isinstance(said, str) else content.decode(errors="replace")

@@ -15,8 +15,8 @@ from typing import Any
 from annotation.reading.names import decoded, excerpt, key, told_by
 from annotation.texts import IMAGE_MARK
 from benchmark.protocols import files
+from benchmark.protocols.object_sentences import object_names
 from benchmark.protocols.protocol import Joined, Protocol, Refused
-from benchmark.protocols.yes_no import object_names
 
 AN_ANSWER = "an answer with question_id"
 _PROMPTS = ("prompt", "question", "query", "text")

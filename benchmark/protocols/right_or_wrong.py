@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from benchmark import plain_text
 from benchmark.protocols import answers, mentions, other_languages, yes_no
 from benchmark.protocols.by_id import ById
+from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.protocols.protocol import (
     EXACT,
     Cell,
@@ -37,7 +38,7 @@ def right(judged: Judged) -> Value | None:
     return None if judged.rating is None else float(judged.rating)
 
 
-def said(judged: Judged) -> yes_no.Answer | None:
+def said(judged: Judged) -> YesOrNo | None:
     """What was answered: by the truth, and whether it was right."""
     if judged.rating is None:
         return None

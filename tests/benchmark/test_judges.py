@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.judging import endpoints
+from benchmark.judging.endpoint_replies import LARGEST_REPLY_BYTES
 from benchmark.judging.endpoints import Endpoint
 from benchmark.protocols import mmhal
 from benchmark.protocols.protocol import Item, Outcome
@@ -105,7 +106,7 @@ TROUBLE = [
     Reply(text=None),
     Reply(text="  "),
     Reply(body=b"short", headers={"Content-Length": "500"}),
-    Reply(body=b"x" * (endpoints.LARGEST_REPLY_BYTES + 1)),
+    Reply(body=b"x" * (LARGEST_REPLY_BYTES + 1)),
     Reply(after_seconds=0.6),
 ]
 

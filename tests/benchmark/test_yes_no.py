@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.protocols import pope
 from benchmark.protocols.answers import final_answer
-from benchmark.protocols.yes_no import object_names
+from benchmark.protocols.object_sentences import object_names
 from tests.benchmark.test_yes_no_unclear import NOT_SURELY
 from tests.shared import shared_data
 

@@ -34,11 +34,11 @@ from tests.security import patterns
 # for each place.
 BUILT = {
     "benchmark.judging.endpoints": [r"(?<![\w-])max\-tokens(?![\w-])"],
-    "benchmark.protocols.yes_no": [
+    "benchmark.protocols.object_sentences": [
         r"\b(?:dog|dogs)\b",
-        r" (?:\w+ )?dog\b",
         r"\b(?:no|not any|n't any)(?: \w+)? (?:dog|dogs)\b[^.!?;:,\n]{0,40}? but (?!there\b)",
     ],
+    "benchmark.protocols.yes_no": [r" (?:\w+ )?dog\b"],
     "training.rlhf.prompts": [r"<image>|<\|im_end\|>|</s>"],
 }
 MODULES = patterns.module_names()
@@ -126,6 +126,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "benchmark.protocols.llava_bench.judge": llava_bench.parse_scores,
     "benchmark.protocols.mentions": lambda text: yes_no.parse_answer(text, asked="dog"),
     "benchmark.protocols.mmhal.ratings": rating_in,
+    "benchmark.protocols.object_sentences": lambda text: yes_no.parse_answer(text, asked="dog"),
     "benchmark.protocols.small_world.rules": rules.claims,
     "benchmark.protocols.yes_no": yes_no.parse_answer,
     "config.sanitising": lambda text: normalized(storable(text), "NFKC"),

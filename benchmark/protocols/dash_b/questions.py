@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.protocols import files
+from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.protocols.protocol import Refused
-from benchmark.protocols.yes_no import Answer
 
-FILES: dict[Answer, str] = {"no": "dash_benchmark_neg.json", "yes": "dash_benchmark_pos.json"}
+FILES: dict[YesOrNo, str] = {"no": "dash_benchmark_neg.json", "yes": "dash_benchmark_pos.json"}
 """Pictures without and with the object: source, object, names of pictures."""
 QUERY = "Can you see a {object} in this image? Please answer only with yes or no."
 
@@ -23,7 +23,7 @@ class Question:
     question_id: int
     object: str
     image: str
-    label: Answer
+    label: YesOrNo
     source: str = ""
 
     @property

@@ -1,6 +1,7 @@
 """POPE: is an object there, yes or no."""
 
 from benchmark.protocols.by_id import load_answers
+from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.protocols.pope.protocol import PROTOCOL
 from benchmark.protocols.pope.questions import (
     SPLITS,
@@ -11,15 +12,15 @@ from benchmark.protocols.pope.questions import (
     record,
 )
 from benchmark.protocols.pope.scores import Summary, summarise
-from benchmark.protocols.yes_no import Answer, parse_answer
+from benchmark.protocols.yes_no import parse_answer
 
 __all__ = [
     "PROTOCOL",
     "SPLITS",
-    "Answer",
     "Question",
     "QuestionError",
     "Summary",
+    "YesOrNo",
     "join",
     "load_answers",
     "load_questions",

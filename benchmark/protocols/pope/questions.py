@@ -14,8 +14,8 @@ from typing import Any
 
 from annotation.reading.names import quoted
 from benchmark.protocols import files
+from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.protocols.protocol import Refused
-from benchmark.protocols.yes_no import Answer
 
 A_QUESTION = "a question"
 SPLITS = ("random", "popular", "adversarial")
@@ -32,7 +32,7 @@ class Question:
     question_id: int
     image: str
     text: str
-    label: Answer
+    label: YesOrNo
 
 
 def load_questions(path: str | Path) -> list[Question]:

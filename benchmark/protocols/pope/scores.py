@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.protocols.yes_no import Answer
+from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.statistics import Dice, Figure, Share, estimate_of_sums
 
 
@@ -77,7 +77,7 @@ _CELLS = (("yes", "yes"), ("no", "yes"), ("yes", "no"), ("no", "no"))
 """(label, answer) by column."""
 
 
-def said(label: str, right: int | None) -> Answer | None:
+def said(label: str, right: int | None) -> YesOrNo | None:
     """What was answered to a question with this label, None while that is unclear."""
     if right is None:
         return None
