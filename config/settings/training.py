@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.environment import VAR, env
+from config.slurm_options import unfit
 
 # --- Training -------------------------------------------------------------------------------
 
@@ -33,6 +34,8 @@ try:
     SLURM_OPTIONS = shlex.split(env.str("SLURM_OPTIONS", default=""))
 except ValueError as error:
     raise ImproperlyConfigured(f"SLURM_OPTIONS cannot be taken apart: {error}") from None
+if _unfit := unfit(SLURM_OPTIONS):
+    raise ImproperlyConfigured(f"SLURM_OPTIONS cannot hold {_unfit}")
 # A run that asks for more GPUs than this gets several nodes.
 SLURM_GPUS_PER_NODE = env.int("SLURM_GPUS_PER_NODE", default=8)
 if SLURM_GPUS_PER_NODE < 1:

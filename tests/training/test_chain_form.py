@@ -78,6 +78,8 @@ def test_dpo_in_place_of_reward_model_and_ppo_is_one_run_without_facts(facts: st
     [
         ({"ppo.clip_range": "-1"}, "greater than or equal to 0"),
         ({"reward.epochs": "many"}, "Enter a number"),
+        ({"ppo.ensemble_pessimism": "1"}, "needs a reward model with several heads"),
+        ({"ppo.token_reward_coefficient": "1"}, "needs a reward model that was trained on marked"),
         ({"reward.include": None, "ppo.include": None}, "Tick at least one run"),
         ({"reward.include": None}, "PPO needs one"),
         ({"dpo.include": "on"}, "Choose PPO or DPO"),

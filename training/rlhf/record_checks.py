@@ -71,8 +71,8 @@ def check_marks(marked: Sequence[bool], setting: str) -> None:
     """Raise DataError where ``setting`` is to learn from marked words and no pair has any."""
     if not any(marked):
         raise DataError(
-            f"0 of {len(marked):,} pairs have marked words, which settings.{setting} is to learn "
-            "from"
+            f"settings.{setting}: 0 of {len(marked):,} pairs have marked words, and they are to be "
+            "learnt from"
         )
 
 

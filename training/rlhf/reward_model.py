@@ -363,7 +363,8 @@ class RewardModel:
                 raise ModelError(
                     f"{folder.name}: golden input {number} scores {score:.4f}, "
                     f"but scored {example.score:.4f} when the reward model was saved; "
-                    "it belongs to another base model, or a file was changed"
+                    "it belongs to another base model, was trained with other model settings "
+                    "(dtype, quantization, pad_images_to_square, max_pixels), or a file was changed"
                 )
 
 

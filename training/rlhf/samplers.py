@@ -122,18 +122,19 @@ class TransformersSampler(NotAhead):
 
 
 def sampler_of(run: Run, model: VisionLanguageModel, settings: PpoSettings) -> Sampler:
-    """The sampler that the settings name; vLLM runs where the environment says (``SERVERS``)."""
-    if settings.sampler == "vllm":
+    """The sampler that the settings name; the environment says where servers are (``SERVERS``)."""
+    if settings.sampler == "vllm_servers":
         from training.rlhf.vllm_servers import SERVERS, VllmServers
 
-        if addresses := os.environ.get(SERVERS, "").split():
-            return VllmServers(run, settings, addresses)
+        addresses = os.environ.get(SERVERS, "").split()
+        if not addresses:
+            raise EngineError(
+                f"settings.sampler: vllm_servers are named in the environment of the run "
+                f"({SERVERS}), and none is"
+            )
+        return VllmServers(run, settings, addresses)
+    if settings.sampler == "vllm":
         from training.rlhf.vllm_sampler import VllmSampler
 
-        if settings.rollout_ahead:
-            raise EngineError(
-                f"settings.rollout_ahead needs vLLM in servers of its own ({SERVERS}): in the "
-                "run's process it has the GPU that updates"
-            )
         return VllmSampler(run, model, settings)
     return TransformersSampler()

@@ -26,7 +26,7 @@ from training.rlhf.pair_logprobs import (
     reference_logprobs,
 )
 from training.rlhf.processes import processes
-from training.rlhf.record_checks import stand_in, usable
+from training.rlhf.record_checks import check_marks, stand_in, usable
 from training.rlhf.run_directory import Run
 from training.rlhf.tensors import read_tensors
 
@@ -52,6 +52,8 @@ def train_dpo(run: Run) -> None:
         return answered(model, pair, image, outputs, max_length=settings.max_length)
 
     pairs = usable(run, [model], pairs, check, what="pairs")
+    if settings.dense:
+        check_marks([any(pair.telling_marks) for pair in pairs], "dense")
     if held_out:
         held_out = usable(run, [model], held_out, check, what="held-out pairs")
     parameters = model.trainable(POLICY)

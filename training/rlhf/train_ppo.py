@@ -13,7 +13,13 @@ from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY, REFERENCE, VALUE
-from training.rlhf.contract import Kind, PpoSettings, PromptRecord
+from training.rlhf.contract import (
+    ContractError,
+    Kind,
+    PpoSettings,
+    PromptRecord,
+    check_reward_model,
+)
 from training.rlhf.data import EndlessOrder
 from training.rlhf.errors import DataError, EngineError, Interrupted, ModelError
 from training.rlhf.experience import (
@@ -164,16 +170,7 @@ def prepare(
     if run.spec.reward_base is not None:
         reward_base = VisionLanguageModel.load(run.base_model(run.spec.reward_base), run.spec.model)
     reward_model = RewardModel.load(reward_base, reward_folder)
-    if settings.token_reward_coefficient > 0 and not reward_model.knows_marks:
-        raise EngineError(
-            "settings.token_reward_coefficient needs a reward model that was trained on marked "
-            "words (its settings.token_coefficient above 0), and this one was not"
-        )
-    if settings.ensemble_pessimism > 0 and reward_model.heads == 1:
-        raise EngineError(
-            "settings.ensemble_pessimism needs a reward model with several heads (its "
-            "settings.ensemble above 1), and this one has one"
-        )
+    _check_reward_model(settings, reward_model)
     critic = _critic(run, settings, model, reward_model, reward_folder)
     model.copy_adapter(POLICY, REFERENCE)
 
@@ -200,6 +197,13 @@ def prepare(
         critic=None if critic is model else critic,
     )
     return learner, kept
+
+
+def _check_reward_model(settings: PpoSettings, reward_model: RewardModel) -> None:
+    try:
+        check_reward_model(settings, knows_marks=reward_model.knows_marks, heads=reward_model.heads)
+    except ContractError as error:
+        raise EngineError(str(error)) from None
 
 
 def _critic(

@@ -18,7 +18,7 @@ from training.rlhf.adapters import ADAPTER_WEIGHTS, POLICY
 from training.rlhf.answers import Example, conversation, padded
 from training.rlhf.contract import ConversationRecord, Kind, SftSettings
 from training.rlhf.data import EndlessOrder, length_batches
-from training.rlhf.errors import EngineError, Interrupted
+from training.rlhf.errors import Interrupted
 from training.rlhf.finite import check_finite
 from training.rlhf.logprobs import token_logprobs
 from training.rlhf.losses import answer_loss
@@ -123,19 +123,6 @@ def held_out_loss(
 
 
 def _model(run: Run, settings: SftSettings) -> VisionLanguageModel:
-    if settings.full_model and run.spec.model.dtype != "float32":
-        raise EngineError(
-            "settings.full_model: small steps vanish in bfloat16; use dtype float32, and "
-            "settings.mixed_precision to multiply in bfloat16"
-        )
-    if settings.full_model and run.spec.model.quantization != "none":
-        raise EngineError("settings.full_model: a 4-bit base cannot be trained itself")
-    if settings.mixed_precision and not settings.full_model:
-        raise EngineError(
-            "settings.mixed_precision: is for full_model; an adapter's base is of model.dtype"
-        )
-    if settings.full_model and run.spec.policy_adapter is not None:
-        raise EngineError("settings.full_model: cannot begin from an adapter (policy_adapter)")
     seed_step(run.spec.seed, Kind.SFT, -1)
     model = VisionLanguageModel.load(run.base_model(), run.spec.model)
     if run.spec.policy_adapter is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import PpoSettings
-from training.rlhf.errors import EngineError, ModelError
+from training.rlhf.errors import ModelError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.processes import processes
 from training.rlhf.run_directory import Run
@@ -39,14 +39,7 @@ class VllmSampler(VllmRounds):
     """vLLM with the policy's base, given the policy's adapter anew each round."""
 
     def __init__(self, run: Run, model: VisionLanguageModel, settings: PpoSettings) -> None:
-        """Raises ModelError without the vllm package, EngineError for a base it cannot share."""
-        if run.spec.model.quantization != "none":
-            raise EngineError("settings.sampler: vllm needs a base that is not quantised")
-        if run.spec.model.sharded:
-            raise EngineError(
-                "settings.sampler: vLLM in the run's process needs the base whole on each GPU, and "
-                "model.sharded cuts it: name servers (SAMPLER_SERVERS) or use sampler transformers"
-            )
+        """Raises ModelError without the vllm package."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:

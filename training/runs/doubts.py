@@ -1,4 +1,5 @@
-"""What is known against a run before a worker takes it: GPUs that no host has, too few pairs.
+"""What is known against a run before a worker takes it: GPUs that no host has, too few pairs, a
+reward model that was trained otherwise than it is loaded.
 
 Hosts are known by what their workers say when they look for runs; a cluster that gives GPUs on
 request says nothing, and is not doubted.
@@ -27,7 +28,11 @@ def host_offers(host: str, gpus: int | None) -> None:
 
 def about(run: Run) -> list[dict[str, str]]:
     """Codes and texts, as ``Run.doubts`` holds them."""
-    found = [("gpus_nowhere", _gpus(run.gpus)), ("few_pairs", _pairs(run.release))]
+    found = [
+        ("gpus_nowhere", _gpus(run.gpus)),
+        ("few_pairs", _pairs(run.release)),
+        ("loaded_otherwise", _loading(run)),
+    ]
     return [{"code": code, "text": text} for code, text in found if text]
 
 
@@ -40,6 +45,24 @@ def _gpus(wanted: int) -> str:
     return (
         f"No host has {wanted} GPU{'s' if wanted > 1 else ''}: of {len(hosts)} whose workers have "
         f"looked for runs {have}. The run waits until one comes."
+    )
+
+
+def _loading(run: Run) -> str:
+    """Rewards change with what the base rounds and how it is shown images."""
+    made_by = run.reward_model.run if run.reward_model is not None else None
+    if made_by is None:
+        return ""
+    others = [
+        f"{name} {made_by.model[name]} and not {run.model[name]}"
+        for name in sorted(run.model)
+        if name != "sharded" and made_by.model.get(name, run.model[name]) != run.model[name]
+    ]
+    if not others:
+        return ""
+    return (
+        f"The reward model was trained with {', '.join(others)}: its rewards are others so, and "
+        "the run ends at once where they differ from those that were saved with it."
     )
 
 

@@ -17,7 +17,7 @@ from config import logs
 from training.models import ENDED_BADLY, Chain, Checkpoint, Run
 from training.rlhf.contract import ContractError, Kind, RunSpec, to_json
 from training.rlhf.presets import OFFERED, preset_for, preset_spec
-from training.runs import doubts, groups, kinds, scheduling
+from training.runs import doubts, groups, inputs, kinds, scheduling
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +181,10 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
     missing = kinds.missing_input(run)
     if missing is not None:
         raise Refused(missing, f"is needed for {kind.title}")
+    try:
+        inputs.check(spec, run)
+    except ContractError as error:
+        raise Refused(error.field, error.problem) from error
     run.doubts = doubts.about(run)
     run.group = groups.key_of(run)
     try:
@@ -194,13 +198,8 @@ def _queue(common: Common, step: Step, *, name: str, after: Run | None, chain: C
 
 def _chosen(common: Common, kind: kinds.RunKind, name: str, after: Run | None) -> Checkpoint | None:
     """What was named for the chain, unless a run before this one will make a newer one."""
-    if name not in kind.takes | kind.needs:
+    if name not in kind.takes | kind.needs or inputs.coming(after, name) is not None:
         return None
-    ancestor = after
-    while ancestor is not None:
-        if kinds.get(ancestor.kind).produces == name:
-            return None
-        ancestor = ancestor.after
     chosen: Checkpoint | None = getattr(common, name)
     return chosen
 

@@ -31,6 +31,7 @@ from training.rlhf.contract import (
     ScoreSettings,
     Settings,
     SftSettings,
+    to_json,
 )
 from training.rlhf.events import EventWriter
 from training.rlhf.experience import Learner
@@ -125,7 +126,7 @@ def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
         start = SETTINGS[kind] if preset is None else preset_spec(kind, preset).settings
         spec = RunSpec(
             kind=kind,
-            settings=replace(start, **settings),
+            settings=start,
             base_model=str(base_folder),
             model=ModelSettings(dtype="float32"),
             seed=seed,
@@ -134,7 +135,9 @@ def make_run(base_folder: Path, tmp_path: Path) -> MakeRun:
             if source is not None:
                 shutil.copytree(source, directory / "adapters" / field)
                 spec = replace(spec, **{field: f"adapters/{field}"})
-        (directory / "spec.json").write_text(json.dumps(spec.to_json()))
+        # Not checked here: what settings rule out is for the engine to say.
+        written = spec.to_json() | {"settings": to_json(replace(start, **settings))}
+        (directory / "spec.json").write_text(json.dumps(written))
         return directory
 
     return make

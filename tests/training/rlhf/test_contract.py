@@ -59,9 +59,12 @@ def test_bad_spec_names_the_field(path: tuple[str, ...], value: Any, message: st
         ({"responses_per_prompt": 3}, r"settings\.rollout_batch_size: must be a multiple"),
         ({"responses_per_prompt": 512}, r"settings\.batch_size: must be a multiple"),
         ({"epochs": 4.0}, r"settings\.epochs: is 4 and steps 100: one of both must be 0"),
-        ({"rollout_ahead": True}, r"settings\.rollout_ahead: needs sampler 'vllm', in servers"),
         (
-            {"rollout_ahead": True, "sampler": "vllm", "importance_cap": 0.0},
+            {"rollout_ahead": True, "sampler": "vllm"},
+            r"settings\.rollout_ahead: needs sampler 'vllm_servers'",
+        ),
+        (
+            {"rollout_ahead": True, "sampler": "vllm_servers", "importance_cap": 0.0},
             r"settings\.rollout_ahead: needs importance_cap",
         ),
         ({"steps": 0}, r"settings\.epochs: is 0 and steps 0: one of both must be 0"),
@@ -72,6 +75,40 @@ def test_settings_of_ppo_that_do_not_go_together_are_refused(
 ) -> None:
     with pytest.raises(ContractError, match=message):
         RunSpec.from_json({"kind": "ppo", "settings": changes})
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "model", "message"),
+    [
+        ("sft", {}, {"sharded": True, "quantization": "nf4"}, r"model\.sharded: a base in 4 bits"),
+        (
+            "ppo",
+            {"sampler": "vllm"},
+            {"sharded": True},
+            r"settings\.sampler: .* base whole on each",
+        ),
+        ("ppo", {"sampler": "vllm"}, {"quantization": "nf4"}, r"settings\.sampler: .* in 4 bits"),
+        ("sft", {"full_model": True}, {"dtype": "bfloat16"}, r"settings\.full_model: small steps"),
+        ("sft", {"mixed_precision": True}, {}, r"settings\.mixed_precision: is for full_model"),
+        (
+            "sft",
+            {"full_model": True},
+            {"dtype": "float32", "quantization": "nf4"},
+            r"settings\.full_model: a 4-bit base cannot",
+        ),
+    ],
+)
+def test_settings_and_models_that_do_not_go_together_are_refused(
+    kind: str, changes: dict[str, Any], model: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ContractError, match=message):
+        RunSpec.from_json({"kind": kind, "settings": changes, "model": model})
+
+
+@pytest.mark.parametrize("model", [{"sharded": True}, {"quantization": "nf4"}])
+def test_servers_sample_for_any_way_of_loading_the_base(model: dict[str, Any]) -> None:
+    settings = {"sampler": "vllm_servers"}
+    assert RunSpec.from_json({"kind": "ppo", "settings": settings, "model": model})
 
 
 @pytest.mark.parametrize(

@@ -378,5 +378,5 @@ def test_one_head_has_no_spread_to_be_pessimistic_about(
     assert train(directory) == 1
     [failure] = events(directory, "error")
     assert (
-        "settings.ensemble_pessimism needs a reward model with several heads" in failure["message"]
+        "settings.ensemble_pessimism: needs a reward model with several heads" in failure["message"]
     )

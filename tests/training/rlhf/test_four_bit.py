@@ -55,7 +55,9 @@ def test_a_base_in_four_bits_is_not_trained_itself(make_run: MakeRun) -> None:
     directory = in_four_bits(make_run(Kind.SFT, **TWO_STEPS, full_model=True), dtype="float32")
     assert main(["sft", "--run-dir", str(directory)]) == 1
     [failure] = events(directory, "error")
-    assert failure["message"] == "settings.full_model: a 4-bit base cannot be trained itself"
+    assert failure["message"] == (
+        "spec.json, settings.full_model: a 4-bit base cannot be trained itself"
+    )
 
 
 def test_only_the_language_model_is_in_four_bits(base_folder: Path) -> None:

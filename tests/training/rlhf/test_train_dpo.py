@@ -189,6 +189,7 @@ def test_micro_batches_add_up_to_the_batch(make_run: MakeRun, changes: dict[str,
             **FOUR_STEPS | {"micro_batch_size": size, "max_steps": 1},
             **changes,
         )
+        mark_the_worse(directory, words=slice(0, 2))
         assert train(directory) == 0
         found.append(last_metrics(events(directory))[1])
     for other in found[1:]:
@@ -223,6 +224,8 @@ def test_facts_never_reach_the_policy(make_run: MakeRun, monkeypatch: pytest.Mon
 def test_settings_change_the_training(make_run: MakeRun, changes: dict[str, float]) -> None:
     plain = make_run(Kind.DPO, "plain", **FOUR_STEPS)
     changed = make_run(Kind.DPO, "changed", **FOUR_STEPS, **changes)
+    for directory in (plain, changed):
+        mark_the_worse(directory, words=slice(0, 2))
     assert train(plain) == train(changed) == 0
     one, two = (last_metrics(events(d))[4]["train/loss"] for d in (plain, changed))
     assert one != pytest.approx(two, rel=1e-4)
@@ -279,6 +282,21 @@ def test_marks_steer_dense_training_and_no_other(make_run: MakeRun) -> None:
     assert first != pytest.approx(last, rel=1e-4)
     plain_first = losses_with_marks(make_run, "plain-first", slice(0, 1))
     assert plain_first == losses_with_marks(make_run, "plain-last", slice(-1, None))
+
+
+def test_dense_training_needs_marks_that_tell_the_answers_apart(make_run: MakeRun) -> None:
+    plain = make_run(Kind.DPO, "plain", **FOUR_STEPS, dense=True)
+    of_the_better = make_run(Kind.DPO, "of-the-better", **FOUR_STEPS, dense=True)
+    path = of_the_better / "data" / "train.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        mark = {"start": 0, "end": 1, "kind": "object"}
+        record[f"output_{record['preference']}"]["marks"] = [mark]
+    tiny.write_lines(path, records)
+    for directory in (plain, of_the_better):
+        assert train(directory) == 1
+        [failure] = events(directory, "error")
+        assert failure["message"].startswith("settings.dense: 0 of 12 pairs have marked words")
 
 
 @pytest.mark.parametrize("damage", ["crop", "exchange"])

@@ -160,7 +160,7 @@ def test_an_adapter_is_multiplied_as_its_base_is(make_run: MakeRun) -> None:
     directory = make_run(Kind.SFT, **FOUR_STEPS, mixed_precision=True)
     assert train(directory) == 1
     [failure] = events(directory, "error")
-    assert failure["message"].startswith("settings.mixed_precision: is for full_model")
+    assert failure["message"].startswith("spec.json, settings.mixed_precision: is for full_model")
 
 
 def test_small_steps_are_not_lost_in_bfloat16(make_run: MakeRun) -> None:

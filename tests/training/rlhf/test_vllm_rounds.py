@@ -40,7 +40,7 @@ AHEAD = {
     "checkpoint_every": 2,
     "sampling": SHORT,
     "policy_optimizer": OptimizerSettings(learning_rate=0.01),
-    "sampler": "vllm",
+    "sampler": "vllm_servers",
     "sampler_gap_limit": 0.0,
     "rollout_ahead": True,
 }

@@ -19,11 +19,10 @@ from training.rlhf import train_ppo, vllm_sampler
 from training.rlhf.__main__ import main
 from training.rlhf.contract import (
     Kind,
-    ModelSettings,
     PpoSettings,
     PromptRecord,
 )
-from training.rlhf.errors import EngineError, Interrupted, ModelError
+from training.rlhf.errors import Interrupted, ModelError
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.presets import preset_spec
 from training.rlhf.run_directory import Run
@@ -292,22 +291,6 @@ def test_without_the_package_the_run_says_so(make_run: MakeRun, reward_folder: P
     assert main(["ppo", "--run-dir", str(directory)]) == 1
     [failure] = events(directory, "error")
     assert failure["message"] == "settings.sampler: 'vllm' needs the vllm package"
-
-
-@pytest.mark.parametrize(
-    ("loading", "reason"),
-    [
-        (ModelSettings(quantization="nf4"), "not quantised"),
-        (ModelSettings(sharded=True), "name servers"),
-    ],
-)
-def test_a_base_that_is_not_plain_and_whole_is_not_shared(
-    model: VisionLanguageModel, tmp_path: Path, loading: ModelSettings, reason: str
-) -> None:
-    settings = PpoSettings(sampler="vllm")
-    spec = preset_spec(Kind.PPO, "default", settings=settings, model=loading)
-    with pytest.raises(EngineError, match=reason):
-        VllmSampler(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("shift", "code"), [(0.0005, 0), (0.01, 1)])

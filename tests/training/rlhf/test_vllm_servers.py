@@ -58,7 +58,11 @@ def expanded(model: VisionLanguageModel, questions: list[Question]) -> Callable[
 
 def client(folder: Path, servers: list[Server], **changes: Any) -> VllmServers:
     settings = PpoSettings(
-        sampling=SHORT, rollout_micro_batch_size=2, sampler="vllm", sampler_rows=2, **changes
+        sampling=SHORT,
+        rollout_micro_batch_size=2,
+        sampler="vllm_servers",
+        sampler_rows=2,
+        **changes,
     )
     spec = preset_spec(Kind.PPO, "default", base_model="hub/base", settings=settings, seed=7)
     run = Run(folder, spec, None)  # type: ignore[arg-type]
@@ -192,7 +196,7 @@ def test_a_run_says_which_server_is_not_there(
     make_run: MakeRun, reward_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SERVERS, "http://127.0.0.1:9")
-    directory = make_run(Kind.PPO, reward_model=reward_folder, sampler="vllm", steps=1)
+    directory = make_run(Kind.PPO, reward_model=reward_folder, sampler="vllm_servers", steps=1)
     assert main(["ppo", "--run-dir", str(directory)]) == 1
     [failure] = events(directory, "error")
     assert failure["message"] == (
@@ -205,12 +209,11 @@ def test_servers_are_named_by_the_environment(
     model: VisionLanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SERVERS, " http://one:8000 http://two:8000/ ")
-    settings = PpoSettings(sampler="vllm")
+    settings = PpoSettings(sampler="vllm_servers")
     spec = preset_spec(Kind.PPO, "default", settings=settings)
     found = sampler_of(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]
     assert isinstance(found, VllmServers)
     assert found._addresses == ["http://one:8000", "http://two:8000"]
     monkeypatch.delenv(SERVERS)
-    settings = PpoSettings(sampler="vllm", rollout_ahead=True)
-    with pytest.raises(EngineError, match="rollout_ahead needs vLLM in servers of its own"):
+    with pytest.raises(EngineError, match=r"named in the environment .* \(SAMPLER_SERVERS\), and"):
         sampler_of(Run(tmp_path, spec, None), model, settings)  # type: ignore[arg-type]

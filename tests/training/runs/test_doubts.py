@@ -8,7 +8,7 @@ from django.test import Client
 
 from annotation.models import Project, Release
 from tests.factories import make_member, make_project
-from tests.training.factories import make_run
+from tests.training.factories import make_checkpoint, make_run
 from training.models import Run
 from training.runs import doubts
 
@@ -50,6 +50,16 @@ def test_gpus_that_no_host_has(hosts: dict[str, int | None], wanted: int, said: 
 def test_too_few_pairs(counts: dict[str, int], few: bool) -> None:
     release = Release(project=Project(name="Cats"), number=2, counts=counts)
     assert bool(doubts.about(Run(gpus=0, release=release))) is few
+
+
+def test_a_reward_model_that_is_loaded_otherwise_than_it_was_trained() -> None:
+    made_by = make_run(model_changes={"pad_images_to_square": True, "sharded": True})
+    model = make_checkpoint(made_by, kind="reward_model")
+    alike, other = ({**made_by.model, "sharded": False}, {**made_by.model, "dtype": "float32"})
+    assert not doubts.about(Run(gpus=0, reward_model=model, model=alike))
+    [found] = doubts.about(Run(gpus=0, reward_model=model, model=other))
+    assert found["code"] == "loaded_otherwise"
+    assert "trained with dtype bfloat16 and not float32:" in found["text"]
 
 
 def test_the_page_says_it_while_the_run_waits() -> None:

@@ -103,7 +103,12 @@ def test_a_submission_without_a_job_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SLURM_GPUS_PER_NODE", "0"), ("SLURM_OPTIONS", "--comment='x")]
+    ("name", "value"),
+    [
+        ("SLURM_GPUS_PER_NODE", "0"),
+        ("SLURM_OPTIONS", "--comment='x"),
+        ("SLURM_OPTIONS", "--partition=gpu --clusters=east"),
+    ],
 )
 def test_settings_of_slurm_that_cannot_be_are_named(name: str, value: str) -> None:
     command = [sys.executable, "-c", "import config.settings"]

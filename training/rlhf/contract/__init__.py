@@ -14,6 +14,7 @@ it. A *run directory* is the only channel:
     final/                 written by the engine when it has succeeded
 """
 
+from training.rlhf.contract.combinations import check_reward_model
 from training.rlhf.contract.events import (
     EVENTS,
     CheckpointSaved,
@@ -102,6 +103,7 @@ __all__ = [
     "SftSettings",
     "Stage",
     "Turn",
+    "check_reward_model",
     "dataclass_from_json",
     "divide_held_out",
     "instead_of_weights",

@@ -202,9 +202,11 @@ class PpoSettings:
     )
     samples_every: int = setting(5, "Rounds between sample events for the same prompts.", minimum=1)
     unusable_records: Literal["leave_out", "refuse"] = unusable_records("leave_out")
-    sampler: Literal["transformers", "vllm"] = setting(
+    sampler: Literal["transformers", "vllm", "vllm_servers"] = setting(
         "transformers",
-        "What samples the responses; vllm needs its package, in an environment of its own.",
+        "What samples the responses: the model itself; vllm in the run's process, which needs its "
+        "package, in an environment of its own; or vllm in servers, which SAMPLER_SERVERS names in "
+        "the worker's environment.",
     )
     sampler_memory: float = setting(
         0.35, "Share of the GPU's memory that vllm may take.", minimum=0.05, maximum=0.95
@@ -215,7 +217,7 @@ class PpoSettings:
     rollout_ahead: bool = setting(
         False,
         "Sample the next round while this one updates, with the policy before the update; "
-        "importance_cap corrects for that. Needs vllm in servers of its own.",
+        "importance_cap corrects for that. Needs vllm_servers.",
         source="arXiv 2410.18252 (one step off); paper: off",
     )
     importance_cap: float = setting(
@@ -260,11 +262,11 @@ class PpoSettings:
             )
         if 0 < self.importance_cap < 1:
             raise ContractError("importance_cap", f"is {self.importance_cap:g}, neither 0 nor >= 1")
-        if self.rollout_ahead and self.sampler != "vllm":
+        if self.rollout_ahead and self.sampler != "vllm_servers":
             raise ContractError(
                 "rollout_ahead",
-                "needs sampler 'vllm', in servers of its own: the run's own process cannot sample "
-                "while it updates",
+                "needs sampler 'vllm_servers': the run's own process cannot sample while it "
+                "updates",
             )
         if self.rollout_ahead and not self.importance_cap:
             raise ContractError(

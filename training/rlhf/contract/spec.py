@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from training.rlhf.contract.combinations import check_together
 from training.rlhf.contract.ppo_settings import PpoSettings
 from training.rlhf.contract.settings import (
     DpoSettings,
@@ -58,7 +59,7 @@ class ModelSettings:
     sharded: bool = setting(
         False,
         "Of several processes each keeps a piece of every layer of the language model (FSDP2), for "
-        "bases that do not fit one GPU. Not with 4 bits, or vLLM in the run's process.",
+        "bases that do not fit one GPU. Not with 4 bits, or with sampler vllm.",
         source="ours",
     )
     pad_images_to_square: bool = setting(
@@ -71,6 +72,11 @@ class ModelSettings:
         source="Qwen2.5-VL's advice: 1280 tokens of 28 x 28; paper: none",
         minimum=0,
     )
+
+    def __post_init__(self) -> None:
+        """ContractError for a base that cannot be loaded so."""
+        if self.sharded and self.quantization != "none":
+            raise ContractError("sharded", "a base in 4 bits cannot be cut; use quantization none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +96,10 @@ class RunSpec:
     model: ModelSettings = ModelSettings()
     preset: str = "default"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """ContractError for settings that do not go together."""
+        check_together(self)
 
     def to_json(self) -> dict[str, Any]:
         return to_json(self)
