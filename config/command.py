@@ -86,7 +86,10 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 def _usage() -> str:
     from config.places import var_folder
 
-    return USAGE.format(var=var_folder())
+    try:
+        return USAGE.format(var=var_folder())
+    except SystemExit:
+        return USAGE.format(var="no folder, as you have no home")
 
 
 def _needs_engine() -> int:

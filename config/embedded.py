@@ -30,7 +30,7 @@ from urllib.parse import quote
 
 import durable
 from config.kept_secrets import kept_secret
-from config.places import var_folder
+from config.places import made_var_folder, var_folder
 
 LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes, and Postgres appends ".s.PGSQL.5432".
 UNPRIVILEGED_USERS = ("postgres", "nobody")
@@ -109,7 +109,7 @@ def redis_url(var: Path) -> str:
 
 def start_if_needed() -> None:
     """Start what the environment does not name. Safe to call from many processes at once."""
-    var = var_folder()
+    var = made_var_folder()
     if not os.environ.get("DATABASE_URL"):
         start_postgres(var)
     if not os.environ.get("REDIS_URL"):

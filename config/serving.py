@@ -7,15 +7,20 @@ For one machine. An installation that must survive its machine starts the same p
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from config import embedded
 from config.parent_death import die_with_parent
+from config.places import made_var_folder
 
 GRACE_SECONDS = 90
 
@@ -26,8 +31,14 @@ def main(words: list[str]) -> int:
     site = parser.parse_args(words).site
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     signal.signal(signal.SIGTERM, _interrupt)
-    embedded.start_or_say()
-    _prepare()
+    refuse_taken_address(site)
+    with alone():
+        embedded.start_or_say()
+        _prepare()
+        return _serve(site)
+
+
+def _serve(site: str) -> int:
     worker = _start(
         "celery", "-A", "config", "--quiet", "worker", "--beat", "-Q", "default,cpu,gpu",
         "--concurrency", "3", "--loglevel", "WARNING",
@@ -46,13 +57,46 @@ def main(words: list[str]) -> int:
         _end(web, worker)
 
 
+def refuse_taken_address(site: str) -> None:
+    """Ends the program with a sentence where nothing can listen at ``HOST:PORT``."""
+    host, _, port = site.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise SystemExit(f"{site!r} is no address: write HOST:PORT, as in 127.0.0.1:8000")
+    try:
+        found = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        raise SystemExit(
+            f"The site cannot listen at {site}: {error.strerror}. --site names another address"
+        ) from error
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Held by whoever serves a folder of data: two would each have a beat, with one schedule."""
+    folder = made_var_folder()
+    with (folder / "serving.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                f"FactLoop runs already on the data in {folder}; FACTLOOP_VAR names other data"
+            ) from None
+        yield
+
+
 def _prepare() -> None:
     import django
     from django.conf import settings
     from django.core.management import call_command
 
     django.setup()
-    call_command("migrate", verbosity=0)
+    from config.migrating import migrate_or_say
+
+    migrate_or_say()
     if not settings.PRIVATE:
         # Pages name static files by their contents; those names are made here.
         call_command("collectstatic", interactive=False, verbosity=0)

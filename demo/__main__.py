@@ -25,6 +25,15 @@ def main() -> int:
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     signal.signal(signal.SIGTERM, _interrupt)
 
+    from config import serving
+
+    serving.refuse_taken_address(arguments.site)
+    # Also because the end of a demo is the end of the private servers.
+    with serving.alone():
+        return _go_round(arguments)
+
+
+def _go_round(arguments: argparse.Namespace) -> int:
     from demo.console import Console
 
     console = Console()

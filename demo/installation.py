@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from django.core.management import call_command
 
 from annotation.models import User
 from config import embedded
+from config.migrating import migrate_or_say
 from demo.processes import Processes
 
 ADMIN = "demo-admin"
@@ -46,7 +46,7 @@ class Installation:
 def installation(address: str, *, folder: Path) -> Iterator[Installation]:
     """Migrates, starts the processes, and stops them at the end; logs go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    call_command("migrate", verbosity=0)
+    migrate_or_say()
     password = _admin()
     host = address.rsplit(":", 1)[0]
     folder = folder.absolute()  # The processes run elsewhere.

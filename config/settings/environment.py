@@ -3,15 +3,15 @@
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from config import embedded, places
+from config import places
 
 env = environ.Env()
 
 BASE_DIR = places.CODE
-VAR = embedded.var_folder()
 # Postgres 15 or newer; empty: a private one, for this machine alone. A pooler in between must keep
 # sessions (PgBouncer: pool_mode = session), as statements are prepared.
 PRIVATE = not env("DATABASE_URL", default="")
+VAR = places.made_var_folder() if PRIVATE else places.var_folder()
 # As in Django; never on where others can reach the site.
 DEBUG = env.bool("DEBUG", default=False)
 
