@@ -33,12 +33,32 @@ PODS: dict[str, dict[str, Any]] = {
 COMPOSE = services(DOT_ENV)
 SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
 OURS = {"migrate", "web", "beat", "worker-cpu", "worker-gpu"}
+HOME = re.findall(
+    r"^FROM .* AS base$(?:.|\n)*?^WORKDIR (\S+)$", (ROOT / "Dockerfile").read_text(), re.M
+)[0]
 OTHERWISE = {"ALLOWED_HOSTS", "SITE_URL", "LOG_FORMAT"}
 """Of the settings: what an installation says for itself, and logs, which clusters collect."""
+OF_THE_POD = {"POD_IP", "NAMESPACE"}
+"""What the site does not read: other values are made of it."""
+
+
+KUBELET = {"status.podIP": "10.9.8.7", "metadata.namespace": "lab", "metadata.name": "worker-gpu-0"}
+"""What the kubelet would say of a pod."""
 
 
 def container(name: str) -> dict[str, Any]:
     (found,) = PODS[name]["containers"]
+    return found
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a process of the pod finds, but for secrets: ``$(NAME)`` is one that came before."""
+    found = dict(SETTINGS)
+    for one in container(name).get("env", []):
+        told = one.get("value")
+        if told is None:
+            told = KUBELET[one["valueFrom"]["fieldRef"]["fieldPath"]]
+        found[one["name"]] = re.sub(r"\$\((\w+)\)", lambda word: found[word[1]], told)
     return found
 
 
@@ -92,6 +112,7 @@ def test_a_pod_is_unprivileged_and_bounded(name: str) -> None:
     for one in [*pod["containers"], *pod.get("initContainers", [])]:
         assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert one["securityContext"]["allowPrivilegeEscalation"] is False
+        assert one["securityContext"].get("readOnlyRootFilesystem", False) is (name in OURS)
         assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
         assert "memory" in one["resources"]["limits"]
     if name in OURS:
@@ -109,12 +130,14 @@ def test_a_pod_is_asked_what_its_service_is_asked(name: str) -> None:
         assert probe["httpGet"]["path"] in service["healthcheck"]["test"][-1]
         for one in (probe, found["livenessProbe"]):
             (host,) = one["httpGet"]["httpHeaders"]
-            assert host["value"] in SETTINGS["ALLOWED_HOSTS"].split(",")
+            assert host["value"] in environment(name)["ALLOWED_HOSTS"].split(",")
     else:
         how, *asked = service["healthcheck"]["test"]
         asked = [one.replace("$$", "$") for one in asked]
         assert probe["exec"]["command"] == (["sh", "-c", *asked] if how == "CMD-SHELL" else asked)
     grace = PODS[name].get("terminationGracePeriodSeconds", 30)
+    if "lifecycle" in found:  # It begins before the hook.
+        grace -= int(found["lifecycle"]["preStop"]["exec"]["command"][1])
     given, unit = re.fullmatch(r"(\d+)([sm])", service.get("stop_grace_period", "10s")).groups()  # type: ignore[union-attr]
     assert grace >= int(given) * {"s": 1, "m": 60}[unit]
 
@@ -130,7 +153,7 @@ def test_settings_are_those_of_compose(name: str) -> None:
     """Names that the service has, with its values where it has a default."""
     service = COMPOSE[name]["environment"]
     needed = {one for one, value in service.items() if value not in (None, "")}
-    own = {one["name"] for one in container(name).get("env", [])}
+    own = {one["name"] for one in container(name).get("env", [])} - OF_THE_POD
     judging = {"JUDGE_TIMEOUT_SECONDS", "JUDGE_ATTEMPTS"}  # at the defaults of config.settings
     given = SETTINGS.keys() | set(SECRETS)
     assert needed - judging <= given | own <= service.keys()
@@ -180,7 +203,78 @@ def test_folders_are_those_of_compose(name: str) -> None:
         wanted[target] = mode == ["ro"]
     if "shm_size" in COMPOSE[name]:
         wanted["/dev/shm"] = False
+    # All else is read-only: files of requests and of beat, and, of workers, caches of compilers.
+    wanted |= {"/tmp": False}
+    if name.startswith("worker"):
+        wanted |= {HOME: False}
     assert mounted == wanted
+
+
+def test_pods_do_not_learn_of_services_by_variables() -> None:
+    """One that is called redis would bring REDIS_PORT=tcp://…, among others."""
+    for name in OURS:
+        assert PODS[name]["enableServiceLinks"] is False
+
+
+def test_beat_is_one_also_while_it_is_replaced() -> None:
+    (beat,) = (one["spec"] for one in OBJECTS if named(one) == "Deployment-beat")
+    assert beat["replicas"] == 1
+    assert beat["strategy"] == {"type": "Recreate"}
+
+
+def test_what_several_pods_write_to_can_be_mounted_by_several() -> None:
+    claims = {one["metadata"]["name"]: one["spec"] for one in OBJECTS
+              if one["kind"] == "PersistentVolumeClaim"}  # fmt: skip
+    used = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in PODS.values()
+        for volume in pod.get("volumes", [])
+        if "persistentVolumeClaim" in volume
+    ]
+    for claim, spec in claims.items():
+        assert used.count(claim) > 1
+        assert spec["accessModes"] == ["ReadWriteMany"]
+
+
+def test_a_pod_with_gpus_may_go_where_gpus_are() -> None:
+    (one,) = PODS["worker-gpu"]["tolerations"]
+    assert one["key"] in container("worker-gpu")["resources"]["limits"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "host",
+    [
+        "labels.example.org",
+        "127.0.0.1",  # probes
+        "10.9.8.7:8000",  # Prometheus, where it finds pods
+        "web:8000",
+        "web.lab.svc:8000",  # the same from another namespace, which the policy lets in
+        "web.lab.svc.cluster.local:8000",
+    ],
+)
+def test_the_site_answers_to_the_names_that_the_cluster_has_for_it(
+    host: str, client: Any, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = environment("web")["ALLOWED_HOSTS"].split(",")
+    settings.SECURE_SSL_REDIRECT = True
+    settings.METRICS_TOKEN = "of prometheus"
+    for path in ("/healthz/live", "/healthz/ready"):
+        assert client.get(path, headers={"host": host}).status_code == 200
+    said = {"host": host, "authorization": "Bearer of prometheus"}
+    assert client.get("/metrics", headers=said).status_code == 200
+
+
+def test_the_site_answers_to_no_other_name(client: Any, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = environment("web")["ALLOWED_HOSTS"].split(",")
+    for host in ("10.9.8.8:8000", "web.other.svc", "evil.example.org"):
+        assert client.get("/healthz/live", headers={"host": host}).status_code == 400
+
+
+def test_the_site_is_sent_nothing_new_once_it_is_told_to_end() -> None:
+    """An ingress hears of a pod's end at the same time as the pod, and goes on for a while."""
+    hook = container("web")["lifecycle"]["preStop"]["exec"]["command"]
+    assert hook == ["sleep", "5"]
 
 
 def test_what_is_named_is_there() -> None:
