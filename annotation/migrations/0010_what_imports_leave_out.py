@@ -3,6 +3,7 @@
 from django.db import migrations, models
 
 import annotation.models.exchange
+from config.postgres.operations import AddFieldCheckedLater
 
 
 class Migration(migrations.Migration):
@@ -26,12 +27,12 @@ class Migration(migrations.Migration):
                 help_text="Leave out every record that cannot be used instead of refusing all.",
             ),
         ),
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="importjob",
             name="left_out_bytes",
             field=models.PositiveBigIntegerField(default=0),
         ),
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="importjob",
             name="left_out_count",
             field=models.PositiveIntegerField(default=0),

@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from config.postgres.operations import AddFieldCheckedLater
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -9,14 +11,14 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="importjob",
             name="attempts",
             field=models.PositiveSmallIntegerField(
                 default=0, help_text="How often a worker has taken it up without coming to an end."
             ),
         ),
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="release",
             name="attempts",
             field=models.PositiveSmallIntegerField(

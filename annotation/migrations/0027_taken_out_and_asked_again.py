@@ -7,6 +7,8 @@ it, and waits where they are too few.
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
+from config.postgres.operations import AddFieldCheckedLater
+
 BRING_BACK = """
 WITH votes AS (
     SELECT out.id,
@@ -55,7 +57,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RemoveConstraint("comparison", "comparison_decided_names_preference"),
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="comparison",
             name="asked_judgments",
             field=models.PositiveSmallIntegerField(

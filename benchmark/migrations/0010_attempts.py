@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from config.postgres.operations import AddFieldCheckedLater
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -9,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddFieldCheckedLater(
             model_name="evaluation",
             name="attempts",
             field=models.PositiveSmallIntegerField(

@@ -2,12 +2,14 @@
 
 from django.db import migrations, models
 
+from config.postgres.operations import AddFieldCheckedLater
+
 
 class Migration(migrations.Migration):
     dependencies = [("benchmark", "0012_protocols_have_longer_names")]
 
     operations = [
-        migrations.AddField(
+        AddFieldCheckedLater(
             "questionset",
             "place",
             models.PositiveSmallIntegerField(

@@ -44,9 +44,22 @@ REFUSED = {
     "a type": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE bigint USING "a"::bigint;',
     "a shorter text": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE varchar(5);',
     "a default of each row": 'ALTER TABLE "votes" ADD COLUMN "a" uuid DEFAULT gen_random_uuid() NOT NULL;',
+    "a default of each row, in a sum": 'ALTER TABLE "votes" ADD COLUMN "a" float DEFAULT 1 + random() NOT NULL;',
+    "a default of each row, of a schema": 'ALTER TABLE "votes" ADD COLUMN "a" float DEFAULT pg_catalog.random();',
+    "a default of each row, after a type": "ALTER TABLE votes ADD COLUMN a text DEFAULT ''::varchar(9) || random()::text;",
+    "a column with a check": 'ALTER TABLE "votes" ADD COLUMN "a" smallint DEFAULT 0 NOT NULL CHECK ("a" >= 0);',
+    "a column with a check that may be null": 'ALTER TABLE "votes" ADD COLUMN "a" smallint NULL CHECK ("a" >= 0);',
+    "a default that names a row": 'ALTER TABLE "votes" ADD COLUMN "a" bigint DEFAULT 1 NOT NULL REFERENCES "b" (id);',
+    "a number as a text": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE text USING "a"::text;',
     "a column that is reckoned": 'ALTER TABLE "votes" ADD COLUMN "a" int GENERATED ALWAYS AS ("b") STORED;',
     "a unique column": 'ALTER TABLE "votes" ADD COLUMN "a" int NULL UNIQUE;',
     "rows": "UPDATE votes SET a = 1 WHERE b IS NULL;",
+    "rows behind a name": "WITH w AS (SELECT 1) UPDATE votes SET a = 1;",
+    "rows in a block": "DO $$ BEGIN UPDATE votes SET a = 1; END $$;",
+    "rows behind a comment": "/* quick */ UPDATE votes SET a = 1;",
+    "a table of a schema": 'ALTER TABLE "public"."votes" ALTER COLUMN "a" SET NOT NULL;',
+    "a table in another order": 'CLUSTER "votes" USING "i";',
+    "an index made anew": 'REINDEX TABLE "votes";',
     "code": "-- THIS OPERATION CANNOT BE WRITTEN AS SQL",
     "a table of others beside one's own": 'CREATE TABLE "mine" ("a" int); CREATE INDEX "i" ON "votes" ("a");',
     "a validation under its own lock": 'ALTER TABLE "votes" ADD CONSTRAINT "c" CHECK ("a" > 0) NOT VALID;'
@@ -57,7 +70,8 @@ LET_THROUGH = {
     "a word in a default": 'ALTER TABLE "votes" ADD COLUMN "a" text DEFAULT \'UNIQUE (x)\' NOT NULL;',
     "a column that may be null": 'ALTER TABLE "votes" ADD COLUMN "a" bigint NULL CONSTRAINT "f" REFERENCES "b"("id");',
     "an end of a default": 'ALTER TABLE "votes" ALTER COLUMN "a" DROP DEFAULT;',
-    "a longer text": 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE text;',
+    "a type in a default": "ALTER TABLE votes ADD COLUMN a varchar(9) DEFAULT ''::varchar(9) NOT NULL;",
+    "the end of an index": 'DROP INDEX IF EXISTS "i";',
     "an index made meanwhile": 'CREATE INDEX CONCURRENTLY "i" ON "votes" ("a");',
     "a constraint for what comes": 'ALTER TABLE "votes" ADD CONSTRAINT "c" CHECK ("a" > 0) NOT VALID;',
     "a validation": 'ALTER TABLE "votes" VALIDATE CONSTRAINT "c";',
@@ -82,8 +96,11 @@ def test_what_goes_in_portions_needs_no_transaction_around_it(what: str) -> None
     assert faults([REFUSED[what]], atomic=False) == []
 
 
-def test_a_text_that_may_be_longer_is_let_through_and_a_shorter_one_is_not() -> None:
-    sql = 'ALTER TABLE "votes" ALTER COLUMN "a" TYPE varchar(40)'
+@pytest.mark.parametrize("kind", ["varchar(40)", "text", 'text USING "a"::text'])
+def test_a_text_that_may_be_longer_is_let_through_and_a_shorter_one_is_not(kind: str) -> None:
+    sql = f'ALTER TABLE "votes" ALTER COLUMN "a" TYPE {kind}'
     assert faults([sql], atomic=True)
     assert faults([sql], atomic=True, longer={("votes", "a")}) == []
     assert faults([sql], atomic=True, longer={("votes", "b")})
+    beside = 'ALTER TABLE "votes" ALTER COLUMN "b" SET NOT NULL, ALTER COLUMN "a" TYPE text'
+    assert faults([beside], atomic=True, longer={("votes", "a")})
