@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from benchmark.models import Evaluation, Judge, QuestionSet
+from django.db.models import Prefetch, prefetch_related_objects
+
+from benchmark.models import Evaluation, Judge, Question, QuestionSet
 from benchmark.protocols.protocol import Item
 
 CHARACTERS_PER_TOKEN = 4
@@ -33,14 +35,21 @@ def expected(judge: Judge, question_set: QuestionSet) -> Cost | None:
     where nobody is paid."""
     if judge.kind != Judge.Kind.OPENAI or not judge.can_judge(question_set):
         return None
+    requests, tokens = _asked(question_set)
+    return Cost(requests, tokens, price(judge, tokens))
+
+
+def _asked(question_set: QuestionSet) -> tuple[int, int]:
+    """Requests and tokens, which are the same whoever judges."""
     prompts = [
         sum(_length(message["content"]) for message in question_set.rules.messages(item))
-        for pk, data in question_set.questions.values_list("pk", "data")
+        for question in question_set.questions.all()
         for order in question_set.rules.orders
-        for item in [Item(id=pk, question=data, answer=UNKNOWN_ANSWER, order=order)]
+        for item in [
+            Item(id=question.pk, question=question.data, answer=UNKNOWN_ANSWER, order=order)
+        ]
     ]
-    tokens = sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
-    return Cost(len(prompts), tokens, price(judge, tokens))
+    return len(prompts), sum(prompts) // CHARACTERS_PER_TOKEN + REPLY_TOKENS * len(prompts)
 
 
 def _length(content: Any) -> int:
@@ -54,11 +63,18 @@ def _length(content: Any) -> int:
 def expected_by_choice() -> list[tuple[QuestionSet, Judge, Cost]]:
     """For every question set and every judge that is paid, by name."""
     judges = list(Judge.objects.filter(kind=Judge.Kind.OPENAI))
-    return [
-        (questions, judge, cost)
+    paid = {
+        questions: takers
         for questions in QuestionSet.objects.all()
-        for judge in judges
-        if (cost := expected(judge, questions)) is not None
+        if (takers := [judge for judge in judges if judge.can_judge(questions)])
+    }
+    data_alone = Prefetch("questions", Question.objects.only("question_set", "data"))
+    prefetch_related_objects(list(paid), data_alone)
+    return [
+        (questions, judge, Cost(requests, tokens, price(judge, tokens)))
+        for questions, takers in paid.items()
+        for requests, tokens in [_asked(questions)]
+        for judge in takers
     ]
 
 

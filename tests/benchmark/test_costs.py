@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -43,6 +44,20 @@ def test_nobody_pays_rules_and_people(kind: str) -> None:
     judge = make_judge(kind=kind, base_url="", model="")
     assert costs.expected(judge, make_question_set()) is None
     assert costs.expected_by_choice() == []
+
+
+def test_what_is_expected_is_asked_for_once_however_many_sets_and_judges_there_are(
+    django_assert_num_queries: Any,
+) -> None:
+    sets = [make_question_set(count=2) for _ in range(3)]
+    judges = [make_judge(price_per_million_tokens=Decimal(number)) for number in (1, 2)]
+    with django_assert_num_queries(3):
+        choices = costs.expected_by_choice()
+    assert {(one, judge) for one, judge, _ in choices} == {
+        (one, judge) for one in sets for judge in judges
+    }
+    for questions, judge, cost in choices:
+        assert cost == costs.expected(judge, questions)
 
 
 def test_what_was_spent_is_what_was_billed() -> None:
