@@ -42,7 +42,9 @@ stop: ## Stop the private Postgres and Valkey, and those of tests; data is kept
 	    FACTLOOP_VAR="$$var" $(BIN)/python -m config.embedded stop || exit; done; fi
 
 docs: $(VENV)/installed-dev ## The documents as a site, into var/site; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo var/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@# Opened as files its pages find neither each other nor the search.
+	@echo "To read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory var/site 8001"
 
 screenshots: $(VENV)/installed-dev browser ## Pictures of every page, wide and narrow, light and dark
 	$(BIN)/python -m tests.browser.screenshots var/screenshots
