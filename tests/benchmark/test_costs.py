@@ -49,8 +49,8 @@ def test_nobody_pays_rules_and_people(kind: str) -> None:
 def test_what_is_expected_is_asked_for_once_however_many_sets_and_judges_there_are(
     django_assert_num_queries: Any,
 ) -> None:
-    sets = [make_question_set(count=2) for _ in range(3)]
-    judges = [make_judge(price_per_million_tokens=Decimal(number)) for number in (1, 2)]
+    sets = [make_question_set(count=2, name=name, version=name * 64) for name in "abc"]
+    judges = [make_judge(name, price_per_million_tokens=Decimal(2)) for name in "de"]
     with django_assert_num_queries(3):
         choices = costs.expected_by_choice()
     assert {(one, judge) for one, judge, _ in choices} == {
