@@ -14,7 +14,7 @@ from typing import Any
 
 from annotation.reading.names import decoded, excerpt, key, told_by
 from annotation.texts import IMAGE_MARK
-from benchmark.protocols import files
+from benchmark.protocols import files, samples
 from benchmark.protocols.object_sentences import object_names
 from benchmark.protocols.protocol import Joined, Protocol, Refused
 
@@ -122,7 +122,9 @@ def load_answers(path: str | Path) -> dict[int, str]:
 
 def read_said(path: str | Path) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Each answer of a file with its record; ``question_id`` is -1 where it names none."""
-    for part, where, data in _records(Path(path)):
+    for part, where, record in _records(Path(path)):
+        sample = samples.of_lmms_eval(record)
+        part, data = sample if sample is not None else (part, record)
         name, answer = _id_of(data), _answer_of(data, where)
         line = Line(
             where,

@@ -60,7 +60,7 @@ class MMHal(Rated):
         answers: dict[int, str] = {}
         others = 0
         for number, item in enumerate(load_questions(path), start=1):
-            place = known.get((item.image_id, item.question))
+            place = known.get((item.image_id, _words(item.question)))
             if place is None and leave_out_others:
                 others += 1
             elif place is None:
@@ -77,7 +77,12 @@ class MMHal(Rated):
 
 
 def _key(data: dict[str, Any]) -> tuple[str, str]:
-    return (data["image_id"], data["question"])
+    return (data["image_id"], _words(data["question"]))
+
+
+def _words(question: str) -> str:
+    """White space says nothing, and spreadsheets take it away."""
+    return " ".join(question.split())
 
 
 PROTOCOL = MMHal()
