@@ -264,17 +264,33 @@ def _of_arena(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_side(row: dict[str, Any]) -> dict[str, Any]:
-    """Where "better" or "chosen" says which of two answers it is, that is the preference; where
-    "worse" or "rejected" alone does, the other."""
-    sides = [FIRST, SECOND]
+    """Where "better" or "chosen" says which of two answers it is, or repeats one of them, that is
+    the preference; where "worse" or "rejected" alone does, the other. What says neither stands as
+    the preference, which nobody can read then."""
+    placed = first_and_second(row)
+    if placed is None:
+        return row
+    texts = [row[name] for name in placed]
     for better, worse in (("better", "worse"), ("chosen", "rejected")):
-        said, other = side_of(row.get(better)), side_of(row.get(worse))
-        told = {one for one in (said, other) if one in sides}
-        others = [name for name in (better, worse) if row.get(name) is not None]
-        if len(told) == len(others) > 0 and first_and_second(row) is not None:
-            rest = {name: value for name, value in row.items() if name not in (better, worse)}
-            return {**rest, "preference": said if said in sides else other_side(str(other))}
+        said = [_side_told(row.get(name), texts) for name in (better, worse)]
+        given = [name for name in (better, worse) if is_said(row.get(name))]
+        if not given or (len(given) == 2 and None in said):
+            continue  # nothing, or two answers of their own
+        rest = {name: value for name, value in row.items() if name not in (better, worse)}
+        sides = {said[0], other_side(str(said[1]))} if len(given) == 2 else {*said} - {None}
+        if len(sides) != 1:
+            unread = " and ".join(f"{name}: {row[name]}" for name in given)
+            return {**rest, "preference": unread}
+        [side] = sides
+        return {**rest, "preference": side if said[0] else other_side(str(side))}
     return row
+
+
+def _side_told(value: Any, texts: list[Any]) -> str | None:
+    """The side whose text a value repeats, or that it names; also a tie. An answer may be "two"."""
+    if isinstance(value, str) and texts.count(value) == 1:
+        return (FIRST, SECOND)[texts.index(value)]
+    return side_of(value)
 
 
 def _won(row: dict[str, Any]) -> dict[str, Any]:

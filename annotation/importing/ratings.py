@@ -1,8 +1,8 @@
 """Ratings that people gave to each of two answers, as what they say of which one is better.
 
 The answer that a person rated higher is the better one to them, and two that they rated alike are a
-tie. A rating of faults decides nothing: of hallucination, 5 may be much or none. Which answer a
-rating is for, its question or the control of its task says: "rating_1",
+tie. Numbers of faults and ranks decide nothing: of hallucination, 5 may be much or none, and rank 1
+is the best. Which answer a rating is for, its question or the control of its task says: "rating_1",
 "answer2". Ratings that name no answer, or only one of the two, decide nothing.
 """
 
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from annotation.importing.verdicts import FIRST, SECOND, TIE, asks_for_worse, counts_faults
 
 UNTOLD = "ratings that do not say of which answer"
-OF_FAULTS = "ratings of faults, of which more may be better or worse"
+OF_FAULTS = "numbers of faults or ranks, of which the lower may be the better"
+_RANKS = re.compile(r"(?<![a-z])rank|(?<![a-z])(?:place|position|order)(?![a-z])")
 _SIDES = {"1": FIRST, "a": FIRST, "first": FIRST, "left": FIRST}
 _SIDE = re.compile(
     r"(?<=[a-z])[ _-]?(?P<number>[12])(?![0-9])"
@@ -42,7 +43,7 @@ def preferences(ratings: Iterable[Rating]) -> list[tuple[str, str]]:
     untold = []
     for rating in ratings:
         about, side = _side_of(rating.names)
-        if any(asks_for_worse(name) or counts_faults(name) for name in rating.names):
+        if any(map(_may_be_turned, rating.names)):
             untold.append((about, OF_FAULTS))
             continue
         sides = found[rating.person, about]
@@ -56,6 +57,11 @@ def preferences(ratings: Iterable[Rating]) -> list[tuple[str, str]]:
         if len(sides) == 2
     ]
     return told or untold or [(about, UNTOLD) for (_, about), sides in found.items() if sides]
+
+
+def _may_be_turned(name: str) -> bool:
+    ranks = _RANKS.search(name.lower()) is not None
+    return ranks or asks_for_worse(name) or counts_faults(name)
 
 
 def _better(one: float, two: float) -> str:

@@ -142,7 +142,8 @@ def _not_taken(row: Row) -> dict[str, str]:
     if is_placed(row) and not verdicts.one_of(row)[0] and not is_said(row.get(RANKING)):
         reason = "is not taken: which answer is better is said by preference (1, 2 or tie)"
         telling = (name for name, value in row.items() if verdicts.may_prefer(name, value))
-        found |= dict.fromkeys([*ratings_beside(row), *telling], reason)
+        counted = ["votes"] if isinstance(row.get("votes"), dict) and counts_of(row) else []
+        found |= dict.fromkeys([*ratings_beside(row), *telling, *counted], reason)
     pair = better_and_worse(row)
     if pair is not None and pair[0] != "better":
         told = (name for name in verdicts.PREFERENCES if name in row and name not in pair)

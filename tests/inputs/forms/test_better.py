@@ -67,3 +67,40 @@ def test_a_tie_is_said_since_people_are_asked_again():
     [warning] = parse_any_pair(1, {**TABLE, "winner": "tie"}).warnings()
     assert "is a tie" in str(warning)
     assert parse_any_pair(1, {**LABELLED["VL-RewardBench"], "human_ranking": [1, 1]}).tie
+
+
+@pytest.mark.parametrize(
+    ("said", "preference"),
+    [
+        ({"chosen": BAD}, 2),
+        ({"rejected": GOOD}, 2),
+        ({"better": "B"}, 2),
+        ({"better": "2", "worse": "1"}, 2),
+        ({"chosen": BAD, "rejected": GOOD}, 2),
+        ({"chosen": "tie"}, None),
+    ],
+)
+def test_the_better_answer_may_be_named_or_repeated_beside_both(said, preference):
+    pair = parse_any_pair(1, {**TABLE, **said})
+    assert {pair.response_1, pair.response_2} == {GOOD, BAD}
+    better = pair.label and (pair.response_1, pair.response_2)[pair.label.preference - 1]
+    assert better == {2: BAD, None: None}[preference]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"chosen": 0}, {"chosen": "Another."}, {"better": "2", "worse": "2"}, {"rejected": "3"}],
+)
+def test_a_better_answer_that_cannot_be_told_is_not_dropped(said):
+    with pytest.raises(BadField, match="preference: does not say which"):
+        parse_any_pair(1, {**TABLE, **said})
+
+
+def test_an_answer_may_be_the_word_for_a_side():
+    row = {**TABLE, "response_1": "Two", "response_2": "One", "chosen": "Two"}
+    assert parse_any_pair(1, row).label.preference == 1
+
+
+def test_votes_without_a_preference_are_told_as_not_taken():
+    row = {**TABLE, "votes": {"1": 1, "2": 3}}
+    assert [one.field for one in parse_any_pair(1, row).warnings()] == ["votes"]

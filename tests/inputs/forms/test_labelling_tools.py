@@ -157,11 +157,14 @@ FAULTS = {
         ]
     ),
     "Argilla": argilla(mistakes=["response-1"]),
+    "ranks": task(
+        [{"from_name": f"rank_{n}", "type": "number", "value": {"number": n}} for n in (1, 2)]
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_question_about_faults_says_nothing_of_which_answer_is_better(kind):
+def test_a_question_about_faults_or_ranks_says_nothing_of_which_answer_is_better(kind):
     with pytest.raises(BadField, match="preference: does not say which"):
         parse_any_pair(1, FAULTS[kind])
 
