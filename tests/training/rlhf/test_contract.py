@@ -125,6 +125,13 @@ def test_records_survive_json(record_type: Any, make: Any) -> None:
         assert record_type.from_json(record.to_json()) == record
 
 
+def test_a_caption_in_which_nothing_is_to_be_seen_is_no_fact() -> None:
+    [data] = tiny.prompt_records(["000-red.png"])
+    for captions, facts in (([""], ()), (["\u200b", "a red circle", " "], ("a red circle",))):
+        record = PromptRecord.from_json(data | {"captions": captions})
+        assert record.captions == facts
+
+
 def test_generation_survives_json() -> None:
     generation = Generation(id="a", responses=("x", ""), finished=(True, False))
     assert Generation.from_json(json.loads(json.dumps(generation.to_json()))) == generation

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from tests.training.rlhf.conftest import MakeRun, events
+from tests.training.rlhf.conftest import MakeLearner, MakeRun, events
 from tests.training.rlhf.test_train_ppo import FOUR_ROUNDS
+from training.rlhf import ppo
 from training.rlhf.__main__ import main
-from training.rlhf.contract import Kind, OptimizerSettings
+from training.rlhf.contract import Kind, OptimizerSettings, PromptRecord
+from training.rlhf.experience import rollout
 from training.rlhf.finite import NonFinite, check_finite
 from training.rlhf.images import EncodedImage, ImageEncoder
+from training.rlhf.optimization import Optimizer
 from training.rlhf.tensors import read_tensors, write_tensors
 
 WILD = OptimizerSettings(learning_rate=1e20)
@@ -78,6 +82,38 @@ def test_the_record_behind_a_number_that_is_none_is_named(
     message = failure_of(make_run(kind, reward_model=reward, **settings), kind)
     ids = {Kind.SFT: "conversation", Kind.REWARD: "pair", Kind.DPO: "pair"}
     assert f"of record {ids.get(kind, 'prompt')}-4 is nan" in message
+
+
+def test_each_number_of_an_optimisers_step_is_looked_at() -> None:
+    """Each by itself: what one lets pass the next would tell of, by another name and later."""
+    weight = nn.Parameter(torch.tensor([3.39e38]))
+    optimizer = Optimizer({"a": weight}, OptimizerSettings(learning_rate=1e37), total_steps=1)
+    weight.grad = torch.tensor([math.nan])
+    with pytest.raises(NonFinite, match="the norm of the gradient is nan"):
+        optimizer.clip()
+    weight.grad = torch.tensor([-1.0])
+    optimizer.clip()
+    with pytest.raises(NonFinite, match="the norm of the weights is inf"):
+        optimizer.step(0)
+
+
+def test_an_advantage_that_is_none_is_told_before_anything_is_learnt_from_it(
+    make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_learner()
+    records = made.run.records(PromptRecord)[:6]
+    trajectory, scores = rollout(made, records)
+    before = {name: p.detach().clone() for name, p in made.policy.parameters.items()}
+
+    def advantages_of(*_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        broken = torch.zeros_like(trajectory.logprobs)
+        broken[4, 0] = math.inf
+        return broken, torch.zeros_like(broken)
+
+    monkeypatch.setattr(ppo, "advantages_of", advantages_of)
+    with pytest.raises(NonFinite, match=f"the advantage of record {records[4].id} is inf"):
+        ppo.update(made, trajectory, scores, round_number=0)
+    assert all(torch.equal(before[name], p) for name, p in made.policy.parameters.items())
 
 
 def test_what_is_named_is_the_first_wrong_row() -> None:

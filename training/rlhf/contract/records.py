@@ -225,7 +225,7 @@ def shared_fields(data: dict[str, Any], *, text_alone: bool = False) -> dict[str
         "image": images[0] if images else "",
         "more_images": tuple(images[1:]),
         "conversation": tuple(conversation),
-        "captions": tuple(captions),
+        "captions": tuple(filter(is_visible, captions)),  # others would be counted as facts
         "answered": answered,
     }
 
