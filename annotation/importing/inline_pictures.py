@@ -16,6 +16,7 @@ from typing import Any
 from annotation.image_sources import ImageSource, Place
 from annotation.images import MOST_BYTES, Decoder, prepare
 from annotation.importing.field_names import in_our_names
+from annotation.importing.one_answer_each import is_assignment, of_assignment
 from annotation.importing.record_files import BadField
 from annotation.importing.record_image import ONE_ONLY, name_of_picture, picture_members
 from annotation.models import Image
@@ -43,6 +44,8 @@ class Inlined(ImageSource):
         """The record with names in place of its pictures. Raises BadField."""
         if not isinstance(record, dict):
             return record
+        if is_assignment(record):
+            record = of_assignment(record)
         taken = dict(in_our_names(record))
         found: list[str] = []
         for wrapper in ("data", "fields", "input", "body"):

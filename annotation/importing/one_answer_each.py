@@ -16,6 +16,7 @@ from config.sanitising import NotJson, parse_json
 _SHOWN, _SAID = "Input.", "Answer."
 _CROWD = "taskAnswers"
 _ACCEPTED = "accept"
+_EITHER = "both options have this id"
 
 
 def is_assignment(data: dict[str, Any]) -> bool:
@@ -74,7 +75,12 @@ def of_choice(data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, Any
     options = row.get("options")
     sides = {}
     if isinstance(options, list) and len(options) == 2 and all(map(_is_option, options)):
-        sides = dict(zip((str(one["id"]) for one in options), (FIRST, SECOND), strict=True))
+        ids = [str(one["id"]) for one in options]
+        sides = (
+            dict(zip(ids, (FIRST, SECOND), strict=True))
+            if ids[0] != ids[1]
+            else dict.fromkeys(ids, _EITHER)
+        )
         texts = [one.get("text") for one in options]
         if all(isinstance(text, str) for text in texts) and "response_1" not in row:
             row |= {"response_1": texts[0], "response_2": texts[1]}

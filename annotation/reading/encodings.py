@@ -25,6 +25,7 @@ _BINARY = {
     b"\x28\xb5\x2f\xfd": "is compressed with zstd: unpack it first",
     b"\xd0\xcf\x11\xe0": "is an old Excel or Word file: save it as CSV in UTF-8",
     b"ARROW1": "is an Arrow file, which is not read here: save it as Parquet",
+    b"\xff\xff\xff\xff": "is an Arrow file, which is not read here: save it as Parquet",
     b"SQLite format 3": "is a database of SQLite, not a file of records",
 }
 

@@ -71,6 +71,7 @@ BINARIES = {
     "version https://git-lfs.github.com/spec/v1\n": "is a pointer of Git LFS",
     "\xd0\xcf\x11\xe0\xa1\xb1": "is an old Excel",
     "SQLite format 3\0": "is a database",
+    "\xff\xff\xff\xff\x98\0\0\0": "is an Arrow file",
 }
 
 

@@ -1,10 +1,13 @@
 """Exports of Label Studio and Argilla: what their people said of two answers."""
 
+import base64
+
 import pytest
 
 from annotation.importing.formats import parse_any_pair
 from annotation.importing.record_files import BadField, ImportRefused
 from annotation.models import Comparison
+from tests.factories import picture_bytes
 from tests.inputs.forms.records import ASKED, BAD, FLAT, GOOD, LABELLED, imported
 
 
@@ -231,3 +234,17 @@ def test_a_choice_that_is_a_list_of_one_is_that_one():
     """As Doccano has its labels."""
     row = {**FLAT, "response_a": GOOD, "response_b": BAD, "label": ["B"]}
     assert parse_any_pair(1, row).label.preference == 2
+
+
+def test_options_of_one_id_say_nothing():
+    record = {**PRODIGY["answers as options"], "options": [{**one, "id": "B"} for one in IDS]}
+    with pytest.raises(BadField, match="both options have this id"):
+        parse_any_pair(1, record)
+
+
+@pytest.mark.django_db
+def test_a_picture_inside_an_assignment_is_taken(tmp_path):
+    encoded = base64.b64encode(picture_bytes(width=40, height=40)).decode()
+    row = {**assignment("w", preference="2"), "Input.image": f"data:image/png;base64,{encoded}"}
+    _, done = imported(tmp_path, [row], "rlhf_v")
+    assert done.created == 1
