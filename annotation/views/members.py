@@ -23,7 +23,12 @@ from annotation.models import Invitation, Membership, Project
 from annotation.onboarding import joining
 from annotation.progress import member_progress
 from annotation.views.login import BACKEND, ways_in
-from annotation.views.shared import project_page, says_domain_errors
+from annotation.views.shared import (
+    one_page,
+    project_page,
+    query_without_page,
+    says_domain_errors,
+)
 from config.requests import PersonRequest
 
 
@@ -124,14 +129,19 @@ def _page(
 ) -> HttpResponse:
     done = {one.user.pk: one.own for one in member_progress(project)}
     memberships = project.memberships.filter(user__is_participant=False).select_related("user")
+    memberships = memberships.order_by("joined_at", "pk")
+    page = one_page(request, memberships)
+    open_ones = project.invitations.usable().order_by("-created_at", "-pk")
     return project_page(
         request,
         project,
         "annotation/members.html",
         tab="members",
-        people=[(one, done.get(one.user_id)) for one in memberships],
+        page=page,
+        people=[(one, done.get(one.user_id)) for one in page],
         roles=Membership._meta.get_field("role").choices,
-        invitations=project.invitations.usable(),
+        invitations=one_page(request, open_ones, name="invitations"),
+        other_pages={name: query_without_page(request, name) for name in ("page", "invitations")},
         form=form or MemberForm(),
         invitation_form=invitation_form or InvitationForm(),
         links=links,

@@ -66,6 +66,7 @@ def detail(request: PersonRequest, slug: str) -> HttpResponse:
         "annotation/project.html",
         tab="overview",
         dashboard=found,
+        people=one_page(request, found.people) if found else [],
         plots=_plots(found) if found else [],
         progress=found.progress if found else None,
         size=size(project),

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
@@ -17,8 +18,10 @@ from annotation.models import User, WorkDay
 from annotation.quality.annotator_report import annotator_report
 from annotation.quality.plots import Plot, Point, line
 from annotation.quality.project_report import Person, Report, report
-from annotation.views.shared import project_page, says_domain_errors
+from annotation.views.shared import one_page, project_page, says_domain_errors
 from config.requests import PersonRequest
+
+MOST_DRAWN = 12
 
 
 @login_required
@@ -26,13 +29,16 @@ from config.requests import PersonRequest
 def page(request: PersonRequest, slug: str) -> HttpResponse:
     project = access.require(request.user, slug, "review")
     found = report(project)
+    people = one_page(request, found.people)
     return project_page(
         request,
         project,
         "annotation/quality.html",
         tab="quality",
         report=found,
-        charts=_charts(found),
+        people=people,
+        charts=_charts(people),
+        drawn=MOST_DRAWN,
         weeks=_weeks(found),
         gold_count=project.comparisons.exclude(gold_more_hallucinated="").count(),
         form=PromoteForm(),
@@ -94,10 +100,10 @@ def gold(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     return redirect("annotation:comparison", slug, pk)
 
 
-def _charts(found: Report) -> dict[str, Any]:
+def _charts(shown: Page[Person]) -> dict[str, Any]:
     right = [("Right on gold", "gold"), ("Same answer again", "consistent")]
     bias = [("Names the first shown", "first_named"), ("Favours the longer", "longer_won")]
-    people = found.people[:12]
+    people = list(shown)[:MOST_DRAWN]
     return {
         "right": _bars("share of answers", right, people),
         "bias": _bars("share of answers that name a response", bias, people),

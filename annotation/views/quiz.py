@@ -17,7 +17,7 @@ from annotation.forms.quiz import QuizAnswerForm, QuizForm
 from annotation.models import Membership, Project, QuizAnswer
 from annotation.onboarding import quiz, quiz_desk
 from annotation.page_owner import says_stored
-from annotation.views.shared import project_page, says_domain_errors
+from annotation.views.shared import one_page, project_page, says_domain_errors
 from config.requests import PersonRequest
 
 MOST_CANDIDATES = 200
@@ -42,18 +42,18 @@ def page(request: PersonRequest, slug: str) -> HttpResponse:
         tab="guidelines",
         form=form,
         status=422 if form.errors else 200,
-        **_shown(project, list(candidates)),
+        **_shown(request, project, list(candidates)),
     )
 
 
-def _shown(project: Project, candidates: list[Any]) -> dict[str, Any]:
+def _shown(request: PersonRequest, project: Project, candidates: list[Any]) -> dict[str, Any]:
     chosen = set(quiz.questions(project).values_list("pk", flat=True))
     difficulty = quiz_desk.difficulty(project)
     return {
         "candidates": [(one, one.pk in chosen, difficulty.get(one.pk)) for one in candidates],
         "chosen": len(chosen),
         "needed": quiz.needed(len(chosen), project.quiz_pass_mark),
-        "results": quiz_desk.results(project),
+        "results": one_page(request, quiz_desk.results(project)),
         "most": MOST_CANDIDATES,
     }
 

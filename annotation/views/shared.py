@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -34,15 +34,18 @@ def project_page(
     return render(request, template, context, status=status)
 
 
-def one_page(request: HttpRequest, rows: QuerySet[Any], *, size: int = 50) -> Page[Any]:
-    """The rows of ``?page=``; the nearest page for a number that does not exist."""
-    return Paginator(rows, size).get_page(request.GET.get("page"))
+def one_page(
+    request: HttpRequest, rows: QuerySet[Any] | Sequence[Any], *, size: int = 50, name: str = "page"
+) -> Page[Any]:
+    """The rows of ``?page=``; the nearest page for a number that does not exist. Of two lists of
+    one address, the second is turned by another ``name``."""
+    return Paginator(rows, size).get_page(request.GET.get(name))
 
 
-def query_without_page(request: HttpRequest) -> str:
+def query_without_page(request: HttpRequest, name: str = "page") -> str:
     """The parameters of this address, for links to its other pages."""
     parameters = request.GET.copy()
-    parameters.pop("page", None)
+    parameters.pop(name, None)
     return parameters.urlencode()
 
 

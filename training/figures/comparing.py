@@ -313,12 +313,12 @@ def _scored(item: Item, by_run: dict[int, Score]) -> Any:
         return {"scores": mine, "told": mine[0].told, "note": ""}
     estimate = Estimate.of([score.value for score in mine])
     write = mine[0].write
-    between = f"{write(estimate.low)} to {write(estimate.high)}"
-    return {
-        "scores": mine,
-        "told": f"{write(estimate.mean)} ({between})",
-        "note": f"mean of {estimate.n} seeds",
-    }
+    told, note = write(estimate.mean), f"mean of {estimate.n} seeds"
+    if estimate.has_interval:
+        told = f"{told} ({write(estimate.low)} to {write(estimate.high)})"
+    else:
+        note = f"{note}, all alike"
+    return {"scores": mine, "told": told, "note": note}
 
 
 @dataclass(kw_only=True)

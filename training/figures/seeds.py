@@ -40,4 +40,5 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        return not math.isnan(self.low)
+        """Seeds that came out alike tell no spread either: of few questions many do."""
+        return self.low < self.high

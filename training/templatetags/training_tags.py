@@ -77,9 +77,9 @@ def query_with(query: str, name: str, value: str) -> str:
 
 @register.filter
 def between(estimate: Estimate) -> str:
-    """ "0.68 to 0.74, n = 3"; of one seed only that it is one."""
+    """ "0.68 to 0.74, n = 3"; of one seed, or of seeds that are alike, only that."""
     if not estimate.has_interval:
-        return "one seed"
+        return "one seed" if estimate.n == 1 else f"n = {estimate.n}, all alike"
     return f"{figure(estimate.low)} to {figure(estimate.high)}, n = {estimate.n}"
 
 
