@@ -52,6 +52,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "annotation.middleware.AdministratorsShowSecondFactor",
     "annotation.crowd.confinement.ParticipantsStayInTheirStudy",
+    "annotation.sent_once.FormsAreTakenOnce",
     "annotation.middleware.SaysStorageTrouble",
     "config.errors.OwnWords",
 ]

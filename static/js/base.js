@@ -102,22 +102,49 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
 
 // A form in which somebody has written, or to which files belong, would be lost if it were sent
 // after the end of its session: it asks first, and stays as it is when the answer is no.
-const asked = new WeakSet();
+const [asked, answered] = [new WeakSet(), new WeakSet()];
 
 document.addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   const written = form.getAttribute("method") === "post" && form.querySelector("textarea, input[type=file]");
-  if (event.defaultPrevented || !owner || !written || asked.has(form)) return;
+  if (event.defaultPrevented || !owner || !written || answered.has(form)) return;
   event.preventDefault();
+  if (asked.has(form)) return; // A second press, while the first one asks.
   asked.add(form);
   const answer = await fetch("/healthz/live", { headers: { "X-Person": owner } }).catch(() => null);
   if (answer?.status === 401) toast(LOGGED_OUT, { error: true });
   else if (!answer) toast(gettext("The server cannot be reached. Nothing on this page is lost: try again."), { error: true });
   else {
     form.elements.csrfmiddlewaretoken.value = csrfToken();
+    answered.add(form);
     form.requestSubmit(submitter);
+    answered.delete(form);
   }
   asked.delete(form);
+});
+
+// A form is sent once: what a double click sends again, or a browser that had no answer, has the
+// same id, and the server carries it out once (annotation/sent_once.py). A page that is come back
+// to is another one.
+const PATIENCE_MS = 5000; // then a page that is still there, as after a download, may send again
+let sending = new WeakSet();
+let ids = new WeakMap();
+
+addEventListener("pageshow", () => {
+  sending = new WeakSet();
+  ids = new WeakMap();
+});
+
+document.addEventListener("submit", (event) => {
+  const { target: form } = event;
+  if (event.defaultPrevented || !owner || form.getAttribute("method") !== "post") return;
+  if (sending.has(form)) return event.preventDefault();
+  const mine = sending;
+  mine.add(form);
+  setTimeout(() => mine.delete(form), PATIENCE_MS);
+  if (!ids.has(form)) ids.set(form, [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-"));
+  const field = form.querySelector("input[name=form_id]") ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name: "form_id" }));
+  field.value = ids.get(form);
 });
 
 // A button that puts a text into a field: <button data-fill="#field" data-from="#template">.

@@ -165,7 +165,20 @@ def test_pages_fit_a_project_with_a_name_of_one_long_word(
     for path in (
         f"/projects/{project.slug}/releases/1/",
         *(f"/projects/{project.slug}/{one}" for one in people(project)),
+        "/",
         "/training/new/",
     ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_a_double_click_makes_one_of_everything(visit: Visitor, admin: User) -> None:
+    page = visit.page(admin, "/new-project/")
+    page.get_by_label("Name").fill("Twice")
+    page.get_by_role("button", name="Make the project").dblclick()
+    page.wait_for_url("**/imports/")
+    assert Project.objects.count() == 1
+    page.goto(f"/projects/{Project.objects.get().slug}/members/")
+    page.get_by_role("button", name="Make a link").dblclick()
+    expect(page.locator("#invitation-link")).to_be_visible()
+    assert Invitation.objects.count() == 1
