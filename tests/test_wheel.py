@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -30,7 +32,7 @@ from tests.factories import picture_bytes
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     "annotation", "benchmark", "config", "demo", "training", "locale", "static", "templates",
-    "durable.py", "factloop.py", "pyproject.toml", "README.md", "LICENSE",
+    "durable.py", "factloop.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE",
 ]  # fmt: skip
 PASSWORD = "a long enough password"
 PAIRS = [
@@ -215,6 +217,26 @@ def test_the_wheel_holds_every_file_of_the_packages_and_of_the_pages(environment
     found = {str(one.relative_to(packages)) for one in packages.rglob("*") if one.is_file()}
     assert expected - found == set()
     assert not {name for name in found if name.startswith(("tests", "perf"))}
+
+
+def test_the_source_distribution_makes_the_same_wheel_and_holds_no_half_of_the_tests(
+    environment: Path, tmp_path: Path
+) -> None:
+    source = environment.parent / "source"
+    (source / "tests").mkdir()
+    (source / "tests" / "test_one.py").touch()
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    (unpacked,) = (one for one in tmp_path.iterdir() if one.is_dir())
+    assert not (unpacked / "tests").exists()
+    building = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "pip", *building, str(unpacked)], check=True)
+    wheels = [*tmp_path.glob("*.whl"), *(environment.parent / "dist").glob("*.whl")]
+    again, first = (set(zipfile.ZipFile(wheel).namelist()) for wheel in wheels)
+    assert again == first
 
 
 def test_one_version_stands_everywhere(environment: Path) -> None:
