@@ -105,6 +105,8 @@ PUBLISHED: dict[str, Form] = {
         end=_CHATML_END,
         prompting=_lines("<|im_start|>assistant{n}"),
     ),
+    # llava-onevision-qwen2-7b-si-hf was first published with this one.
+    "llava_onevision, first": _chatml(image=_lines("<image>{n}")),
     "qwen2_5_vl": _chatml(image=_QWEN_IMAGE, begin=_SYSTEM),
     "qwen3_vl": _chatml(image=_QWEN_IMAGE),
     "gemma3": Form(

@@ -116,6 +116,31 @@ def test_an_advantage_that_is_none_is_told_before_anything_is_learnt_from_it(
     assert all(torch.equal(before[name], p) for name, p in made.policy.parameters.items())
 
 
+def test_a_reward_that_is_none_is_told_with_its_record(
+    make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_learner()
+    records = made.run.records(PromptRecord)[:6]
+
+    def score_by_head(*_: Any, **__: Any) -> torch.Tensor:
+        return torch.tensor([0.0, 0.0, math.nan, 0.0, 0.0, 0.0])[:, None]
+
+    monkeypatch.setattr(made.reward_model, "score_by_head", score_by_head)
+    with pytest.raises(NonFinite, match=f"the reward of record {records[2].id} is nan"):
+        rollout(made, records)
+
+
+def test_a_value_that_is_none_is_told_before_its_loss(
+    make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_learner()
+    trajectory, scores = rollout(made, made.run.records(PromptRecord)[:6])
+    original = made.valuing.head_values
+    monkeypatch.setattr(made.valuing, "head_values", lambda *given: original(*given) * math.inf)
+    with pytest.raises(NonFinite, match="the value is "):
+        ppo.update(made, trajectory, scores, round_number=0)
+
+
 def test_what_is_named_is_the_first_wrong_row() -> None:
     values = torch.tensor([[0.0, 1.0], [math.inf, math.nan]])
     with pytest.raises(NonFinite, match="the reward of record b is inf, no finite number"):
