@@ -1,6 +1,7 @@
 """What parts of the engine cost now and as they were before, by turns in one run.
 
-    python -m perf.parts [decoding] [generate] [logprobs] [passes] [images] [order] [--repeat 3]
+    python -m perf.parts [decoding] [places] [generate] [logprobs] [passes] [images] [order]
+                         [--repeat 3]
 
 Before means: a batch is decoded until its longest response ends, also in a run that generates;
 log-probabilities are taken from float32 copies of the whole vocabulary, with an entropy beside
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from perf import shape
 from perf.measuring import cost_of
+from perf.round_on_gpu import ByPython
 from training.rlhf import data, generate
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import (
@@ -105,6 +107,30 @@ def decoding(folder: Path, repeat: int) -> Iterator[Line]:
     yield line("decoding, steps", len(steps["before"]), len(steps["now"]), "")
     shares = [100 * sum(found) / len(found) / 8 for found in (steps["before"], steps["now"])]
     yield "decoding, rows in a step", *(f"{share:.0f} %" for share in shares), ""
+
+
+def places(folder: Path, repeat: int) -> Iterator[Line]:
+    """The same in fixed places and steps of fixed shapes, as they are captured on a GPU.
+
+    Nothing is captured here. Before is how a CPU decodes.
+    """
+    form = shape.Shape.small(hidden=192, layers=4, vocabulary=512)
+    model = shape.model(form)
+    shape.shorten(model, form, slots=256)
+    prompts = _prompts(model, folder)
+    settings = SamplingSettings(temperature=1.0, response_length=256)
+    found: list[Tensor] = []
+
+    def decode(graphs: type[ByPython] | None) -> None:
+        model.graphs = graphs
+        torch.manual_seed(0)
+        found.append(sample(model, prompts, settings, adapter=None, batch_size=8).ids)
+
+    yield line(
+        "decoding in fixed places, processor seconds",
+        *by_turns(lambda: decode(None), lambda: decode(ByPython), repeat),
+    )
+    assert all(torch.equal(ids, found[0]) for ids in found)
 
 
 def _prompts(model: VisionLanguageModel, folder: Path) -> list[TokenSequence]:
@@ -272,6 +298,7 @@ def photograph(file: Path, seed: int) -> Path:
 
 PARTS = {
     "decoding": decoding,
+    "places": places,
     "generate": generation,
     "logprobs": logprobs,
     "passes": passes,

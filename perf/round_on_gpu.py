@@ -1,10 +1,12 @@
 """What a round of PPO would take on one H100, reckoned: no GPU was there to ask.
 
-    python -m perf.round_on_gpu [--rollouts 512]
+    python -m perf.round_on_gpu [--rollouts 512] [--launch 6]
 
 The model is LLaVA-1.5-7B in bfloat16 with adapters of rank 64, responses end after 150 tokens on
 average (of 896 allowed), each token as likely as the one before. What is assumed stands in
 ``ASSUMED``; the kernels of a decoding step are counted on a small model in the engine itself.
+A step takes as long as the GPU reads weights, keys and values and pauses between kernels, or as the
+processor launches those, whichever is longer; one that is captured is launched at once.
 """
 
 from __future__ import annotations
@@ -22,13 +24,20 @@ from perf import shape
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings, SamplingSettings, Turn
 from training.rlhf.data import TokenSequence, batches, length_batches
+from training.rlhf.graphs import Step
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.rollout import sample
+from training.rlhf.static_decoding import COLUMNS
 
+_LAUNCH = "microseconds to launch a kernel, eagerly"
 ASSUMED = {
     "share of 989 TFLOP/s that passes over many tokens reach": 0.4,
-    "microseconds to launch a kernel, eagerly": 6.0,
+    _LAUNCH: 6.0,
     "milliseconds to decode and preprocess an image in the process itself": 8.0,
+    "share of 3.35 TB/s that a decoding step reads with": 0.7,
+    "microseconds between kernels that are launched already": 1.0,
+    "microseconds to launch a captured step": 20.0,
+    "eager steps that capturing one takes as long as": 4.0,
 }
 WEIGHTS, LAYERS = 6.476e9, 32
 PROMPT, RESPONSE, SLOTS, FACTS = 626, 150, 896, 120
@@ -39,15 +48,21 @@ TOWER = 0.35e12
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rollouts", type=int, default=512)
-    count = parser.parse_args().rollouts
-    kernels = kernels_of_a_step()
+    parser.add_argument("--launch", type=float, default=ASSUMED[_LAUNCH], help=_LAUNCH)
+    options = parser.parse_args()
+    count, ASSUMED[_LAUNCH] = options.rollouts, options.launch
+    kernels, captured = kernels_of_a_step(), kernels_of_a_step(captured=True)
     print(*(f"assumed: {what}: {value:g}" for what, value in ASSUMED.items()), sep="\n")
-    print(f"kernels of a decoding step, counted: {kernels}")
+    print(f"kernels of a decoding step, counted: {kernels}, {captured} where it is captured")
     columns = {
         "a batch of 16 to its end": reckoned(count, 16, kernels, refilled=False, ahead=False),
         "refilled, 16 at once": reckoned(count, 16, kernels, refilled=True, ahead=True),
         "refilled, 64 at once": reckoned(count, 64, kernels, refilled=True, ahead=True),
     }
+    for at_once in (16, 64):
+        seconds = dict(columns[f"refilled, {at_once} at once"])
+        seconds["decoding"] = captured_seconds(count, at_once, captured)
+        columns[f"captured, {at_once} at once"] = seconds
     for at_once in (16, 64):
         seconds = dict(columns[f"refilled, {at_once} at once"])
         seconds["decoding"] = max(seconds["decoding"] - seconds["updates"], 0.0)
@@ -85,12 +100,12 @@ def reckoned(
     count: int, at_once: int, kernels: int, *, refilled: bool, ahead: bool
 ) -> dict[str, float]:
     """Seconds of each part of a round of ``count`` responses."""
-    peak, launch, decode = ASSUMED.values()
+    peak, _, decode, *_ = ASSUMED.values()
     rate = 989e12 * peak
     one = 2 * WEIGHTS * (PROMPT + RESPONSE)  # a pass forward
     return {
         "images": count * (TOWER / rate + (0 if ahead else decode / 1e3)),
-        "decoding": steps(count, at_once, refilled=refilled) * kernels * launch / 1e6,
+        "decoding": steps(count, at_once, refilled=refilled) * step_seconds(at_once, kernels),
         "passes of the rollout": count * (4 * one + 2 * WEIGHTS * FACTS) / rate,
         "updates": count * 2 * 2 * 2 * one / rate,  # epochs, adapters, forward and backward
     }
@@ -111,10 +126,49 @@ def steps(count: int, at_once: int, *, refilled: bool) -> int:
     return taken
 
 
-def kernels_of_a_step() -> int:
-    """Operations dispatched for one token of each row, those without a kernel left out."""
-    one, two = (_Kernels.of(layers) for layers in (2, 3))
+def step_seconds(at_once: int, kernels: int, *, captured: bool = False) -> float:
+    """Of one token for each of ``at_once`` responses.
+
+    Each row is read as far as the longest of them; ages of responses under way are as random as
+    lengths.
+    """
+    _, launch, _, share, pause, replay, _ = ASSUMED.values()
+    longest = PROMPT + RESPONSE * sum(1 / place for place in range(1, at_once + 1))
+    columns = longest + COLUMNS / 2 * captured  # rounded up
+    read = 2 * WEIGHTS + at_once * columns * 2 * 2 * LAYERS * 4096
+    busy = read / (3.35e12 * share) + kernels * pause / 1e6
+    return busy + replay / 1e6 if captured else max(busy, kernels * launch / 1e6)
+
+
+def captured_seconds(count: int, at_once: int, kernels: int) -> float:
+    """Of decoding where steps are captured, for each halving of places and 128 columns more.
+
+    The first step is launched kernel by kernel each time that responses have been let in.
+    """
+    graphs = at_once.bit_length() + -(-SLOTS // COLUMNS)
+    eager = (
+        count / (at_once // 4) + ASSUMED["eager steps that capturing one takes as long as"] * graphs
+    )
+    whole = steps(count, at_once, refilled=True) * step_seconds(at_once, kernels, captured=True)
+    return whole + eager * step_seconds(at_once, kernels)
+
+
+def kernels_of_a_step(*, captured: bool = False) -> int:
+    """Operations dispatched for one token of each row, those without a kernel left out.
+
+    Of a step of fixed shapes, as it is ``captured``, or of one that is launched kernel by kernel.
+    """
+    one, two = (_Kernels.of(layers, captured=captured) for layers in (2, 3))
     return one + (two - one) * (LAYERS - 2)
+
+
+class ByPython:
+    """``Graphs`` that captures nothing: Python makes every step."""
+
+    def capture(self, step: Step) -> Step:
+        """See ``Graphs``."""
+        step()
+        return step
 
 
 class _Kernels(TorchDispatchMode):
@@ -125,12 +179,13 @@ class _Kernels(TorchDispatchMode):
         return call(*given, **(more or {}))
 
     @classmethod
-    def of(cls, layers: int) -> int:
+    def of(cls, layers: int, *, captured: bool) -> int:
         form = shape.Shape.small(hidden=64, layers=layers, vocabulary=128)
         model = VisionLanguageModel(
             form.base().bfloat16(), form.processor(), device=torch.device("cpu")
         )
         model.stop_ids = ()
+        model.graphs = ByPython if captured else None
         model.add_adapter(POLICY, LoraSettings(rank=8))
         with tempfile.TemporaryDirectory() as folder:
             images = model.encode_images(shape.images(Path(folder), 2, form.image_size))
@@ -143,14 +198,14 @@ class _Kernels(TorchDispatchMode):
 
 
 def _steps_apart(model: VisionLanguageModel, prompts: list[TokenSequence]) -> int:
-    """What one more token adds."""
-    counts = []
-    for slots in (4, 5):
+    """What one more token adds; captured steps are made by eights."""
+    counts, slots = [], (8, 16) if model.graphs else (4, 5)
+    for length in slots:
         with _Kernels() as found:
-            settings = SamplingSettings(response_length=slots)
+            settings = SamplingSettings(response_length=length)
             sample(model, prompts, settings, adapter=POLICY, batch_size=2)
         counts.append(found.count)
-    return counts[1] - counts[0]
+    return (counts[1] - counts[0]) // (slots[1] - slots[0])
 
 
 _NO_KERNEL = (

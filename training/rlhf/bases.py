@@ -222,6 +222,22 @@ def takes_any_mask(base: Any) -> bool:
     return takes_outside_masks(config) and kinds == {"full_attention"} and window is None
 
 
+def attention_windows(base: Any) -> dict[str, int | None]:
+    """How many columns each kind of layer sees, by transformers' name of the kind; None is all.
+
+    Empty where layers attend otherwise than as masks from outside say. With several kinds, a mask
+    for each is handed over by these names.
+    """
+    config = base.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    every = ["full_attention"] if window is None else []  # else one mask with a window
+    kinds = getattr(config, "layer_types", None) or every
+    known = {"full_attention": None, "sliding_attention": window}
+    if not takes_outside_masks(config) or not known.keys() >= set(kinds):
+        return {}
+    return {kind: known[kind] for kind in sorted(set(kinds))}
+
+
 def suppressed_ids(
     base: Any, tokenizer: Any, image_token: str, stop_ids: tuple[int, ...]
 ) -> list[int]:

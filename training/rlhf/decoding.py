@@ -2,8 +2,9 @@
 
 All rows end at the same column of the cache: what is shorter stands further right, so that a row
 can be taken out and another let in at any time, and a window of attention is as wide as it should
-be. Each response draws from numbers of its own, one per token, so what is sampled does not depend
-on which others are under way, or in which process.
+be (where steps are captured as CUDA graphs they lie as ``static_decoding`` says). Each response
+draws from numbers of its own, one per token, so what is sampled does not depend on which others are
+under way, or in which process.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Flight:
         device = model.device
         self._model, self._settings = model, settings
         self._draws = draws.to(device)
-        self._ids = torch.full(draws.shape, model.pad_id, device=device)
-        self._logprobs = torch.zeros(draws.shape, device=device)
+        self._ids = torch.full(self._draws.shape, model.pad_id, device=device)
+        self._logprobs = torch.zeros(self._draws.shape, device=device)
         self._broken = torch.zeros(len(draws), dtype=torch.bool, device=device)
         self._stops = torch.tensor([*model.stop_ids, *model.cut_ids], device=device)
         self._every = _STEPS_ON_A_GPU if device.type == "cuda" else 1
@@ -85,8 +86,7 @@ class Flight:
         Raises NonFinite, with the number, for a model that predicts nothing.
         """
         while True:
-            for _ in range(self._every):
-                self._step()
+            self._steps()
             unfinished = int(self._going.sum())
             if unfinished <= until:
                 break
@@ -95,17 +95,30 @@ class Flight:
         if bool(self._broken.any()):
             raise NonFinite("prediction", math.nan, row=int(self._broken.nonzero()[0]))
 
+    def _steps(self) -> None:
+        for _ in range(self._every):
+            self._step()
+
     def _step(self) -> None:
         """One token for each row; those that have ended go along unheard."""
-        hidden = self._cache.step(self._tokens)
-        self._broken[self._numbers] |= ~torch.isfinite(hidden).all(-1)
+        self._say(self._cache.step(self._tokens), slice(None))
+
+    def _say(self, hidden: Tensor, rows: slice) -> None:
+        """The token behind ``hidden`` ``[rows, hidden]`` is said; nothing here waits for a GPU.
+
+        Whatever is written lies where it lay before.
+        """
+        numbers, slots, going = self._numbers[rows], self._slots[rows], self._going[rows]
+        self._broken[numbers] |= going & ~torch.isfinite(hidden).all(-1)
         last = self._settings.response_length - 1
-        place = self._numbers, self._slots.clamp(max=last)
+        place = numbers, slots.clamp(max=last)
         tokens, drawn_with = chosen_tokens(self._model, hidden, self._draws[place], self._settings)
-        self._ids[place] = torch.where(self._going, tokens, self._ids[place])
-        self._logprobs[place] = torch.where(self._going, drawn_with, self._logprobs[place])
-        self._going = self._going & ~torch.isin(tokens, self._stops) & (self._slots < last)
-        self._tokens, self._slots = tokens, self._slots + 1
+        self._ids[place] = torch.where(going, tokens, self._ids[place])
+        self._logprobs[place] = torch.where(going, drawn_with, self._logprobs[place])
+        ended = (tokens[:, None] == self._stops).any(-1) | (slots >= last)
+        going &= ~ended
+        self._tokens[rows] = tokens
+        slots += 1
 
     def _take_out(self) -> None:
         keep = self._going.nonzero().squeeze(1)

@@ -80,6 +80,12 @@ def takes_outside_masks(config: Any) -> bool:
     return config._attn_implementation in AnyMask
 
 
+def changes_frequencies(base: Any) -> bool:
+    """Whether frequencies of positions are worked out anew for long sequences, by Python."""
+    kinds = [getattr(module, "rope_type", None) for module in base.modules()]
+    return any("dynamic" in (k.values() if isinstance(k, dict) else [k]) for k in kinds)
+
+
 def checkpoints_activations(base: Any) -> bool:
     """Whether a forward pass with gradients is computed again in the backward pass."""
     return bool(getattr(base, "is_activation_checkpointing", False))

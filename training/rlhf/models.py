@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from training.rlhf.adapters import AdaptedBase
 from training.rlhf.contract import ModelSettings
 from training.rlhf.data import Batch
 from training.rlhf.errors import ModelError
+from training.rlhf.graphs import Graphs, graphs_for
 from training.rlhf.images import EncodedImage, Features, ImageEncoder
 from training.rlhf.memory import Fit
 from training.rlhf.prompts import ChatFormat
@@ -76,6 +77,9 @@ class VisionLanguageModel(AdaptedBase):
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.chat.end_id
         )
         self.suppressed_ids = bases.suppressed_ids(base, tokenizer, image_token, self.stop_ids)
+        self._suppressed = torch.tensor(self.suppressed_ids, dtype=torch.long, device=device)
+        self.graphs: Callable[[], Graphs] | None = None
+        """What captures the decoding steps of a rollout, if anything does."""
         self.encode_images = ImageEncoder(
             processor,
             self._image_features,
@@ -97,6 +101,7 @@ class VisionLanguageModel(AdaptedBase):
             max_pixels=settings.max_pixels,
             sharded=settings.sharded,
         )
+        model.graphs = graphs_for(model, settings)
         # Gemma's text for an image is another token than those that its features replace.
         token = getattr(base.config, "image_token_id", None)
         model.encode_images.try_out(model.chat.image_token_id if token is None else token)
@@ -212,8 +217,7 @@ class VisionLanguageModel(AdaptedBase):
             logits = logits / temperature
         if not suppress:
             return logits
-        suppressed = torch.tensor(self.suppressed_ids, device=logits.device, dtype=torch.long)
-        return logits.index_fill_(-1, suppressed, _SUPPRESSED_LOGIT)
+        return logits.index_fill_(-1, self._suppressed, _SUPPRESSED_LOGIT)
 
     # ---- inside ------------------------------------------------------------------------------
 

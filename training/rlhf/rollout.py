@@ -32,6 +32,7 @@ from training.rlhf.prefixes import (
     runs_apart,
 )
 from training.rlhf.processes import Processes, processes
+from training.rlhf.static_decoding import flight_of
 
 _ARRIVALS = 4
 """Prompts are let in when one in so many places is free: fewer at a time would make poor passes."""
@@ -145,8 +146,8 @@ def sample(
 
     def answer(size: int) -> None:
         """All of its ``own`` rows that are not ``done``, at most ``size`` at once."""
-        flight = Flight(model, draws, settings)
         left = [row for row in own if row not in done]
+        flight = flight_of(model, draws, settings, size=min(size, len(left)))
         groups = _groups(left, keys, size)
         waiting = deque(groups)
         while groups:

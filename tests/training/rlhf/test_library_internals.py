@@ -35,7 +35,7 @@ PRIVATE = {
     "support_avx512bf16_for_cpu",
     *("_get_fsdp_state", "_lazy_init", "_fsdp_param_groups", "_sharded_param_data"),
     *("sharded_param", "unsharded_param"),
-    *("get_rope_index", "rope_deltas", "deepstack_features", "mm_encoder_outputs"),
+    *("get_rope_index", "rope_deltas", "rope_type", "deepstack_features", "mm_encoder_outputs"),
 }
 
 
@@ -113,3 +113,5 @@ def test_a_layer_has_what_is_set_on_it(model: VisionLanguageModel) -> None:
         assert (layer.active_adapters, layer.disable_adapters) == (["policy"], False)
     assert library_internals.takes_outside_masks(model.base.config)
     assert library_internals.checkpoints_activations(model.base) is False
+    assert library_internals.changes_frequencies(model.base) is False
+    assert any(hasattr(module, "rope_type") for module in model.base.modules())

@@ -62,6 +62,12 @@ class ModelSettings:
         "bases that do not fit one GPU. Not with 4 bits, or with sampler vllm.",
         source="ours",
     )
+    cuda_graphs: bool = setting(
+        True,
+        "On a GPU, launch a step of decoding as one captured CUDA graph where the base allows: not "
+        "sharded, not in 4 bits.",
+        source="ours",
+    )
     pad_images_to_square: bool = setting(
         False, "Pad an image to a square before resizing.", source="paper: on"
     )
