@@ -19,7 +19,7 @@ from benchmark import contamination, notices, scoring
 from benchmark.models import Answer, Evaluation, Judge, Question, QuestionSet, Verdict
 from config import wakeup
 from config.sanitising import storable
-from training.models import ENDED_BADLY
+from training.models import ENDED_BADLY, Checkpoint, Run
 
 State = Evaluation.State
 TASK = "benchmark.tasks.judge_evaluation"
@@ -61,6 +61,27 @@ def start(*, question_set: QuestionSet, judge: Judge, model_name: str, **fields:
         model_name=model_name,
         **fields,
     )
+
+
+def evaluation_of(run: Run, scored: Checkpoint | None, **fields: Any) -> Evaluation:
+    """The run's evaluation of ``scored``, made when the run begins: only then is that known."""
+    assert scored is not None
+    judge = Judge.objects.get(pk=run.options["judge"])
+    question_set = QuestionSet.objects.get(pk=run.options["question_set"])
+    evaluation, _ = Evaluation.objects.get_or_create(
+        run=run,
+        defaults={
+            "question_set": question_set,
+            "judge": judge,
+            "prompt_hash": judge.wording_for(question_set),
+            "project": run.project,
+            "checkpoint": scored,
+            "model_name": scored.distinct_name,
+            "created_by": run.requested_by,
+            **fields,
+        },
+    )
+    return evaluation
 
 
 def check_suitable(question_set: QuestionSet, judge: Judge) -> None:

@@ -133,25 +133,8 @@ class EvaluationKind(RunKind):
 
 
 def evaluation_of(run: Run) -> Evaluation:
-    """The run's evaluation, made when the run begins: only then is its checkpoint known."""
-    checkpoint = run.policy or run.base
-    assert checkpoint is not None
-    judge = Judge.objects.get(pk=run.options["judge"])
-    question_set = QuestionSet.objects.get(pk=run.options["question_set"])
-    evaluation, _ = Evaluation.objects.get_or_create(
-        run=run,
-        defaults={
-            "question_set": question_set,
-            "judge": judge,
-            "prompt_hash": judge.wording_for(question_set),
-            "project": run.project,
-            "checkpoint": checkpoint,
-            "model_name": checkpoint.distinct_name,
-            "sampling": {"temperature": run.options["temperature"], "seed": run.seed},
-            "created_by": run.requested_by,
-        },
-    )
-    return evaluation
+    sampling = {"temperature": run.options["temperature"], "seed": run.seed}
+    return evaluating.evaluation_of(run, run.policy or run.base, sampling=sampling)
 
 
 def scores_of(checkpoint: Checkpoint, user: Any) -> list[lineage.Outcome]:

@@ -57,7 +57,7 @@ class RewardEvaluationKind(RunKind):
         return replace(spec, settings=settings)
 
     def write_data(self, run: Run, directory: Path) -> None:
-        evaluation = reward_evaluation_of(run)
+        evaluation = evaluating.evaluation_of(run, run.reward_model)
         evaluating.reopen(evaluation)
         questions = list(_questions(evaluation).exclude(image=None).select_related("image"))
         if not questions:
@@ -69,7 +69,7 @@ class RewardEvaluationKind(RunKind):
         (directory / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def finish(self, run: Run, attempt: Attempt, directory: Path) -> None:
-        evaluation = reward_evaluation_of(run)
+        evaluation = evaluating.evaluation_of(run, run.reward_model)
         with (directory / "final" / "scores.jsonl").open(encoding="utf-8") as handle:
             scores = [json.loads(line) for line in handle if line.strip()]
         by_id = {_record_id(question): question for question in _questions(evaluation)}
@@ -86,27 +86,6 @@ class RewardEvaluationKind(RunKind):
     def result_url(self, run: Run) -> str | None:
         found = Evaluation.objects.filter(run=run).first()
         return reverse("benchmark:evaluation", args=[found.pk]) if found else None
-
-
-def reward_evaluation_of(run: Run) -> Evaluation:
-    """The run's evaluation, made when the run begins: only then is its checkpoint known."""
-    reward_model = run.reward_model
-    assert reward_model is not None
-    judge = Judge.objects.get(pk=run.options["judge"])
-    question_set = QuestionSet.objects.get(pk=run.options["question_set"])
-    evaluation, _ = Evaluation.objects.get_or_create(
-        run=run,
-        defaults={
-            "question_set": question_set,
-            "judge": judge,
-            "prompt_hash": judge.wording_for(question_set),
-            "project": run.project,
-            "checkpoint": reward_model,
-            "model_name": reward_model.distinct_name,
-            "created_by": run.requested_by,
-        },
-    )
-    return evaluation
 
 
 def _questions(evaluation: Evaluation) -> Any:

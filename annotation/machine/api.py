@@ -53,6 +53,11 @@ class MachineLabellingSerializer(serializers.ModelSerializer):
         ]
 
 
+class TakenOutSerializer(serializers.Serializer):
+    sample = serializers.IntegerField()
+    audit = serializers.IntegerField()
+
+
 class MachineLabellingDetailSerializer(MachineLabellingSerializer):
     sample_settled = serializers.IntegerField(
         allow_null=True,
@@ -60,8 +65,13 @@ class MachineLabellingDetailSerializer(MachineLabellingSerializer):
         "who do not annotate in the project.",
     )
 
+    taken_out = TakenOutSerializer(
+        allow_null=True,
+        help_text="Of sample and audit, by managers, whenever. Null before the decision.",
+    )
+
     class Meta(MachineLabellingSerializer.Meta):
-        fields = [*MachineLabellingSerializer.Meta.fields, "sample_settled"]
+        fields = [*MachineLabellingSerializer.Meta.fields, "sample_settled", "taken_out"]
 
 
 class MachineLabellingInSerializer(serializers.Serializer):
@@ -209,4 +219,6 @@ def _told(found: MachineLabelling, user: User) -> dict[str, Any]:
     may_follow = found.state in DECIDED or disclosure.may_follow_sample(user, project)
     settled = deciding.sample_progress(found)["settled"] if may_follow else None
     found.sample_settled = settled  # type: ignore[attr-defined]
+    out = deciding.taken_out(found) if found.state in DECIDED else None
+    found.taken_out = out  # type: ignore[attr-defined]
     return dict(MachineLabellingDetailSerializer(found).data)

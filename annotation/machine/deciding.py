@@ -66,6 +66,19 @@ def sample_progress(labelling: MachineLabelling) -> dict[str, int]:
     return rows.aggregate(whole=Count("pk"), **counted)
 
 
+def taken_out(labelling: MachineLabelling) -> dict[str, int]:
+    """How many of ``sample`` and ``audit`` a manager has taken out; one query.
+
+    The certificate and the audit are of what was left, so whoever reads their numbers reads these.
+    """
+    rows = labelling.labels.filter(comparison__outcome=Comparison.Outcome.RETIRED)
+    parts = (Use.SAMPLE, Use.AUDIT)
+    found: dict[str, int] = rows.aggregate(
+        **{str(use): Count("pk", filter=Q(use=use)) for use in parts}
+    )
+    return found
+
+
 def decide(labelling: MachineLabelling) -> None:
     """Certifies or refuses by the sample as it stands; what is not settled counts as wrong.
 

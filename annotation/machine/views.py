@@ -76,6 +76,7 @@ def detail(request: PersonRequest, slug: str, number: int) -> HttpResponse:
         ),
         "page": one_page(request, contradicted(found), size=ON_A_PAGE),
         "decided": found.state in DECIDED,
+        "taken_out": deciding.taken_out(found) if found.state in DECIDED else None,
         "may_manage": access.may(request.user, project, "manage"),
     }
     if request.htmx:

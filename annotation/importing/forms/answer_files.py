@@ -76,6 +76,11 @@ def pair_answers(
         faults.add(Problem(0, "", f"the two files hold different numbers of answers: {counts}"))
         return []
     whole = _names_of_several(first) | _names_of_several(second)
+    for answers in (first, second):
+        # Questions are counted from 0; a 0 that several have is none.
+        zeros = [one for one in answers if one and _is_zero(one["question_id"])]
+        if len(zeros) == 1:
+            zeros[0]["question_id"] = "0"
     pairs: list[PairIn | None] = []
     for number, (one, two) in enumerate(zip(first, second, strict=True), start=1):
         try:
@@ -146,6 +151,10 @@ def _own_name(image: str) -> str:
     """The name of a picture without its folder; an address with a query that tells it apart stays
     as it is."""
     return image if told_by(image)[1] else PurePosixPath(normal(image)).name
+
+
+def _is_zero(value: Any) -> bool:
+    return value == 0 and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _said_id(value: Any) -> str:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import queue
+from annotation.bulk_actions import Action, Change, carry_out
 from annotation.machine import deciding, labellers
 from annotation.models import MachineLabelling
 from tests.annotation.machine.factories import (
@@ -130,6 +131,17 @@ def test_a_certificate_is_shown_and_its_votes_withdrawn(project, manager):
     assert "Its votes are withdrawn" in text and "withdrew it." in text
     again = manager.post(act, {"action": "withdraw"}, follow=True).content.decode()
     assert "Only the votes of a certified labelling" in again
+
+
+def test_what_was_taken_out_is_said_beside_what_the_certificate_counts(project, manager, rest):
+    found = certified(project, waiting=60, audit_share=0.5)
+    out = [of(found, "sample")[0].comparison_id, *(row.comparison_id for row in of(found, "audit"))]
+    assert carry_out(project, out[:3], Change(action=Action.RETIRE)).changed == 3
+    text = manager.get(found.get_absolute_url()).content.decode()
+    assert "at random, 1 of them taken out" in text
+    assert "that stay with people, 2 of them taken out" in text
+    told = rest.get(f"/api/v1/projects/{project.slug}/machine-labellings/1").json()
+    assert told["taken_out"] == {"sample": 1, "audit": 2}
 
 
 def test_over_rest(project, rest):
