@@ -9,6 +9,7 @@ from annotation.reading.faults import Unreadable
 from annotation.reading.files import read_all
 from tests.inputs.test_files import FORMS, LINES, TWO
 from training.rlhf import names as engine_names
+from training.rlhf.contract import ContractError, ConversationRecord
 from training.rlhf.converters.reading import entries, lines
 from training.rlhf.errors import DataError
 from training.rlhf.mixture import read_mixture
@@ -103,3 +104,12 @@ def test_a_file_that_is_not_there_is_said(path):
     for read in (lambda: list(records(path)), lambda: document(path)):
         with pytest.raises(DataError, match=r"^train.jsonl: cannot be read \(No such file"):
             read()
+
+
+@pytest.mark.parametrize("medium", ["video", "videos", "audio"])
+def test_a_conversation_about_a_video_is_none_of_text_alone(medium):
+    turns = [{"from": "human", "value": "<video>\nWhat happens?"}, {"from": "gpt", "value": "x"}]
+    record = {"id": "1", "conversations": turns, medium: ["v.mp4"]}
+    with pytest.raises(ContractError, match=f"{medium}: is not read"):
+        ConversationRecord.from_json(record)
+    assert ConversationRecord.from_json({**record, medium: None}).images == ()

@@ -12,6 +12,7 @@ from training.rlhf.contract.wire import ContractError, build, finite, to_json
 IMAGE_TOKEN = "<image>"
 _HALVES = re.compile("[\ud800-\udfff]")
 _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_OTHER_MEDIA = ("video", "videos", "audio", "audios")
 _INVISIBLE = frozenset(("Cc", "Cf", "Zs", "Zl", "Zp"))
 
 
@@ -231,6 +232,9 @@ def shared_fields(data: dict[str, Any], *, text_alone: bool = False) -> dict[str
 
 
 def _images(data: dict[str, Any], conversation: list[Turn], *, text_alone: bool) -> list[str]:
+    for medium in _OTHER_MEDIA:
+        if data.get(medium):
+            raise ContractError(medium, "is not read: a record is about images, or text alone")
     places = sum(turn.text.count(IMAGE_TOKEN) for turn in conversation if turn.speaker == "human")
     if text_alone and data.get("image") in (None, "", []):
         if places:
