@@ -1,7 +1,7 @@
 """What parts of the engine cost now and as they were before, by turns in one run.
 
-    python -m perf.parts [decoding] [places] [generate] [logprobs] [passes] [images] [order]
-                         [--repeat 3]
+    python -m perf.engine_parts [decoding] [places] [generate] [logprobs] [passes] [images] [order]
+                                [--repeat 3]
 
 Before means: a batch is decoded until its longest response ends, also in a run that generates;
 log-probabilities are taken from float32 copies of the whole vocabulary, with an entropy beside
