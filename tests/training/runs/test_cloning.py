@@ -9,7 +9,8 @@ from django.urls import reverse
 from annotation.models import Release
 from tests.factories import make_member, make_project
 from tests.training.factories import make_base, make_checkpoint, make_run
-from tests.training.test_views import chain_form, logged_in, make_release
+from tests.training.test_chain_form import chain_form
+from tests.training.test_views import logged_in, make_release
 from training.chain_form import ChainForm
 from training.figures import comparing
 from training.models import Chain, Checkpoint, Run
