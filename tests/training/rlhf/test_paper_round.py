@@ -1,15 +1,16 @@
-"""Two rounds of the ``paper`` preset against figures worked out here from the paper's formulas.
+"""Three rounds of the ``paper`` preset against figures worked out here from the paper's formulas.
 
 Only what was sampled is taken from the engine. Everything else is computed once more the long way:
 whole padded rows with their pixels through the plain model, means over all slots, the optimiser's
-moments by hand. The first round's rate is 0, so the second begins where the first did.
+moments by hand. The first round's rate is 0, so the second begins where the first did; the third
+begins where the policy has moved away from its reference.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Seen:
 def rounds(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, base_folder: Path
 ) -> Iterator[tuple[Path, Path, list[Seen]]]:
-    """A run of two rounds, its reward model, and what its rounds were."""
+    """A run of three rounds, its reward model, and what its rounds were."""
     rated = make_run(
         Kind.REWARD,
         "rated",
@@ -73,7 +74,7 @@ def rounds(
         lora=LORA,
         policy_optimizer=optimizer,
         value_optimizer=optimizer,
-        steps=2,
+        steps=3,
         epochs=0.0,
         rollout_batch_size=COUNT,
         batch_size=COUNT,
@@ -106,15 +107,19 @@ class LongWay:
         for name in ("policy", "value", "reference"):
             self.model.add_adapter(name, LORA)
         self.model.add_head("value")
-        for name, tensors in seen.weights.items():
-            mine = self.model.trainable(name)
-            assert mine.keys() == tensors.keys()
-            for key, tensor in tensors.items():
-                mine[key].data.copy_(tensor)
+        self.begin(seen.weights)
         self.groups = {name: self.model.trainable(name) for name in ("policy", "value")}
         self.model.train_only(*self.groups.values())
         self.moments: dict[str, tuple[Tensor, Tensor]] = {}
         self.count = 0
+
+    def begin(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        """Go on from the weights that a round began with."""
+        for name, tensors in weights.items():
+            mine = self.model.trainable(name)
+            assert mine.keys() == tensors.keys()
+            for key, tensor in tensors.items():
+                mine[key].data.copy_(tensor)
 
     def hidden(self, adapter: str, rows: list[list[int]], width: int, images: Path, names: Any):
         """Rows end in ``width`` columns, which may be padding; states before each, ``width`` of."""
@@ -225,15 +230,21 @@ class LongWay:
             parameter.data -= rate * step / ((second / (1 - 0.999**self.count)).sqrt() + 1e-8)
 
 
-def test_two_rounds_are_what_the_formulas_say(
+def test_rounds_are_what_the_formulas_say(
     rounds: tuple[Path, Path, list[Seen]], base_folder: Path
 ) -> None:
     directory, reward, seen = rounds
     told = last_metrics(events(directory))
     long_way = LongWay(base_folder, reward, seen[0])
     assert (long_way.rewards.mean, long_way.rewards.deviation) == (0.0, 1.0)
-    rates = [0.0, RATE / 5]  # warm-up of five rounds, counted in rounds, from nothing
+    saved = read_tensors(directory / "checkpoints" / "step-3" / "policy/adapter_model.safetensors")
+    names = long_way.model.adapter_weights("policy")
+    assert saved.keys() == names.keys()
+    last = dict(zip(seen[0].weights["policy"], (saved[name] for name in names), strict=True))
+    ends = [one.weights["policy"] for one in seen] + [last]  # of rounds 0 to 3
+    rates = [0.0, RATE / 5, RATE * 2 / 5]  # warm-up of five rounds, counted in rounds, from nothing
     for number, (one, rate) in enumerate(zip(seen, rates, strict=True), 1):
+        long_way.begin(one.weights)
         figures = told[number]
         with torch.no_grad():
             scores = long_way.scored(one)
@@ -243,21 +254,23 @@ def test_two_rounds_are_what_the_formulas_say(
         found = long_way.optimize(one, scores, rate=rate)
         assert figures["ppo/reward"] == pytest.approx(float(scores.mean()), abs=1e-4)
         assert figures["ppo/kl"] == pytest.approx(float(kl.sum(1).mean()), abs=1e-5)
+        assert (figures["ppo/kl"] > 0.01) == (number == 3)
         assert figures["ppo/learning_rate"] == pytest.approx(rate)
         for name in ("policy_loss", "value_loss", "gradient_norm"):
             assert figures[f"ppo/{name}"] == pytest.approx(found[name], rel=2e-3, abs=1e-5), name
         assert figures["ppo/value_clip_fraction"] <= 0.5  # none in the first of two passes
-    saved = read_tensors(directory / "checkpoints" / "step-2" / "policy/adapter_model.safetensors")
-    mine = long_way.model.adapter_weights("policy")
-    begun = dict(zip(mine, seen[0].weights["policy"].values(), strict=True))
-    assert saved.keys() == mine.keys()
-    moved = math.sqrt(sum(float((saved[k] - begun[k]).norm()) ** 2 for k in mine))
-    apart = math.sqrt(sum(float((saved[k] - mine[k]).norm()) ** 2 for k in mine))
-    assert moved > 0.01
-    assert apart < 0.02 * moved
+        begun, after = one.weights["policy"], long_way.groups["policy"]
+        moved, apart = _distance(begun, ends[number]), _distance(after, ends[number])
+        assert (moved > 0.01) == (rate > 0)
+        assert apart <= 0.02 * moved
+
+
+def _distance(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> float:
+    assert one.keys() == two.keys()
+    return math.sqrt(sum(float((one[name] - two[name]).detach().norm()) ** 2 for name in one))
 
 
 def test_the_first_round_changes_no_weight(rounds: tuple[Path, Path, list[Seen]]) -> None:
-    _, _, [first, second] = rounds
+    _, _, [first, second, _] = rounds
     for name, tensors in first.weights.items():
         assert all(torch.equal(t, second.weights[name][key]) for key, t in tensors.items())
