@@ -37,7 +37,7 @@ _FAULT = "(?:hallucinat|fabricat|mistake|error|wrong|incorrect|unfaithful|mislea
 _FAULTS = re.compile(_FAULT)
 _WORSE = re.compile(
     rf"wors[et]|reject|disprefer|loser|(?:more|most)[ _-]?{_FAULT}"
-    rf"|{_FAULT}[a-z]*[ _-]?(?:the[ _-])?(?:more|most)"
+    rf"|{_FAULT}[a-z]{{0,9}}[ _-]?(?:the[ _-])?(?:more|most)"
 )
 _FEWER = re.compile(
     r"(?<![a-z])(?:less|least|fewer|fewest|not?|non|without|free|lower|lowest)(?![a-z])"

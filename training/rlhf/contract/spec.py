@@ -63,9 +63,9 @@ class ModelSettings:
         source="ours",
     )
     cuda_graphs: bool = setting(
-        True,
+        False,
         "On a GPU, launch a step of decoding as one captured CUDA graph where the base allows: not "
-        "sharded, not in 4 bits.",
+        "sharded, not in 4 bits. Not yet tried on a GPU.",
         source="ours",
     )
     pad_images_to_square: bool = setting(
