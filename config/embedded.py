@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import quote
 
 import durable
+from config.half_made_cluster import is_half_made
 from config.kept_secrets import kept_secret
 from config.places import made_var_folder, var_folder
 
@@ -39,16 +40,6 @@ _NO_CLUSTER = (
     "{folder} is no whole cluster of Postgres: its disk is damaged, or its first start was "
     "interrupted. Put it aside, or back from a backup, and start again"
 )
-_SHUT_DOWN = 1
-_FIRST_OF_OTHERS = 16384
-_OWN_DATABASES = 3
-_MADE_BY_INITDB = {
-    "PG_VERSION", "base", "global", "pg_commit_ts", "pg_dynshmem", "pg_hba.conf", "pg_ident.conf",
-    "pg_logical", "pg_multixact", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots",
-    "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_xact",
-    "postgresql.auto.conf", "postgresql.conf", "postmaster.pid",
-    "server.log",  # pg_ctl's, of a start that failed.
-}  # fmt: skip
 
 
 class EmbeddedError(RuntimeError):
@@ -135,7 +126,7 @@ def start_postgres(var: Path) -> None:
     with _lock(paths) as lock:
         binaries = _postgres_binaries(paths)
         who = _unprivileged()
-        if _is_half_made(paths.postgres):
+        if is_half_made(paths.postgres):
             _put_aside(paths.postgres)
         if not (paths.postgres / "PG_VERSION").exists():
             _initialise_cluster(paths, binaries, who, lock)
@@ -183,38 +174,6 @@ def _initialise_cluster(paths: Paths, binaries: Path, who: dict[str, Any], lock:
     finally:
         handed_over.unlink()
     durable.place(fresh, paths.postgres)
-
-
-def _is_half_made(cluster: Path) -> bool:
-    """Whether an older version was killed in it while initdb ran, so that it never held data.
-
-    What initdb makes last is the database ``postgres``, and it closes the cluster. A server writes
-    ``postmaster.opts`` when it has started for the first time, and the first database or table
-    space of somebody else gets a number from 16384 on. Whatever tells of that, or is nothing that
-    initdb makes, is left as it is.
-    """
-    try:
-        names = {path.name for path in cluster.iterdir()}
-    except FileNotFoundError:
-        return False
-    numbers = [int(name) for name in _names(cluster / "base") if name.isdecimal()]
-    held = any(number >= _FIRST_OF_OTHERS for number in numbers) or _names(cluster / "pg_tblspc")
-    if not names <= _MADE_BY_INITDB or held:
-        return False
-    return len(numbers) < _OWN_DATABASES or _state(cluster) != _SHUT_DOWN
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
-
-
-def _state(cluster: Path) -> int:
-    """The state in ``pg_control``, which stands behind three numbers of 8, 4 and 4 bytes."""
-    try:
-        head = (cluster / "global" / "pg_control").read_bytes()[:20]
-    except FileNotFoundError:
-        return -1
-    return int.from_bytes(head[16:20], sys.byteorder) if len(head) == 20 else -1
 
 
 def _put_aside(cluster: Path) -> None:

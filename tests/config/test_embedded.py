@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from config import embedded
+from config.half_made_cluster import is_half_made
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,7 +104,7 @@ def test_a_first_start_that_was_killed_is_begun_again(private_var, capfd):
     paths = embedded.Paths.under(private_var)
     for step in ("base", "global/pg_control", "base/5"):
         initdb(paths, until=step)
-        assert embedded._is_half_made(paths.postgres), step
+        assert is_half_made(paths.postgres), step
     assert start().wait(timeout=120) == 0
     connect(private_var).close()
     assert "put aside as" in capfd.readouterr().err
@@ -114,14 +115,14 @@ def test_a_cluster_that_held_data_is_never_taken_for_half_made(private_var):
     paths = embedded.Paths.under(private_var)
     initdb(paths)
     cluster = paths.postgres
-    assert not embedded._is_half_made(cluster)  # Made, and never started.
+    assert not is_half_made(cluster)  # Made, and never started.
     shutil.rmtree(cluster / "base" / "5")
-    assert embedded._is_half_made(cluster)
+    assert is_half_made(cluster)
     for name in ("base/16384", "pg_tblspc/16400", "postmaster.opts", "notes"):
         (cluster / name).mkdir()
-        assert not embedded._is_half_made(cluster), name
+        assert not is_half_made(cluster), name
         (cluster / name).rmdir()
-    assert embedded._is_half_made(cluster)
+    assert is_half_made(cluster)
 
 
 def test_what_lies_in_the_place_of_the_cluster_is_never_deleted(private_var):
