@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -228,8 +227,7 @@ def test_the_source_distribution_makes_the_same_wheel_and_holds_no_half_of_the_t
     build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, check=True)
     (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     (unpacked,) = (one for one in tmp_path.iterdir() if one.is_dir())
     assert not (unpacked / "tests").exists()
     building = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
