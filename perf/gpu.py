@@ -25,6 +25,7 @@ from perf.measuring import Cost
 from perf.ppo_step import Result, Work
 from training.rlhf.adapters import POLICY
 from training.rlhf.contract import LoraSettings, ModelSettings
+from training.rlhf.devices import own_device
 from training.rlhf.experience import prompts_of
 from training.rlhf.models import VisionLanguageModel
 from training.rlhf.reward_model import RewardModel
@@ -74,7 +75,7 @@ def _model(form: shape.Shape, folder: Path, options: argparse.Namespace) -> Visi
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        with own_device():
             base = form.base()
     finally:
         torch.set_default_dtype(before)

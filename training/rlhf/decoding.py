@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from training.rlhf.contract import SamplingSettings
 from training.rlhf.finite import NonFinite
@@ -192,14 +193,20 @@ class _Rows:
         self._shift = torch.cat([self._shift[keep], shift])
         # Without padding no mask is needed, and attention is faster.
         padding = self._width - self._lengths[:, None]
-        self._mask = (torch.arange(self._width, device=chosen.device) >= padding).long()
-        if bool(self._mask.all()):
+        seen = torch.arange(self._width, device=chosen.device) >= padding
+        if bool(seen.all()):
             self._mask = None
+        elif self._model.takes_any_mask:
+            # In the shape of scores it is added as it is; any other would be looked through for
+            # padding at each token, and a GPU waited for.
+            self._mask = self._model.additive(seen[:, None, None])
+        else:
+            self._mask = seen.long()
 
     def step(self, tokens: Tensor) -> Tensor:
         """Hidden states ``[rows, hidden]`` behind one more token each."""
         if self._mask is not None:
-            self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
+            self._mask = functional.pad(self._mask, (0, 1), value=float(self._mask.dim() == 2))
         positions = self._model.shifted_positions(self._lengths[:, None], self._shift)
         self._lengths, self._width = self._lengths + 1, self._width + 1
         hidden = self._model.run(

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from training.rlhf.devices import give_memory_back
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,7 @@ class Fit:
         log.warning(
             "memory ran out while %s: from now on at most %d at once", self.purpose, self.limit
         )
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_memory_back()
 
     @staticmethod
     def _fits(part: list[T], work: Callable[[list[T]], None]) -> bool:

@@ -22,6 +22,7 @@ from training.rlhf import bases, library_internals
 from training.rlhf.adapters import AdaptedBase
 from training.rlhf.contract import ModelSettings
 from training.rlhf.data import Batch
+from training.rlhf.devices import own_device
 from training.rlhf.errors import ModelError
 from training.rlhf.graphs import Graphs, graphs_for
 from training.rlhf.images import EncodedImage, Features, ImageEncoder
@@ -77,6 +78,7 @@ class VisionLanguageModel(AdaptedBase):
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.chat.end_id
         )
         self.suppressed_ids = bases.suppressed_ids(base, tokenizer, image_token, self.stop_ids)
+        # There once: brought to a GPU for each token, they would be waited for at each.
         self._suppressed = torch.tensor(self.suppressed_ids, dtype=torch.long, device=device)
         self.graphs: Callable[[], Graphs] | None = None
         """What captures the decoding steps of a rollout, if anything does."""
@@ -91,7 +93,7 @@ class VisionLanguageModel(AdaptedBase):
     @classmethod
     def load(cls, name: str, settings: ModelSettings) -> VisionLanguageModel:
         """Load a folder or hub id; ModelError says what is wrong with it."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = own_device()
         base, processor = bases.load(name, settings, device)
         model = cls(
             base,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from training.rlhf import sharding
 from training.rlhf.contract import OptimizerSettings
+from training.rlhf.devices import own_gpus
 from training.rlhf.errors import CheckpointError
 from training.rlhf.finite import check_finite
 from training.rlhf.processes import processes
@@ -190,8 +191,7 @@ def undrawn() -> Iterator[None]:
     For a foreign engine in this process: several processes draw alike what they must have alike,
     such as the order of an update, only while nothing draws in one of them alone.
     """
-    device = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=device):
+    with torch.random.fork_rng(devices=own_gpus()):
         yield
 
 

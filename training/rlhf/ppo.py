@@ -7,6 +7,7 @@ its own optimiser. RLOO and GRPO go the same way without a value.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -192,17 +193,20 @@ def _policy_part(batch: _Targets, figures: dict[str, float], rows: list[int]) ->
         reduction=settings.reduction,
     )
     weight, tokens = batch.share(part, settings.reduction), batch.share(part)
+    moved = kl_penalty(old_logprobs, logprobs.detach(), estimator="k3")
+    found = {
+        "policy_loss": (loss, weight),
+        "clip_fraction": (clipped, tokens),
+        "ratio_cut": (cut_share(logprobs, old_logprobs, slots), tokens),
+        "update_kl": (masked_mean(moved, slots), tokens),
+    }
     whole = loss
     if settings.kl_in == "loss":
         away = reduced(kl_penalty(logprobs, reference, estimator="k3"), slots, settings.reduction)
         whole = loss + learner.kl_coefficient * away
-        figures["kl_loss"] += float(away.detach()) * weight
+        found["kl_loss"] = away, weight
     learner.policy.accumulate(whole * weight)
-    moved = kl_penalty(old_logprobs, logprobs.detach(), estimator="k3")
-    figures["policy_loss"] += float(loss.detach()) * weight
-    figures["clip_fraction"] += float(clipped) * tokens
-    figures["ratio_cut"] += float(cut_share(logprobs, old_logprobs, slots)) * tokens
-    figures["update_kl"] += float(masked_mean(moved, slots)) * tokens
+    _add(figures, found)
 
 
 def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> None:
@@ -223,8 +227,14 @@ def _value_part(batch: _Targets, figures: dict[str, float], rows: list[int]) -> 
     )
     weight = batch.share(part)
     learner.value.accumulate(loss * settings.value_coefficient * weight)
-    figures["value_loss"] += float(loss.detach()) * weight
-    figures["value_clip_fraction"] += float(clipped) * weight
+    _add(figures, {"value_loss": (loss, weight), "value_clip_fraction": (clipped, weight)})
+
+
+def _add(figures: dict[str, float], found: Mapping[str, tuple[Tensor, float]]) -> None:
+    """Add numbers with their weights. They come from the device together: a GPU is waited for."""
+    values = torch.stack([value.detach() for value, _ in found.values()]).tolist()
+    for (name, (_, weight)), value in zip(found.items(), values, strict=True):
+        figures[name] += value * weight
 
 
 def _apply(learner: Learner, step: int) -> dict[str, float]:

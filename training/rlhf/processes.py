@@ -19,6 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from training.rlhf.devices import take_gpu
 from training.rlhf.errors import EngineError
 
 T = TypeVar("T")
@@ -177,11 +178,8 @@ def together() -> Iterator[Processes]:
     # A launcher's file may speak of FSDP. Read by transformers, that would leave the weights of all
     # processes but the first empty; here spec.json says whether a base is cut.
     os.environ.pop("ACCELERATE_USE_FSDP", None)
-    on_gpus = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpus else None
-    if device is not None:
-        torch.cuda.set_device(device)  # "cuda" means this one from here on
-    distributed.init_process_group("nccl" if on_gpus else "gloo")
+    device = take_gpu()
+    distributed.init_process_group("nccl" if device else "gloo")
     _current = Processes(int(os.environ["RANK"]), count, device)
     try:
         yield _current
