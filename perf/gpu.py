@@ -1,6 +1,6 @@
 """What a round of PPO costs on a GPU: a LLaVA in the shape of LLaVA-1.5-7B with random weights.
 
-    python -m perf.gpu [--quantization nf4] [--rollouts 128] [--responses-per-prompt 1]
+    python -m perf.gpu [--quantization nf4] [--cuda-graphs] [--rollouts 128]
     python -m perf.gpu --small            # a small shape, on the CPU if there is no GPU
 
 Printed are responses an hour (sampling, scoring, measuring and updating), tokens a second of
@@ -82,7 +82,9 @@ def _model(form: shape.Shape, folder: Path, options: argparse.Namespace) -> Visi
     base.save_pretrained(folder)
     form.processor().save_pretrained(folder)
     del base
-    settings = ModelSettings(dtype="bfloat16", quantization=options.quantization)
+    settings = ModelSettings(
+        dtype="bfloat16", quantization=options.quantization, cuda_graphs=options.cuda_graphs
+    )
     return VisionLanguageModel.load(str(folder), settings)
 
 
@@ -145,6 +147,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="a small shape instead of 7B")
     parser.add_argument("--quantization", choices=("none", "nf4"), default="none")
+    parser.add_argument("--cuda-graphs", action="store_true", help="capture decoding steps")
     parser.add_argument("--slots", type=int, default=896, help="longest response")
     parser.add_argument("--rollouts", type=int, default=128, help="responses in the round")
     parser.add_argument("--responses-per-prompt", type=int, default=1)

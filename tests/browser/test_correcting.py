@@ -192,15 +192,15 @@ def test_a_reviewer_sees_what_was_changed(
 def test_a_correction_reaches_the_gradient(
     page: Page, project: Project, eventually: Eventually, tmp_path: Path
 ) -> None:
-    """From the keyboard to the weights: without the correction, or with no word of it marked as
-    changed, the same training takes another step."""
+    """From the keyboard to the weights: without the correction, or with another word of it marked
+    as changed, the same training takes another step."""
     page.keyboard.press("2")
     editor(page).fill(AS_WRITTEN.replace("red", "blue"))
     page.keyboard.press("Control+Enter")
     stored(eventually)
     release = exporting.make_release(project, held_out_share=0)
     assert release.counts["with_corrections"] == 1
-    names = ("corrected", "bare", "without", "again")
+    names = ("corrected", "elsewhere", "without", "again")
     directories = [tmp_path / name for name in names]
     for directory in directories:
         exporting.write_training_data(release, directory)
@@ -210,16 +210,17 @@ def test_a_correction_reaches_the_gradient(
     [mark], [gone] = correction["marks"], correction["replaced"]
     assert correction["value"][mark["start"] : mark["end"]] == "blue"
     assert record["output_1"]["value"][gone["start"] : gone["end"]] == "red"
-    bare = {**correction, "marks": [], "replaced": []}
-    train[1].write_text(json.dumps({**record, "corrections": [bare]}))
+    elsewhere = {**correction, "marks": [{**mark, "start": 0, "end": 3}]}
+    train[1].write_text(json.dumps({**record, "corrections": [elsewhere]}))
+    worse = {**record["output_2"], "marks": [{**gone, "kind": "object"}]}
     for path in train[2:]:
-        path.write_text(json.dumps({**record, "corrections": []}))
+        path.write_text(json.dumps({**record, "output_2": worse, "corrections": []}))
     steps = subprocess.run(
         [sys.executable, "-m", "tests.training.rlhf.dense_step", *directories],
         check=True,
         capture_output=True,
         text=True,
     )
-    corrected, unmarked, without, again = json.loads(steps.stdout)
+    corrected, elsewhere, without, again = json.loads(steps.stdout)
     assert without == again
-    assert len({corrected, unmarked, without}) == 3
+    assert len({corrected, elsewhere, without}) == 3

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.training.rlhf.resuming import last_metrics
 from tests.training.rlhf.test_processes import ROOT, SETTINGS, lines
 from training.rlhf.__main__ import main
 from training.rlhf.contract import Kind, ModelSettings, OptimizerSettings
-from training.rlhf.errors import ModelError
 from training.rlhf.models import VisionLanguageModel
 
 LAUNCHER = """
@@ -140,9 +138,3 @@ def files(directory: Path) -> list[Path]:
 def test_one_process_has_a_sharded_base_whole(base_folder: Path) -> None:
     model = VisionLanguageModel.load(str(base_folder), ModelSettings(sharded=True))
     assert model.pieces is None
-
-
-def test_what_cannot_be_cut_is_refused(base_folder: Path) -> None:
-    settings = ModelSettings(sharded=True)
-    with pytest.raises(ModelError, match=r"model\.sharded: a base in 4 bits"):
-        VisionLanguageModel.load(str(base_folder), replace(settings, quantization="nf4"))
