@@ -293,6 +293,9 @@ def second_device() -> Iterator[SecondDevice]:
         patches.callback(torch._C._set_only_lift_cpu_tensors, False)  # type: ignore[attr-defined]
         for name, call in driver.items():
             patches.enter_context(mock.patch.object(torch.cuda, name, call))
+        # A build with CUDA would ask its driver, which is not there, whether steps are captured.
+        nothing = mock.patch.object(torch.accelerator, "current_accelerator", lambda *_, **__: None)
+        patches.enter_context(nothing)
         patches.enter_context(mock.patch.object(Tensor, "to", _below(Tensor.to)))
         patches.enter_context(mock.patch.object(torch, "tensor", _of_numbers(torch.tensor)))
         for kinds in lists:
