@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from benchmark import plain_text
-from benchmark.protocols import answers, mentions, other_languages, yes_no
+from benchmark.protocols import answers, mentions, object_sentences, other_languages, yes_no
 from benchmark.protocols.by_id import ById
 from benchmark.protocols.object_sentences import YesOrNo
 from benchmark.protocols.protocol import (
@@ -23,7 +23,7 @@ from benchmark.protocols.protocol import (
 )
 from benchmark.protocols.rule_text import rule_text
 
-RULE = (yes_no, other_languages, mentions, answers, plain_text)
+RULE = (yes_no, object_sentences, other_languages, mentions, answers, plain_text)
 """All that decides how an answer is read."""
 
 

@@ -171,7 +171,7 @@ def test_the_setting_that_needs_a_package_of_its_own_says_so() -> None:
     (help_text,) = [
         field.metadata["help"] for field in fields(PpoSettings) if field.name == "sampler"
     ]
-    assert "vllm needs its package" in help_text
+    assert "vllm in the run's process, which needs its package" in help_text
 
 
 def test_building_needs_no_secret_and_shows_none() -> None:

@@ -140,7 +140,7 @@ def test_a_reckoned_round_counts_steps_and_kernels() -> None:
 def test_a_captured_step_is_reckoned_by_what_the_gpu_does() -> None:
     """So it gains where launching takes longer than that, and nothing where reading does."""
     eager, captured = (round_on_gpu.kernels_of_a_step(captured=how) for how in (False, True))
-    assert abs(captured - eager) < 0.1 * eager
+    assert abs(captured - eager) < 0.2 * eager
     read = 2 * round_on_gpu.WEIGHTS / 3.35e12
     few, many = (round_on_gpu.step_seconds(rows, captured, captured=True) for rows in (1, 64))
     assert read < few < round_on_gpu.step_seconds(1, eager) < many
