@@ -26,7 +26,7 @@ _ROOM = 32
 """Columns that a buffer of keys and values has left when it is made, and gets at least."""
 _CROWDED = 0.75
 """Finished responses are taken out once fewer than this share of the rows are unfinished."""
-_STEPS_ON_A_GPU = 8
+STEPS_ON_A_GPU = 8
 """Steps between two looks at how many are unfinished: each look waits for the GPU to be idle."""
 
 
@@ -44,7 +44,7 @@ class Flight:
         self._logprobs = torch.zeros(self._draws.shape, device=device)
         self._broken = torch.zeros(len(draws), dtype=torch.bool, device=device)
         self._stops = torch.tensor([*model.stop_ids, *model.cut_ids], device=device)
-        self._every = _STEPS_ON_A_GPU if device.type == "cuda" else 1
+        self._every = STEPS_ON_A_GPU if device.type == "cuda" else 1
         self._cache = _Rows(model)
         nothing = torch.zeros(0, dtype=torch.long, device=device)
         self._numbers, self._tokens, self._slots = nothing, nothing, nothing

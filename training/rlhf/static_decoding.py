@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from training.rlhf import bases
 from training.rlhf.contract import SamplingSettings
-from training.rlhf.decoding import Flight
+from training.rlhf.decoding import STEPS_ON_A_GPU, Flight
 from training.rlhf.graphs import Graphs, Step
 from training.rlhf.library_internals import Cache, DynamicLayer
 from training.rlhf.models import VisionLanguageModel
@@ -24,8 +24,6 @@ from training.rlhf.prefixes import Prefix
 
 COLUMNS = 128
 """Buffers have a multiple of so many columns, and so does what a step attends to."""
-_STEPS = 8
-"""Steps between two looks at how far the responses are: each look waits for the GPU."""
 
 
 def flight_of(
@@ -96,10 +94,10 @@ class StaticFlight(Flight):
         super().run(until=until)
 
     def _steps(self) -> None:
-        columns = int(torch.where(self._going, self._lengths, 0).max()) + _STEPS
+        columns = int(torch.where(self._going, self._lengths, 0).max()) + STEPS_ON_A_GPU
         columns = -(-columns // COLUMNS) * COLUMNS
         self._make_room(columns)
-        key, left = (self._used, columns), _STEPS
+        key, left = (self._used, columns), STEPS_ON_A_GPU
 
         def step() -> None:
             self._one(*key)
